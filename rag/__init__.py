@@ -1,0 +1,46 @@
+"""ClinCite: cited, risk-controlled question answering over medical images, reports and literature.
+
+The public face. Heavy libraries load when they are first used, so ``import rag`` stays cheap.
+ClinCite is research software and not a medical device.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rag.engine import Engine as Engine
+    from rag.errors import InputError as InputError
+    from rag.errors import RagError as RagError
+    from rag.settings import Settings as Settings
+    from rag.types import Answer as Answer
+    from rag.types import Citation as Citation
+    from rag.types import Document as Document
+    from rag.types import Evidence as Evidence
+    from rag.types import Hit as Hit
+    from rag.types import Passage as Passage
+    from rag.types import Question as Question
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Engine": "rag.engine",
+    "InputError": "rag.errors",
+    "RagError": "rag.errors",
+    "Settings": "rag.settings",
+    "Answer": "rag.types",
+    "Citation": "rag.types",
+    "Document": "rag.types",
+    "Evidence": "rag.types",
+    "Hit": "rag.types",
+    "Passage": "rag.types",
+    "Question": "rag.types",
+}
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'rag' has no attribute {name!r}")

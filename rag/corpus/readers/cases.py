@@ -1,0 +1,81 @@
+"""Cases as JSON lines: one object per line with an id and an image, a text, or both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rag.corpus.quarantine import Quarantined
+from rag.corpus.readers.pairs import Pair, documents_of, path_inside
+from rag.corpus.text import bounded_lines, checked_id, clean_value, decode
+from rag.errors import InputError
+from rag.types import Document
+
+MAX_LINE_BYTES = 1_000_000
+_TEXT_FIELDS = ("image", "text", "kind", "title", "domain", "group", "split", "source", "licence")
+
+
+def read_cases(path: Path, split: str | None = None) -> Iterator[Document | Quarantined]:
+    """Documents of a JSONL file, or of the cases.jsonl in a folder; image paths are relative to its folder.
+
+    ``split`` keeps only the rows whose "split" says so. Fields beyond the known ones become metadata.
+    """
+    path = path / "cases.jsonl" if path.is_dir() else path
+    seen: set[str] = set()
+    for number, line in bounded_lines(path, MAX_LINE_BYTES):
+        if line is not None and not line.strip():
+            continue
+        try:
+            row = _row(line)
+            identifier = checked_id(row.get("id"))
+            if identifier in seen:
+                raise InputError(f"The id {identifier!r} was used before in this file; ids must be unique.")
+            seen.add(identifier)
+            if split is None or row.get("split") == split:
+                # A list, so that a row whose text is refused does not leave its image behind.
+                yield from list(documents_of(_pair(row, identifier, path)))
+        except InputError as error:
+            yield Quarantined(str(path), f"line {number}", str(error))
+
+
+def _row(line: bytes | None) -> dict[str, Any]:
+    if line is None:
+        raise InputError(f"It is longer than {MAX_LINE_BYTES:,} bytes.")
+    try:
+        row = json.loads(decode(line), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"It is not valid JSON ({error}).") from error
+    if not isinstance(row, dict):
+        raise InputError("It is JSON but not an object in braces.")
+    return {key: clean_value(value) for key, value in row.items() if value is not None}
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _pair(row: dict[str, Any], identifier: str, path: Path) -> Pair:
+    group = row.get("group", "")
+    values = row | {"group": str(group) if isinstance(group, int) and not isinstance(group, bool) else group}
+    for name in _TEXT_FIELDS:
+        if not isinstance(values.get(name, ""), str):
+            raise InputError(f'Its "{name}" is not text.')
+    image, text = values.get("image", ""), values.get("text", "")
+    if not image and not text.strip():
+        raise InputError('It has neither "image" nor "text"; give at least one.')
+    if (kind := values.get("kind") or "report") not in ("report", "literature"):
+        raise InputError(f'Its "kind" is {kind!r}; use "report" or "literature" (the image is told by its path).')
+    return Pair(
+        id=identifier,
+        source=values.get("source") or path.stem,
+        text=text,
+        image=path_inside(path.parent, image) if image else None,
+        kind="literature" if kind == "literature" else "report",
+        title=values.get("title", ""),
+        domain=values.get("domain") or "general",
+        group=values["group"],
+        licence=values.get("licence") or "unknown",
+        metadata={key: value for key, value in row.items() if key == "split" or key not in ("id", *_TEXT_FIELDS)},
+    )

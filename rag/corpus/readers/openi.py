@@ -1,0 +1,148 @@
+"""Radiology reports of the Open-i collection (Indiana University chest X-rays): XML, one file per report."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Iterator
+from lzma import LZMAError
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.corpus.quarantine import Quarantined
+from rag.corpus.text import bounded, checked_id, fold, read_bytes
+from rag.errors import InputError
+from rag.types import Document
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+MAX_XML_BYTES = 1_000_000  # the largest real report has 9 kB
+_SECTIONS = ("INDICATION", "COMPARISON", "FINDINGS", "IMPRESSION")
+_LICENCES = {"byncnd": "CC BY-NC-ND 4.0", "bync": "CC BY-NC 4.0", "byncsa": "CC BY-NC-SA 4.0", "by": "CC BY 4.0"}
+_DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error, LZMAError)
+
+
+def read_openi(path: Path) -> Iterator[Document | Quarantined]:
+    """Reports of a tar archive, a folder of XML files or one XML file.
+
+    A report with neither findings nor impression comes as Quarantined with ``empty`` set. Raises InputError if an
+    archive cannot be opened.
+    """
+    seen: set[str] = set()
+    for name, xml in _files(path):
+        if isinstance(xml, Quarantined):
+            yield xml
+            continue
+        try:
+            document = _report(xml)
+            if document.id in seen:
+                raise InputError(f"A report with the id {document.id!r} was read before; ids must be unique.")
+        except InputError as error:
+            yield Quarantined(str(path), name, str(error))
+            continue
+        seen.add(document.id)
+        if document.metadata["sections"].keys() & {"FINDINGS", "IMPRESSION"}:
+            yield document
+        else:
+            reason = f"empty report: {document.id} has neither findings nor an impression."
+            yield Quarantined(str(path), name, reason, empty=True)
+
+
+def _files(path: Path) -> Iterator[tuple[str, bytes | Quarantined]]:
+    if path.is_file() and path.suffix.lower() != ".xml":
+        yield from _members(path)
+        return
+    for file in sorted(path.rglob("*.xml")) if path.is_dir() else [path]:
+        name = file.name if file == path else file.relative_to(path).as_posix()
+        try:
+            yield name, read_bytes(file, MAX_XML_BYTES)
+        except InputError as error:
+            yield name, Quarantined(str(path), name, str(error))
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes | Quarantined]]:
+    """XML members of a tar archive, read front to back in memory. Nothing is extracted and no link is followed."""
+    try:
+        archive = tarfile.open(path, "r:*")  # noqa: SIM115 - closed below; only opening it is the user's error
+    except _DAMAGED as error:
+        raise InputError(f"{str(path)!r} is not a readable tar archive ({error}); download it again.") from error
+    name = path.name
+    with archive:
+        try:
+            for member in archive:
+                name = fold(member.name)
+                if not member.isfile() or not name.lower().endswith(".xml"):
+                    continue
+                if member.size > MAX_XML_BYTES:
+                    reason = f"It has {member.size:,} bytes; a report may have {MAX_XML_BYTES:,}."
+                    yield name, Quarantined(str(path), name, reason)
+                    continue
+                file = archive.extractfile(member)
+                yield name, file.read() if file else b""
+        except _DAMAGED as error:
+            reason = f"The archive is damaged after {name!r} ({error}), so the rest was not read; download it again."
+            yield name, Quarantined(str(path), name, reason)
+
+
+def _report(xml: bytes) -> Document:
+    root = _parsed(xml)
+    uid = root.find("uId")
+    identifier = checked_id(uid.get("id") if uid is not None else None)
+    text, sections = _body(root)
+    return Document(
+        id=identifier,
+        kind="report",
+        domain="radiology",
+        text=bounded(text),
+        title=f"Chest X-ray report {identifier}",
+        case_id=identifier,
+        group_id=identifier,
+        source="open-i",
+        licence=_licence(root),
+        metadata={
+            "mesh": _texts(root, "MeSH/major"),
+            "mesh_automatic": _texts(root, "MeSH/automatic"),
+            "images": [fold(image.get("id", "")) for image in root.iter("parentImage") if image.get("id")],
+            "sections": sections,
+        },
+    )
+
+
+def _parsed(xml: bytes) -> Element:
+    from defusedxml import DefusedXmlException, ElementTree
+
+    try:
+        root: Element = ElementTree.fromstring(xml)
+    except ElementTree.ParseError as error:
+        raise InputError(f"It is not well-formed XML ({error}).") from error
+    except DefusedXmlException as error:
+        raise InputError("Its XML declares entities, which are refused because they can exhaust memory.") from error
+    except (ValueError, LookupError) as error:  # an encoding that expat does not know
+        raise InputError(f"Its XML cannot be decoded ({error}).") from error
+    return root
+
+
+def _body(root: Element) -> tuple[str, dict[str, list[int]]]:
+    """The report's text, and where in it each section's body starts and ends."""
+    bodies: dict[str, list[str]] = {}
+    for element in root.iter("AbstractText"):
+        if body := fold("".join(element.itertext())):
+            bodies.setdefault(element.get("Label", "").strip().upper(), []).append(body)
+    text, sections = "", {}
+    for label in _SECTIONS:
+        if label in bodies:
+            text += f"{chr(10) if text else ''}{label}: "
+            start = len(text)
+            text += " ".join(bodies[label])
+            sections[label] = [start, len(text)]
+    return text, sections
+
+
+def _licence(root: Element) -> str:
+    code = fold(root.findtext("ccLicense") or "").lower()
+    return _LICENCES.get(code) or fold(root.findtext("licenseURL") or "") or "unknown"
+
+
+def _texts(root: Element, path: str) -> list[str]:
+    return [text for element in root.iterfind(path) if (text := fold("".join(element.itertext())))]

@@ -1,0 +1,63 @@
+"""Words of a clinical sentence with their offsets and lemmas."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[A-Za-z\u00c0-\u024f]+(?:'[a-z]+)?|\S")
+_IRREGULAR = {
+    "vertebrae": "vertebra", "bullae": "bulla", "hila": "hilum", "apices": "apex", "diagnoses": "diagnosis",
+    "metastases": "metastasis", "atria": "atrium", "septa": "septum", "foci": "focus", "bronchi": "bronchus",
+    "nuclei": "nucleus", "mitoses": "mitosis", "thrombi": "thrombus", "emboli": "embolus", "fundi": "fundus",
+    "pneumothoraces": "pneumothorax", "hemothoraces": "hemothorax", "stenoses": "stenosis", "fibroses": "fibrosis",
+    "scolioses": "scoliosis", "calculi": "calculus", "villi": "villus", "axes": "axis", "bronchiectases": "bronchiectasis",
+    "atelectases": "atelectasis", "carcinomata": "carcinoma", "adenomata": "adenoma", "indices": "index",
+    "diaphragms": "diaphragm", "hemidiaphragms": "hemidiaphragm", "calves": "calf", "leaves": "leaf", "feet": "foot",
+}  # fmt: skip
+_KEEP = {"lens", "pus", "gas", "iris", "pelvis", "thorax", "was", "is", "has", "this", "as", "does", "us", "its", "plus", "bias", "species", "series", "diabetes", "rales", "drusen", "always", "perhaps", "versus", "vs"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One word, number or punctuation mark; ``text[start:end]`` is what stands there."""
+
+    start: int
+    end: int
+    text: str
+    lemma: str
+
+    @property
+    def is_word(self) -> bool:
+        return self.text[0].isalnum()
+
+
+@lru_cache(maxsize=100_000)
+def lemma(word: str) -> str:
+    """Lower-cased singular of an English word: enough to match a phrase in its plural, nothing more."""
+    word = word.lower()
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if word.endswith("'s"):
+        word = word[:-2]
+    if len(word) < 4 or word in _KEEP or word.endswith(("ss", "us", "is", "ous")):
+        return word
+    if word.endswith("ies") and len(word) > 5:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") else word
+
+
+def tokens_of(text: str, offset: int = 0) -> list[Token]:
+    """Tokens of ``text``; ``offset`` is added to their positions."""
+    return [
+        Token(m.start() + offset, m.end() + offset, m.group(), lemma(m.group())) for m in _TOKEN.finditer(text)
+    ]
+
+
+@lru_cache(maxsize=100_000)
+def lemmas_of(phrase: str) -> tuple[str, ...]:
+    """The phrase's words as lemmas: hyphens, slashes and other punctuation separate words and vanish."""
+    return tuple(t.lemma for t in tokens_of(phrase) if t.is_word)

@@ -1,0 +1,212 @@
+"""The catalogue: one SQLite file that says which documents, passages, versions and segments an index has.
+
+It is the source of truth. A document's content never changes once written; ``lifetimes`` say from which version on
+(``valid_from``) and up to which version exclusively (``valid_to``, null while alive) it is part of the index, so a
+rollback opens a second lifetime instead of copying anything. A document's passages have consecutive rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from rag.errors import IndexStateError, RagError, StorageError
+
+FILE_NAME = "catalogue.sqlite"
+APPLICATION_ID = 0x436C6943  # "CliC"
+FORMAT_VERSION = 1
+
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {FORMAT_VERSION};
+CREATE TABLE properties (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE versions (
+    number INTEGER PRIMARY KEY, created TEXT NOT NULL, note TEXT NOT NULL, ingest TEXT NOT NULL,
+    added INTEGER NOT NULL, updated INTEGER NOT NULL, removed INTEGER NOT NULL, documents INTEGER NOT NULL,
+    last_row INTEGER NOT NULL -- the highest passage row that had been given out
+);
+CREATE TABLE documents (
+    row INTEGER PRIMARY KEY, id TEXT NOT NULL, kind TEXT NOT NULL, domain TEXT NOT NULL, source TEXT NOT NULL,
+    licence TEXT NOT NULL, case_id TEXT NOT NULL, group_id TEXT NOT NULL,
+    first INTEGER NOT NULL, passages INTEGER NOT NULL, -- its passages are rows [first, first + passages)
+    sha256 TEXT NOT NULL, body TEXT NOT NULL -- canonical JSON of the document, whose hash is sha256
+);
+CREATE INDEX documents_id ON documents (id);
+CREATE INDEX documents_case ON documents (case_id);
+CREATE INDEX documents_case_any ON documents (case_id COLLATE NOCASE);
+CREATE INDEX documents_group ON documents (group_id);
+-- what Snapshot.terms() asks for, word by word
+CREATE INDEX documents_terms ON documents (row) WHERE json_extract(body, '$.metadata.synonyms') IS NOT NULL;
+CREATE INDEX documents_shelf ON documents (kind, domain, source, first, passages);
+CREATE TABLE lifetimes (
+    document INTEGER NOT NULL REFERENCES documents (row), valid_from INTEGER NOT NULL, valid_to INTEGER,
+    PRIMARY KEY (document, valid_from)
+) WITHOUT ROWID;
+CREATE INDEX lifetimes_ended ON lifetimes (valid_to) WHERE valid_to IS NOT NULL;
+CREATE TABLE passages (
+    row INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents (row), id TEXT NOT NULL,
+    start INTEGER NOT NULL, end INTEGER NOT NULL, sha256 TEXT NOT NULL
+);
+CREATE VIRTUAL TABLE words USING fts5 (text, content = '', tokenize = 'porter unicode61');
+CREATE TABLE segments (
+    id TEXT PRIMARY KEY, space TEXT NOT NULL, fingerprint TEXT NOT NULL, dim INTEGER NOT NULL, n INTEGER NOT NULL,
+    first_row INTEGER NOT NULL, last_row INTEGER NOT NULL, manifest_sha256 TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE spaces (
+    version INTEGER NOT NULL, space TEXT NOT NULL, dim INTEGER NOT NULL, fingerprint TEXT NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (version, space)
+) WITHOUT ROWID;
+"""
+
+# A document alive at version :v; joins documents d.
+ALIVE = (
+    "EXISTS (SELECT 1 FROM lifetimes l WHERE l.document = d.row AND l.valid_from <= :v"
+    " AND (l.valid_to IS NULL OR l.valid_to > :v))"
+)
+
+
+# A set of values of any size as one parameter, made by ``listed``.
+LISTED = "(SELECT value FROM json_each(?))"
+
+
+def listed(values: Iterable[object]) -> str:
+    """The parameter for LISTED."""
+    return json.dumps(list(values))
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors on ``path`` into ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translate(error, path) from error
+
+
+def _translate(error: sqlite3.Error, path: Path) -> RagError:
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return StorageError(
+            f"cannot write or read {path}: {error}; the index is as it was, free the space or the permission and run "
+            "the command again"
+        )
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return IndexStateError(f"{path} is being written by another process; try again when it is done")
+    return IndexStateError(f"{path} is damaged or not a catalogue of ours ({error}); restore it or build it anew")
+
+
+def check_header(path: Path) -> None:
+    """Look at the file's first bytes before SQLite does: another program's database is never opened, let alone changed.
+
+    Raises:
+        IndexStateError: not a SQLite file, not ours, or of a newer format.
+    """
+    with path.open("rb") as file:
+        header = file.read(100)
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        raise IndexStateError(f"{path} is damaged: it is not a SQLite file; restore it or build the index anew")
+    application_id, format_version = int.from_bytes(header[68:72], "big"), int.from_bytes(header[60:64], "big")
+    if application_id != APPLICATION_ID:
+        raise IndexStateError(f"{path} is another program's SQLite file, not an index; choose another index name")
+    if format_version > FORMAT_VERSION:
+        raise IndexStateError(
+            f"{path} has format {format_version}, this ClinCite reads up to {FORMAT_VERSION}; upgrade clincite"
+        )
+
+
+class Catalogue:
+    """Connections to one catalogue file. Safe for many threads: each borrows a connection of its own."""
+
+    def __init__(self, path: Path, *, writable: bool = False) -> None:
+        self.path = path
+        self.writable = writable
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    @staticmethod
+    def create(path: Path) -> None:
+        """Write an empty catalogue; ``path`` must not exist."""
+        with translated(path):
+            connection = sqlite3.connect(path, isolation_level=None)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_SCHEMA)
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """Borrow a connection; SQLite's errors come out as IndexStateError or StorageError."""
+        with translated(self.path):
+            connection = self._borrow()
+            try:
+                yield connection
+            finally:
+                with self._lock:
+                    self._idle.append(connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction: all of it or, after any error, nothing."""
+        with self.connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.rollback()
+                raise
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file where no reader is in the way; a full disk is no reason to fail."""
+        try:
+            with self.connection() as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except RagError:
+            return
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _borrow(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._process != os.getpid():  # a forked child must not use its parent's connections
+                self._idle, self._process = [], os.getpid()
+            if self._idle:
+                return self._idle.pop()
+        return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        mode = "rw" if self.writable else "ro"
+        if not self.writable and not os.access(self.path.parent, os.W_OK) and not _log_of(self.path):
+            mode = "ro&immutable=1"  # on a read-only disk SQLite cannot make its shared-memory file
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=30.0,
+        )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -16000")
+        return connection
+
+
+def _log_of(path: Path) -> int:
+    """Bytes of the catalogue's write-ahead log."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0

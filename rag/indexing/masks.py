@@ -1,0 +1,106 @@
+"""Which passage rows a search may see: the version's alive rows, cut down by a Filter."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.indexing.catalogue import LISTED, Catalogue, listed
+from rag.indexing.records import Filter
+from rag.indexing.segments import Segment
+
+Mask = NDArray[np.bool_]
+
+# Ended documents that no other lifetime keeps in version :v. Rows after the version's last are cut by length.
+_DEAD = """
+SELECT d.first, d.passages FROM documents d
+WHERE d.row IN (SELECT document FROM lifetimes WHERE valid_to <= :v)
+  AND NOT EXISTS (SELECT 1 FROM lifetimes l WHERE l.document = d.row AND l.valid_from <= :v
+                  AND (l.valid_to IS NULL OR l.valid_to > :v))
+"""
+
+
+class Selection:
+    """A mask over passage rows, with its cuts per segment made on first use."""
+
+    def __init__(self, rows: Mask) -> None:
+        self.rows = rows
+        self._cuts: dict[str, Mask | None] = {}
+
+    def of(self, segment: Segment) -> Mask | None:
+        """The mask over the segment's vectors; None where all of them are allowed."""
+        if segment.info.id not in self._cuts:
+            rows = segment.rows
+            if segment.info.last_row < len(self.rows):
+                cut = self.rows[rows]
+            else:  # a later compaction merged newer rows in
+                cut = np.zeros(len(rows), np.bool_)
+                known = rows < len(self.rows)
+                cut[known] = self.rows[rows[known]]
+            self._cuts[segment.info.id] = None if cut.all() else cut
+        return self._cuts[segment.info.id]
+
+
+class Masks:
+    """Selections of one version, the latest used kept."""
+
+    def __init__(self, catalogue: Catalogue, version: int, last_row: int, keep: int = 32) -> None:
+        self._catalogue = catalogue
+        self._version = version
+        self._length = last_row + 1
+        self._keep = keep
+        self._selections: OrderedDict[Filter, Selection] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def select(self, where: Filter) -> Selection:
+        with self._lock:
+            if where in self._selections:
+                self._selections.move_to_end(where)
+                return self._selections[where]
+        selection = Selection(self._compute(where))
+        with self._lock:
+            self._selections[where] = selection
+            while len(self._selections) > self._keep:
+                self._selections.popitem(last=False)
+        return selection
+
+    def _compute(self, where: Filter) -> Mask:
+        if where.exclude_groups:  # differs from question to question: cheap on top of what it narrows
+            rows = self.select(replace(where, exclude_groups=())).rows
+            return rows & ~self._rows_with({"group_id": where.exclude_groups})
+        wanted = {"kind": where.kinds, "domain": where.domains, "source": where.sources, "case_id": where.case_ids}
+        wanted = {column: values for column, values in wanted.items() if values}
+        if wanted:
+            return self.select(Filter()).rows & self._rows_with(wanted)
+        with self._catalogue.connection() as connection:
+            return alive_rows(connection, self._version, self._length - 1)
+
+    def _rows_with(self, wanted: dict[str, tuple[str, ...]]) -> Mask:
+        conditions = " AND ".join(f"{column} IN {LISTED}" for column in wanted)
+        query = f"SELECT first, passages FROM documents WHERE {conditions}"
+        values = [listed(some) for some in wanted.values()]
+        return self._ranges(query, values)
+
+    def _ranges(self, query: str, values: Sequence[object]) -> Mask:
+        with self._catalogue.connection() as connection:
+            return _union(connection.execute(query, values), self._length)
+
+
+def alive_rows(connection: sqlite3.Connection, version: int, last_row: int) -> Mask:
+    """The passage rows of a version's documents, as a mask of length ``last_row + 1``."""
+    return ~_union(connection.execute(_DEAD, {"v": version}), last_row + 1)
+
+
+def _union(ranges: Iterable[tuple[int, int]], length: int) -> Mask:
+    """The union of row ranges [first, first + passages), cut at ``length``."""
+    table = np.array(list(ranges), dtype=np.int64).reshape(-1, 2)
+    steps = np.zeros(length + 1, np.int32)
+    np.add.at(steps, np.minimum(table[:, 0], length), 1)
+    np.add.at(steps, np.minimum(table.sum(axis=1), length), -1)
+    return np.cumsum(steps[:-1]) > 0

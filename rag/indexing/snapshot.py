@@ -1,0 +1,252 @@
+"""A read view of one published version. What it shows never changes, whatever is written meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import IndexStateError, InputError
+from rag.indexing.catalogue import ALIVE, LISTED, Catalogue, listed
+from rag.indexing.locks import Lock
+from rag.indexing.masks import Masks
+from rag.indexing.records import Count, Filter, Scored, SpaceInfo
+from rag.indexing.segments import Rows, Segment, SegmentGone, SegmentInfo, Vectors
+from rag.indexing.spaces import read_segments, read_spaces
+from rag.indexing.words import match_expression
+from rag.types import Document, Passage
+
+_MATCHES = 1024  # word matches fetched at a time
+_EVERYTHING = Filter()
+
+
+class Snapshot:
+    """A version of an index, pinned. Safe for concurrent use by many threads.
+
+    Made by ``IndexStore.snapshot``. It holds its segments open and a lease on its version, so that compaction removes
+    neither; close it (or use it as a context manager) when done.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, version: int, last_row: int, open_segment: Callable[[SegmentInfo], Segment],
+        lease: Lock | None,
+    ) -> None:  # fmt: skip
+        self.version = version
+        self._catalogue = catalogue
+        self._last_row = last_row
+        self._lease = lease
+        self._masks = Masks(catalogue, version, last_row)
+        with catalogue.connection() as connection:
+            self._spaces = read_spaces(connection, version)
+        self._segments = self._open_segments(open_segment)
+
+    def search(
+        self, space: str, queries: NDArray[np.float32], k: int, where: Filter = _EVERYTHING
+    ) -> list[list[Scored]]:
+        """Nearest passages by inner product, exact, best first, ties by row.
+
+        Args:
+            space: name of a vector space of this version.
+            queries: (q, dim) or (dim,) float32, L2-normalised.
+            k: how many to return for each query; fewer only where fewer passages pass ``where``.
+
+        Raises:
+            InputError: no such space, wrong dimension, values that are not finite, or k < 1.
+        """
+        info = self._space(space)
+        asked = np.ascontiguousarray(np.atleast_2d(queries), dtype=np.float32)
+        if asked.ndim != 2 or asked.shape[1] != info.dim:
+            raise InputError(f"space {space!r} has dimension {info.dim}, the query has shape {np.shape(queries)}")
+        if not np.isfinite(asked).all():
+            raise InputError("the query vector holds values that are not finite")
+        _check_k(k)
+        selection = self._masks.select(where)
+        found = [segment.search(asked, k, selection.of(segment)) for segment in self._segments[space]]
+        return [_merge([part[number] for part in found], k) for number in range(len(asked))]
+
+    def search_words(self, query: str, k: int, where: Filter = _EVERYTHING) -> list[Scored]:
+        """Passages that share words with a free text, by BM25 (larger is better), best first, ties by row.
+
+        Any characters are fine; stop words do not count and at most 64 distinct terms do.
+        """
+        _check_k(k)
+        expression = match_expression(query)
+        if expression is None:
+            return []
+        allowed = self._masks.select(where).rows
+        found: list[Scored] = []
+        with self._catalogue.connection() as connection:
+            cursor = connection.execute(
+                "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank", (expression,)
+            )
+            while batch := cursor.fetchmany(_MATCHES):
+                found += [Scored(row, score) for row, score in batch if row < len(allowed) and allowed[row]]
+                if len(found) > k and found[-1].score < found[k - 1].score:  # past every tie with the k-th
+                    break
+            cursor.close()
+        return sorted(found, key=lambda hit: (-hit.score, hit.row))[:k]
+
+    def passages(self, rows: Sequence[int]) -> list[tuple[Passage, Document]]:
+        """The passages of ``rows`` with their documents, in the same order.
+
+        Raises:
+            InputError: a row that this version does not have.
+        """
+        wanted = [int(row) for row in rows]
+        documents: dict[int, Document] = {}
+        found: dict[int, tuple[Passage, Document]] = {}
+        with self._catalogue.connection() as connection:
+            query = (
+                "SELECT p.row, p.id, p.start, p.end, d.row, d.body"
+                f" FROM passages p JOIN documents d ON d.row = p.document WHERE p.row IN {LISTED}"
+            )
+            for row, identity, start, end, document_row, body in connection.execute(query, (listed(wanted),)):
+                if document_row not in documents:
+                    documents[document_row] = Document.model_validate_json(body)
+                document = documents[document_row]
+                found[row] = _passage(identity, document, start, end), document
+        missing = [row for row in wanted if row not in found or row > self._last_row]
+        if missing:
+            raise InputError(f"version {self.version} has no passage row {missing[0]}")
+        return [found[row] for row in wanted]
+
+    def vectors(self, space: str, rows: Sequence[int]) -> Vectors:
+        """The stored vectors of ``rows``: (len(rows), dim) float32.
+
+        Raises:
+            InputError: no such space, or a row without a vector in it.
+        """
+        result = np.empty((len(rows), self._space(space).dim), np.float32)
+        wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
+        filled = np.zeros(len(wanted), np.bool_)
+        for segment in self._segments[space]:
+            positions = segment.positions(wanted)
+            here = positions >= 0
+            result[here] = segment.vectors[positions[here]]
+            filled |= here
+        filled &= wanted <= self._last_row
+        if not filled.all():
+            raise InputError(f"passage row {wanted[~filled][0]} has no vector in space {space!r}")
+        return result
+
+    def document(self, document_id: str) -> Document | None:
+        """The document with this id, or None where this version has none."""
+        found = self._documents("d.id = :value", document_id)
+        return found[0][1] if found else None
+
+    def passages_of(self, document_id: str) -> list[tuple[int, Passage]]:
+        """Row and passage of each passage of a document, in the document's order; empty for an unknown id."""
+        found = self._documents("d.id = :value", document_id)
+        if not found:
+            return []
+        row, document = found[0]
+        with self._catalogue.connection() as connection:
+            query = "SELECT row, id, start, end FROM passages WHERE document = ? ORDER BY row"
+            return [
+                (number, _passage(identity, document, start, end))
+                for number, identity, start, end in connection.execute(query, (row,))
+            ]
+
+    def case(self, case_id: str) -> list[Document]:
+        """The documents of a case (a report and its images, say), in the order they were ingested."""
+        return [document for _, document in self._documents("d.case_id = :value", case_id)]
+
+    def terms(self) -> list[Document]:
+        """The documents that define a term: those with ``synonyms`` in their metadata, an ontology's for instance."""
+        query = (
+            "SELECT d.body FROM documents d WHERE json_extract(d.body, '$.metadata.synonyms') IS NOT NULL"
+            f" AND {ALIVE} ORDER BY d.row"
+        )
+        with self._catalogue.connection() as connection:
+            rows = connection.execute(query, {"v": self.version})
+            return [Document.model_validate_json(body) for (body,) in rows]
+
+    def has_case(self, case_id: str) -> str | None:
+        """The case's id as stored, found exactly or else ignoring ASCII case; None where there is no such case."""
+        with self._catalogue.connection() as connection:
+            for condition in ("d.case_id = :value", "d.case_id = :value COLLATE NOCASE"):
+                query = f"SELECT d.case_id FROM documents d WHERE {condition} AND {ALIVE} ORDER BY d.case_id LIMIT 1"
+                row = connection.execute(query, {"value": case_id, "v": self.version}).fetchone()
+                if row is not None:
+                    return str(row[0])
+        return None
+
+    def spaces(self) -> dict[str, SpaceInfo]:
+        """The vector spaces of this version; ``n`` counts the vectors of its own documents."""
+        return dict(self._spaces)
+
+    def counts(self) -> list[Count]:
+        """Documents by source, kind, domain and licence."""
+        query = (
+            f"SELECT d.source, d.kind, d.domain, d.licence, count(*) FROM documents d WHERE {ALIVE}"
+            " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        )
+        with self._catalogue.connection() as connection:
+            return [Count(*row) for row in connection.execute(query, {"v": self.version})]
+
+    def close(self) -> None:
+        """Give up the segments and the lease; the snapshot cannot be used afterwards."""
+        self._segments = {}
+        self._spaces = {}
+        if self._lease is not None:
+            self._lease.release()
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _space(self, space: str) -> SpaceInfo:
+        if space not in self._spaces:
+            there = ", ".join(sorted(self._spaces)) or "none"
+            raise InputError(f"version {self.version} has no vectors of space {space!r}; it has: {there}")
+        return self._spaces[space]
+
+    def _documents(self, condition: str, value: str) -> list[tuple[int, Document]]:
+        query = f"SELECT d.row, d.body FROM documents d WHERE {condition} AND {ALIVE} ORDER BY d.first, d.row"
+        with self._catalogue.connection() as connection:
+            rows = connection.execute(query, {"value": value, "v": self.version})
+            return [(row, Document.model_validate_json(body)) for row, body in rows]
+
+    def _open_segments(self, open_segment: Callable[[SegmentInfo], Segment]) -> dict[str, list[Segment]]:
+        """The segments of this version's spaces, whose vectors all come from the space's one encoder."""
+        gone: SegmentGone | None = None
+        for _ in range(5):  # a compactor may replace segments between our reading their names and opening them
+            with self._catalogue.connection() as connection:
+                infos = read_segments(connection)
+            try:
+                return {
+                    space: [
+                        open_segment(info)
+                        for info in infos
+                        if (info.space, info.fingerprint) == (space, about.fingerprint)
+                        and info.first_row <= self._last_row
+                    ]
+                    for space, about in self._spaces.items()
+                }
+            except SegmentGone as error:
+                gone = error
+        missing = Path(str(gone))
+        raise IndexStateError(f"{missing} is missing; restore it, or build the index anew from its sources") from gone
+
+
+def _passage(identity: str, document: Document, start: int, end: int) -> Passage:
+    return Passage(id=identity, document_id=document.id, start=start, end=end, text=document.text[start:end])
+
+
+def _merge(parts: list[tuple[Rows, Vectors]], k: int) -> list[Scored]:
+    """The k best of several segments' results for one query, ties by row."""
+    if not parts:
+        return []
+    rows = np.concatenate([rows for rows, _ in parts])
+    scores = np.concatenate([scores for _, scores in parts])
+    order = np.lexsort((rows, -scores))[:k]
+    return [Scored(row, score) for row, score in zip(rows[order].tolist(), scores[order].tolist(), strict=True)]
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise InputError(f"k must be at least 1, not {k}")

@@ -1,0 +1,70 @@
+"""Durable writes: what is written here has reached the disk when the function returns."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rag.errors import StorageError
+
+_REFUSALS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+
+
+@contextmanager
+def refusals_named(path: Path) -> Iterator[None]:
+    """Turn the machine's refusal to write (full, too large, not allowed) into a StorageError that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        raise StorageError(
+            f"cannot write {path}: {os.strerror(error.errno or 0).lower()}; the index is as it was, free the space "
+            "or the permission and run the command again"
+        ) from error
+
+
+def sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+sync_directory = sync_file  # a directory is opened and fsynced in the same way
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_of_tree(path: Path) -> int:
+    """Bytes of all files under ``path``; files that vanish meanwhile count nothing."""
+    total = 0
+    for directory, _, names in os.walk(path):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(directory, name)).st_size
+            except FileNotFoundError:
+                continue
+    return total
+
+
+def discard_directory(path: Path) -> None:
+    """Remove a directory in two steps, so that a crash in between leaves a name that is known to be garbage."""
+    if not path.name.startswith(".tmp-"):
+        aside = path.with_name(f".tmp-{path.name}")
+        try:
+            os.rename(path, aside)
+        except FileNotFoundError:
+            return
+        path = aside
+    shutil.rmtree(path, ignore_errors=True)

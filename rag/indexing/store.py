@@ -1,0 +1,202 @@
+"""The index store: one directory per index, read through snapshots, written by one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import threading
+import weakref
+from pathlib import Path
+
+from rag.errors import IndexStateError, InputError, RagError
+from rag.indexing import catalogue as catalogues
+from rag.indexing import segments
+from rag.indexing.catalogue import Catalogue
+from rag.indexing.locks import Lock
+from rag.indexing.records import IndexSummary, VersionInfo
+from rag.indexing.segments import Segment, SegmentInfo
+from rag.indexing.snapshot import Snapshot
+from rag.indexing.spaces import latest_version
+from rag.indexing.storage import discard_directory, refusals_named, size_of_tree, sync_directory
+from rag.indexing.writer import Writer
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_WRITE_LOCK = "write.lock"
+_LEASES = "leases"
+
+
+class IndexStore:
+    """One index. Cheap to open; safe for many threads and processes reading while one writes."""
+
+    def __init__(self, path: Path) -> None:
+        """Use ``create`` or ``open``."""
+        self.path = path
+        self.name = path.name
+        self._catalogue = Catalogue(path / catalogues.FILE_NAME)
+        self._open: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls, path: Path) -> IndexStore:
+        """Make an empty index at ``path``, or open the one that is there.
+
+        Raises:
+            InputError: the name is not usable, or something that is not an index is there.
+            StorageError: the machine refused; nothing is left behind.
+        """
+        path = path.absolute()
+        if not _NAME.fullmatch(path.name):
+            raise InputError(
+                f"{path.name!r} cannot be an index's name; use up to 100 of letters, digits, '.', '_', '-'"
+            )
+        if (path / catalogues.FILE_NAME).exists():
+            return cls.open(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} exists and is not an index; choose another index name or remove it")
+        aside = path.with_name(f".tmp-{path.name}-{secrets.token_hex(4)}")
+        with refusals_named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                aside.mkdir()
+                for name in (segments.DIRECTORY, _LEASES):
+                    (aside / name).mkdir()
+                Catalogue.create(aside / catalogues.FILE_NAME)
+                sync_directory(aside)
+                os.rename(aside, path)
+            except BaseException:
+                discard_directory(aside)
+                raise
+            sync_directory(path.parent)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> IndexStore:
+        """Open an existing index.
+
+        Raises:
+            InputError: there is no such index; the message lists those that exist.
+            IndexStateError: it is damaged, another program's file, or of a newer format.
+        """
+        path = path.absolute()
+        file = path / catalogues.FILE_NAME
+        if not path.is_dir() or not any(path.iterdir()):
+            existing = ", ".join(summary.name for summary in list_indexes(path.parent)) or "none"
+            raise InputError(
+                f"no such index {path.name!r} in {path.parent}; existing: {existing}; build one with `rag ingest`"
+            )
+        if not file.is_file():
+            raise IndexStateError(f"{file} is missing, so {path} is not an index or a damaged one; restore the file")
+        with refusals_named(file):
+            catalogues.check_header(file)
+        store = cls(path)
+        store.version()  # the first real look at the catalogue
+        return store
+
+    def version(self) -> int:
+        """The latest published version; 0 where nothing has been published."""
+        with self._catalogue.connection() as connection:
+            return latest_version(connection)
+
+    def versions(self) -> list[VersionInfo]:
+        """All versions, oldest first."""
+        query = "SELECT number, created, note, added, updated, removed, documents FROM versions ORDER BY number"
+        with self._catalogue.connection() as connection:
+            return [VersionInfo(*row) for row in connection.execute(query)]
+
+    def snapshot(self, version: int | None = None) -> Snapshot:
+        """A pinned read view of ``version``, or of the latest one.
+
+        Raises:
+            InputError: that version does not exist.
+            IndexStateError: one of its files is missing or damaged.
+        """
+        number = self.version() if version is None else version
+        lease = self._lease(number)
+        with self._catalogue.connection() as connection:
+            row = connection.execute("SELECT last_row FROM versions WHERE number = ?", (number,)).fetchone()
+            latest = latest_version(connection)
+        if row is None and not number == latest == 0:
+            raise InputError(f"index {self.name!r} has no version {number}; the latest is {latest}")
+        return Snapshot(self._catalogue, number, -1 if row is None else row[0], self._open_segment, lease)
+
+    def writer(self, timeout_s: float = 10.0, checkpoint: str | None = None) -> Writer:
+        """The writer, once nobody else writes.
+
+        Args:
+            timeout_s: how long to wait for another writer.
+            checkpoint: name of the work, which must change with whatever changes its result (source, chunking, encoder
+                fingerprints). Batches that an interrupted writer of the same name has staged are taken over where
+                ``compare`` meets the same documents again. Without a name nothing is taken over or left behind.
+
+        Raises:
+            IndexStateError: another writer holds the index.
+            StorageError: the directory cannot be written.
+        """
+        path = self.path / _WRITE_LOCK
+        with refusals_named(path):
+            lock = Lock.exclusive(path, create=True, timeout_s=timeout_s)
+            if lock is None:
+                owner = path.read_text(errors="replace")[:20] or "unknown"
+                raise IndexStateError(
+                    f"index {self.name!r} is being written by process {owner}; waited {timeout_s:g} s,"
+                    " try again when it is done"
+                )
+            try:
+                lock.write_owner()
+                return Writer(self.path, Catalogue(self.path / catalogues.FILE_NAME, writable=True), lock, checkpoint)
+            except BaseException:
+                lock.release()
+                raise
+
+    def close(self) -> None:
+        """Close the idle connections. Snapshots are closed on their own."""
+        self._catalogue.close()
+
+    def __enter__(self) -> IndexStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open_segment(self, info: SegmentInfo) -> Segment:
+        """The open segment, shared by all snapshots that use it and closed with the last of them."""
+        with self._lock:
+            segment = self._open.get(info.id)
+            if segment is None:
+                segment = self._open[info.id] = Segment(self.path / segments.DIRECTORY, info)
+            return segment
+
+    def _lease(self, version: int) -> Lock | None:
+        """A shared lock that keeps compaction from forgetting ``version``; None on a read-only disk."""
+        path = self.path / _LEASES / f"v{version:d}"
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(exist_ok=True)
+            path.touch(exist_ok=True)
+            return Lock.shared(path)
+        return None
+
+
+def list_indexes(root: Path) -> list[IndexSummary]:
+    """The indexes in a directory, by name; one that cannot be opened is listed with its problem."""
+    if not root.is_dir():
+        return []
+    return [
+        _summary(path)
+        for path in sorted(root.iterdir())
+        if _NAME.fullmatch(path.name) and (path / catalogues.FILE_NAME).is_file()
+    ]
+
+
+def _summary(path: Path) -> IndexSummary:
+    size = size_of_tree(path)
+    try:
+        with IndexStore.open(path) as store, store.snapshot() as snapshot:
+            documents: dict[str, int] = {}
+            for count in snapshot.counts():
+                documents[count.kind] = documents.get(count.kind, 0) + count.documents
+            created = next((info.created for info in store.versions()), "")
+            return IndexSummary(path.name, path, snapshot.version, documents, size, created)
+    except (RagError, OSError) as error:
+        return IndexSummary(path.name, path, bytes=size, problem=str(error))

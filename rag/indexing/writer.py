@@ -1,0 +1,254 @@
+"""The one writer of an index: stages batches aside, then publishes them as a new version in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import InputError
+from rag.indexing import failpoints, segments
+from rag.indexing.catalogue import LISTED, Catalogue, listed
+from rag.indexing.garbage import collect_garbage
+from rag.indexing.locks import Lock
+from rag.indexing.records import Changes, SpaceInfo
+from rag.indexing.segments import SegmentInfo, check_vectors, describe, write_segment
+from rag.indexing.spaces import foreign_vectors, latest_version, read_spaces, write_spaces
+from rag.indexing.staging import DIRECTORY as STAGING
+from rag.indexing.staging import Staging, canonical
+from rag.types import Document, Passage, sha256_of
+
+_SEGMENT_BYTES = 1 << 29  # vectors held in memory at once while a segment is written
+_NO_SPACES: Mapping[str, SpaceInfo] = {}
+
+
+class Writer:
+    """A context manager made by ``IndexStore.writer``; holds the index's write lock while it is open.
+
+    Nothing it does is seen by readers before ``publish``. Leaving without publishing discards what was staged, or, if
+    the writer was given a ``checkpoint`` name, keeps it for the next writer of the same name.
+    """
+
+    def __init__(self, path: Path, catalogue: Catalogue, lock: Lock, checkpoint: str | None) -> None:
+        self.path = path
+        self._catalogue = catalogue
+        self._lock = lock
+        self._checkpoint = checkpoint
+        self._removed: set[str] = set()
+        self._seen: set[str] = set()
+        collect_garbage(path, catalogue)
+        with catalogue.connection() as connection:
+            published = {row[0] for row in connection.execute("SELECT ingest FROM versions")}
+        self._staging = Staging.begin(path / STAGING, checkpoint, published)
+
+    def compare(self, documents: Iterable[Document]) -> Changes:
+        """Sort documents into new, changed and unchanged against the latest version, by content hash.
+
+        Documents that an interrupted run with this writer's checkpoint name has staged with the same content are
+        listed apart; they will be published and need not be staged again.
+        """
+        hashes = {document.id: sha256_of(canonical(document)) for document in documents}
+        self._seen.update(hashes)
+        alive = self._alive("d.id", hashes)
+        unchanged = {key for key, content in hashes.items() if alive.get(key) == content} - self._removed
+        rest = {key: content for key, content in hashes.items() if key not in unchanged}
+        staged = self._staging.want(rest)
+        open_ = rest.keys() - staged
+        return Changes(
+            new=frozenset(open_ - alive.keys()),
+            changed=frozenset(open_ & alive.keys()),
+            unchanged=frozenset(unchanged),
+            staged=frozenset(staged),
+        )
+
+    def stage(
+        self,
+        documents: Sequence[Document],
+        passages: Sequence[Passage],
+        vectors: Mapping[str, tuple[Sequence[str], NDArray[np.float32]]],
+    ) -> None:
+        """Write one batch aside; it is durable on return. May be called many times.
+
+        Args:
+            documents: whole documents; one whose id is alive becomes an update at publication.
+            passages: all passages of these documents, in the documents' order.
+            vectors: per space, passage ids and their (n, dim) float32 L2-normalised vectors.
+
+        Raises:
+            InputError: the parts do not fit together, or vectors are not normalised.
+            StorageError: the machine refused; batches staged before are kept.
+        """
+        checked = {space: (ids, check_vectors(space, len(ids), matrix)) for space, (ids, matrix) in vectors.items()}
+        self._staging.add(documents, passages, checked)
+        self._seen.update(document.id for document in documents)
+
+    def remove(
+        self, *, document_ids: Sequence[str] = (), sources: Sequence[str] = (), groups: Sequence[str] = ()
+    ) -> int:
+        """Take documents out of the next version, by id, source or patient group; returns how many are alive now.
+
+        What this writer has staged of them is dropped too; staging an id afterwards brings it back as an update.
+        """
+        chosen: set[str] = set()
+        for column, values in (("d.id", document_ids), ("d.source", sources), ("d.group_id", groups)):
+            if values:
+                chosen.update(self._alive(column, values))
+                self._staging.forget(self._staged_with(column.removeprefix("d."), values))
+        fresh = chosen - self._removed
+        self._removed |= chosen
+        return len(fresh)
+
+    def remove_unseen(self, source: str) -> int:
+        """Remove the source's documents that neither ``compare`` nor ``stage`` was given: they have left the source."""
+        gone = set(self._alive("d.source", [source])) - self._seen
+        return self.remove(document_ids=sorted(gone))
+
+    def check_spaces(self, spaces: Mapping[str, SpaceInfo]) -> None:
+        """Refuse encoders other than the index's before anything is encoded; ``publish`` refuses them in any case.
+
+        Raises:
+            IndexStateError: a space holds vectors of another fingerprint.
+        """
+        with self._catalogue.connection() as connection:
+            current = read_spaces(connection, latest_version(connection))
+        for space, info in spaces.items():
+            if space in current and current[space].fingerprint != info.fingerprint:
+                raise foreign_vectors(self.path, space, current[space].fingerprint, info.fingerprint)
+
+    def publish(self, note: str = "", spaces: Mapping[str, SpaceInfo] = _NO_SPACES) -> int:
+        """Make everything staged and removed the new version; returns its number.
+
+        With nothing to change the latest version stays and its number is returned.
+
+        Args:
+            note: one line for the list of versions.
+            spaces: dimension and encoder fingerprint of each space that vectors were staged for; ``n`` is ignored.
+
+        Raises:
+            InputError: a staged space is missing in ``spaces`` or has another dimension.
+            IndexStateError: vectors of another encoder are alive in one of the spaces.
+            StorageError: the machine refused. In every case the index is as it was.
+        """
+        staged = self._staging.ids()
+        removed = self._removed.difference(staged)
+        if not staged and not removed:
+            with self._catalogue.connection() as connection:
+                return latest_version(connection)
+        dims = self._check_dims(spaces)
+        with self._catalogue.connection() as connection:
+            first_row = int(connection.execute("SELECT coalesce(max(last_row), -1) + 1 FROM versions").fetchone()[0])
+        last_row = self._staging.number_rows(first_row)
+        failpoints.hit("rows-numbered")
+        written: list[SegmentInfo] = []
+        try:
+            for space, dim in dims.items():
+                for rows, vectors in self._staging.blocks(space, dim, max(1, _SEGMENT_BYTES // (4 * dim))):
+                    root = self.path / segments.DIRECTORY
+                    written.append(write_segment(root, space, spaces[space].fingerprint, rows, vectors))
+            with self._catalogue.transaction() as connection:
+                version = self._write_version(connection, note, staged, removed, last_row)
+                connection.executemany(f"INSERT INTO segments VALUES ({', '.join('?' * 8)})", map(describe, written))
+                write_spaces(connection, self.path, version)
+                failpoints.hit("version-written")
+        except BaseException:
+            collect_garbage(self.path, self._catalogue)
+            raise
+        failpoints.hit("version-published")
+        self._catalogue.checkpoint()
+        failpoints.hit("log-folded")
+        self._removed, self._seen = set(), set()
+        self._staging.discard()
+        failpoints.hit("staging-discarded")
+        self._staging = Staging.begin(self.path / STAGING, self._checkpoint, ())
+        return version
+
+    def close(self) -> None:
+        """Give up the lock; what is staged is kept only under a checkpoint name."""
+        if self._checkpoint is not None and self._staging.ids():
+            self._staging.close()
+        else:
+            self._staging.discard()
+        self._lock.release()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _alive(self, column: str, values: Iterable[str]) -> dict[str, str]:
+        """Content hash by id of the alive documents whose ``column`` is one of ``values``."""
+        query = (
+            f"SELECT d.id, d.sha256 FROM documents d JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL"
+            f" WHERE {column} IN {LISTED}"
+        )
+        with self._catalogue.connection() as connection:
+            return dict(connection.execute(query, (listed(values),)))
+
+    def _staged_with(self, field: str, values: Sequence[str]) -> list[str]:
+        with self._staging.connection() as connection:
+            query = f"SELECT id FROM documents WHERE json_extract(body, '$.{field}') IN {LISTED}"
+            return [row[0] for row in connection.execute(query, (listed(values),))]
+
+    def _check_dims(self, spaces: Mapping[str, SpaceInfo]) -> dict[str, int]:
+        staged = self._staging.spaces()
+        for space, (dim, _) in staged.items():
+            if space not in spaces:
+                raise InputError(f"vectors were staged for space {space!r}, but publish was not told its encoder")
+            if spaces[space].dim != dim:
+                raise InputError(f"space {space!r} was declared with dim {spaces[space].dim}, its vectors have {dim}")
+        return {space: dim for space, (dim, _) in staged.items()}
+
+    def _write_version(
+        self, connection: sqlite3.Connection, note: str, staged: list[str], removed: set[str], last_row: int
+    ) -> int:
+        before = latest_version(connection)
+        version = before + 1
+        replaced = self._end(connection, version, staged)
+        ended = self._end(connection, version, removed)
+        self._write_documents(connection, version)
+        alive = int(connection.execute("SELECT count(*) FROM lifetimes WHERE valid_to IS NULL").fetchone()[0])
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        changes = len(staged) - replaced, replaced, ended, alive
+        connection.execute(
+            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (version, created, note, self._staging.ingest, *changes, last_row),
+        )
+        return version
+
+    @staticmethod
+    def _end(connection: sqlite3.Connection, version: int, ids: Iterable[str]) -> int:
+        """End the lives of these documents with ``version``; returns how many were alive."""
+        query = (
+            "UPDATE lifetimes SET valid_to = ? WHERE valid_to IS NULL"
+            f" AND document IN (SELECT row FROM documents WHERE id IN {LISTED})"
+        )
+        return connection.execute(query, (version, listed(ids))).rowcount
+
+    def _write_documents(self, connection: sqlite3.Connection, version: int) -> None:
+        row = int(connection.execute("SELECT coalesce(max(row), -1) + 1 FROM documents").fetchone()[0])
+        for body, content, first, passages in self._staging.documents():
+            document = Document.model_validate_json(body)
+            shelf = (
+                document.kind, document.domain, document.source,
+                document.licence, document.case_id, document.group_id,
+            )  # fmt: skip
+            connection.execute(
+                "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (row, document.id, *shelf, first, len(passages), content, body),
+            )
+            connection.execute("INSERT INTO lifetimes VALUES (?, ?, NULL)", (row, version))
+            for passage_row, identity, start, end, passage_sha256 in passages:
+                connection.execute(
+                    "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?)",
+                    (passage_row, row, identity, start, end, passage_sha256),
+                )
+                if end > start:
+                    connection.execute(
+                        "INSERT INTO words (rowid, text) VALUES (?, ?)", (passage_row, document.text[start:end])
+                    )
+            row += 1

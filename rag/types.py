@@ -1,0 +1,201 @@
+"""The nouns that travel between packages.
+
+All are immutable pydantic models, so every one of them has a JSON form. Offsets are Python string indices
+(Unicode code points, end exclusive) into ``Document.text``, and ``quote == document.text[start:end]`` holds for
+every citation that leaves the engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["image", "report", "literature"]
+Verdict = Literal["supported", "contradicted", "unsupported"]
+Decision = Literal["answered", "abstained"]
+
+
+class Noun(BaseModel):
+    """Base of the travelling models: frozen, and unknown fields are an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def sha256_of(text: str) -> str:
+    """Hex SHA-256 of a text's UTF-8 bytes."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+class Document(Noun):
+    """One record of a corpus: a report, a piece of literature, or an image.
+
+    An image document usually has no text of its own: what is quoted for it is the text of the other documents
+    of its case (same ``case_id``).
+    """
+
+    id: str = Field(min_length=1, description="Unique within an index; stable across re-ingests of its source.")
+    kind: Kind
+    domain: str = "general"
+    text: str = ""
+    image: str | None = Field(None, description="Path of the image file; the file stays where it is.")
+    image_sha256: str | None = Field(None, description="SHA-256 of the image file's bytes.")
+    title: str = ""
+    case_id: str = Field(description="Ties an image to its report.")
+    group_id: str = Field(description="Patient or article: the unit of exclusion and of statistics.")
+    source: str = Field(description="Name of the corpus, e.g. 'open-i' or 'hpo 2025-01-16'.")
+    licence: str = "unknown"
+    metadata: dict[str, Any] = Field(default_factory=dict, description="JSON values only: codes, references, sections.")
+
+    @property
+    def sha256(self) -> str:
+        """Content hash over every field: unchanged documents are recognised by it and cost no encoding."""
+        return sha256_of(json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False))
+
+
+class Passage(Noun):
+    """A character span of a document: the unit of retrieval and of citation. An image is one passage."""
+
+    id: str
+    document_id: str
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    text: str = Field(description="document.text[start:end]; empty for an image without text.")
+
+    @property
+    def sha256(self) -> str:
+        return sha256_of(self.text)
+
+
+class Question(Noun):
+    """What the user asks, and what the search may not see."""
+
+    text: str
+    image: str | None = None
+    study: str | None = Field(None, description="Answer from this case's own documents only (its case_id).")
+    exclude_groups: tuple[str, ...] = ()
+    domain: str | None = Field(None, description="Overrides the router.")
+
+
+class Hit(Noun):
+    """A passage found by search, with the rank each channel gave it."""
+
+    passage: Passage
+    document: Document
+    score: float = Field(description="Fused score in (0, 1]; larger is better. 1 is first place in every channel.")
+    channel: str = Field(description="The channel that ranked it best.")
+    ranks: dict[str, int] = Field(description="1-based rank per channel.")
+    similarities: dict[str, float] = Field(default_factory=dict, description="Raw score per channel; not comparable.")
+    found_image: str | None = Field(None, description="The similar image that brought this passage of its case.")
+
+
+class Evidence(Noun):
+    """A numbered passage handed to the generator."""
+
+    number: int = Field(ge=1)
+    document_id: str
+    passage_id: str
+    kind: Kind
+    domain: str
+    title: str
+    source: str
+    licence: str
+    case_id: str
+    group_id: str
+    channel: str
+    score: float
+    text: str
+    start: int = Field(description="Offset of text in the document.")
+    sha256: str = Field(description="SHA-256 of text.")
+    image: str | None = None
+    references: tuple[str, ...] = Field((), description="Published references of the document, e.g. 'PMID:123'.")
+
+
+class Citation(Noun):
+    """One sentence's support: an exact quote of one piece of evidence, and the verifier's verdict on it."""
+
+    sentence: int = Field(description="0-based index of the answer's sentence.")
+    number: int = Field(description="Evidence number.")
+    document_id: str
+    passage_id: str
+    source: str
+    quote: str
+    start: int = Field(description="Offsets in the document: quote == document.text[start:end].")
+    end: int
+    verdict: Verdict
+    score: float = Field(ge=0, le=1)
+
+
+class Sentence(Noun):
+    """A sentence of the answer with the numbers of the evidence that it cites."""
+
+    text: str
+    citations: tuple[int, ...] = ()
+
+
+class Quote(Noun):
+    """A generator's pointer into one piece of evidence; offsets are in the document."""
+
+    number: int
+    start: int
+    end: int
+
+
+class DraftSentence(Noun):
+    """What a generator wrote, before anyone verified it."""
+
+    text: str
+    quotes: tuple[Quote, ...] = ()
+
+
+class Draft(Noun):
+    """A generator's answer before verification."""
+
+    sentences: tuple[DraftSentence, ...]
+    verdict: Literal["yes", "no"] | None = Field(None, description="For yes/no questions.")
+    probability: float | None = Field(None, description="P(yes) in [0, 1] for yes/no questions.")
+    confidence: float = Field(ge=0, le=1)
+    refusal: str | None = Field(None, description="Why the generator cannot answer from this evidence.")
+
+
+class Domain(Noun):
+    """The router's opinion of where a question belongs."""
+
+    name: str
+    probability: float = Field(ge=0, le=1)
+    out_of_domain: bool
+
+
+class Certificate(Noun):
+    """The statistical guarantee an answer was given under, or the reason there is none."""
+
+    status: Literal["valid", "stale", "uncertified"]
+    why: str
+    risk: str | None = None
+    alpha: float | None = None
+    delta: float | None = None
+    policy: dict[str, float] | None = None
+    n: int | None = None
+    coverage: float | None = None
+
+
+class Answer(Noun):
+    """The contract between the engine and everyone who shows, stores or checks an answer."""
+
+    question: Question
+    answer: str
+    verdict: Literal["yes", "no"] | None = Field(None, description="For yes/no questions that were answered.")
+    probability: float | None = Field(None, description="P(yes) for yes/no questions.")
+    decision: Decision
+    reason: str
+    confidence: float = Field(ge=0, le=1)
+    domain: Domain
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    evidence: tuple[Evidence, ...]
+    certificate: Certificate
+    audit_id: str
+    index_version: int
+    timings_ms: dict[str, float]

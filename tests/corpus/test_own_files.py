@@ -1,0 +1,303 @@
+"""The user's own files: cases, folders of images, notes; how a source is named and refused; de-identification."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rag.corpus import deidentify, detect, passages_of, read
+from rag.corpus.text import MAX_TEXT_CHARS
+from rag.errors import InputError
+from rag.types import Document
+
+from .conftest import split
+
+Picture = Callable[..., Path]
+CASES = Path("/work/shared/data/cases")
+
+
+def jsonl(path: Path, *rows: object) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+class TestCases:
+    def test_a_row_gives_an_image_and_a_report_of_one_case(self, tmp_path: Path, picture: Picture) -> None:
+        picture("img/a.png")
+        row = {"id": "a", "image": "img/a.png", "text": "Clear.\u0000", "group": "p1", "licence": "CC0", "age": 4}
+        documents, quarantined = split(read(jsonl(tmp_path / "mine.jsonl", row)))
+        image, report = documents
+        assert quarantined == []
+        assert (image.id, image.kind, image.text, report.id, report.kind) == ("a:image", "image", "", "a", "report")
+        assert image.case_id == report.case_id == "a"
+        assert image.group_id == report.group_id == "p1"
+        assert image.image == str((tmp_path / "img/a.png").resolve())
+        assert len(image.image_sha256 or "") == 64
+        assert report.text == "Clear."
+        assert (report.source, report.domain, report.metadata) == ("mine", "general", {"age": 4})
+
+    def test_literature_numbers_as_ids_and_splits(self, tmp_path: Path) -> None:
+        rows = [
+            {"id": 1, "text": "One.", "kind": "literature", "split": "train"},
+            {"id": "2", "text": "Two.", "split": "test"},
+        ]
+        path = jsonl(tmp_path / "x.jsonl", *rows, "")
+        assert [(d.id, d.kind, d.group_id) for d in split(read(path, split="train"))[0]] == [("1", "literature", "1")]
+        with pytest.raises(InputError, match="split='dev'"):
+            read(path, split="dev")
+
+    def test_every_bad_line_is_named_and_the_rest_is_read(self, tmp_path: Path, picture: Picture) -> None:
+        picture("a.png")
+        (tmp_path / "text.png").write_text("no image")
+        outside = tmp_path.parent / "outside.png"
+        outside.write_bytes((tmp_path / "a.png").read_bytes())
+        (tmp_path / "link.png").symlink_to(outside)
+        bad: list[tuple[object, str]] = [
+            ("{broken", "not valid JSON"),
+            ("[1]", "not an object"),
+            ('{"id": "n", "text": "x", "v": NaN}', "NaN"),
+            ("[" * 100_000, "not valid JSON"),
+            ({"text": "x"}, 'no "id"'),
+            ({"id": True, "text": "x"}, 'no "id"'),
+            ({"id": "good", "text": "x"}, "used before"),
+            ({"id": "b"}, "neither"),
+            ({"id": "c", "image": "absent.png"}, "no file 'absent.png'"),
+            ({"id": "d", "image": "../outside.png"}, "leads out"),
+            ({"id": "e", "image": str(outside)}, "absolute"),
+            ({"id": "f", "image": "C:\\a.png"}, "absolute"),
+            ({"id": "g", "image": "link.png"}, "leads out"),
+            ({"id": "h", "image": "text.png", "text": "kept out too"}, "not a PNG"),
+            ({"id": "i", "text": 5}, '"text" is not text'),
+            ({"id": "j", "text": "x", "kind": "image"}, '"kind"'),
+            ({"id": "k", "text": "x" * 1_000_001}, "longer than 1,000,000 bytes"),
+            ({"id": "l\u0007", "text": "x"}, ""),
+        ]
+        path = jsonl(
+            tmp_path / "x.jsonl", {"id": "good", "text": "Fine."}, *(row for row, _ in bad), {"id": "z", "text": "Z"}
+        )
+        path.write_bytes(path.read_bytes() + b'{"id": "\xff", "text": "x"}\n')
+        documents, quarantined = split(read(path))
+        assert [d.id for d in documents] == ["good", "l", "z"]  # control characters are stripped, in ids as well
+        assert [q.record for q in quarantined] == [f"line {n}" for n in (*range(2, len(bad) + 1), len(bad) + 3)]
+        for q, (_, reason) in zip(quarantined, bad, strict=False):
+            assert reason in q.reason
+        assert "not UTF-8" in quarantined[-1].reason
+
+    def test_text_that_cannot_be_stored_is_mended(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.jsonl"
+        path.write_text('{"id": "a", "text": "x\\ud800y", "note": ["\\ud800"]}\n')
+        (document,) = split(read(path))[0]
+        assert (document.text, document.metadata) == ("xy", {"note": [""]})
+        assert document.sha256
+
+    @pytest.mark.skipif(not CASES.is_dir(), reason="the shared development data are not here")
+    def test_real_cases(self) -> None:
+        documents, quarantined = split(read(CASES, split="dev"))
+        assert quarantined == []
+        assert sum(d.kind == "image" for d in documents) == 337
+
+
+class TestFolder:
+    def test_images_with_side_cars_and_lone_reports(self, tmp_path: Path, picture: Picture) -> None:
+        picture("case1/scan.png")
+        picture("bare.jpg")
+        picture(".hidden.png")
+        (tmp_path / "case1/scan.txt").write_text("Clear lungs.")
+        (tmp_path / "case1/scan.json").write_text(
+            json.dumps({"title": "T", "domain": "radiology", "group": "p", "site": 1})
+        )
+        (tmp_path / "lone.txt").write_text("A report alone.")
+        (tmp_path / "other.csv").write_text("ignored")
+        documents, quarantined = split(read(tmp_path))
+        assert quarantined == []
+        assert [d.id for d in documents] == ["bare:image", "case1/scan:image", "case1/scan", "lone"]
+        report = documents[2]
+        assert (report.title, report.domain, report.group_id, report.metadata) == ("T", "radiology", "p", {"site": 1})
+
+    def test_one_image_is_a_source_too(self, tmp_path: Path, picture: Picture) -> None:
+        path = picture("scan.png")
+        (tmp_path / "scan.txt").write_text("Clear.")
+        assert [d.id for d in split(read(path))[0]] == ["scan:image", "scan"]
+
+    def test_bad_files_are_set_aside(self, tmp_path: Path, picture: Picture) -> None:
+        picture("good.png")
+        picture("twin.jpg")
+        picture("twin.png")
+        picture("json.png")
+        (tmp_path / "json.json").write_text("{")
+        (tmp_path / "text.png").write_text("not an image")
+        (tmp_path / "latin.txt").write_bytes("é".encode("latin-1"))
+        (tmp_path / "blank.txt").write_text(" ")
+        (tmp_path / "long.txt").write_text("x" * (MAX_TEXT_CHARS + 1))
+        (tmp_path / os.fsdecode(b"\xff.txt")).write_text("name is not UTF-8")
+        documents, quarantined = split(read(tmp_path))
+        assert [d.id for d in documents] == ["good:image", "twin:image"]
+        reasons = {q.record: q.reason for q in quarantined}
+        assert "not valid JSON" in reasons["json.json"]
+        assert "same id" in reasons["twin.png"]
+        assert "not a PNG" in reasons["text.png"]
+        assert "not UTF-8" in reasons["latin.txt"]
+        assert "nothing in it" in reasons["blank.txt"]
+        assert "2,000,001 characters" in reasons["long.txt"]
+        assert len(quarantined) == 7
+        assert all(q.record.isprintable() for q in quarantined)
+
+
+NOTE = (
+    "---\nid: note-1\ntitle: Effusion\ndomain: radiology\nkind: literature\nauthor: ClinCite\nlicence: CC0\n{}---\n{}"
+)
+
+
+class TestNotes:
+    def test_a_note_becomes_literature(self, tmp_path: Path) -> None:
+        (tmp_path / "a.md").write_text(
+            NOTE.format("references: [PMID:1, PMID:2]\nnotice: not advice\n", "# H\n\nBody.\n")
+        )
+        (tmp_path / "README.md").write_text("About the notes.")
+        (note,), quarantined = split(read(tmp_path))
+        assert quarantined == []
+        assert (note.id, note.kind, note.text) == ("note-1", "literature", "# H\n\nBody.")
+        assert note.source == "clincite notes (project-written)"
+        assert note.metadata == {"author": "ClinCite", "notice": "not advice", "references": ["PMID:1", "PMID:2"]}
+
+    def test_bad_notes_are_set_aside(self, tmp_path: Path) -> None:
+        notes = {
+            "1.md": (NOTE.format("", "Fine."), None),
+            "2.md": (NOTE.format("", "Same id."), "ids must be unique"),
+            "3.md": ("No front matter.", "no front matter"),
+            "4.md": ("---\nid: x\n", "not closed"),
+            "5.md": ("---\nid: x\n---\nBody", "lacks title, domain, kind, author, licence"),
+            "6.md": (NOTE.format("", " "), "no text"),
+            "7.md": (NOTE.format("nonsense\n", "B"), "Line 8"),
+            "8.md": (NOTE.format("licens: x\n", "B"), "unknown fields: licens"),
+            "9.md": (NOTE.format("", "B").replace("literature", "image"), "kind is 'image'"),
+        }
+        for name, (text, _) in notes.items():
+            (tmp_path / name).write_text(text)
+        (tmp_path / "z.md").write_bytes(b"---\n\xff")
+        documents, quarantined = split(read(tmp_path))
+        assert [d.text for d in documents] == ["Fine."]
+        for q, reason in zip(quarantined, [r for _, r in notes.values() if r] + ["not UTF-8"], strict=True):
+            assert reason in q.reason
+
+    def test_the_projects_own_notes(self) -> None:
+        try:
+            documents, quarantined = split(read("notes"))
+        except InputError as error:
+            pytest.skip(str(error))
+        assert quarantined == []
+        assert all(d.text and d.metadata["author"] for d in documents)
+
+    def test_the_projects_own_samples(self) -> None:
+        try:
+            documents, quarantined = split(read("samples"))
+        except InputError as error:
+            pytest.skip(str(error))
+        assert quarantined == []
+        assert {d.kind for d in documents} >= {"image"}
+
+
+class TestSource:
+    def test_formats_are_guessed(self, tmp_path: Path, picture: Picture) -> None:
+        for name, format in {
+            "a.tgz": "open-i",
+            "a.xml": "open-i",
+            "a.obo": "obo",
+            "a.JSONL": "cases",
+            "a.md": "notes",
+        }.items():
+            assert detect(tmp_path / name) == format
+        picture("f/a.png")
+        assert detect(tmp_path / "f") == "images"
+
+    @pytest.mark.parametrize(
+        ("source", "options", "message"),
+        [
+            ("absent", {}, "no file or folder 'absent'.*openi, hpo, notes, samples"),
+            ("https://example.org/a.jsonl", {}, "no file or folder"),
+            ("a\0b", {}, "no file or folder"),
+            ("empty", {}, "cannot be told.*open-i.*obo.*cases.*notes.*images"),
+            ("empty", {"format": "images"}, "holds nothing to read as images"),
+            ("empty", {"format": "pdf"}, "no format 'pdf'.*open-i"),
+            ("empty", {"format": "cases"}, "cannot be read as cases"),
+            ("x.docx", {}, "cannot be told"),
+            ("x.jsonl", {"branch": "eye"}, "no option 'branch'; it takes split"),
+            ("x.jsonl", {}, "holds nothing"),
+        ],
+    )
+    def test_a_source_that_cannot_be_read_is_refused_at_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, options: dict[str, str], message: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("empty").mkdir()
+        Path("x.docx").touch()
+        Path("x.jsonl").touch()
+        with pytest.raises(InputError, match=message):
+            read(source, **options)
+
+
+class TestDeidentify:
+    @staticmethod
+    def document(text: str, **metadata: object) -> Document:
+        return Document(
+            id="d",
+            kind="report",
+            text=text,
+            case_id="d",
+            group_id="d",
+            source="t",
+            metadata=metadata,
+            image=None,
+            image_sha256=None,
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("Call 555-123-4567 now.", "Call [REMOVED] now."),
+            ("Fax: (555) 123-4567.", "Fax: [REMOVED]."),
+            ("Phone +44 20 7946 0958 today", "Phone [REMOVED] today"),
+            ("Write to jo.doe@clinic.example.org.", "Write to [REMOVED]."),
+            ("MRN: 00123, stable", "MRN: [REMOVED], stable"),
+            ("mrn 123-45-6789", "mrn [REMOVED]"),
+            ("Patient ID: AB12345", "Patient ID: [REMOVED]"),
+            ("SSN 123-45-6789.", "SSN [REMOVED]."),
+            ("DOB: 01/02/1950, male", "DOB: [REMOVED], male"),
+            ("Date of birth 3 March 1950.", "Date of birth [REMOVED]."),
+            ("born on March 3, 1950", "born on [REMOVED]"),
+        ],
+    )
+    def test_obvious_identifiers_go(self, text: str, expected: str) -> None:
+        assert deidentify(self.document(text)).text == expected
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "A 1.7 x 2.3 x 4.1 cm mass at T12-L1, 2012-2014.",
+            "HP:0002202 PMID:20301304 DOI 10.1016/j.epsc.2014.06.004",
+            "Compared to 01/02/2014. SUV 12.5, WBC 12,000.",
+            "UID 1.2.840.113619.2.55.3.604688119",
+            "born prematurely at 28 weeks; call made to the patient ID desk",
+            "Pressure 120-140 over 80-90, ratio 1:1000000.",
+        ],
+    )
+    def test_clinical_text_stays(self, text: str) -> None:
+        document = self.document(text)
+        assert deidentify(document) is document
+
+    def test_section_offsets_follow(self) -> None:
+        text = "INDICATION: MRN 123456 and jo@x.org pain\nFINDINGS: call 555-123-4567"
+        document = self.document(text, sections={"INDICATION": [12, 40], "FINDINGS": [51, len(text)]}, mesh=["m"])
+        clean = deidentify(document)
+        sections = {label: clean.text[a:b] for label, (a, b) in clean.metadata["sections"].items()}
+        assert sections == {"INDICATION": "MRN [REMOVED] and [REMOVED] pain", "FINDINGS": "call [REMOVED]"}
+        assert clean.metadata["mesh"] == ["m"]
+        assert passages_of(clean)[0].text == clean.text
+
+    def test_real_reports_are_hardly_touched(self, openi: tuple[list[Document], object]) -> None:
+        changed = [d.text for d in openi[0] if deidentify(d) is not d]
+        assert changed == []
