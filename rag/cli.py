@@ -36,7 +36,9 @@ app.add_typer(index_app, name="index")
 app.add_typer(audit_app, name="audit")
 
 Index = Annotated[str, typer.Option("--index", "-i", help="Name of the index.")]
-Indexes = Annotated[Path | None, typer.Option("--indexes", help="Folder of the indexes [default: $RAG_INDEXES or ./indexes].")]
+Indexes = Annotated[
+    Path | None, typer.Option("--indexes", help="Folder of the indexes [default: $RAG_INDEXES or ./indexes].")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile name, or a TOML file of settings.")]
 
@@ -105,7 +107,9 @@ def ingest(
     source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
     index: Index,
     format_: Annotated[str | None, typer.Option("--format", help="Format of the source [default: guessed].")] = None,
-    deidentify: Annotated[bool, typer.Option("--deidentify", help="Remove obvious identifiers first (not complete).")] = False,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Remove obvious identifiers first (not complete).")
+    ] = False,
     indexes: Indexes = None,
     profile: Profile = None,
     as_json: Json = False,
@@ -135,7 +139,9 @@ def ask(
     index: Index,
     image: Annotated[Path | None, typer.Option(help="An image the question is about.")] = None,
     study: Annotated[str | None, typer.Option(help="Answer from this study's own documents.")] = None,
-    exclude_group: Annotated[list[str] | None, typer.Option(help="Patients or articles the search may not see.")] = None,
+    exclude_group: Annotated[
+        list[str] | None, typer.Option(help="Patients or articles the search may not see.")
+    ] = None,
     domain: Annotated[str | None, typer.Option(help="Overrides the router.")] = None,
     indexes: Indexes = None,
     profile: Profile = None,
@@ -162,7 +168,9 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many passages.")] = 10,
     image: Annotated[Path | None, typer.Option(help="Search by this image, too.")] = None,
     study: Annotated[str | None, typer.Option(help="Only this study's own documents.")] = None,
-    exclude_group: Annotated[list[str] | None, typer.Option(help="Patients or articles the search may not see.")] = None,
+    exclude_group: Annotated[
+        list[str] | None, typer.Option(help="Patients or articles the search may not see.")
+    ] = None,
     indexes: Indexes = None,
     profile: Profile = None,
     as_json: Json = False,
@@ -234,7 +242,12 @@ def audit_list(
     """The newest recorded answers of an index."""
     entries = _ledger(_store(_settings(indexes), index)).entries(limit)
     rows = [
-        {"audit_id": e.answer.audit_id, "created": e.created, "decision": e.answer.decision, "question": e.answer.question.text}
+        {
+            "audit_id": e.answer.audit_id,
+            "created": e.created,
+            "decision": e.answer.decision,
+            "question": e.answer.question.text,
+        }
         for e in entries
     ]
     if as_json:
@@ -263,7 +276,9 @@ def audit_verify(audit_id: str, indexes: Indexes = None, as_json: Json = False) 
     from rag.audit.verify import verify
 
     store, entry = _entry(_settings(indexes), audit_id)
-    report = verify(entry, lambda document, version: store.snapshot(version).document(document), _ledger(store).verify_chain())
+    report = verify(
+        entry, lambda document, version: store.snapshot(version).document(document), _ledger(store).verify_chain()
+    )
     if as_json:
         _print_json({"audit_id": audit_id, "ok": report.ok, "checks": [asdict(c) for c in report.checks]})
     else:

@@ -85,7 +85,9 @@ def show_answer(answer: Answer, quiet: bool = False) -> None:
     asked = answer.question.text if len(answer.question.text) < 300 else answer.question.text[:297] + "…"
     if answer.question.image:
         asked += f"  ({answer.question.image})"
-    out.print(Panel(Group(*lines), title=Text(asked), title_align="left", border_style="green" if answered else "yellow"))
+    out.print(
+        Panel(Group(*lines), title=Text(asked), title_align="left", border_style="green" if answered else "yellow")
+    )
     if not answered and not answer.sentences and answer.evidence and not quiet:
         out.print(Text("Nearest evidence:", style="dim"))
         for e in answer.evidence[:3]:
@@ -97,7 +99,15 @@ def show_hits(hits: Sequence[Hit]) -> None:
     for n, h in enumerate(hits, start=1):
         ranks = ", ".join(f"{c} {r}" for c, r in sorted(h.ranks.items()))
         text = " ".join(h.passage.text.split()) or f"(image {h.document.image})"
-        table.add_row(str(n), escape(h.document.id), h.document.kind, ranks, f"{h.score:.3f}", escape(text[:160]), escape(h.document.source))
+        table.add_row(
+            str(n),
+            escape(h.document.id),
+            h.document.kind,
+            ranks,
+            f"{h.score:.3f}",
+            escape(text[:160]),
+            escape(h.document.source),
+        )
     out.print(table)
 
 
@@ -124,7 +134,7 @@ def show_indexes(rows: Sequence[IndexSummary]) -> None:
             table.add_row(escape(r.name), "-", f"[red]{escape(r.problem)}[/]", "", "")
         else:
             documents = ", ".join(f"{n:,} {k}" for k, n in sorted(r.documents.items()))
-            table.add_row(escape(r.name), str(r.version), documents or "empty", f"{r.size_bytes / 1e6:.1f} MB", r.created)
+            table.add_row(escape(r.name), str(r.version), documents or "empty", f"{r.bytes / 1e6:.1f} MB", r.created)
     out.print(table)
 
 
@@ -137,5 +147,7 @@ def show_versions(rows: Sequence[VersionInfo]) -> None:
 
 def show_audit(report: AuditReport) -> None:
     for check in report.checks:
-        out.print(f"  {'[green]ok  [/]' if check.ok else '[red]FAIL[/]'} {escape(check.name)}[dim] {escape(check.detail)}[/]")
+        out.print(
+            f"  {'[green]ok  [/]' if check.ok else '[red]FAIL[/]'} {escape(check.name)}[dim] {escape(check.detail)}[/]"
+        )
     out.print("[green]verified[/]" if report.ok else "[red]NOT verified[/]")

@@ -44,10 +44,12 @@ class Prepared:
 PREPARED = (
     Prepared("A study's own report, read for one finding", "Does study CXR2814 show cardiomegaly?"),
     Prepared("Literature, quoted and referenced", "What is retinal drusen?"),
-    Prepared("A fundus photograph: similar images and what is known", "What does this fundus photograph show?", "fundus"),
+    Prepared(
+        "A fundus photograph: similar images and what is known", "What does this fundus photograph show?", "fundus"
+    ),
     Prepared("A histology image", "What does this histology image show?", "histology"),
     Prepared("A question the evidence cannot answer", "Which dose of warfarin should this patient take?"),
-    Prepared("A report that contradicts itself", "Does study CXR1002 show a pleural effusion?"),
+    Prepared("A report that contradicts itself", "Does study CXR227 show a pleural effusion?"),
 )
 
 
@@ -78,7 +80,11 @@ def _pictures(folder: Path) -> dict[str, Path]:
     for name, file in {"fundus": "retina.jpg", "histology": "ihc.png"}.items():
         with Image.open(packaged_file("skimage", "data", file)) as picture:
             wide, high = picture.size
-            crop = picture.convert("RGB").crop((wide // 10, high // 10, wide, high)).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            crop = (
+                picture.convert("RGB")
+                .crop((wide // 10, high // 10, wide, high))
+                .transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            )
         made[name] = folder / f"{name}.png"
         crop.save(made[name])
     return made

@@ -99,7 +99,9 @@ class Engine:
         if self._snapshot is not None and self._snapshot.version == version:
             return
         if not version or not (snapshot := self.store.snapshot(version)).counts():
-            raise InputError(f"index {self.store.name!r} is empty; add a corpus with: rag ingest SOURCE --index {self.store.name}")
+            raise InputError(
+                f"index {self.store.name!r} is empty; add a corpus with: rag ingest SOURCE --index {self.store.name}"
+            )
         spaces = snapshot.spaces()
         text = load_text_encoder(self.settings.encoders)
         image = load_image_encoder(self.settings.encoders) if "image" in spaces else None
@@ -119,13 +121,15 @@ class Engine:
         """Refuse what cannot be answered, and find the study that the question names."""
         snapshot, most = self._now, self.settings.answering.max_question_chars
         if not q.text.strip():
-            raise InputError("the question is empty; write one, e.g.: rag ask \"Does study CXR2814 show cardiomegaly?\"")
+            raise InputError('the question is empty; write one, e.g.: rag ask "Does study CXR2814 show cardiomegaly?"')
         if len(q.text) > most:
             raise InputError(f"the question has {len(q.text):,} characters; at most {most:,} are read. Shorten it.")
         if q.image is not None:
             check_image(Path(q.image))
             if "image" not in snapshot.spaces():
-                raise InputError(f"index {self.store.name!r} has no images to compare {q.image} with; ask without --image")
+                raise InputError(
+                    f"index {self.store.name!r} has no images to compare {q.image} with; ask without --image"
+                )
         if q.study is not None:
             case = snapshot.has_case(q.study)
             if case is None:
@@ -146,7 +150,12 @@ class Engine:
         with clock("route"):
             for i, (q, a) in enumerate(zip(questions, asked, strict=True)):
                 images[i] = self._searcher.neighbours(q)
-                near = [(d.domain, s) for (_, d), (_, s) in zip(self._now.passages([r for r, _ in images[i][:5]]), images[i][:5], strict=True)]
+                near = [
+                    (d.domain, s)
+                    for (_, d), (_, s) in zip(
+                        self._now.passages([r for r, _ in images[i][:5]]), images[i][:5], strict=True
+                    )
+                ]
                 domains[i] = self._route(q, a, near)
         with clock("search"):
             free = []
@@ -156,7 +165,13 @@ class Engine:
                 else:
                     free.append(i)
             keep = [(domains[i].name, "general") if is_sure(domains[i]) else () for i in free]
-            for i, f in zip(free, self._searcher.search([questions[i] for i in free], keep, [images[i] for i in free], width) if free else (), strict=True):
+            for i, f in zip(
+                free,
+                self._searcher.search([questions[i] for i in free], keep, [images[i] for i in free], width)
+                if free
+                else (),
+                strict=True,
+            ):
                 found[i] = f
         return [found[i] for i in range(len(questions))], [domains[i] for i in range(len(questions))]
 
@@ -182,7 +197,11 @@ class Engine:
         far = found.text_similarity is not None and found.text_similarity < floor
         alone = not found.neighbours and request.question.study is None
         if alone and (domain.out_of_domain or far):
-            why = "nothing in the question belongs to the domains of this index" if domain.out_of_domain else "the closest passage is too far from the question"
+            why = (
+                "nothing in the question belongs to the domains of this index"
+                if domain.out_of_domain
+                else "the closest passage is too far from the question"
+            )
             return Draft(sentences=(), confidence=0.0, refusal=why)
         return self._generator.generate(request)
 
@@ -197,7 +216,9 @@ class Engine:
             kinds = ", ".join(sorted({v for _, v in verified.dropped})) or "nothing was written"
             reason = f"no sentence of the draft passed verification ({kinds})"
         elif confidence < self.settings.answering.min_confidence:
-            reason = f"confidence {confidence:.2f} is below the least allowed, {self.settings.answering.min_confidence:.2f}"
+            reason = (
+                f"confidence {confidence:.2f} is below the least allowed, {self.settings.answering.min_confidence:.2f}"
+            )
         elif any(e.channel == "image" for e in evidence):
             reason += "; similar images need not share a diagnosis"
         refused = bool(draft.refusal or not verified.sentences or confidence < self.settings.answering.min_confidence)
@@ -239,7 +260,9 @@ def _numbered(
     order = list(dict.fromkeys([c.number for c in verified.citations] + [e.number for e in evidence]))
     new = {old: n for n, old in enumerate(order, start=1)}
     return (
-        tuple(s.model_copy(update={"citations": tuple(sorted(new[n] for n in s.citations))}) for s in verified.sentences),
+        tuple(
+            s.model_copy(update={"citations": tuple(sorted(new[n] for n in s.citations))}) for s in verified.sentences
+        ),
         tuple(c.model_copy(update={"number": new[c.number]}) for c in verified.citations),
         tuple(sorted((e.model_copy(update={"number": new[e.number]}) for e in evidence), key=lambda e: e.number)),
     )

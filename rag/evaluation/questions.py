@@ -91,7 +91,9 @@ def read_questions(path: Path) -> Iterator[tuple[str, str, Question]]:
                 row = json.loads(line)
                 ident, text, answer = str(row["id"]), str(row["question"]), str(row["answer"]).strip().lower()
             except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{path}, line {n}: a question needs 'id', 'question' and 'answer' ({error})") from error
+                raise InputError(
+                    f"{path}, line {n}: a question needs 'id', 'question' and 'answer' ({error})"
+                ) from error
             if answer not in ("yes", "no"):
                 raise InputError(f"{path}, line {n}: the answer {row['answer']!r} is not yes or no")
             if ident in seen:

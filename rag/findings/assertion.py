@@ -2,176 +2,139 @@
 
 A rule reader in the family of NegEx (Chapman et al. 2001) and ConText (Harkema et al. 2009): cue words act on the
 mentions in their scope inside one clause. On top of that it reads predications of structures ("the heart is mildly
-enlarged", "clear lungs", "heart size and pulmonary vascularity appear within normal limits"), because that is how
-most normal findings are reported. The same reader is used on evidence, on questions and on drafts, so that a
-question, its answer and its support are compared in one vocabulary.
+enlarged", "clear lungs"), because that is how most normal findings are reported. The same reader is used on evidence,
+on questions and on drafts, so that a question, its answer and its support are compared in one vocabulary.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from rag.corpus.sentences import sentence_spans
-from rag.findings.lexicon import DEGREES, SIDES, ZONES, Lexicon, Mention
+from rag.findings.cues import Effect, Place, Status, load_cues
+from rag.findings.lexicon import Lexicon, Mention
+from rag.findings.predication import predications
 from rag.findings.tokens import Token, tokens_of
 
-Status = Literal["present", "absent", "uncertain", "historical"]
-
-_BREAKS = {";", "but", "however", "although", "though", "except", "otherwise", "aside", "while", "whereas", "yet"}
-_COPULAS = {"is", "are", "was", "were", "appear", "appears", "remain", "remains", "be", "been", "seem", "seems", "looks", "look", "demonstrate", "demonstrates", "show", "shows", "has", "have"}  # fmt: skip
-_NORMAL = {"normal", "unremarkable", "clear", "intact", "midline", "wnl", "negative", "preserved", "sharp", "patent", "stable", "unchanged", "maintained", "satisfactory", "expanded", "aerated", "inflated", "nonenlarged", "regular", "healthy", "flat", "symmetric"}  # fmt: skip
-_WEAK_NORMAL = {"stable", "unchanged", "satisfactory", "expanded", "aerated", "inflated", "flat", "symmetric", "regular"}
-_ABNORMAL = {"abnormal", "remarkable", "abnormality", "unusual"}
-_BORDERLINE = {"borderline", "top", "upper"}
-_LINKS = {"and", "or", ",", "/", "&", "nor", "the", "a", "as", "well"}
-
-# Cue phrases, longest first. "pre" acts on what follows in the clause, "post" on what precedes.
-_PRE: list[tuple[str, Status | Literal["none"]]] = [
-    ("no significant change in", "none"), ("no interval change in", "none"), ("no change in", "none"),
-    ("without change in", "none"), ("no increase in", "none"), ("not only", "none"), ("no further", "none"),
-    ("cannot exclude", "uncertain"), ("can not exclude", "uncertain"), ("not exclude", "uncertain"), ("cannot rule out", "uncertain"),
-    ("not rule out", "uncertain"), ("not entirely exclude", "uncertain"),
-    ("no evidence to suggest", "absent"), ("no evidence of", "absent"), ("no evidence for", "absent"), ("no sign of", "absent"),
-    ("no longer", "absent"), ("without evidence of", "absent"), ("negative for", "absent"), ("absence of", "absent"),
-    ("free of", "absent"), ("free from", "absent"), ("clear of", "absent"), ("resolution of", "absent"), ("clearing of", "absent"),
-    ("rather than", "absent"), ("no typical finding of", "absent"), ("to exclude", "uncertain"), ("to rule out", "uncertain"), ("rule out", "uncertain"),
-    ("evaluate for", "uncertain"), ("history of", "historical"), ("status post", "present"), ("prior", "present"),
-    ("most suggestive of", "present"), ("strongly suggestive of", "present"), ("suggestive of", "uncertain"), ("suggesting", "uncertain"), ("suggest", "uncertain"),
-    ("consistent with", "present"), ("compatible with", "present"), ("indicative of", "present"), ("evidence of", "present"),
-    ("suspicious for", "uncertain"), ("suspicion of", "uncertain"), ("concerning for", "uncertain"), ("concern for", "uncertain"), ("worrisome for", "uncertain"),
-    ("may", "uncertain"), ("could", "uncertain"), ("might", "uncertain"), ("suspected", "uncertain"), ("suspect", "uncertain"),
-    ("question", "uncertain"), ("favored", "uncertain"), ("favor", "uncertain"), ("favoring", "uncertain"), ("consider", "uncertain"),
-    ("correlate clinically for", "uncertain"), ("evaluation for", "uncertain"), ("evaluation of", "uncertain"), ("possibility of", "uncertain"),
-    ("most likely", "present"), ("likely", "present"), ("probably", "present"), ("probable", "present"), ("presumed", "present"),
-    ("possibly", "uncertain"), ("possible", "uncertain"), ("questionable", "uncertain"), ("question of", "uncertain"), ("equivocal", "uncertain"),
-    ("differential", "uncertain"), ("exclude", "uncertain"), ("resolved", "absent"), ("recent", "historical"), ("versus", "uncertain"), ("vs", "uncertain"),
-    ("no", "absent"), ("without", "absent"), ("not", "absent"), ("denies", "absent"), ("never", "absent"), ("nor", "absent"), ("neither", "absent"),
-    ("absent", "absent"),
-]  # fmt: skip
-_POST: list[tuple[str, Status | Literal["none"]]] = [
-    ("cannot be excluded", "uncertain"), ("can not be excluded", "uncertain"), ("not excluded", "uncertain"), ("cannot be ruled out", "uncertain"),
-    ("difficult to exclude", "uncertain"), ("difficult to entirely exclude", "uncertain"), ("a consideration", "uncertain"),
-    ("not be excluded", "uncertain"), ("is possible", "uncertain"), ("are possible", "uncertain"), ("also possible", "uncertain"), ("is suspected", "uncertain"), ("is questioned", "uncertain"), ("not entirely excluded", "uncertain"),
-    ("not seen", "absent"), ("not identified", "absent"), ("not visualized", "absent"), ("not visualised", "absent"), ("not evident", "absent"), ("not appreciated", "absent"),
-    ("not demonstrated", "absent"), ("not present", "absent"), ("not detected", "absent"), ("not visible", "absent"), ("not noted", "absent"), ("not apparent", "absent"),
-    ("is absent", "absent"), ("are absent", "absent"), ("has resolved", "absent"), ("have resolved", "absent"), ("has cleared", "absent"), ("have cleared", "absent"),
-    ("resolved", "absent"), ("ruled out", "absent"), ("is excluded", "absent"), ("no longer", "absent"), ("unlikely", "absent"),
-]  # fmt: skip
+# Sections of a report that tell why it was made, not what it found.
 HISTORY = re.compile(r"^(indication|comparison|history|clinical[a-z ]*|reason[a-z ]*|technique|exam[a-z ]*)\s*:", re.I)
+_SEPARATORS = frozenset({"and", ",", "with", "or", "versus"})
+_NEW_STATEMENT = frozenset({"stable", "unchanged", "normal", "clear"})  # after a comma they begin one
+_DOUBT_REACHES = 12  # tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
     """One statement about one concept.
 
-    For a structure, ``absent`` reads "stated to be normal" and ``present`` "stated to be abnormal".
-    ``start``/``end`` are the offsets of the sentence, ``sure`` is lower for weak or hedged wording.
+    For a structure, ``absent`` reads "stated to be normal" and ``present`` "stated to be abnormal". ``start`` and
+    ``end`` are the offsets of the sentence; ``sure``, in (0, 1], is lower for weak or hedged wording; ``derived``
+    statements follow from a fixed phrase ("no acute disease") that does not name the concept.
     """
 
     concept: str
     status: Status
     start: int
     end: int
-    sides: frozenset[str] = frozenset()
-    zones: frozenset[str] = frozenset()
-    degrees: frozenset[str] = frozenset()
+    place: Place = Place()
     sure: float = 1.0
     derived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Cue:
+    """A cue at tokens[first:last] and what it does to the mentions in its scope."""
+
+    first: int
+    last: int
+    effect: Effect
 
 
 def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
     """Everything ``text`` asserts, in order. Sections such as INDICATION are read as history."""
     found: list[Assertion] = []
     for start, end in sentence_spans(text):
-        history = bool(HISTORY.match(text[start:end]))
-        for assertion in sentence_assertions(text[start:end], lexicon, start):
-            if history:
-                assertion = Assertion(**{**_fields(assertion), "status": "historical"})
-            found.append(assertion)
+        said = sentence_assertions(text[start:end], lexicon, start)
+        found += [replace(a, status="historical") for a in said] if HISTORY.match(text[start:end]) else said
     return found
 
 
 def sentence_assertions(sentence: str, lexicon: Lexicon, offset: int = 0) -> list[Assertion]:
     """What one sentence asserts; offsets are shifted by ``offset``."""
-    tokens = tokens_of(sentence)
     span = (offset, offset + len(sentence))
-    found: list[Assertion] = []
-    for clause in _clauses(tokens):
-        found += _read_clause(clause, lexicon, span)
-    return found
-
-
-def _fields(assertion: Assertion) -> dict[str, object]:
-    return {name: getattr(assertion, name) for name in Assertion.__slots__}
+    return [a for clause in _clauses(tokens_of(sentence)) for a in _read_clause(clause, lexicon, span)]
 
 
 def _clauses(tokens: Sequence[Token]) -> list[Sequence[Token]]:
+    breaks = load_cues().breaks
     clauses: list[Sequence[Token]] = []
     begin = 0
     for i, token in enumerate(tokens):
-        if token.lemma in _BREAKS or (token.text == ":" and i > begin):
-            if i > begin:
-                clauses.append(tokens[begin:i])
+        if token.lemma in breaks or token.text == ":":
+            clauses.append(tokens[begin:i])
             begin = i + 1
-    if begin < len(tokens):
-        clauses.append(tokens[begin:])
-    return clauses
-
-
-def _cues(tokens: Sequence[Token], table: list[tuple[str, Status | Literal["none"]]]) -> list[tuple[int, int, Status | Literal["none"]]]:
-    """(first, last, effect) of each cue; longer cues hide the shorter ones inside them."""
-    words = [t.lemma for t in tokens]
-    found: list[tuple[int, int, Status | Literal["none"]]] = []
-    used: set[int] = set()
-    for phrase, effect in table:
-        parts = phrase.split()
-        for i in range(len(words) - len(parts) + 1):
-            if words[i : i + len(parts)] == parts and not used & set(range(i, i + len(parts))):
-                found.append((i, i + len(parts), effect))
-                used |= set(range(i, i + len(parts)))
-    return sorted(found)
+    clauses.append(tokens[begin:])
+    return [clause for clause in clauses if clause]
 
 
 def _read_clause(tokens: Sequence[Token], lexicon: Lexicon, span: tuple[int, int]) -> list[Assertion]:
+    cues = load_cues()
     mentions = lexicon.mentions(tokens)
-    pre, post = _cues(tokens, _PRE), _cues(tokens, _POST)
-    out: list[Assertion] = []
-    for n, mention in enumerate(mentions):
+    before, after = _find(tokens, cues.before), _find(tokens, cues.after)
+    found: list[Assertion] = []
+    for mention in mentions:
+        if mention.kind == "structure":
+            continue
+        status, sure = _status(mention, mentions, tokens, before, after)
         if mention.kind == "opposite":
-            status, sure = _effect(mention, mentions, tokens, pre, post)
-            flipped: Status = "present" if status == "absent" else "absent"
-            out.append(Assertion(mention.concept, flipped, *span, sure=sure))
-        elif mention.kind in ("finding", "term"):
-            status, sure = _effect(mention, mentions, tokens, pre, post)
-            out.append(Assertion(mention.concept, status, *span, *_modifiers(n, mentions, tokens), sure=sure))
+            found.append(Assertion(mention.concept, "present" if status == "absent" else "absent", *span, sure=sure))
+        else:
+            found.append(Assertion(mention.concept, status, *span, _place(mention, mentions, tokens), sure))
     for statement in lexicon.normal_statements(tokens):
-        if _effect(statement, mentions, tokens, pre, post)[0] != "absent":
-            out += [Assertion(f, "absent", *span, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]]
-    out += _predications(tokens, mentions, lexicon, span, pre)
-    return out
+        if _status(statement, mentions, tokens, before, after)[0] != "absent":
+            found += [Assertion(f, "absent", *span, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]]
+    found += [Assertion(p.concept, p.status, *span, p.place, p.sure) for p in predications(tokens, mentions, lexicon)]
+    return found
 
 
-def _effect(mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token], pre: Sequence[tuple[int, int, Status | Literal["none"]]], post: Sequence[tuple[int, int, Status | Literal["none"]]]) -> tuple[Status, float]:  # fmt: skip
-    """The strongest cue whose scope holds the mention: negation first, then doubt, then history."""
-    effects: set[str] = set()
-    for first, last, effect in pre:
-        if last <= mention.first and not _scope_ends(tokens, last, mention.first, effect):
-            # the nearest cue of a kind wins: "no effusion suggesting failure" keeps both, "no change in" cancels "no"
-            if effect == "none":
-                effects -= {"absent"}
-            effects.add(effect)
-    for first, last, effect in post:
-        if first >= mention.last and not any(m.first > mention.last and m.last <= first and not _coordinated(tokens, mention, m) for m in mentions):
-            effects.add(effect)
-            if effect == "uncertain":
-                effects -= {"absent"}
-    if "uncertain" in effects and "absent" not in effects:
-        return "uncertain", 0.55
+def _find(tokens: Sequence[Token], phrases: Sequence[tuple[tuple[str, ...], Effect]]) -> list[_Cue]:
+    """The cues of the clause in order; longer ones hide the shorter ones inside them."""
+    words = tuple(t.lemma for t in tokens)
+    present = set(words)
+    found: list[_Cue] = []
+    used: set[int] = set()
+    for phrase, effect in phrases:
+        if phrase[0] not in present:
+            continue
+        for i in range(len(words) - len(phrase) + 1):
+            here = range(i, i + len(phrase))
+            if words[i : i + len(phrase)] == phrase and used.isdisjoint(here):
+                found.append(_Cue(i, i + len(phrase), effect))
+                used.update(here)
+    return sorted(found, key=lambda cue: cue.first)
+
+
+def _status(
+    mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token], before: Sequence[_Cue], after: Sequence[_Cue]
+) -> tuple[Status, float]:
+    """What the cues whose scope holds the mention make of it, and how sure that is: denial, doubt, history."""
+    effects: set[Effect] = set()
+    for cue in before:
+        if cue.last <= mention.first and not _scope_ends(tokens, cue.last, mention.first, cue.effect):
+            if cue.effect == "none":
+                effects.discard("absent")  # "no change in effusion" denies the change
+            effects.add(cue.effect)
+    for cue in after:
+        if cue.first >= mention.last and not _another_subject(mention, mentions, tokens, cue.first):
+            effects.add(cue.effect)
+            if cue.effect == "uncertain":
+                effects.discard("absent")  # "effusion is not excluded"
     if "absent" in effects:
         return "absent", 1.0
+    if "uncertain" in effects:
+        return "uncertain", 0.55
     if "historical" in effects:
         return "historical", 0.8
     if any(t.text == "?" for t in tokens[: mention.first]):
@@ -179,172 +142,42 @@ def _effect(mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Toke
     return "present", 1.0
 
 
-def _scope_ends(tokens: Sequence[Token], begin: int, end: int, effect: str) -> bool:
-    """Whether the scope of a cue that ends at ``begin`` stops before ``end``."""
+def _scope_ends(tokens: Sequence[Token], begin: int, end: int, effect: Effect) -> bool:
+    """Whether the scope of a cue that ends at token ``begin`` stops before token ``end``."""
     between = [t.lemma for t in tokens[begin:end]]
-    if effect == "absent":
-        stops = {"with", "is", "are", "there", "has", "have", "which", "appear", "remain", "demonstrate", "show", "associated", "due", "secondary", "since", "because"}
-        if stops & set(between[1:]):  # "not demonstrate effusion", "no associated effusion": the first word is no boundary
-            return True
-        for i, word in enumerate(between[:-1]):
-            if word == "," and between[i + 1] in {"stable", "unchanged", "normal", "clear"}:
-                return True
-        return False
-    return len(between) > 12 or "and" in between[4:]
+    if effect != "absent":
+        return len(between) > _DOUBT_REACHES or "and" in between[4:]
+    # the first word is no boundary: "does not demonstrate effusion", "no associated effusion"
+    if not load_cues().negation_ends.isdisjoint(between[1:]):
+        return True
+    return any(a == "," and b in _NEW_STATEMENT for a, b in zip(between, between[1:], strict=False))
 
 
-def _coordinated(tokens: Sequence[Token], one: Mention, other: Mention) -> bool:
-    return any(t.lemma in {"or", "and", ",", "nor"} for t in tokens[one.last : other.first])
+def _another_subject(mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token], cue: int) -> bool:
+    """Whether a mention between this one and the cue, not coordinated with it, is what the cue is about."""
+    return any(
+        mention.last < other.first
+        and other.last <= cue
+        and not any(t.lemma in ("or", "and", ",", "nor") for t in tokens[mention.last : other.first])
+        for other in mentions
+    )
 
 
-def _modifiers(n: int, mentions: Sequence[Mention], tokens: Sequence[Token]) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Sides, zones and degrees said of mention ``n``: inside it, before it, and after it up to the next one."""
-    mention = mentions[n]
-    rivals = [m for m in mentions if m.kind in ("finding", "term")]
-    where = rivals.index(mention)
-    begin = rivals[where - 1].last if where else 0
-    if where:
-        # the words after "and" or a comma belong to this mention, those before it to the previous one
-        for i in range(begin, mention.first):
-            if tokens[i].lemma in {"and", ",", "with", "or", "versus"}:
-                begin = i + 1
-                break
-    end = len(tokens)
-    if where + 1 < len(rivals):
-        end = rivals[where + 1].first
-        for i in range(mention.last, end):
-            if tokens[i].lemma in {"and", ",", "with", "or", "versus"}:
-                end = i
-                break
-    words = [t.lemma for t in tokens[begin:end]]
-    sides = {SIDES[w] for w in words if w in SIDES}
-    if "both" in sides or {"left", "right"} <= sides:
-        sides = {"left", "right"}
-    return frozenset(sides), frozenset(ZONES[w] for w in words if w in ZONES), frozenset(DEGREES[w] for w in words if w in DEGREES)
+def _place(mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token]) -> Place:
+    """Sides, zones and degrees inside the mention, before it and after it, up to the neighbouring findings.
 
-
-def _predications(tokens: Sequence[Token], mentions: Sequence[Mention], lexicon: Lexicon, span: tuple[int, int], pre: Sequence[tuple[int, int, Status | Literal["none"]]]) -> list[Assertion]:  # fmt: skip
-    """Statements that a structure is normal, abnormal or in a state which a finding names.
-
-    Read left to right: structures wait for a predicate ("heart and mediastinum … are normal"); a predicate with no
-    structure waiting describes those that follow it ("normal heart size and mediastinal contours").
+    Between two findings the separator decides: words before "and" or a comma belong to the first.
     """
-    out: list[Assertion] = []
-    at = {m.first: m for m in mentions}
-    inside = {i for m in mentions for i in range(m.first, m.last) if m.kind != "structure"}
-    waiting: list[Mention] = []
-    last_group: list[Mention] = []
-    ahead: tuple[str, Status, float, frozenset[str]] | None = None
-    negated = False
-    degrees: set[str] = set()
-    i = 0
-    while i < len(tokens):
-        mention, word = at.get(i), tokens[i].lemma
-        if mention is not None and mention.kind == "structure":
-            if ahead is not None:
-                out += _state(lexicon, mention, ahead, span, tokens)
-                last_group = [*last_group, mention]
-            else:
-                waiting.append(mention)
-            i = mention.last
-            continue
-        if i in inside:
-            if mention is not None and mention.kind in ("finding", "term", "opposite"):
-                if waiting and not any(t.lemma in _LINKS for t in tokens[waiting[-1].last : i]):
-                    waiting = []  # the structure only tells where the finding is
-                ahead = None
-            i += 1
-            continue
-        if word in ("no", "not", "without"):
-            negated = True
-        elif word in DEGREES:
-            degrees.add(DEGREES[word])
-        elif word in _COPULAS:
-            ahead = None
-        group = waiting or last_group
-        predicate, width = _predicate(tokens, i, group, lexicon)
-        if predicate is not None:
-            kind, status, sure = predicate
-            if negated and kind != "borderline":
-                status, sure = ("absent", 0.95) if status == "present" else ("present", 0.8)
-                if kind == "weak":  # "not well expanded", "not stable": says little
-                    sure = 0.5
-            state = (kind, status, sure, frozenset(degrees))
-            if waiting:
-                for m in waiting:
-                    out += _state(lexicon, m, state, span, tokens)
-                last_group, waiting, ahead = waiting, [], None
-            elif last_group and kind not in ("normal", "abnormal", "weak", "borderline"):
-                for m in last_group:
-                    out += _state(lexicon, m, state, span, tokens)
-            else:
-                ahead, last_group = state, []
-            negated = False
-            degrees = set()
-            i += width
-            continue
-        if word == "," or word == "and":
-            if ahead is not None and word == "," and (i + 1 not in at or _has_copula(tokens, i + 1)):
-                ahead = None
-            if not waiting:
-                last_group = last_group if word == "and" else []
-        i += 1
-    return out
+    findings = [m for m in mentions if m.kind in ("finding", "term")]
+    where = findings.index(mention)
+    begin, end = 0, len(tokens)
+    if where:
+        begin = _separator(tokens, findings[where - 1].last, mention.first, findings[where - 1].last - 1) + 1
+    if where + 1 < len(findings):
+        following = findings[where + 1].first
+        end = _separator(tokens, mention.last, following, following)
+    return load_cues().place(t.lemma for t in tokens[begin:end])
 
 
-def _has_copula(tokens: Sequence[Token], begin: int) -> bool:
-    """Whether a verb comes before the next comma: then what follows is a statement of its own."""
-    for token in tokens[begin:]:
-        if token.text == ",":
-            return False
-        if token.lemma in _COPULAS:
-            return True
-    return False
-
-
-def _predicate(tokens: Sequence[Token], i: int, group: Sequence[Mention], lexicon: Lexicon) -> tuple[tuple[str, Status, float] | None, int]:
-    """A state word or phrase at ``i``: (kind, status of the abnormality, certainty) and its width in tokens."""
-    words = [t.lemma for t in tokens[i : i + 6]]
-    if words[:3] == ["within", "normal", "limit"]:
-        return ("normal", "absent", 1.0), 3
-    for outside in (["outside", "normal"], ["outside", "of", "normal"], ["outside", "the", "normal"], ["outside", "of", "the", "normal"], ["beyond", "normal"]):
-        if words[: len(outside)] == outside:
-            return ("abnormal", "present", 1.0), len(outside) + 1
-    for top in (["upper", "limit", "of", "normal"], ["upper", "normal", "limit"], ["top", "normal", "limit"], ["top", "normal"], ["upper", "normal"]):
-        if words[: len(top)] == top:
-            return ("weak", "absent", 0.7), len(top)
-    if words[0] == "borderline":
-        width = 2 if len(words) > 1 and words[1] in ("enlarged", "prominent", "large", "normal", "in") else 1
-        return ("borderline", "uncertain", 0.55), width
-    if words[:2] in (["no", "acute"],):
-        return None, 1
-    structures = {m.concept for m in group} or set(lexicon.states)
-    for structure in structures:
-        for state, finding in lexicon.states.get(structure, ()):
-            if tuple(words[: len(state)]) == state:
-                return (finding if group else f"*{' '.join(state)}", "present", 1.0), len(state)
-    if words[0] in _WEAK_NORMAL:
-        return ("weak", "absent", 0.6), 1
-    if words[0] in _NORMAL:
-        return ("normal", "absent", 1.0), 1
-    if words[0] in _ABNORMAL:
-        return ("abnormal", "present", 0.9), 1
-    return None, 1
-
-
-def _state(lexicon: Lexicon, mention: Mention, state: tuple[str, Status, float, frozenset[str]], span: tuple[int, int], tokens: Sequence[Token]) -> list[Assertion]:  # fmt: skip
-    kind, status, sure, degrees = state
-    concepts = [mention.concept]
-    if kind.startswith("*"):
-        wanted = tuple(kind[1:].split())
-        concepts = [f for s, f in lexicon.states.get(mention.concept, ()) if s == wanted][:1]
-    elif kind == "borderline":
-        concepts = [next((f for s, f in lexicon.states.get(mention.concept, ()) if s == ("enlarged",)), mention.concept)]
-    elif kind not in ("normal", "abnormal", "weak"):
-        owners = [f for _, f in lexicon.states.get(mention.concept, ())]
-        concepts = [kind] if kind in owners or kind in lexicon.concepts else []
-    around = [t.lemma for t in tokens[max(0, mention.first - 3) : mention.last + 2]]
-    sides = {SIDES[w] for w in around if w in SIDES}
-    if "both" in sides or {"left", "right"} <= sides:
-        sides = {"left", "right"}
-    return [Assertion(c, status, *span, frozenset(sides), frozenset(), degrees, sure) for c in concepts]
+def _separator(tokens: Sequence[Token], begin: int, end: int, otherwise: int) -> int:
+    return next((i for i in range(begin, end) if tokens[i].lemma in _SEPARATORS), otherwise)

@@ -16,29 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag.errors import InputError
+from rag.findings.cues import load_cues
 from rag.findings.tokens import Token, lemmas_of
 from rag.settings import knowledge_dir
 from rag.types import sha256_of
-
-SIDES = {"left": "left", "right": "right", "bilateral": "both", "bilaterally": "both", "both": "both",
-         "biapical": "both", "bibasilar": "both", "bibasal": "both", "leftsided": "left", "rightsided": "right"}  # fmt: skip
-ZONES = {"upper": "upper", "apex": "upper", "apical": "upper", "biapical": "upper", "middle": "middle", "mid": "middle",
-         "midlung": "middle", "lingula": "middle", "lingular": "middle", "midzone": "middle", "lower": "lower",
-         "base": "lower", "basilar": "lower", "basal": "lower", "bibasilar": "lower", "bibasal": "lower",
-         "retrocardiac": "lower", "hilum": "central", "hilar": "central", "perihilar": "central", "suprahilar": "central",
-         "infrahilar": "central", "central": "central", "medial": "medial", "lateral": "lateral",
-         "anterior": "anterior", "posterior": "posterior", "cervical": "cervical", "lumbar": "lumbar",
-         "temporal": "temporal", "nasal": "nasal", "superior": "superior", "inferior": "inferior"}  # fmt: skip
-DEGREES = {"small": "small", "tiny": "small", "trace": "small", "minimal": "small", "minimally": "small", "mild": "small",
-           "mildly": "small", "slight": "small", "slightly": "small", "minor": "small", "subtle": "small",
-           "moderate": "moderate", "moderately": "moderate", "large": "large", "massive": "large", "severe": "large",
-           "severely": "large", "marked": "large", "markedly": "large", "extensive": "large", "gross": "large",
-           "huge": "large"}  # fmt: skip
-_FILLERS = {"lobe", "lung", "zone", "sided", "side", "region", "focal", "patchy", "streaky", "linear", "scattered", "diffuse",
-            "acute", "chronic", "old", "new", "stable", "unchanged", "xxxx", "of", "the", "some", "multiple", "dense", "small",
-            "rounded", "round", "pulmonary", "thoracic", "aortic"}  # fmt: skip
-_SKIPPABLE = {*SIDES, *ZONES, *DEGREES, *_FILLERS}
-
 
 @dataclass(frozen=True, slots=True)
 class Concept:
@@ -190,10 +171,10 @@ def _scan(tokens: Sequence[Token], table: dict[str, list[_Phrase]]) -> list[Ment
 def _match(phrase: _Phrase, tokens: Sequence[Token], start: int) -> int | None:
     if phrase.cased is not None:
         return start + 1 if tokens[start].text.rstrip("'s") in (phrase.cased, phrase.cased + "s") else None
-    i, skipped = start, 0
+    i, skipped, inside = start, 0, load_cues().inside
     for n, word in enumerate(phrase.words):
         while n and i < len(tokens) and tokens[i].lemma != word:
-            if tokens[i].text in "-/" or (tokens[i].lemma in _SKIPPABLE and skipped < 4):
+            if tokens[i].text in "-/" or (tokens[i].lemma in inside and skipped < 4):
                 skipped += tokens[i].text not in "-/"
                 i += 1
             else:
@@ -218,7 +199,9 @@ def _build(path: Path, data: dict[str, Any], terms: Iterable[Term]) -> Lexicon:
 
     try:
         for row in data.get("structure", []):
-            concepts[row["id"]] = Concept(row["id"], row["name"], row["domain"], "structure", tuple(row.get("part_of", ())))
+            concepts[row["id"]] = Concept(
+                row["id"], row["name"], row["domain"], "structure", tuple(row.get("part_of", ()))
+            )
             add([row["name"], *row.get("synonyms", ())], row["id"], "structure")
         for row in data.get("finding", []):
             structure = row.get("structure")

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, replace
 
 from rag.findings.assertion import Assertion, sentence_assertions
-from rag.findings.lexicon import DEGREES, SIDES, ZONES, Lexicon
+from rag.findings.cues import Place, load_cues
+from rag.findings.lexicon import Lexicon
 from rag.findings.tokens import tokens_of
 
 _AUXILIARY = r"is|are|was|were|do|does|did|can|could|has|have|had|should|would|will|may|might|isn't|aren't|doesn't"
@@ -14,7 +15,10 @@ _YES_NO = re.compile(rf"^(?:[^,?]{{1,80}},\s*)?(?:{_AUXILIARY})\b", re.I)
 _LEADING = re.compile(rf"^(?:[^,?]{{1,80}},\s*)?(?:{_AUXILIARY})\b\s*(?:there\b|it\b|this\b)?", re.I)
 _HEDGES = re.compile(r"\b(likely|possibly|possible|probable|probably|suspected|suspicious|suggestive|concerning|may|could|any|signs?|evidence|indications?|typical findings?|findings|history)\b(?:\s+(?:of|for))?", re.I)  # fmt: skip
 
-_HEDGED = re.compile(r"\b(likely|possibl[ey]|possibility|probabl[ey]|suspected|suspicious|suggest\w*|concern\w*|may|could|might|represent|consistent|favou?r\w*|question\w*|versus|vs|or)\b", re.I)
+_HEDGED = re.compile(
+    r"\b(likely|possibl[ey]|possibility|probabl[ey]|suspected|suspicious|suggest\w*|concern\w*|may|could|might|represent|consistent|favou?r\w*|question\w*|versus|vs|or)\b",
+    re.I,
+)
 
 # Words that carry no content of their own in a clinical question.
 STOP_WORDS = frozenset(
@@ -41,9 +45,7 @@ class Asked:
     claims: tuple[Assertion, ...]
     any_of: bool
     words: frozenset[str]
-    sides: frozenset[str]
-    zones: frozenset[str]
-    degrees: frozenset[str]
+    place: Place
     hedged: bool
     change: bool
 
@@ -51,7 +53,9 @@ class Asked:
 def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Asked:
     """Parse ``text``; ``ignore`` (a study id) is taken out first."""
     plain = text.replace(ignore, " ") if ignore else text
-    plain = re.sub(r"\b(?:study|case|report|patient|image)\s+(?=show|demonstrate|have|has|\W|$)", " ", plain, flags=re.I)
+    plain = re.sub(
+        r"\b(?:study|case|report|patient|image)\s+(?=show|demonstrate|have|has|\W|$)", " ", plain, flags=re.I
+    )
     yes_no = bool(_YES_NO.match(plain.strip()))
     body = _LEADING.sub("", plain.strip(), count=1) if yes_no else plain
     body = body.rstrip(" ?.")
@@ -63,16 +67,13 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
         for a in sentence_assertions(statement, lexicon)
         if not a.derived
     )
-    sides = {SIDES[w] for w in lemmas if w in SIDES}
     return Asked(
         text=text,
         yes_no=yes_no,
         claims=claims,
         any_of=" or " in statement,
         words=content_words(body),
-        sides=frozenset({"left", "right"} if "both" in sides else sides),
-        zones=frozenset(ZONES[w] for w in lemmas if w in ZONES),
-        degrees=frozenset(DEGREES[w] for w in lemmas if w in DEGREES),
+        place=load_cues().place(lemmas),
         hedged=bool(_HEDGED.search(body)),
         change=bool({"change", "changed", "difference"} & set(lemmas))
         and not any(lexicon.concepts[c.concept].kind == "finding" for c in claims),
@@ -81,4 +82,6 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
 
 def content_words(text: str) -> frozenset[str]:
     """Lemmas of the words and numbers that carry content."""
-    return frozenset(t.lemma for t in tokens_of(text) if t.is_word and t.lemma not in STOP_WORDS and t.text.lower() not in STOP_WORDS)
+    return frozenset(
+        t.lemma for t in tokens_of(text) if t.is_word and t.lemma not in STOP_WORDS and t.text.lower() not in STOP_WORDS
+    )

@@ -87,7 +87,8 @@ def read(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
             says_yes, weight = match
             extra = _coverage(asked.words, text[a.start : a.end])
             raised = says_yes and a.status == "uncertain" and not asked.hedged
-            offer(says_yes, Support(a.start, a.end, weight * (0.6 + 0.4 * extra), a.derived, raised))
+            derived = a.derived or a.concept != claim.concept
+            offer(says_yes, Support(a.start, a.end, weight * (0.6 + 0.4 * extra), derived, raised))
     mentioned = sides[True] is not None or sides[False] is not None
     if not mentioned and (not asked.claims or len(asked.words) >= 3):
         words = _read_words(asked, text)
@@ -111,11 +112,11 @@ def _match(claim: Assertion, a: Assertion, asked: Asked, lexicon: Lexicon) -> tu
             return None  # "opacity" does not say "pneumonia"
         weight *= 1.0 if exact else 0.8
         if wants_present:
-            if not _compatible(asked.sides or claim.sides, a.sides):
+            if not _compatible(asked.place.sides or claim.place.sides, a.place.sides):
                 return False, 0.5 * weight
-            if asked.zones and a.zones and not asked.zones & a.zones:
+            if asked.place.zones and a.place.zones and not asked.place.zones & a.place.zones:
                 return False, 0.4 * weight
-            if "large" in asked.degrees and a.degrees == {"small"}:
+            if "large" in asked.place.degrees and a.place.degrees == {"small"}:
                 return False, 0.6 * weight
             return True, weight
         return False, weight
@@ -124,8 +125,10 @@ def _match(claim: Assertion, a: Assertion, asked: Asked, lexicon: Lexicon) -> tu
     if not broader:
         return not wants_present, 0.45 * weight
     weight *= 1.0 if exact else 0.75
-    if a.degrees and not asked.degrees:
-        weight *= 0.8  # "no large effusion" leaves a small one open
+    if a.place.degrees and not asked.place.degrees:
+        weight *= 0.7  # "no large effusion" leaves a small one open
+    if len(a.place.sides) == 1 and a.place.sides != asked.place.sides:
+        weight *= 0.5  # "no left effusion", "right lung is clear": the other side is left open
     return not wants_present, weight
 
 
@@ -166,14 +169,29 @@ def _negated(words: frozenset[str], sentence: str) -> bool:
         if stop in before:
             before = before[len(before) - before[::-1].index(stop) :]
     after = [t.lemma for t in tokens[last + 1 : last + 4]]
-    return bool(_NEGATORS & set(before)) or "not" in after or any(tokens[i].lemma in _NEGATORS for i in range(first, last + 1))
+    return (
+        bool(_NEGATORS & set(before))
+        or "not" in after
+        or any(tokens[i].lemma in _NEGATORS for i in range(first, last + 1))
+    )
 
 
 def _read_change(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
-    """"Has there been any change …?": stable and unchanged say no; increased, improved, new, worsened say yes."""
+    """ "Has there been any change …?": stable and unchanged say no; increased, improved, new, worsened say yes."""
     still = {"stable", "unchanged", "redemonstrated", "persistent"}
     moved = {"increased", "decreased", "improved", "worsened", "new", "larger", "smaller", "progressed", "resolved", "improvement", "increase", "decrease", "worsening", "progression"}  # fmt: skip
-    subject = asked.words - {"change", "changed", "difference", "interval", "previous", "prior", "compared", "last", "significant", "since"}
+    subject = asked.words - {
+        "change",
+        "changed",
+        "difference",
+        "interval",
+        "previous",
+        "prior",
+        "compared",
+        "last",
+        "significant",
+        "since",
+    }
     yes = no = None
     for start, end in sentence_spans(text):
         lemmas = {t.lemma for t in tokens_of(text[start:end])}

@@ -52,9 +52,7 @@ def lemma(word: str) -> str:
 
 def tokens_of(text: str, offset: int = 0) -> list[Token]:
     """Tokens of ``text``; ``offset`` is added to their positions."""
-    return [
-        Token(m.start() + offset, m.end() + offset, m.group(), lemma(m.group())) for m in _TOKEN.finditer(text)
-    ]
+    return [Token(m.start() + offset, m.end() + offset, m.group(), lemma(m.group())) for m in _TOKEN.finditer(text)]
 
 
 @lru_cache(maxsize=100_000)

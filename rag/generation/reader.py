@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from rag.corpus.sentences import sentence_spans
 from rag.findings.lexicon import Lexicon
@@ -56,8 +57,7 @@ class ReaderGenerator:
         whole = Reading(yes[0] if yes else None, no[0] if no else None, bool(yes or no))
         if not whole.mentioned:
             quote = _last_sentence(evidence[-1])
-            sentence = DraftSentence(text=f"No: the report does not mention {_subject(asked)}.", quotes=(quote,))
-            return Draft(sentences=(sentence,), verdict="no", probability=SILENCE, confidence=1 - SILENCE)
+            return _verdict("no", SILENCE, f"No: the report does not mention {_subject(asked)}.", quote)
         if whole.contradictory and yes and no:
             said, denied = _quoted(yes[1], yes[0]), _quoted(no[1], no[0])
             return Draft(
@@ -70,12 +70,13 @@ class ReaderGenerator:
                 refusal="the evidence disagrees with itself",
             )
         p = whole.probability
+        if yes and yes[0].raised and (no is None or no[0].derived or no[0].weight < yes[0].weight):
+            said = _quoted(yes[1], yes[0])
+            return _verdict("no", p, f"Not asserted, only raised: {said[0]}", said[1])
         side = yes if p >= 0.5 else no
         assert side is not None
         said = _quoted(side[1], side[0])
-        verdict = "yes" if p >= 0.5 else "no"
-        sentence = DraftSentence(text=f"{verdict.capitalize()}: {said[0]}", quotes=(said[1],))
-        return Draft(sentences=(sentence,), verdict=verdict, probability=round(p, 4), confidence=round(max(p, 1 - p), 4))
+        return _verdict("yes" if p >= 0.5 else "no", p, f"{'Yes' if p >= 0.5 else 'No'}: {said[0]}", said[1])
 
     def _similar_cases(self, request: Request) -> Draft:
         """Reports of similar images vote, weighted by similarity. Similar images need not share a diagnosis."""
@@ -100,7 +101,9 @@ class ReaderGenerator:
             said = _quoted(e, side)
             word = "Yes" if vote >= 0.5 else "No"
             sentences.append(DraftSentence(text=f"{word} in a similar case: {said[0]}", quotes=(said[1],)))
-        return Draft(sentences=tuple(sentences), verdict=verdict, probability=round(p, 4), confidence=round(max(p, 1 - p), 4))
+        return Draft(
+            sentences=tuple(sentences), verdict=verdict, probability=round(p, 4), confidence=round(max(p, 1 - p), 4)
+        )
 
     def _literature(self, request: Request) -> Draft:
         """General questions: only literature may answer; another patient's report says nothing about this one."""
@@ -124,11 +127,10 @@ class ReaderGenerator:
         p = reading.probability
         side = reading.yes if p >= 0.5 else reading.no
         assert side is not None
-        verdict = "yes" if p >= 0.5 else "no"
-        p = 0.5 + (p - 0.5) * 0.8
         said = _quoted(e, side)
-        sentence = DraftSentence(text=f"{verdict.capitalize()}: {said[0]}", quotes=(said[1],))
-        return Draft(sentences=(sentence,), verdict=verdict, probability=round(p, 4), confidence=round(max(p, 1 - p), 4))
+        # the question's words in one sentence are weaker grounds than a report read for a known finding
+        weaker = 0.5 + (p - 0.5) * 0.8
+        return _verdict("yes" if p >= 0.5 else "no", weaker, f"{'Yes' if p >= 0.5 else 'No'}: {said[0]}", said[1])
 
     # ------------------------------------------------------------------ open
 
@@ -166,6 +168,16 @@ class ReaderGenerator:
             chosen.sort(key=lambda row: (row[0].number, row[1]))
         confidence = min(0.95, 0.4 + 0.5 * min(1.0, scored[0][0]))
         return Draft(sentences=tuple(_attributed(*row) for row in chosen), confidence=round(confidence, 4))
+
+
+def _verdict(verdict: Literal["yes", "no"], probability: float, text: str, quote: Quote) -> Draft:
+    """A yes/no draft of one sentence; its confidence is the probability of the side taken."""
+    return Draft(
+        sentences=(DraftSentence(text=text, quotes=(quote,)),),
+        verdict=verdict,
+        probability=round(probability, 4),
+        confidence=round(max(probability, 1 - probability), 4),
+    )
 
 
 def _refusal(why: str) -> Draft:

@@ -20,7 +20,7 @@ from rag.errors import IndexStateError, RagError, StorageError
 
 FILE_NAME = "catalogue.sqlite"
 APPLICATION_ID = 0x436C6943  # "CliC"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -53,10 +53,9 @@ CREATE TABLE passages (
     row INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents (row), id TEXT NOT NULL,
     start INTEGER NOT NULL, end INTEGER NOT NULL, sha256 TEXT NOT NULL
 );
-CREATE VIRTUAL TABLE words USING fts5 (text, content = '', tokenize = 'porter unicode61');
 CREATE TABLE segments (
-    id TEXT PRIMARY KEY, space TEXT NOT NULL, fingerprint TEXT NOT NULL, dim INTEGER NOT NULL, n INTEGER NOT NULL,
-    first_row INTEGER NOT NULL, last_row INTEGER NOT NULL, manifest_sha256 TEXT NOT NULL
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, space TEXT NOT NULL, fingerprint TEXT NOT NULL, dim INTEGER NOT NULL,
+    n INTEGER NOT NULL, first_row INTEGER NOT NULL, last_row INTEGER NOT NULL, manifest_sha256 TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE spaces (
     version INTEGER NOT NULL, space TEXT NOT NULL, dim INTEGER NOT NULL, fingerprint TEXT NOT NULL, n INTEGER NOT NULL,
@@ -114,10 +113,9 @@ def check_header(path: Path) -> None:
     application_id, format_version = int.from_bytes(header[68:72], "big"), int.from_bytes(header[60:64], "big")
     if application_id != APPLICATION_ID:
         raise IndexStateError(f"{path} is another program's SQLite file, not an index; choose another index name")
-    if format_version > FORMAT_VERSION:
-        raise IndexStateError(
-            f"{path} has format {format_version}, this ClinCite reads up to {FORMAT_VERSION}; upgrade clincite"
-        )
+    if format_version != FORMAT_VERSION:
+        remedy = "upgrade clincite" if format_version > FORMAT_VERSION else "build the index anew from its sources"
+        raise IndexStateError(f"{path} has format {format_version}, this ClinCite reads {FORMAT_VERSION}; {remedy}")
 
 
 class Catalogue:
@@ -166,6 +164,17 @@ class Catalogue:
                     connection.rollback()
                 raise
 
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Several reads of one moment."""
+        with self.connection() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.rollback()
+
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file where no reader is in the way; a full disk is no reason to fail."""
         try:
@@ -200,6 +209,9 @@ class Catalogue:
             timeout=30.0,
         )
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(
+            "PRAGMA secure_delete = ON"
+        )  # a withdrawn patient's text is overwritten, not left in the file
         connection.execute("PRAGMA cache_size = -16000")
         return connection
 

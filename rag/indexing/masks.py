@@ -17,6 +17,8 @@ from rag.indexing.segments import Segment
 
 Mask = NDArray[np.bool_]
 
+_NO_FILTER = Filter()
+
 # Ended documents that no other lifetime keeps in version :v. Rows after the version's last are cut by length.
 _DEAD = """
 SELECT d.first, d.passages FROM documents d
@@ -50,15 +52,17 @@ class Selection:
 class Masks:
     """Selections of one version, the latest used kept."""
 
-    def __init__(self, catalogue: Catalogue, version: int, last_row: int, keep: int = 32) -> None:
+    def __init__(self, catalogue: Catalogue, alive: Mask, keep: int = 32) -> None:
+        """``alive`` is the version's ``alive_rows``."""
         self._catalogue = catalogue
-        self._version = version
-        self._length = last_row + 1
+        self._everything = Selection(alive)
         self._keep = keep
         self._selections: OrderedDict[Filter, Selection] = OrderedDict()
         self._lock = threading.Lock()
 
     def select(self, where: Filter) -> Selection:
+        if where == _NO_FILTER:
+            return self._everything
         with self._lock:
             if where in self._selections:
                 self._selections.move_to_end(where)
@@ -75,11 +79,7 @@ class Masks:
             rows = self.select(replace(where, exclude_groups=())).rows
             return rows & ~self._rows_with({"group_id": where.exclude_groups})
         wanted = {"kind": where.kinds, "domain": where.domains, "source": where.sources, "case_id": where.case_ids}
-        wanted = {column: values for column, values in wanted.items() if values}
-        if wanted:
-            return self.select(Filter()).rows & self._rows_with(wanted)
-        with self._catalogue.connection() as connection:
-            return alive_rows(connection, self._version, self._length - 1)
+        return self._everything.rows & self._rows_with({column: some for column, some in wanted.items() if some})
 
     def _rows_with(self, wanted: dict[str, tuple[str, ...]]) -> Mask:
         conditions = " AND ".join(f"{column} IN {LISTED}" for column in wanted)
@@ -89,7 +89,7 @@ class Masks:
 
     def _ranges(self, query: str, values: Sequence[object]) -> Mask:
         with self._catalogue.connection() as connection:
-            return _union(connection.execute(query, values), self._length)
+            return _union(connection.execute(query, values), len(self._everything.rows))
 
 
 def alive_rows(connection: sqlite3.Connection, version: int, last_row: int) -> Mask:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import IndexStateError, InputError
+from rag.indexing.bm25 import WordRanker
 from rag.indexing.catalogue import ALIVE, LISTED, Catalogue, listed
 from rag.indexing.locks import Lock
-from rag.indexing.masks import Masks
+from rag.indexing.masks import Mask, Masks, alive_rows
+from rag.indexing.postings import WordSegment
 from rag.indexing.records import Count, Filter, Scored, SpaceInfo
-from rag.indexing.segments import Rows, Segment, SegmentGone, SegmentInfo, Vectors
-from rag.indexing.spaces import read_segments, read_spaces
-from rag.indexing.words import match_expression
+from rag.indexing.segments import Rows, SegmentGoneError, SegmentInfo
+from rag.indexing.spaces import AnySegment, read_segments, read_spaces
+from rag.indexing.vectors import Vectors, VectorSegment
 from rag.types import Document, Passage
 
-_MATCHES = 1024  # word matches fetched at a time
 _EVERYTHING = Filter()
 
 
@@ -30,17 +30,27 @@ class Snapshot:
     """
 
     def __init__(
-        self, catalogue: Catalogue, version: int, last_row: int, open_segment: Callable[[SegmentInfo], Segment],
+        self,
+        catalogue: Catalogue,
+        version: int,
+        last_row: int,
+        open_segment: Callable[[SegmentInfo], AnySegment],
         lease: Lock | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.version = version
         self._catalogue = catalogue
         self._last_row = last_row
         self._lease = lease
-        self._masks = Masks(catalogue, version, last_row)
-        with catalogue.connection() as connection:
-            self._spaces = read_spaces(connection, version)
-        self._segments = self._open_segments(open_segment)
+        self._spaces, opened, alive = self._read(open_segment)
+        self._masks = Masks(catalogue, alive)
+        self._segments = {
+            space: [
+                one for one in opened if isinstance(one, VectorSegment) and one.belongs_to(space, about.fingerprint)
+            ]
+            for space, about in self._spaces.items()
+        }
+        words = [one for one in opened if isinstance(one, WordSegment)]
+        self._words: WordRanker | None = WordRanker(words, self._masks.select(_EVERYTHING))
 
     def search(
         self, space: str, queries: NDArray[np.float32], k: int, where: Filter = _EVERYTHING
@@ -72,21 +82,9 @@ class Snapshot:
         Any characters are fine; stop words do not count and at most 64 distinct terms do.
         """
         _check_k(k)
-        expression = match_expression(query)
-        if expression is None:
-            return []
-        allowed = self._masks.select(where).rows
-        found: list[Scored] = []
-        with self._catalogue.connection() as connection:
-            cursor = connection.execute(
-                "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank", (expression,)
-            )
-            while batch := cursor.fetchmany(_MATCHES):
-                found += [Scored(row, score) for row, score in batch if row < len(allowed) and allowed[row]]
-                if len(found) > k and found[-1].score < found[k - 1].score:  # past every tie with the k-th
-                    break
-            cursor.close()
-        return sorted(found, key=lambda hit: (-hit.score, hit.row))[:k]
+        if self._words is None:
+            raise InputError("the snapshot is closed")
+        return self._words.search(query, k, self._masks.select(where))
 
     def passages(self, rows: Sequence[int]) -> list[tuple[Passage, Document]]:
         """The passages of ``rows`` with their documents, in the same order.
@@ -190,6 +188,7 @@ class Snapshot:
         """Give up the segments and the lease; the snapshot cannot be used afterwards."""
         self._segments = {}
         self._spaces = {}
+        self._words = None
         if self._lease is not None:
             self._lease.release()
 
@@ -211,26 +210,25 @@ class Snapshot:
             rows = connection.execute(query, {"value": value, "v": self.version})
             return [(row, Document.model_validate_json(body)) for row, body in rows]
 
-    def _open_segments(self, open_segment: Callable[[SegmentInfo], Segment]) -> dict[str, list[Segment]]:
-        """The segments of this version's spaces, whose vectors all come from the space's one encoder."""
-        gone: SegmentGone | None = None
-        for _ in range(5):  # a compactor may replace segments between our reading their names and opening them
-            with self._catalogue.connection() as connection:
-                infos = read_segments(connection)
+    def _read(
+        self, open_segment: Callable[[SegmentInfo], AnySegment]
+    ) -> tuple[dict[str, SpaceInfo], list[AnySegment], Mask]:
+        """Spaces, segments and alive rows, all as of one moment.
+
+        Compaction may drop forgotten documents together with their segments; a mask from before or after would not
+        fit. It may also remove segments between our reading their names and opening them: then we read again.
+        """
+        gone: SegmentGoneError | None = None
+        for _ in range(5):
+            with self._catalogue.reading() as connection:
+                spaces = read_spaces(connection, self.version)
+                infos = [info for info in read_segments(connection) if info.first_row <= self._last_row]
+                alive = alive_rows(connection, self.version, self._last_row)
             try:
-                return {
-                    space: [
-                        open_segment(info)
-                        for info in infos
-                        if (info.space, info.fingerprint) == (space, about.fingerprint)
-                        and info.first_row <= self._last_row
-                    ]
-                    for space, about in self._spaces.items()
-                }
-            except SegmentGone as error:
+                return spaces, [open_segment(info) for info in infos], alive
+            except SegmentGoneError as error:
                 gone = error
-        missing = Path(str(gone))
-        raise IndexStateError(f"{missing} is missing; restore it, or build the index anew from its sources") from gone
+        raise IndexStateError(f"{gone} is missing; restore it, or build the index anew from its sources") from gone
 
 
 def _passage(identity: str, document: Document, start: int, end: int) -> Passage:

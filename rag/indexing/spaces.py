@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 from rag.errors import IndexStateError
 from rag.indexing import segments
 from rag.indexing.masks import alive_rows
+from rag.indexing.postings import WordSegment
 from rag.indexing.records import SpaceInfo
 from rag.indexing.segments import SegmentInfo
+from rag.indexing.vectors import VectorSegment
+
+AnySegment = VectorSegment | WordSegment
 
 
 def latest_version(connection: sqlite3.Connection) -> int:
@@ -20,10 +25,20 @@ def latest_version(connection: sqlite3.Connection) -> int:
 def read_segments(connection: sqlite3.Connection) -> list[SegmentInfo]:
     """All segments that the catalogue names, in row order."""
     query = (
-        "SELECT id, space, fingerprint, dim, n, first_row, last_row, manifest_sha256 FROM segments"
+        "SELECT id, kind, space, fingerprint, dim, n, first_row, last_row, manifest_sha256 FROM segments"
         " ORDER BY first_row, id"
     )
     return [SegmentInfo(*row) for row in connection.execute(query)]
+
+
+def write_segments(connection: sqlite3.Connection, infos: Iterable[SegmentInfo]) -> None:
+    """Name new segments in the catalogue."""
+    connection.executemany("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (info.line() for info in infos))
+
+
+def open_segment(root: Path, info: SegmentInfo) -> AnySegment:
+    """Open a segment under ``root``, the index's ``segments`` directory."""
+    return WordSegment(root, info) if info.kind == "words" else VectorSegment(root, info)
 
 
 def read_spaces(connection: sqlite3.Connection, version: int) -> dict[str, SpaceInfo]:
@@ -45,6 +60,8 @@ def write_spaces(connection: sqlite3.Connection, index: Path, version: int) -> N
     alive = alive_rows(connection, version, last_row)
     found: dict[str, SpaceInfo] = {}
     for info in read_segments(connection):
+        if info.kind != "vectors":
+            continue
         rows = segments.load_rows(index / segments.DIRECTORY, info)
         n = int(alive[rows].sum())
         if n == 0:

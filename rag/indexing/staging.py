@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ import numpy as np
 from rag.errors import InputError, RagError
 from rag.indexing import failpoints
 from rag.indexing.catalogue import LISTED, listed, translated
-from rag.indexing.segments import Rows, Vectors
+from rag.indexing.segments import Rows
 from rag.indexing.storage import discard_directory, refusals_named, sync_directory
+from rag.indexing.vectors import Vectors
 from rag.types import Document, Passage, sha256_of
 
 DIRECTORY = "staging"
@@ -212,6 +214,18 @@ class Staging:
                 connection.execute("UPDATE documents SET first = ? WHERE number = ?", (row, number))
                 row += count
         return row - 1
+
+    def texts(self, limit: int) -> Iterator[tuple[Rows, list[str]]]:
+        """Rows and texts of the passages that have text, in row order, at most ``limit`` at a time."""
+        pairs = (
+            (row, text[start:end])
+            for body, _, _, passages in self.documents()
+            for text in [str(json.loads(body)["text"])]
+            for row, _, start, end, _ in passages
+            if end > start
+        )
+        while block := list(islice(pairs, limit)):
+            yield np.array([row for row, _ in block], np.int64), [text for _, text in block]
 
     def blocks(self, space: str, dim: int, limit: int) -> Iterator[tuple[Rows, Vectors]]:
         """Rows and vectors of a space in row order, at most ``limit`` at a time."""

@@ -52,7 +52,7 @@ def size_of_tree(path: Path) -> int:
     for directory, _, names in os.walk(path):
         for name in names:
             try:
-                total += os.lstat(os.path.join(directory, name)).st_size
+                total += (Path(directory) / name).lstat().st_size
             except FileNotFoundError:
                 continue
     return total
@@ -63,7 +63,7 @@ def discard_directory(path: Path) -> None:
     if not path.name.startswith(".tmp-"):
         aside = path.with_name(f".tmp-{path.name}")
         try:
-            os.rename(path, aside)
+            path.rename(aside)
         except FileNotFoundError:
             return
         path = aside

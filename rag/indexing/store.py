@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import secrets
 import threading
 import weakref
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rag.errors import IndexStateError, InputError, RagError
 from rag.indexing import catalogue as catalogues
-from rag.indexing import segments
+from rag.indexing import leases, segments
 from rag.indexing.catalogue import Catalogue
+from rag.indexing.compact import CompactReport, compact
+from rag.indexing.history import rollback
+from rag.indexing.leases import take_lease
 from rag.indexing.locks import Lock
 from rag.indexing.records import IndexSummary, VersionInfo
-from rag.indexing.segments import Segment, SegmentInfo
+from rag.indexing.segments import SegmentInfo
 from rag.indexing.snapshot import Snapshot
-from rag.indexing.spaces import latest_version
+from rag.indexing.spaces import AnySegment, latest_version, open_segment
 from rag.indexing.storage import discard_directory, refusals_named, size_of_tree, sync_directory
+from rag.indexing.verify import VerifyReport, verify
 from rag.indexing.writer import Writer
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _WRITE_LOCK = "write.lock"
-_LEASES = "leases"
 
 
 class IndexStore:
@@ -35,7 +38,7 @@ class IndexStore:
         self.path = path
         self.name = path.name
         self._catalogue = Catalogue(path / catalogues.FILE_NAME)
-        self._open: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary()
+        self._open: weakref.WeakValueDictionary[str, AnySegment] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     @classmethod
@@ -60,11 +63,11 @@ class IndexStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 aside.mkdir()
-                for name in (segments.DIRECTORY, _LEASES):
+                for name in (segments.DIRECTORY, leases.DIRECTORY):
                     (aside / name).mkdir()
                 Catalogue.create(aside / catalogues.FILE_NAME)
                 sync_directory(aside)
-                os.rename(aside, path)
+                aside.rename(path)
             except BaseException:
                 discard_directory(aside)
                 raise
@@ -113,13 +116,9 @@ class IndexStore:
             IndexStateError: one of its files is missing or damaged.
         """
         number = self.version() if version is None else version
-        lease = self._lease(number)
-        with self._catalogue.connection() as connection:
-            row = connection.execute("SELECT last_row FROM versions WHERE number = ?", (number,)).fetchone()
-            latest = latest_version(connection)
-        if row is None and not number == latest == 0:
-            raise InputError(f"index {self.name!r} has no version {number}; the latest is {latest}")
-        return Snapshot(self._catalogue, number, -1 if row is None else row[0], self._open_segment, lease)
+        self._last_row(number)  # before a lease is made for a version that never was
+        lease = take_lease(self.path, number)
+        return Snapshot(self._catalogue, number, self._last_row(number), self._open_segment, lease)
 
     def writer(self, timeout_s: float = 10.0, checkpoint: str | None = None) -> Writer:
         """The writer, once nobody else writes.
@@ -134,21 +133,44 @@ class IndexStore:
             IndexStateError: another writer holds the index.
             StorageError: the directory cannot be written.
         """
-        path = self.path / _WRITE_LOCK
-        with refusals_named(path):
-            lock = Lock.exclusive(path, create=True, timeout_s=timeout_s)
-            if lock is None:
-                owner = path.read_text(errors="replace")[:20] or "unknown"
-                raise IndexStateError(
-                    f"index {self.name!r} is being written by process {owner}; waited {timeout_s:g} s,"
-                    " try again when it is done"
-                )
-            try:
-                lock.write_owner()
-                return Writer(self.path, Catalogue(self.path / catalogues.FILE_NAME, writable=True), lock, checkpoint)
-            except BaseException:
-                lock.release()
-                raise
+        lock = self._write_lock(timeout_s)
+        catalogue = Catalogue(self._catalogue.path, writable=True)
+        try:
+            with refusals_named(self.path):
+                return Writer(self.path, catalogue, lock, checkpoint)
+        except BaseException:
+            catalogue.close()
+            lock.release()
+            raise
+
+    def rollback(self, version: int, timeout_s: float = 10.0) -> int:
+        """Publish a new version with exactly the documents of ``version``; returns the new number.
+
+        Raises:
+            InputError: that version does not exist.
+            IndexStateError: another writer holds the index.
+        """
+        with self._write_lock(timeout_s), self._writable() as catalogue:
+            return rollback(self.path, catalogue, version)
+
+    def compact(self, keep: Collection[int] | None = None, timeout_s: float = 10.0) -> CompactReport:
+        """Merge segments and collect garbage while readers go on.
+
+        Args:
+            keep: forget every version but these and the latest one, with the documents that only forgotten versions
+                had: the way to erase a withdrawn patient for good. None forgets nothing.
+
+        Raises:
+            InputError: ``keep`` names a version that does not exist.
+            IndexStateError: another writer holds the index.
+            StorageError: the machine refused; the index is as it was.
+        """
+        with self._write_lock(timeout_s), self._writable() as catalogue, refusals_named(self.path):
+            return compact(self.path, catalogue, keep)
+
+    def verify(self) -> VerifyReport:
+        """Recompute every hash and check every reference; problems are listed, not raised."""
+        return verify(self.path, self._catalogue)
 
     def close(self) -> None:
         """Close the idle connections. Snapshots are closed on their own."""
@@ -160,22 +182,45 @@ class IndexStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open_segment(self, info: SegmentInfo) -> Segment:
+    def _open_segment(self, info: SegmentInfo) -> AnySegment:
         """The open segment, shared by all snapshots that use it and closed with the last of them."""
         with self._lock:
             segment = self._open.get(info.id)
             if segment is None:
-                segment = self._open[info.id] = Segment(self.path / segments.DIRECTORY, info)
+                segment = self._open[info.id] = open_segment(self.path / segments.DIRECTORY, info)
             return segment
 
-    def _lease(self, version: int) -> Lock | None:
-        """A shared lock that keeps compaction from forgetting ``version``; None on a read-only disk."""
-        path = self.path / _LEASES / f"v{version:d}"
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(exist_ok=True)
-            path.touch(exist_ok=True)
-            return Lock.shared(path)
-        return None
+    def _write_lock(self, timeout_s: float) -> Lock:
+        path = self.path / _WRITE_LOCK
+        with refusals_named(path):
+            lock = Lock.exclusive(path, create=True, timeout_s=timeout_s)
+            if lock is None:
+                owner = path.read_text(errors="replace")[:20] or "unknown"
+                raise IndexStateError(
+                    f"index {self.name!r} is being written by process {owner}; waited {timeout_s:g} s,"
+                    " try again when it is done"
+                )
+            lock.write_owner()
+        return lock
+
+    @contextmanager
+    def _writable(self) -> Iterator[Catalogue]:
+        catalogue = Catalogue(self._catalogue.path, writable=True)
+        try:
+            yield catalogue
+        finally:
+            catalogue.close()
+
+    def _last_row(self, version: int) -> int:
+        """The highest passage row given out when ``version`` was published."""
+        with self._catalogue.reading() as connection:
+            row = connection.execute("SELECT last_row FROM versions WHERE number = ?", (version,)).fetchone()
+            latest = latest_version(connection)
+        if row is not None:
+            return int(row[0])
+        if version == latest == 0:
+            return -1
+        raise InputError(f"index {self.name!r} has no version {version}; the latest is {latest}")
 
 
 def list_indexes(root: Path) -> list[IndexSummary]:

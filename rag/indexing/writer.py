@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.errors import InputError
+from rag.errors import InputError, RagError
 from rag.indexing import failpoints, segments
 from rag.indexing.catalogue import LISTED, Catalogue, listed
 from rag.indexing.garbage import collect_garbage
+from rag.indexing.history import now
 from rag.indexing.locks import Lock
+from rag.indexing.postings import ROWS_PER_SEGMENT, write_words
 from rag.indexing.records import Changes, SpaceInfo
-from rag.indexing.segments import SegmentInfo, check_vectors, describe, write_segment
-from rag.indexing.spaces import foreign_vectors, latest_version, read_spaces, write_spaces
+from rag.indexing.segments import SegmentInfo
+from rag.indexing.spaces import foreign_vectors, latest_version, read_spaces, write_segments, write_spaces
 from rag.indexing.staging import DIRECTORY as STAGING
 from rag.indexing.staging import Staging, canonical
+from rag.indexing.vectors import check_vectors, rows_per_segment, write_vectors
+from rag.indexing.words import Tokenizer
 from rag.types import Document, Passage, sha256_of
 
-_SEGMENT_BYTES = 1 << 29  # vectors held in memory at once while a segment is written
 _NO_SPACES: Mapping[str, SpaceInfo] = {}
 
 
@@ -143,19 +146,21 @@ class Writer:
             first_row = int(connection.execute("SELECT coalesce(max(last_row), -1) + 1 FROM versions").fetchone()[0])
         last_row = self._staging.number_rows(first_row)
         failpoints.hit("rows-numbered")
-        written: list[SegmentInfo] = []
+        root, written = self.path / segments.DIRECTORY, list[SegmentInfo]()
         try:
             for space, dim in dims.items():
-                for rows, vectors in self._staging.blocks(space, dim, max(1, _SEGMENT_BYTES // (4 * dim))):
-                    root = self.path / segments.DIRECTORY
-                    written.append(write_segment(root, space, spaces[space].fingerprint, rows, vectors))
+                for rows, vectors in self._staging.blocks(space, dim, rows_per_segment(dim)):
+                    written.append(write_vectors(root, space, spaces[space].fingerprint, rows, vectors))
+            for rows, texts in self._staging.texts(ROWS_PER_SEGMENT):
+                written.append(write_words(root, rows, Tokenizer().count(texts)))
             with self._catalogue.transaction() as connection:
                 version = self._write_version(connection, note, staged, removed, last_row)
-                connection.executemany(f"INSERT INTO segments VALUES ({', '.join('?' * 8)})", map(describe, written))
+                write_segments(connection, written)
                 write_spaces(connection, self.path, version)
                 failpoints.hit("version-written")
         except BaseException:
-            collect_garbage(self.path, self._catalogue)
+            with contextlib.suppress(OSError, RagError):  # the next writer collects what is left
+                collect_garbage(self.path, self._catalogue)
             raise
         failpoints.hit("version-published")
         self._catalogue.checkpoint()
@@ -172,6 +177,7 @@ class Writer:
             self._staging.close()
         else:
             self._staging.discard()
+        self._catalogue.close()
         self._lock.release()
 
     def __enter__(self) -> Writer:
@@ -212,7 +218,7 @@ class Writer:
         ended = self._end(connection, version, removed)
         self._write_documents(connection, version)
         alive = int(connection.execute("SELECT count(*) FROM lifetimes WHERE valid_to IS NULL").fetchone()[0])
-        created = datetime.now(UTC).isoformat(timespec="seconds")
+        created = now()
         changes = len(staged) - replaced, replaced, ended, alive
         connection.execute(
             "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -247,8 +253,4 @@ class Writer:
                     "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?)",
                     (passage_row, row, identity, start, end, passage_sha256),
                 )
-                if end > start:
-                    connection.execute(
-                        "INSERT INTO words (rowid, text) VALUES (?, ?)", (passage_row, document.text[start:end])
-                    )
             row += 1

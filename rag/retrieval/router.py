@@ -40,7 +40,9 @@ def load_domains(path: Path | None = None) -> tuple[DomainSpec, ...]:
     try:
         rows = tomllib.loads(path.read_text(encoding="utf-8"))["domain"]
         return tuple(
-            DomainSpec(row["id"], row["name"], frozenset(lemmas_of(v) for v in row["vocabulary"]), tuple(row["prompts"]))
+            DomainSpec(
+                row["id"], row["name"], frozenset(lemmas_of(v) for v in row["vocabulary"]), tuple(row["prompts"])
+            )
             for row in rows
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:

@@ -91,9 +91,7 @@ class Searcher:
             k: most hits per question.
         """
         vectors = self._text.encode([q.text for q in questions], kind="query")
-        return [
-            self._one(q, vectors[i : i + 1], domains[i], images[i], k) for i, q in enumerate(questions)
-        ]
+        return [self._one(q, vectors[i : i + 1], domains[i], images[i], k) for i, q in enumerate(questions)]
 
     def _one(self, question: Question, vector, domains, images, k: int) -> Found:  # type: ignore[no-untyped-def]
         snapshot, depth = self._snapshot, max(self._settings.depth, k)
@@ -123,13 +121,18 @@ class Searcher:
                 )
             )
         best = max((s for _, s in channels["text"].rows.values()), default=None) if "text" in channels else None
-        near = tuple((d.domain, s) for (_, d), (_, s) in zip(snapshot.passages([r for r, _ in images[:5]]), images[:5], strict=True))
+        near = tuple(
+            (d.domain, s)
+            for (_, d), (_, s) in zip(snapshot.passages([r for r, _ in images[:5]]), images[:5], strict=True)
+        )
         return Found(tuple(hits), best, near)
 
     def _cases(self, images: list[tuple[int, float]]) -> _Ranked:
         """The texts of the cases of similar images; an image whose case has no text stands for itself."""
         ranked = _Ranked({}, {})
-        for (row, similarity), (_, document) in zip(images, self._snapshot.passages([r for r, _ in images]), strict=True):
+        for (row, similarity), (_, document) in zip(
+            images, self._snapshot.passages([r for r, _ in images]), strict=True
+        ):
             texts = [d for d in self._snapshot.case(document.case_id) if d.kind != "image" and d.text]
             rows = [r for d in texts for r, _ in self._snapshot.passages_of(d.id)] or [row]
             for found in rows:

@@ -45,7 +45,9 @@ def verify(draft: Draft, asked: Asked, evidence: Sequence[Evidence], lexicon: Le
     citations: list[Citation] = []
     dropped: list[tuple[str, Verdict]] = []
     for sentence in draft.sentences:
-        found = [_cite(len(kept), sentence, q.number, q.start, q.end, by_number, asked, lexicon) for q in sentence.quotes]
+        found = [
+            _cite(len(kept), sentence, q.number, q.start, q.end, by_number, asked, lexicon) for q in sentence.quotes
+        ]
         good = [c for c in found if c is not None and c.verdict == "supported"]
         if any(c is not None and c.verdict == "contradicted" for c in found):
             dropped.append((sentence.text, "contradicted"))
@@ -84,12 +86,12 @@ def support(text: str, quote: str, passage: str, asked: Asked, lexicon: Lexicon)
     if _SILENT.search(text):
         mentioned = read(asked, passage, lexicon).mentioned
         return ("contradicted", 0.0) if mentioned else ("supported", 0.8)
-    polarity = re.match(r"\s*(?:for )?(yes|no)\b", text, re.I)
+    polarity = re.match(r"\s*(?:for )?(yes|not?)\b", text, re.I)
     if polarity and asked.yes_no:
         reading = read(asked, quote, lexicon)
         if reading.mentioned:
             says_yes = reading.probability >= 0.5
-            if says_yes != (polarity.group(1).lower() == "yes"):
+            if says_yes != (polarity[1].lower() == "yes"):
                 return "contradicted", 0.0
         elif not _QUOTED.search(text):
             return "unsupported", 0.0
@@ -122,7 +124,7 @@ def _entail_one(claim: Assertion, said: Sequence[Assertion], lexicon: Lexicon) -
     positive = claim.status != "absent"
     for a in said:
         narrower, broader = lexicon.is_a(a.concept, claim.concept), lexicon.is_a(claim.concept, a.concept)
-        sides_meet = not claim.sides or not a.sides or claim.sides & a.sides
+        sides_meet = not claim.place.sides or not a.place.sides or claim.place.sides & a.place.sides
         if positive and narrower and a.status in ("present", "uncertain"):
             if sides_meet and (a.status == "present" or claim.status == "uncertain"):
                 return "supported"

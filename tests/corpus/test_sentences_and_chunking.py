@@ -118,12 +118,12 @@ def test_passages_are_exact_bounded_and_cover_everything(text: str, max_chars: i
 @pytest.mark.parametrize(
     "unit", ["!", "a. ", "e.g. ", ". ", "A. ", "1. ", " ", "\n", "#", "x", "1. A", '."', "a.B", "12:\n"]
 )
-def test_the_longest_document_of_any_text_takes_seconds_not_hours(unit: str) -> None:
+def test_no_text_takes_more_than_linear_time(unit: str) -> None:
     text = (unit * (200_000 // len(unit))) + "x"
     began = time.process_time()
     passages_of(document(text))
     deidentify(document(f"MRN {text}_ +{text}"))
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 5
 
 
 def test_a_long_sentence_is_cut_at_whitespace_and_a_long_word_anywhere() -> None:

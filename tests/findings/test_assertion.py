@@ -41,8 +41,8 @@ CASES = [
     ("INDICATION: evaluate for pneumonia", "pneumonia", "historical"),
     ("Right upper lobe opacity consistent with pneumonia.", "pneumonia", "present"),
     ("No pneumothorax but small effusion.", "pleural_effusion", "present"),
-    ("There are scattered microaneurysms and no hard exudates.", "microaneurysms", "present"),
-    ("There are scattered microaneurysms and no hard exudates.", "hard_exudates", "absent"),
+    ("There are scattered microaneurysms and no hard exudates.", "microaneurysm", "present"),
+    ("There are scattered microaneurysms and no hard exudates.", "hard_exudate", "absent"),
 ]
 
 
@@ -52,14 +52,19 @@ def test_status_of_a_finding(sentence: str, finding: str, expected: str, lexicon
 
 
 def test_each_mention_keeps_its_own_side(lexicon: Lexicon) -> None:
-    found = {a.concept: a.sides for a in sentence_assertions("Left lower lobe atelectasis and small right effusion.", lexicon)}
+    found = {
+        a.concept: a.place.sides
+        for a in sentence_assertions("Left lower lobe atelectasis and small right effusion.", lexicon)
+    }
     assert found["atelectasis"] == {"left"}
     assert found["pleural_effusion"] == {"right"}
 
 
 def test_bilateral_is_both_sides(lexicon: Lexicon) -> None:
-    (effusion,) = [a for a in sentence_assertions("Bilateral pleural effusions.", lexicon) if a.concept == "pleural_effusion"]
-    assert effusion.sides == {"left", "right"}
+    (effusion,) = [
+        a for a in sentence_assertions("Bilateral pleural effusions.", lexicon) if a.concept == "pleural_effusion"
+    ]
+    assert effusion.place.sides == {"left", "right"}
 
 
 @given(st.text(max_size=300))

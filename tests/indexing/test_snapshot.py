@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rag.errors import InputError
 from rag.indexing import Filter, IndexStore
-from rag.indexing.words import MAX_TERMS, match_expression, terms_of
+from rag.indexing.words import MAX_TERMS, terms_of
 
 from .brute_force import DIM, SPACES, batch_of, fill, make_document, sentences_of, unit
 
@@ -151,7 +151,7 @@ def test_terms() -> None:
     assert terms_of("US of the liver in ALL") == ["us", "liver", "all"]
     assert terms_of("US OF THE LIVER") == ["liver"]
     assert len(terms_of(" ".join(f"t{i}" for i in range(500)))) == MAX_TERMS
-    assert match_expression('a" OR text:x NEAR(') == '"or" OR "text" OR "x" OR "near"'
+    assert terms_of('a" OR text:x NEAR(') == ["or", "text", "x", "near"]
 
 
 @pytest.fixture(scope="module")

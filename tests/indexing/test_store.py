@@ -20,8 +20,9 @@ def documents(n: int = 6) -> list:
     return [make_document(f"d{i}") for i in range(n)]
 
 
-def segment_of(store: IndexStore) -> Path:
-    return next((store.path / "segments").iterdir())
+def segment_of(store: IndexStore, name: str = "index.faiss") -> Path:
+    """The segment directory that holds ``name``."""
+    return next(path for path in (store.path / "segments").iterdir() if (path / name).exists())
 
 
 def test_a_new_index_is_empty_and_searchable(store: IndexStore) -> None:
@@ -118,19 +119,19 @@ def test_a_damaged_catalogue_is_named(store: IndexStore) -> None:
         IndexStore.open(store.path).snapshot()
 
 
-@pytest.mark.parametrize("name", ["rows.npy", "index.faiss", "manifest.json"])
+@pytest.mark.parametrize("name", ["rows.npy", "index.faiss", "manifest.json", "postings.npy", "directory.npy"])
 def test_a_missing_segment_file_is_named(store: IndexStore, name: str) -> None:
     fill(store, documents())
-    (segment_of(store) / name).unlink()
+    (segment_of(store, name) / name).unlink()
     with pytest.raises(IndexStateError, match=f"{name} is missing"):
         IndexStore.open(store.path).snapshot()
 
 
-@pytest.mark.parametrize("name", ["rows.npy", "index.faiss", "manifest.json"])
+@pytest.mark.parametrize("name", ["rows.npy", "index.faiss", "manifest.json", "postings.npy", "directory.npy"])
 @pytest.mark.parametrize("damage", ["truncated", "longer", "scrambled header"])
 def test_a_damaged_segment_file_is_named(store: IndexStore, name: str, damage: str) -> None:
     fill(store, documents())
-    path = segment_of(store) / name
+    path = segment_of(store, name) / name
     content = path.read_bytes()
     wrecks = {"truncated": content[:-9], "longer": content + b"x", "scrambled header": b"?" * 40 + content[40:]}
     path.write_bytes(wrecks[damage])
@@ -141,7 +142,7 @@ def test_a_damaged_segment_file_is_named(store: IndexStore, name: str, damage: s
 def test_a_catalogue_cannot_point_out_of_the_index(store: IndexStore) -> None:
     fill(store, documents())
     with sqlite3.connect(store.path / "catalogue.sqlite") as connection:
-        connection.execute("UPDATE segments SET id = '../../elsewhere'")
+        connection.execute("UPDATE segments SET id = '../../elsewhere' WHERE kind = 'vectors'")
     with pytest.raises(IndexStateError, match="no segment id"):
         store.snapshot()
 
@@ -157,7 +158,9 @@ def test_pickled_rows_are_never_loaded(store: IndexStore) -> None:
     content = json.dumps(manifest).encode()
     (path.parent / "manifest.json").write_bytes(content)
     with sqlite3.connect(store.path / "catalogue.sqlite") as connection:
-        connection.execute("UPDATE segments SET manifest_sha256 = ?", (hashlib.sha256(content).hexdigest(),))
+        connection.execute(
+            "UPDATE segments SET manifest_sha256 = ? WHERE kind = 'vectors'", (hashlib.sha256(content).hexdigest(),)
+        )
     with pytest.raises(IndexStateError, match=r"rows\.npy is damaged"):
         store.snapshot()
 
@@ -172,7 +175,7 @@ def test_vectors_of_another_encoder_are_refused(store: IndexStore) -> None:
         with pytest.raises(IndexStateError, match=r"'encoder-a'.*'encoder-b'|'encoder-b'.*'encoder-a'"):
             writer.publish("mixed", other)
     assert store.version() == 1
-    assert len(list((store.path / "segments").iterdir())) == 1
+    assert len(list((store.path / "segments").iterdir())) == 2
 
 
 def test_a_whole_index_may_change_its_encoder(store: IndexStore) -> None:

@@ -1,0 +1,108 @@
+"""Checking a recorded answer: against the ledger's hashes, and against the evidence as of its index version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rag.audit.ledger import ChainReport, Entry
+from rag.types import Answer, Document, sha256_of
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One named check, whether it held, and where it failed."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """All checks of one entry."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+
+def verify(entry: Entry, lookup: Callable[[str, int], Document | None], chain: ChainReport) -> AuditReport:
+    """Verify ``entry``.
+
+    Args:
+        entry: what the ledger holds.
+        lookup: (document id, index version) -> the document as it was in that version, or None.
+        chain: the result of checking the whole ledger.
+    """
+    hash_ok = entry.sha256 == entry.expected_sha256
+    checks = [
+        Check("the entry is as it was recorded", hash_ok, "" if hash_ok else f"entry {entry.number}: the hash differs"),
+        Check(
+            "the ledger's chain is unbroken",
+            chain.ok,
+            f"broken at {chain.broken_at}" if not chain.ok else f"{chain.entries} entries",
+        ),
+    ]
+    try:
+        answer = entry.answer
+    except ValueError:
+        return AuditReport((*checks, Check("the entry can be read", False, "its JSON is not an answer")))
+    documents = {e.document_id: lookup(e.document_id, answer.index_version) for e in answer.evidence}
+    checks += [
+        _check("every piece of evidence still hashes to what was recorded", _evidence_hashes(answer)),
+        _check(
+            f"every piece of evidence stands in index version {answer.index_version}",
+            _evidence_texts(answer, documents),
+        ),
+        _check("every quote stands in its document at its offsets", _quotes(answer, documents)),
+        _check("every citation lies inside the evidence that it names", _citations(answer)),
+    ]
+    return AuditReport(tuple(checks))
+
+
+def _check(name: str, problems: list[str]) -> Check:
+    return Check(name, not problems, "; ".join(problems[:3]))
+
+
+def _evidence_hashes(answer: Answer) -> list[str]:
+    return [f"evidence {e.number}" for e in answer.evidence if sha256_of(e.text) != e.sha256]
+
+
+def _evidence_texts(answer: Answer, documents: dict[str, Document | None]) -> list[str]:
+    problems = []
+    for e in answer.evidence:
+        document = documents[e.document_id]
+        if document is None:
+            problems.append(f"{e.document_id} is not in that version")
+        elif document.text[e.start : e.start + len(e.text)] != e.text:
+            problems.append(f"{e.document_id} reads differently")
+    return problems
+
+
+def _quotes(answer: Answer, documents: dict[str, Document | None]) -> list[str]:
+    problems = []
+    for c in answer.citations:
+        document = documents.get(c.document_id)
+        if document is None or document.text[c.start : c.end] != c.quote:
+            problems.append(f"citation [{c.number}] of {c.document_id}")
+    return problems
+
+
+def _citations(answer: Answer) -> list[str]:
+    problems = []
+    by_number = {e.number: e for e in answer.evidence}
+    for c in answer.citations:
+        e = by_number.get(c.number)
+        inside = (
+            e is not None and e.document_id == c.document_id and e.start <= c.start <= c.end <= e.start + len(e.text)
+        )
+        if not inside or c.sentence >= len(answer.sentences) or c.number not in answer.sentences[c.sentence].citations:
+            problems.append(f"citation [{c.number}]")
+    for n, sentence in enumerate(answer.sentences):
+        cited = {c.number for c in answer.citations if c.sentence == n}
+        if not sentence.citations or set(sentence.citations) - cited:
+            problems.append(f"sentence {n + 1}")
+    return problems

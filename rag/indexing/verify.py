@@ -1,0 +1,147 @@
+"""Verification: every hash recomputed, every reference followed, every problem listed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import RagError
+from rag.indexing import segments
+from rag.indexing.catalogue import Catalogue
+from rag.indexing.masks import alive_rows
+from rag.indexing.postings import WordSegment
+from rag.indexing.segments import SegmentGoneError, SegmentInfo
+from rag.indexing.spaces import AnySegment, open_segment, read_segments
+from rag.indexing.vectors import VectorSegment
+from rag.types import Document, sha256_of
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was checked, and what was found wrong; sound means that ``problems`` is empty."""
+
+    versions: int
+    documents: int
+    passages: int
+    vectors: int
+    segments: int
+    problems: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        return not self.problems
+
+
+def verify(index: Path, catalogue: Catalogue) -> VerifyReport:
+    """Check the whole index as of now; it may be read and written meanwhile."""
+    problems: list[str] = []
+    counts = dict.fromkeys(("versions", "documents", "passages", "vectors", "segments"), 0)
+    try:
+        parts = _open(index, catalogue, problems)
+        with catalogue.reading() as connection:
+            for (finding,) in connection.execute("PRAGMA integrity_check"):
+                if finding != "ok":
+                    problems.append(f"{catalogue.path}: {finding}")
+            for table in ("versions", "documents", "passages"):
+                counts[table] = int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+            problems += _documents(connection)
+            problems += _words(connection, parts)
+            problems += _versions(connection, parts)
+            rows = np.fromiter(
+                (row for (row,) in connection.execute("SELECT row FROM passages ORDER BY row")), np.int64
+            )
+        for part in parts:
+            counts["vectors"] += part.info.n if isinstance(part, VectorSegment) else 0
+            counts["segments"] += 1
+            problems += _segment(part, rows)
+    except RagError as error:
+        problems.append(str(error))
+    return VerifyReport(problems=tuple(problems), **counts)
+
+
+def _open(index: Path, catalogue: Catalogue, problems: list[str]) -> list[AnySegment]:
+    """The catalogue's segments, held open so that no compaction takes them away while they are checked."""
+
+    def names() -> list[SegmentInfo]:
+        with catalogue.connection() as connection:
+            return read_segments(connection)
+
+    def attempt(infos: list[SegmentInfo]) -> list[AnySegment]:
+        parts = []
+        for info in infos:
+            try:
+                parts.append(open_segment(index / segments.DIRECTORY, info))
+            except SegmentGoneError as error:
+                if info in names():
+                    problems.append(f"{error} is missing")
+                else:  # compaction has just replaced it
+                    problems.clear()
+                    return attempt(names())
+            except RagError as error:
+                problems.append(str(error))
+        return parts
+
+    return attempt(names())
+
+
+def _documents(connection: sqlite3.Connection) -> Iterator[str]:
+    query = "SELECT row, id, kind, domain, source, licence, case_id, group_id, passages, sha256, body FROM documents"
+    for row, identity, *shelf, count, content, body in connection.execute(query):
+        if sha256_of(body) != content:
+            yield f"document {identity!r} (row {row}) is not what was ingested: its hash differs"
+            continue
+        document = Document.model_validate_json(body)
+        about = [document.id, document.kind, document.domain, document.source, document.licence]
+        if [*about, document.case_id, document.group_id] != [identity, *shelf]:
+            yield f"document {identity!r} (row {row}) is filed under other values than its own"
+        passages = connection.execute(
+            "SELECT id, start, end, sha256 FROM passages WHERE document = ?", (row,)
+        ).fetchall()
+        if len(passages) != count:
+            yield f"document {identity!r} (row {row}) has {len(passages)} passages, {count} were ingested"
+        for name, start, end, passage_content in passages:
+            if sha256_of(document.text[start:end]) != passage_content:
+                yield f"passage {name!r} is not what was ingested: its hash differs"
+
+
+def _words(connection: sqlite3.Connection, parts: list[AnySegment]) -> Iterator[str]:
+    rows = [part.rows for part in parts if isinstance(part, WordSegment)]
+    there = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    query = "SELECT row FROM passages WHERE end > start ORDER BY row"
+    wanted = np.array(connection.execute(query).fetchall(), np.int64).ravel()
+    odd = len(np.setxor1d(there, wanted))
+    if odd:
+        yield f"the word segments and the passages differ in {odd} rows"
+
+
+def _versions(connection: sqlite3.Connection, parts: list[AnySegment]) -> Iterator[str]:
+    for version, documents, last_row in connection.execute(
+        "SELECT number, documents, last_row FROM versions ORDER BY number"
+    ).fetchall():
+        alive = connection.execute(
+            "SELECT count(*) FROM lifetimes WHERE valid_from <= :v AND (valid_to IS NULL OR valid_to > :v)",
+            {"v": version},
+        ).fetchone()[0]
+        if alive != documents:
+            yield f"version {version} has {alive} documents, {documents} were published"
+        mask = alive_rows(connection, version, last_row)
+        for space, fingerprint, n in connection.execute(
+            "SELECT space, fingerprint, n FROM spaces WHERE version = ?", (version,)
+        ).fetchall():
+            rows = [
+                part.rows for part in parts if isinstance(part, VectorSegment) and part.belongs_to(space, fingerprint)
+            ]
+            found = sum(int(mask[some[some <= last_row]].sum()) for some in rows)
+            if found != n:
+                yield f"version {version} has {found} vectors in space {space!r}, {n} were published"
+
+
+def _segment(part: AnySegment, passages: NDArray[np.int64]) -> Iterator[str]:
+    yield from part.faults()
+    if not np.isin(part.rows, passages).all() or (np.diff(part.rows) <= 0).any():
+        yield f"{part.path / 'rows.npy'} names passages that the catalogue does not have"
