@@ -102,7 +102,10 @@ def demo(indexes: Indexes = None, as_json: Json = False) -> None:
     console.out.print(f"\n{NEXT_STEPS}\n[dim]{console.NOTICE}[/]")
 
 
-@app.command(epilog="Examples: rag ingest ./reports --index mine · rag ingest openi --index mine · rag ingest cases.jsonl --index mine --format cases")  # fmt: skip
+@app.command(
+    epilog="Examples: rag ingest ./reports --index mine · rag ingest openi --index mine · "
+    "rag ingest cases.jsonl --index mine --format cases"
+)
 def ingest(
     source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
     index: Index,
@@ -122,9 +125,13 @@ def ingest(
     store = _store(settings, index, create=True)
     with _bars(as_json) as progress:
         report = run(
-            [(source, format_, {})], store, load_text_encoder(settings.encoders), load_image_encoder(settings.encoders),
-            remove_identifiers=deidentify, progress=progress,
-        )  # fmt: skip
+            [(source, format_, {})],
+            store,
+            load_text_encoder(settings.encoders),
+            load_image_encoder(settings.encoders),
+            remove_identifiers=deidentify,
+            progress=progress,
+        )
     if as_json:
         _print_json(asdict(report))
     else:
@@ -133,7 +140,10 @@ def ingest(
         console.show_ingest(report)
 
 
-@app.command(epilog='Examples: rag ask "Does study CXR2814 show cardiomegaly?" --index demo · rag ask "What is seen?" --index demo --image fundus.jpg')  # fmt: skip
+@app.command(
+    epilog='Examples: rag ask "Does study CXR2814 show cardiomegaly?" --index demo · '
+    'rag ask "What is seen?" --index demo --image fundus.jpg'
+)
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
     index: Index,
@@ -150,8 +160,12 @@ def ask(
     """Answer a question, every sentence cited and verified; or say why not."""
     engine = _engine(_settings(indexes, profile), index)
     answer = engine.ask(
-        question, image=str(image) if image else None, study=study, exclude_groups=tuple(exclude_group or ()), domain=domain
-    )  # fmt: skip
+        question,
+        image=str(image) if image else None,
+        study=study,
+        exclude_groups=tuple(exclude_group or ()),
+        domain=domain,
+    )
     if as_json:
         _print_json(answer.model_dump(mode="json"))
     else:
@@ -177,7 +191,9 @@ def search(
 ) -> None:
     """Find the passages closest to a question, without answering it."""
     engine = _engine(_settings(indexes, profile), index)
-    hits = engine.search(question, k, image=str(image) if image else None, study=study, exclude_groups=tuple(exclude_group or ()))  # fmt: skip
+    hits = engine.search(
+        question, k, image=str(image) if image else None, study=study, exclude_groups=tuple(exclude_group or ())
+    )
     if as_json:
         _print_json({"hits": [h.model_dump(mode="json") for h in hits], "index_version": engine.version})
     else:
@@ -221,7 +237,9 @@ def index_list(indexes: Indexes = None, as_json: Json = False) -> None:
 
 
 @index_app.command("versions", epilog="Example: rag index versions demo")
-def index_versions(name: Annotated[str, typer.Argument(help="Name of the index.")], indexes: Indexes = None, as_json: Json = False) -> None:  # fmt: skip
+def index_versions(
+    name: Annotated[str, typer.Argument(help="Name of the index.")], indexes: Indexes = None, as_json: Json = False
+) -> None:
     """The published versions of an index and what each changed."""
     rows = _store(_settings(indexes), name).versions()
     if as_json:

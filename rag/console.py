@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rag.audit.verify import AuditReport
-from rag.indexing.store import IndexSummary, VersionInfo
+from rag.indexing.records import IndexSummary, VersionInfo
 from rag.ingest import IngestReport
 from rag.progress import Progress
 from rag.types import Answer, Hit
@@ -57,7 +57,16 @@ class _Bars:
 @contextmanager
 def progress_bars(quiet: bool = False) -> Iterator[Progress]:
     """Bars with rate and remaining time on standard error."""
-    columns = (SpinnerColumn(), TextColumn("{task.description:<34}"), BarColumn(None), MofNCompleteColumn(), _Rate(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())  # fmt: skip
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<34}"),
+        BarColumn(None),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with RichProgress(*columns, console=err, disable=quiet) as bars:
         yield _Bars(bars)
 
@@ -73,13 +82,22 @@ def show_answer(answer: Answer, quiet: bool = False) -> None:
         lines.append(Text.assemble((sentence.text, "bold" if answered else ""), " ", (marks, "cyan")))
         for c in answer.citations:
             if c.sentence == n:
-                lines.append(Text.assemble("   ", (f"[{c.number}] ", "cyan"), (f"{c.document_id}, {c.source}, characters {c.start}-{c.end}, {c.verdict}", "dim")))  # fmt: skip
+                lines.append(
+                    Text.assemble(
+                        "   ",
+                        (f"[{c.number}] ", "cyan"),
+                        (f"{c.document_id}, {c.source}, characters {c.start}-{c.end}, {c.verdict}", "dim"),
+                    )
+                )
                 references = next((e.references for e in answer.evidence if e.number == c.number), ())
                 if references:
                     lines.append(Text(f"       references: {', '.join(references[:6])}", style="dim"))
-    where = f"{answer.domain.name} ({answer.domain.probability:.2f})" + (", out of domain" if answer.domain.out_of_domain else "")  # fmt: skip
-    foot = f"confidence {answer.confidence:.2f} · {where} · {answer.certificate.status} · audit {answer.audit_id} · {answer.timings_ms['total']:.0f} ms"  # fmt: skip
-    lines.append(Text(foot, style="dim"))
+    where = f"{answer.domain.name} ({answer.domain.probability:.2f})" + (
+        ", out of domain" if answer.domain.out_of_domain else ""
+    )
+    took = f"{answer.timings_ms['total']:.0f} ms"
+    foot = [f"confidence {answer.confidence:.2f}", where, answer.certificate.status, f"audit {answer.audit_id}", took]
+    lines.append(Text(" · ".join(foot), style="dim"))
     if answered and answer.reason:
         lines.append(Text(answer.reason, style="dim"))
     asked = answer.question.text if len(answer.question.text) < 300 else answer.question.text[:297] + "…"
@@ -115,9 +133,10 @@ def show_ingest(report: IngestReport) -> None:
     """What an ingest did, quarantined records last."""
     kinds = ", ".join(f"{n:,} {k}" for k, n in sorted(report.by_kind.items()))
     out.print(
-        f"[bold]{escape(report.index)}[/] version {report.version}: {report.added:,} added, {report.updated:,} updated, "
-        f"{report.unchanged:,} unchanged ({kinds}; {report.passages:,} passages); {report.empty:,} empty records skipped, "
-        f"{len(report.quarantined):,} quarantined"
+        f"[bold]{escape(report.index)}[/] version {report.version}: {report.added:,} added, "
+        f"{report.updated:,} updated, {report.unchanged:,} unchanged ({kinds}; {report.passages:,} passages); "
+        f"{report.empty:,} empty records skipped, {len(report.quarantined):,} quarantined",
+        soft_wrap=True,
     )
     s = report.seconds
     out.print(f"[dim]reading {s['read']:.1f} s, encoding {s['encode']:.1f} s, storing {s['store']:.1f} s[/]")
@@ -141,7 +160,15 @@ def show_indexes(rows: Sequence[IndexSummary]) -> None:
 def show_versions(rows: Sequence[VersionInfo]) -> None:
     table = Table("version", "published", "added", "updated", "removed", "documents", "note", header_style="bold")
     for v in rows:
-        table.add_row(str(v.number), v.created, f"{v.added:,}", f"{v.updated:,}", f"{v.removed:,}", f"{v.documents:,}", escape(v.note))  # fmt: skip
+        table.add_row(
+            str(v.number),
+            v.created,
+            f"{v.added:,}",
+            f"{v.updated:,}",
+            f"{v.removed:,}",
+            f"{v.documents:,}",
+            escape(v.note),
+        )
     out.print(table)
 
 

@@ -22,14 +22,15 @@ from rag.generation.protocol import Generator, Request
 from rag.generation.reader import ReaderGenerator
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore
-from rag.retrieval.router import is_sure, route
-from rag.retrieval.search import Found, Searcher
+from rag.retrieval.router import route
+from rag.retrieval.search import Found, Neighbour, Searcher
 from rag.selection.gap import gap_cut
 from rag.settings import Settings
 from rag.types import Answer, Certificate, Citation, Decision, Domain, Draft, Evidence, Hit, Question, Sentence
 from rag.verification.verify import Verified, verify
 
 LEDGER = "ledger.sqlite"
+_VOTERS = 5  # most similar images that vote on the domain
 _IDENTIFIER = re.compile(r"[A-Za-z][\w./:-]*\d[\w./:-]*")
 _UNCERTIFIED = Certificate(status="uncertified", why="no certificate has been computed for this index")
 
@@ -143,45 +144,20 @@ class Engine:
     def _retrieve(
         self, questions: Sequence[Question], asked: Sequence[Asked], clock: _Clock, k: int | None = None
     ) -> tuple[list[Found], list[Domain]]:
-        width = max(k or 0, self.settings.selection.k_max)
-        found: dict[int, Found] = {}
-        domains: dict[int, Domain] = {}
-        images: dict[int, list[tuple[int, float]]] = {}
         with clock("route"):
-            for i, (q, a) in enumerate(zip(questions, asked, strict=True)):
-                images[i] = self._searcher.neighbours(q)
-                near = [
-                    (d.domain, s)
-                    for (_, d), (_, s) in zip(
-                        self._now.passages([r for r, _ in images[i][:5]]), images[i][:5], strict=True
-                    )
-                ]
-                domains[i] = self._route(q, a, near)
+            near = self._searcher.neighbours(questions)
+            domains = [self._route(q, a, n) for q, a, n in zip(questions, asked, near, strict=True)]
         with clock("search"):
-            free = []
-            for i, q in enumerate(questions):
-                if q.study is not None:
-                    found[i] = self._searcher.study(q.study, q.exclude_groups)
-                else:
-                    free.append(i)
-            keep = [(domains[i].name, "general") if is_sure(domains[i]) else () for i in free]
-            for i, f in zip(
-                free,
-                self._searcher.search([questions[i] for i in free], keep, [images[i] for i in free], width)
-                if free
-                else (),
-                strict=True,
-            ):
-                found[i] = f
-        return [found[i] for i in range(len(questions))], [domains[i] for i in range(len(questions))]
+            found = self._searcher.search(questions, domains, near, max(k or 0, self.settings.selection.k_max + 1))
+        return found, domains
 
-    def _route(self, q: Question, a: Asked, near: Sequence[tuple[str, float]]) -> Domain:
+    def _route(self, q: Question, a: Asked, near: Sequence[Neighbour]) -> Domain:
         if q.domain is not None:
             return Domain(name=q.domain, probability=1.0, out_of_domain=False)
         if q.study is not None:
             return Domain(name=self._now.case(q.study)[0].domain, probability=1.0, out_of_domain=False)
         concepts = [self._lexicon.concepts[c.concept].domain for c in a.claims]
-        return route(q.text, near, concepts)
+        return route(q.text, [(n.document.domain, n.similarity) for n in near[:_VOTERS]], concepts)
 
     def _select(self, found: Found) -> tuple[Evidence, ...]:
         """How many contexts: the gap rule over fused scores; a study is read whole."""
@@ -195,7 +171,7 @@ class Engine:
         """Generate, unless what was found cannot bear on the question at all."""
         floor = self.settings.retrieval.min_similarity
         far = found.text_similarity is not None and found.text_similarity < floor
-        alone = not found.neighbours and request.question.study is None
+        alone = request.question.study is None and not any(e.channel == "image" for e in request.evidence)
         if alone and (domain.out_of_domain or far):
             why = (
                 "nothing in the question belongs to the domains of this index"
@@ -206,8 +182,15 @@ class Engine:
         return self._generator.generate(request)
 
     def _decide(
-        self, q: Question, a: Asked, draft: Draft, verified: Verified, evidence: tuple[Evidence, ...], domain: Domain, clock: _Clock
-    ) -> Answer:  # fmt: skip
+        self,
+        q: Question,
+        a: Asked,
+        draft: Draft,
+        verified: Verified,
+        evidence: tuple[Evidence, ...],
+        domain: Domain,
+        clock: _Clock,
+    ) -> Answer:
         confidence = round(draft.confidence * verified.score, 4)
         reason = "every sentence is cited and verified"
         if draft.refusal:
@@ -226,11 +209,22 @@ class Engine:
         sentences, citations, evidence = _numbered(verified, evidence)
         body = " ".join(f"{s.text} {''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
         return Answer(
-            question=q, answer=body if not refused else f"Not answered: {reason}.", decision=decision, reason=reason,
-            verdict=None if refused else draft.verdict, probability=draft.probability,
-            confidence=confidence, domain=domain, sentences=sentences, citations=citations, evidence=evidence,
-            certificate=_UNCERTIFIED, audit_id=new_audit_id(), index_version=self._now.version, timings_ms=clock.timings(),
-        )  # fmt: skip
+            question=q,
+            answer=body if not refused else f"Not answered: {reason}.",
+            decision=decision,
+            reason=reason,
+            verdict=None if refused else draft.verdict,
+            probability=draft.probability,
+            confidence=confidence,
+            domain=domain,
+            sentences=sentences,
+            citations=citations,
+            evidence=evidence,
+            certificate=_UNCERTIFIED,
+            audit_id=new_audit_id(),
+            index_version=self._now.version,
+            timings_ms=clock.timings(),
+        )
 
     @property
     def version(self) -> int:
@@ -246,11 +240,24 @@ class Engine:
 def _evidence(number: int, hit: Hit) -> Evidence:
     d, p = hit.document, hit.passage
     return Evidence(
-        number=number, document_id=d.id, passage_id=p.id, kind=d.kind, domain=d.domain, title=d.title, source=d.source,
-        licence=d.licence, case_id=d.case_id, group_id=d.group_id, channel="image" if hit.found_image else hit.channel,
-        score=round(hit.score, 6), text=p.text, start=p.start, sha256=p.sha256, image=hit.found_image or d.image,
+        number=number,
+        document_id=d.id,
+        passage_id=p.id,
+        kind=d.kind,
+        domain=d.domain,
+        title=d.title,
+        source=d.source,
+        licence=d.licence,
+        case_id=d.case_id,
+        group_id=d.group_id,
+        channel="image" if hit.found_image else hit.channel,
+        score=round(hit.score, 6),
+        text=p.text,
+        start=p.start,
+        sha256=p.sha256,
+        image=hit.found_image or d.image,
         references=tuple(d.metadata.get("references", ())),
-    )  # fmt: skip
+    )
 
 
 def _numbered(

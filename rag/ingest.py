@@ -21,7 +21,7 @@ from rag.corpus.quarantine import Quarantined
 from rag.corpus.source import read
 from rag.encoders.protocols import ImageEncoder, TextEncoder
 from rag.errors import InputError
-from rag.indexing.snapshot import SpaceInfo
+from rag.indexing.records import SpaceInfo
 from rag.indexing.store import IndexStore
 from rag.progress import Progress, Silent
 from rag.types import Document, Passage
@@ -119,7 +119,14 @@ def _documents(
             yield record
 
 
-def _stage(documents: list[Document], writer: Any, text: TextEncoder, image: ImageEncoder | None, report: IngestReport, listen: Progress) -> None:  # fmt: skip
+def _stage(
+    documents: list[Document],
+    writer: Any,
+    text: TextEncoder,
+    image: ImageEncoder | None,
+    report: IngestReport,
+    listen: Progress,
+) -> None:
     clock = time.perf_counter
     passages: list[Passage] = [p for d in documents for p in passages_of(d)]
     images = {d.id: d.image for d in documents if d.kind == "image" and d.image}

@@ -32,8 +32,10 @@ CREATE TABLE IF NOT EXISTS entries (
     previous TEXT NOT NULL,
     sha256 TEXT NOT NULL
 ) STRICT;
-CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON entries
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON entries
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """
 
 
@@ -162,4 +164,5 @@ class Ledger:
         if application or form or tables:
             raise IndexStateError(f"{self._path} is another program's SQLite file, not a ledger; move it away")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA application_id = {_APPLICATION_ID};PRAGMA user_version = {_FORMAT};COMMIT;")  # fmt: skip
+        marks = f"PRAGMA application_id = {_APPLICATION_ID};PRAGMA user_version = {_FORMAT};"
+        connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}{marks}COMMIT;")

@@ -21,8 +21,8 @@ def torch() -> Any:
 
     - Nothing is fetched from a model hub unless the user has said so (``HF_HUB_OFFLINE=0``), and nothing reports home.
     - The torchvision wheel of the package index expects a CUDA torch; beside a CPU torch its compiled operators are
-      missing and ``import torchvision`` fails while registering their fake kernels, taking timm, open_clip and transformers
-      with it. Declaring the two schemas is enough: we never call the operators.
+      missing and ``import torchvision`` fails while registering their fake kernels, taking timm, open_clip and
+      transformers with it. Declaring the two schemas is enough: we never call the operators.
 
     Raises:
         MissingDependencyError: torch is not installed.

@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from rag.corpus.sentences import sentence_spans
-from rag.findings.cues import Effect, Place, Status, load_cues
+from rag.findings.cues import NOWHERE, Effect, Place, Status, load_cues
 from rag.findings.lexicon import Lexicon, Mention
 from rag.findings.predication import predications
 from rag.findings.tokens import Token, tokens_of
@@ -38,7 +39,7 @@ class Assertion:
     status: Status
     start: int
     end: int
-    place: Place = Place()
+    place: Place = NOWHERE
     sure: float = 1.0
     derived: bool = False
 
@@ -117,7 +118,11 @@ def _find(tokens: Sequence[Token], phrases: Sequence[tuple[tuple[str, ...], Effe
 
 
 def _status(
-    mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token], before: Sequence[_Cue], after: Sequence[_Cue]
+    mention: Mention,
+    mentions: Sequence[Mention],
+    tokens: Sequence[Token],
+    before: Sequence[_Cue],
+    after: Sequence[_Cue],
 ) -> tuple[Status, float]:
     """What the cues whose scope holds the mention make of it, and how sure that is: denial, doubt, history."""
     effects: set[Effect] = set()
@@ -150,7 +155,7 @@ def _scope_ends(tokens: Sequence[Token], begin: int, end: int, effect: Effect) -
     # the first word is no boundary: "does not demonstrate effusion", "no associated effusion"
     if not load_cues().negation_ends.isdisjoint(between[1:]):
         return True
-    return any(a == "," and b in _NEW_STATEMENT for a, b in zip(between, between[1:], strict=False))
+    return any(a == "," and b in _NEW_STATEMENT for a, b in pairwise(between))
 
 
 def _another_subject(mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token], cue: int) -> bool:

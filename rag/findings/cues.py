@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from rag.errors import InputError
 from rag.settings import knowledge_dir
+from rag.types import sha256_of
 
 Status = Literal["present", "absent", "uncertain", "historical"]
 Effect = Literal["present", "absent", "uncertain", "historical", "none"]
@@ -27,22 +28,27 @@ class Place:
     degrees: frozenset[str] = frozenset()
 
 
+NOWHERE = Place()
+
+
 @dataclass(frozen=True)
 class Cues:
-    """Cue phrases as word tuples, longest first; side, zone and degree words with what they mean."""
+    """Cue and state phrases as word tuples, longest first; side, zone and degree words with what they mean."""
 
     before: tuple[tuple[tuple[str, ...], Effect], ...]
     after: tuple[tuple[tuple[str, ...], Effect], ...]
     breaks: frozenset[str]
     verbs: frozenset[str]
     negation_ends: frozenset[str]
-    normal: frozenset[str]
-    weak: frozenset[str]
-    abnormal: frozenset[str]
+    states: tuple[tuple[tuple[str, ...], str], ...]
     sides: Mapping[str, str]
     zones: Mapping[str, str]
     degrees: Mapping[str, str]
     inside: frozenset[str]
+    lead_ins: tuple[str, ...]
+    hedges: frozenset[str]
+    stop_words: frozenset[str]
+    fingerprint: str
 
     def place(self, words: Iterable[str]) -> Place:
         """The sides, zones and degrees among ``words`` (lemmas)."""
@@ -64,7 +70,8 @@ def load_cues() -> Cues:
     """
     path = knowledge_dir() / "assertion.toml"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
         sides, zones, degrees = (_inverted(data[name]) for name in ("side", "zone", "degree"))
         return Cues(
             before=_phrases(data["before"]),
@@ -72,19 +79,22 @@ def load_cues() -> Cues:
             breaks=frozenset(data["clause"]["breaks"]),
             verbs=frozenset(data["clause"]["verbs"]),
             negation_ends=frozenset(data["clause"]["negation_ends"]),
-            normal=frozenset(data["state"]["normal"]),
-            weak=frozenset(data["state"]["weak"]),
-            abnormal=frozenset(data["state"]["abnormal"]),
+            states=_phrases(data["state"]),
             sides=sides,
             zones=zones,
             degrees=degrees,
             inside=frozenset({*sides, *zones, *degrees, *data["inside"]["words"]}),
+            lead_ins=tuple(sorted(data["question"]["lead_ins"], key=len, reverse=True)),
+            hedges=frozenset(data["question"]["hedges"]),
+            stop_words=frozenset(data["question"]["stop_words"]),
+            fingerprint=sha256_of(text)[:16],
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise InputError(f"the cue words {path} cannot be used: {error}") from error
 
 
-def _phrases(table: Mapping[Effect, list[str]]) -> tuple[tuple[tuple[str, ...], Effect], ...]:
+def _phrases(table: Mapping[Any, list[str]]) -> tuple[tuple[tuple[str, ...], Any], ...]:
+    """(words, key) of every phrase under every key, longest first."""
     rows = [(tuple(phrase.split()), effect) for effect, phrases in table.items() for phrase in phrases]
     return tuple(sorted(rows, key=lambda row: -len(row[0])))
 

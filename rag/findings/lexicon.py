@@ -21,6 +21,7 @@ from rag.findings.tokens import Token, lemmas_of
 from rag.settings import knowledge_dir
 from rag.types import sha256_of
 
+
 @dataclass(frozen=True, slots=True)
 class Concept:
     """A finding (``pleural_effusion``), a structure (``heart``) or a term of an ingested ontology (``HP:0002202``)."""
@@ -121,7 +122,8 @@ class Lexicon:
     @cached_property
     def fingerprint(self) -> str:
         """Changes with any concept, relation or phrase."""
-        return sha256_of(repr((sorted(self.concepts.items()), sorted(self.normals.items()), self._phrases)))[:16]
+        known = (sorted(self.concepts.items()), sorted(self.normals.items()), self._phrases, load_cues().fingerprint)
+        return sha256_of(repr(known))[:16]
 
     @cached_property
     def states(self) -> dict[str, list[tuple[tuple[str, ...], str]]]:

@@ -15,7 +15,6 @@ from rag.findings.tokens import Token
 
 _LINKS = frozenset({"and", "or", ",", "/", "&", "nor", "the", "a", "as", "well"})
 _NEGATORS = frozenset({"no", "not", "without"})
-_GENERIC = frozenset({"normal", "abnormal", "weak", "borderline"})
 
 
 class Predication(NamedTuple):
@@ -37,28 +36,13 @@ class _State(NamedTuple):
     degrees: frozenset[str] = frozenset()
 
 
-# Generic states of several words, longest first.
-_PATTERNS = tuple(
-    (tuple(words.split()), kind, status, sure)
-    for words, kind, status, sure in (
-        ("outside of the normal", "abnormal", "present", 1.0),
-        ("upper limit of normal", "weak", "absent", 0.7),
-        ("within normal limit", "normal", "absent", 1.0),
-        ("outside of normal", "abnormal", "present", 1.0),
-        ("outside the normal", "abnormal", "present", 1.0),
-        ("upper normal limit", "weak", "absent", 0.7),
-        ("top normal limit", "weak", "absent", 0.7),
-        ("outside normal", "abnormal", "present", 1.0),
-        ("beyond normal", "abnormal", "present", 1.0),
-        ("upper normal", "weak", "absent", 0.7),
-        ("top normal", "weak", "absent", 0.7),
-        ("borderline enlarged", "borderline", "uncertain", 0.55),
-        ("borderline prominent", "borderline", "uncertain", 0.55),
-        ("borderline large", "borderline", "uncertain", 0.55),
-        ("borderline normal", "borderline", "uncertain", 0.55),
-        ("borderline", "borderline", "uncertain", 0.55),
-    )
-)
+# What a generic state says of the structure's abnormality, and how surely.
+_SAYS: dict[str, tuple[Status, float]] = {
+    "normal": ("absent", 1.0),
+    "weak": ("absent", 0.6),
+    "abnormal": ("present", 0.9),
+    "borderline": ("uncertain", 0.55),
+}
 
 
 def predications(tokens: Sequence[Token], mentions: Sequence[Mention], lexicon: Lexicon) -> list[Predication]:
@@ -109,7 +93,7 @@ def predications(tokens: Sequence[Token], mentions: Sequence[Mention], lexicon: 
             for structure in waiting:
                 found += _said_of(structure, state, tokens, lexicon)
             described, waiting, ahead = waiting, [], None
-        elif described and state.kind not in _GENERIC:
+        elif described and state.kind == "named":
             for structure in described:
                 found += _said_of(structure, state, tokens, lexicon)
         else:
@@ -139,22 +123,15 @@ def _negated(state: _State) -> _State:
 
 def _state_at(tokens: Sequence[Token], i: int, group: Sequence[Mention], lexicon: Lexicon) -> _State | None:
     """The state word or phrase at token ``i``, preferring those that findings of ``group`` name."""
-    cues = load_cues()
     words = tuple(t.lemma for t in tokens[i : i + 6])
-    for pattern, kind, status, sure in _PATTERNS:
-        if words[: len(pattern)] == pattern:
-            return _State(kind, pattern, status, sure)
-    for structure in (m.concept for m in group) if group else lexicon.states:
-        for named, _ in lexicon.states.get(structure, ()):
-            if words[: len(named)] == named:
-                return _State("named", named, "present", 1.0)
-    if words[0] in cues.weak:
-        return _State("weak", words[:1], "absent", 0.6)
-    if words[0] in cues.normal:
-        return _State("normal", words[:1], "absent", 1.0)
-    if words[0] in cues.abnormal:
-        return _State("abnormal", words[:1], "present", 0.9)
-    return None
+    structures = [m.concept for m in group] or list(lexicon.states)
+    named = max(
+        (n for c in structures for n, _ in lexicon.states.get(c, ()) if words[: len(n)] == n), key=len, default=()
+    )
+    generic = next(((p, kind) for p, kind in load_cues().states if words[: len(p)] == p), None)
+    if generic is not None and len(generic[0]) > len(named):
+        return _State(generic[1], generic[0], *_SAYS[generic[1]])
+    return _State("named", named, "present", 1.0) if named else None
 
 
 def _said_of(structure: Mention, state: _State, tokens: Sequence[Token], lexicon: Lexicon) -> list[Predication]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from rag.findings.assertion import Assertion, sentence_assertions
 from rag.findings.cues import Place, load_cues
@@ -13,22 +14,12 @@ from rag.findings.tokens import tokens_of
 _AUXILIARY = r"is|are|was|were|do|does|did|can|could|has|have|had|should|would|will|may|might|isn't|aren't|doesn't"
 _YES_NO = re.compile(rf"^(?:[^,?]{{1,80}},\s*)?(?:{_AUXILIARY})\b", re.I)
 _LEADING = re.compile(rf"^(?:[^,?]{{1,80}},\s*)?(?:{_AUXILIARY})\b\s*(?:there\b|it\b|this\b)?", re.I)
-_HEDGES = re.compile(r"\b(likely|possibly|possible|probable|probably|suspected|suspicious|suggestive|concerning|may|could|any|signs?|evidence|indications?|typical findings?|findings|history)\b(?:\s+(?:of|for))?", re.I)  # fmt: skip
 
-_HEDGED = re.compile(
-    r"\b(likely|possibl[ey]|possibility|probabl[ey]|suspected|suspicious|suggest\w*|concern\w*|may|could|might|represent|consistent|favou?r\w*|question\w*|versus|vs|or)\b",
+
+_PATIENT = re.compile(
+    rf"^(?:{_AUXILIARY})\s+(?:there|the|this|these|his|her|their|both)\b|\b(?:this|the|my|your)\s+(?:patient|person|image|"
+    r"picture|photo\w*|x-?ray|radiograph|film|scan|slide|section|study|case|report|chest)\b",
     re.I,
-)
-
-# Words that carry no content of their own in a clinical question.
-STOP_WORDS = frozenset(
-    """a an the of in on at to for from by with without and or nor as is are was were be been being do does did can could has
-    have had should would will may might there it its this that these those any some no not yes which what who how where when why
-    i you we they he she his her their patient patient's image picture photo photograph xray x-ray x ray chest radiograph film
-    study scan exam examination view seen see show shown shows visible visualized visualised identified present noted evident
-    demonstrate demonstrated found detected appear appears appearance look looks suggest suggesting suggests suggestive indicate
-    indicating evidence sign signs finding findings according overall way also than then within into about xxxx if so such s
-    please tell me describe compared likely possibly represent observed apparent currently indication report""".split()  # noqa: SIM905
 )
 
 
@@ -37,7 +28,9 @@ class Asked:
     """A question, read.
 
     ``claims`` are what a *yes* would assert; ``any_of`` says that one of them is enough ("effusion or
-    pneumothorax"). ``words`` are the lemmas that carry content, for texts the lexicon does not know.
+    pneumothorax"). ``words`` are the lemmas that carry content, for texts the lexicon does not know. ``topics`` are the
+    concepts mentioned, whatever is said of them. ``about_patient`` questions ask about somebody ("is there an effusion?"),
+    not about medicine. ``hedged`` questions ("could it represent ...") are met by hedged evidence.
     """
 
     text: str
@@ -45,6 +38,8 @@ class Asked:
     claims: tuple[Assertion, ...]
     any_of: bool
     words: frozenset[str]
+    topics: frozenset[str]
+    about_patient: bool
     place: Place
     hedged: bool
     change: bool
@@ -61,7 +56,7 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     body = body.rstrip(" ?.")
     tokens = tokens_of(body)
     lemmas = [t.lemma for t in tokens]
-    statement = _HEDGES.sub(" ", body)
+    statement = _lead_ins().sub(" ", body)
     claims = tuple(
         replace(a, status="absent" if a.status == "absent" else "present")
         for a in sentence_assertions(statement, lexicon)
@@ -73,8 +68,10 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
         claims=claims,
         any_of=" or " in statement,
         words=content_words(body),
+        topics=frozenset(m.concept for m in lexicon.mentions(tokens)),
+        about_patient=bool(_PATIENT.search(plain.strip())),
         place=load_cues().place(lemmas),
-        hedged=bool(_HEDGED.search(body)),
+        hedged=not load_cues().hedges.isdisjoint(t.text.lower() for t in tokens),
         change=bool({"change", "changed", "difference"} & set(lemmas))
         and not any(lexicon.concepts[c.concept].kind == "finding" for c in claims),
     )
@@ -82,6 +79,12 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
 
 def content_words(text: str) -> frozenset[str]:
     """Lemmas of the words and numbers that carry content."""
+    stop = load_cues().stop_words
     return frozenset(
-        t.lemma for t in tokens_of(text) if t.is_word and t.lemma not in STOP_WORDS and t.text.lower() not in STOP_WORDS
+        t.lemma for t in tokens_of(text) if t.is_word and t.lemma not in stop and t.text.lower() not in stop
     )
+
+
+@lru_cache(maxsize=1)
+def _lead_ins() -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(load_cues().lead_ins)})\b(?:\s+(?:of|for))?", re.I)

@@ -57,9 +57,12 @@ class Reading:
     def contradictory(self) -> bool:
         """Both sides are said outright, about equally strongly."""
         return bool(
-            self.yes and self.no and not self.yes.derived and not self.no.derived
+            self.yes
+            and self.no
+            and not self.yes.derived
+            and not self.no.derived
             and min(self.yes.weight, self.no.weight) >= 0.75 * max(self.yes.weight, self.no.weight)
-        )  # fmt: skip
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -179,7 +182,22 @@ def _negated(words: frozenset[str], sentence: str) -> bool:
 def _read_change(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
     """ "Has there been any change …?": stable and unchanged say no; increased, improved, new, worsened say yes."""
     still = {"stable", "unchanged", "redemonstrated", "persistent"}
-    moved = {"increased", "decreased", "improved", "worsened", "new", "larger", "smaller", "progressed", "resolved", "improvement", "increase", "decrease", "worsening", "progression"}  # fmt: skip
+    moved = {
+        "increased",
+        "decreased",
+        "improved",
+        "worsened",
+        "new",
+        "larger",
+        "smaller",
+        "progressed",
+        "resolved",
+        "improvement",
+        "increase",
+        "decrease",
+        "worsening",
+        "progression",
+    }
     subject = asked.words - {
         "change",
         "changed",

@@ -7,19 +7,26 @@ questions by quoting the evidence sentences that bear most on the question.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from rag.corpus.sentences import sentence_spans
+from rag.findings.assertion import HISTORY
 from rag.findings.lexicon import Lexicon
 from rag.findings.question import Asked, content_words
 from rag.findings.reading import Reading, Support, read
+from rag.findings.tokens import tokens_of
 from rag.generation.protocol import Request
 from rag.types import Draft, DraftSentence, Evidence, Quote
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
 _VERSION = "reader-1"
+_SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
+_LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
+_ASKS_FOR_REPORTS = re.compile(r"\b(?:report|case|stud(?:y|ies)|patient|example)s?\b", re.I)
 
 
 class ReaderGenerator:
@@ -107,22 +114,22 @@ class ReaderGenerator:
 
     def _literature(self, request: Request) -> Draft:
         """General questions: only literature may answer; another patient's report says nothing about this one."""
+        asked = request.asked
+        if asked.about_patient:
+            return _refusal("it is about a patient: name the study, or give the image")
         best: tuple[float, Evidence, Reading] | None = None
         for e in request.evidence:
             if e.kind != "literature":
                 continue
-            reading = read(request.asked, e.text, self._lexicon)
+            reading = read(asked, e.text, self._lexicon)
             side = reading.yes if reading.probability >= 0.5 else reading.no
-            if side is None:
+            if side is None or _SYNONYMS.match(e.text[side.start : side.end]):
                 continue
-            sentence = e.text[side.start : side.end]
-            cover = len(request.asked.words & content_words(sentence)) / max(1, len(request.asked.words))
+            cover = len(asked.words & content_words(e.text[side.start : side.end])) / max(1, len(asked.words))
             if cover >= 0.6 and (best is None or cover * e.score > best[0]):
                 best = (cover * e.score, e, reading)
         if best is None:
-            return _refusal(
-                "no literature in the index says yes or no to it; about a patient, name the study or give the image"
-            )
+            return _refusal("no literature in the index says yes or no to it")
         _, e, reading = best
         p = reading.probability
         side = reading.yes if p >= 0.5 else reading.no
@@ -135,39 +142,64 @@ class ReaderGenerator:
     # ------------------------------------------------------------------ open
 
     def _open(self, request: Request) -> Draft:
-        """Quote the sentences that share most of the question's rare words, no two of them alike."""
+        """Quote the sentences that bear most on the question, no two of them alike.
+
+        Sentences compete by the question's rare words, by the document's title, and by rank. Where the lexicon knows
+        what is asked about, a sentence must speak of it. Literature goes before other patients' reports.
+        """
         asked, evidence = request.asked, request.evidence
         rows = [
-            (e, start, end, content_words(f"{e.title} {e.text[start:end]}" if n == 0 else e.text[start:end]))
+            _Candidate(e, start, end, content_words(e.text[start:end]), content_words(e.title))
             for e in evidence
-            for n, (start, end) in enumerate(sentence_spans(e.text))
+            for start, end in sentence_spans(e.text)
+            if not HISTORY.match(e.text[start:end]) and not _SYNONYMS.match(e.text[start:end])
         ]
-        spread = {w: math.log(1 + len(rows) / (1 + sum(w in words for *_, words in rows))) for w in asked.words}
-        total = sum(spread.values()) or 1.0
-        own = evidence[0].channel == "study" or any(e.channel == "image" for e in evidence)
-        scored = []
-        for n, (e, start, end, words) in enumerate(rows):
-            cover = sum(spread[w] for w in asked.words & words) / total
-            named = 0.25 if content_words(e.title) and content_words(e.title) <= asked.words else 0.0
-            score = cover + named + 0.15 * e.score + (0.5 if e.channel in ("study", "image") else 0.0)
-            if own or cover + named >= 0.25:
-                scored.append((score, -n, e, start, end, words))
-        scored.sort(key=lambda row: (-row[0], -row[1]))
-        chosen: list[tuple[Evidence, int, int]] = []
-        seen: list[frozenset[str]] = []
-        for score, _, e, start, end, words in scored:
-            alike = any(len(words & s) / max(1, len(words | s)) > 0.6 for s in seen)
-            if not alike and end - start > 12 and score >= 0.5 * scored[0][0]:
-                chosen.append((e, start, end))
-                seen.append(words)
+        own = evidence[0].channel in ("study", "image") or any(e.channel == "image" for e in evidence)
+        if not own and not _ASKS_FOR_REPORTS.search(asked.text) and any(r.e.kind == "literature" for r in rows):
+            rows = [r for r in rows if r.e.kind == "literature"]
+        scored = sorted(self._scored(rows, asked), key=lambda row: -row[0])
+        chosen: list[_Candidate] = []
+        for score, row in scored:
+            alike = any(len(row.words & c.words) > 0.6 * len(row.words | c.words) for c in chosen)
+            if not alike and row.end - row.start > 12 and score >= 0.5 * scored[0][0]:
+                chosen.append(row)
             if len(chosen) == min(request.max_sentences, 4):
                 break
         if not chosen:
             return _refusal("none of the passages found bears on the question")
         if evidence[0].channel == "study":
-            chosen.sort(key=lambda row: (row[0].number, row[1]))
+            chosen.sort(key=lambda row: (row.e.number, row.start))
         confidence = min(0.95, 0.4 + 0.5 * min(1.0, scored[0][0]))
-        return Draft(sentences=tuple(_attributed(*row) for row in chosen), confidence=round(confidence, 4))
+        return Draft(sentences=tuple(_attributed(row) for row in chosen), confidence=round(confidence, 4))
+
+    def _scored(self, rows: Sequence[_Candidate], asked: Asked) -> Iterator[tuple[float, _Candidate]]:
+        spread = {w: math.log(1 + len(rows) / (1 + sum(w in r.words for r in rows))) for w in asked.words}
+        total = sum(spread.values()) or 1.0
+        for row in rows:
+            own = row.e.channel in ("study", "image")
+            cover = sum(spread[w] for w in asked.words & (row.words | row.title)) / total
+            named = 0.3 if row.title and row.title <= asked.words else 0.0
+            if own or (cover + named >= 0.25 and self._on_topic(row, asked)):
+                yield cover + named + 0.15 * row.e.score + (0.5 if own else 0.0), row
+
+    def _on_topic(self, row: _Candidate, asked: Asked) -> bool:
+        """Whether the sentence or its title speaks of what is asked about, or of a kind of it."""
+        if not asked.topics:
+            return True
+        tokens = tokens_of(f"{row.e.title}. {row.e.text[row.start : row.end]}")
+        spoken = {m.concept for m in self._lexicon.mentions(tokens)}
+        return any(self._lexicon.is_a(s, t) for s in spoken for t in asked.topics)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A sentence that might be quoted: e.text[start:end]."""
+
+    e: Evidence
+    start: int
+    end: int
+    words: frozenset[str]
+    title: frozenset[str]
 
 
 def _verdict(verdict: Literal["yes", "no"], probability: float, text: str, quote: Quote) -> Draft:
@@ -185,24 +217,27 @@ def _refusal(why: str) -> Draft:
 
 
 def _subject(asked: Asked) -> str:
-    text = asked.text.strip().rstrip("?").strip()
-    return f"what is asked (“{text}”)"
+    return f"what is asked (“{asked.text.strip().rstrip('?').strip()}”)"
 
 
-def _attributed(e: Evidence, start: int, end: int) -> DraftSentence:
+def _attributed(row: _Candidate) -> DraftSentence:
+    e = row.e
+    text, quote = _quoted(e, Support(row.start, row.end, 1.0))
     name = e.title or e.case_id
-    quote = Quote(number=e.number, start=e.start + start, end=e.start + end)
-    lead = {"image": f"A similar case, {name}", "study": f"The report {name}"}.get(e.channel, name)
-    return DraftSentence(text=f"{lead}: “{e.text[start:end].strip()}”", quotes=(quote,))
+    return DraftSentence(
+        text=f"A similar case, {name}: {text}" if e.channel == "image" else f"{name}: {text}", quotes=(quote,)
+    )
 
 
 def _quoted(e: Evidence, support: Support) -> tuple[str, Quote]:
-    quote = Quote(number=e.number, start=e.start + support.start, end=e.start + support.end)
-    return f"“{e.text[support.start : support.end]}”", quote
+    """The sentence in quotation marks, without the section's label or the list's number in front of it."""
+    label = _LABEL.match(e.text, support.start, support.end)
+    start = label.end() if label else support.start
+    quote = Quote(number=e.number, start=e.start + start, end=e.start + support.end)
+    return f"“{e.text[start : support.end]}”", quote
 
 
 def _last_sentence(e: Evidence) -> Quote:
     """The last sentence of a report is the end of its impression."""
-    spans: Sequence[tuple[int, int]] = sentence_spans(e.text) or [(0, len(e.text))]
-    start, end = spans[-1]
-    return Quote(number=e.number, start=e.start + start, end=e.start + end)
+    start, end = (sentence_spans(e.text) or [(0, len(e.text))])[-1]
+    return _quoted(e, Support(start, end, 1.0))[1]

@@ -24,7 +24,6 @@ class WordRanker:
     def __init__(self, segments: Sequence[WordSegment], alive: Selection) -> None:
         self._segments = segments
         self._alive = alive
-        self._tokenizer = Tokenizer()
         self._lock = threading.Lock()
 
     def search(self, query: str, k: int, where: Selection) -> list[Scored]:
@@ -37,9 +36,9 @@ class WordRanker:
         if not terms or not self._segments:
             return []
         with self._lock:
-            total, norms = self._statistics
+            (total, norms), tokenizer = self._statistics, self._tokenizer
         scores = [np.zeros(segment.info.n) for segment in self._segments]
-        for stem in self._tokenizer.stems(terms):
+        for stem in tokenizer.stems(terms):
             found = [segment.postings(stem) for segment in self._segments]
             n = sum(self._count_alive(*pair) for pair in zip(self._segments, found, strict=True))
             if n == 0:
@@ -50,6 +49,10 @@ class WordRanker:
                 score[places] += idf * (K1 + 1) * counts / (counts + norm[places])
         best = [self._best(segment, score, k, where) for segment, score in zip(self._segments, scores, strict=True)]
         return sorted((hit for hits in best for hit in hits), key=lambda hit: (-hit.score, hit.row))[:k]
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return Tokenizer()
 
     @cached_property
     def _statistics(self) -> tuple[int, list[NDArray[np.float64]]]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import secrets
+import threading
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ DIRECTORY = "segments"
 MANIFEST = "manifest.json"
 _ID = re.compile(r"[0-9a-f]{32}")
 _SMALL = 1 << 16  # a file up to this size is read rather than mapped
+# numpy parses array headers with Python's ast, which in Python 3.11 is not safe for threads (CPython issue 106905).
+_HEADERS = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,8 @@ def load_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> N
     """
     try:
         mode: Literal["r"] | None = "r" if path.stat().st_size > _SMALL else None
-        array: NDArray[Any] = np.load(path, mmap_mode=mode, allow_pickle=False)
+        with _HEADERS:
+            array: NDArray[Any] = np.load(path, mmap_mode=mode, allow_pickle=False)
     except FileNotFoundError as error:
         raise SegmentGoneError(path) from error
     except (ValueError, OSError, EOFError) as error:

@@ -59,12 +59,12 @@ def size_of_tree(path: Path) -> int:
 
 
 def discard_directory(path: Path) -> None:
-    """Remove a directory in two steps, so that a crash in between leaves a name that is known to be garbage."""
+    """Remove a directory as far as the machine lets us; renamed first, so that a crash leaves a name known as garbage."""
     if not path.name.startswith(".tmp-"):
         aside = path.with_name(f".tmp-{path.name}")
         try:
             path.rename(aside)
-        except FileNotFoundError:
-            return
+        except OSError:
+            return  # gone already, or not ours to remove
         path = aside
     shutil.rmtree(path, ignore_errors=True)

@@ -172,6 +172,19 @@ class IndexStore:
         """Recompute every hash and check every reference; problems are listed, not raised."""
         return verify(self.path, self._catalogue)
 
+    def delete(self, timeout_s: float = 10.0) -> None:
+        """Remove the index and everything in its directory. Open snapshots go on; the store cannot be used afterwards.
+
+        Raises:
+            IndexStateError: a writer holds the index.
+            StorageError: the machine refused.
+        """
+        with self._write_lock(timeout_s), refusals_named(self.path):
+            self.close()
+            aside = self.path.with_name(f".tmp-{self.name}-{secrets.token_hex(4)}")
+            self.path.rename(aside)
+            discard_directory(aside)
+
     def close(self) -> None:
         """Close the idle connections. Snapshots are closed on their own."""
         self._catalogue.close()

@@ -1,6 +1,6 @@
 """Search over channels: text, words and image, fused by rank.
 
-- ``text``: the question's embedding against passages' (inner product of unit vectors).
+- ``text``: the question's embedding against those of passages (inner product of unit vectors).
 - ``words``: BM25 over the same passages.
 - ``image``: the question's image against indexed images; an image found brings the text of its case.
 - ``study``: no search at all: the question names a case, and that case's own text is read.
@@ -10,33 +10,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from rag.encoders.protocols import ImageEncoder, TextEncoder
-from rag.indexing.snapshot import Filter, Snapshot
+from rag.encoders.protocols import ImageEncoder, TextEncoder, Vectors
+from rag.indexing.records import Filter
+from rag.indexing.snapshot import Snapshot
 from rag.retrieval.fusion import reciprocal_rank_fusion
+from rag.retrieval.router import is_sure
 from rag.settings import RetrievalSettings
-from rag.types import Hit, Question
+from rag.types import Document, Domain, Hit, Passage, Question
 
 
-@dataclass
-class _Ranked:
-    """One channel's result: row -> (rank, similarity), and which image brought the row."""
+class Neighbour(NamedTuple):
+    """An indexed image like the question's; ``similarity`` is a cosine."""
 
-    rows: dict[int, tuple[int, float]]
-    images: dict[int, str]
+    row: int
+    document: Document
+    similarity: float
+
+
+class _Place(NamedTuple):
+    """Where a channel ranked a passage (from 1), with its score, and the image that brought it."""
+
+    rank: int
+    score: float
+    image: str | None = None
 
 
 @dataclass(frozen=True)
 class Found:
     """What the channels brought for one question.
 
-    ``text_similarity`` is the best cosine of the text channel (None where it did not run); ``neighbours`` are the
-    (domain, similarity) of the images most like the question's.
+    ``text_similarity`` is the best cosine of the text channel, None where it did not run.
     """
 
     hits: tuple[Hit, ...]
-    text_similarity: float | None
-    neighbours: tuple[tuple[str, float], ...]
+    text_similarity: float | None = None
 
 
 class Searcher:
@@ -50,93 +59,86 @@ class Searcher:
         self._image = image
         self._settings = settings
 
-    def neighbours(self, question: Question) -> list[tuple[int, float]]:
-        """(row, cosine) of the indexed images most like the question's image, best first."""
-        if question.image is None or self._image is None or "image" not in self._snapshot.spaces():
-            return []
-        vector = self._image.encode_images([question.image])
-        where = Filter(kinds=("image",), exclude_groups=question.exclude_groups)
-        found = self._snapshot.search("image", vector, self._settings.depth, where)[0]
-        return [(s.row, s.score) for s in found if s.score >= self._settings.min_image_similarity]
-
-    def study(self, case_id: str, exclude_groups: Sequence[str] = ()) -> Found:
-        """The passages of one case's own texts, in reading order."""
-        rows: list[int] = []
-        for document in self._snapshot.case(case_id):
-            if document.kind != "image" and document.group_id not in exclude_groups:
-                rows += [row for row, _ in self._snapshot.passages_of(document.id)]
-        pairs = self._snapshot.passages(rows)
-        return Found(
-            tuple(
-                Hit(passage=p, document=d, score=1.0, channel="study", ranks={"study": n})
-                for n, (p, d) in enumerate(pairs, start=1)
-            ),
-            None,
-            (),
-        )
+    def neighbours(self, questions: Sequence[Question]) -> list[list[Neighbour]]:
+        """For each question the indexed images most like its own, best first; images are encoded in one batch."""
+        near: list[list[Neighbour]] = [[] for _ in questions]
+        asking = [i for i, q in enumerate(questions) if q.image is not None and q.study is None]
+        if not asking or self._image is None or "image" not in self._snapshot.spaces():
+            return near
+        vectors = self._image.encode_images([questions[i].image or "" for i in asking])
+        for i, vector in zip(asking, vectors, strict=True):
+            where = Filter(kinds=("image",), exclude_groups=questions[i].exclude_groups)
+            scored = self._snapshot.search("image", vector[None], self._settings.depth, where)[0]
+            close = [s for s in scored if s.score >= self._settings.min_image_similarity]
+            documents = self._snapshot.passages([s.row for s in close])
+            near[i] = [Neighbour(s.row, d, s.score) for s, (_, d) in zip(close, documents, strict=True)]
+        return near
 
     def search(
-        self,
-        questions: Sequence[Question],
-        domains: Sequence[tuple[str, ...]],
-        images: Sequence[list[tuple[int, float]]],
-        k: int,
+        self, questions: Sequence[Question], domains: Sequence[Domain], near: Sequence[list[Neighbour]], k: int
     ) -> list[Found]:
-        """Fused search for several questions; their texts are encoded in one batch.
+        """At most ``k`` fused hits for each question; texts are encoded in one batch.
 
-        Args:
-            questions: n questions.
-            domains: for each question the domains to keep to; empty for all.
-            images: for each question the result of :meth:`neighbours`.
-            k: most hits per question.
+        A question that names a study gets that study's own passages, all of them. A search keeps to the question's
+        domain and ``general`` where the router is sure, and looks everywhere otherwise.
         """
-        vectors = self._text.encode([q.text for q in questions], kind="query")
-        return [self._one(q, vectors[i : i + 1], domains[i], images[i], k) for i, q in enumerate(questions)]
+        free = [i for i, q in enumerate(questions) if q.study is None]
+        vectors = self._text.encode([questions[i].text for i in free], kind="query") if free else ()
+        found = {
+            i: self._fused(questions[i], vector[None], domains[i], near[i], k)
+            for i, vector in zip(free, vectors, strict=True)
+        }
+        return [found[i] if i in found else self._study(q) for i, q in enumerate(questions)]
 
-    def _one(self, question: Question, vector, domains, images, k: int) -> Found:  # type: ignore[no-untyped-def]
+    def _study(self, question: Question) -> Found:
+        """The passages of one case's own texts, in reading order."""
+        hits: list[Hit] = []
+        for document in self._snapshot.case(question.study or ""):
+            if document.kind == "image" or document.group_id in question.exclude_groups:
+                continue
+            for _, passage in self._snapshot.passages_of(document.id):
+                hits.append(_hit(passage, document, 1.0, {"study": _Place(len(hits) + 1, 1.0)}))
+        return Found(tuple(hits))
+
+    def _fused(self, question: Question, vector: Vectors, domain: Domain, near: list[Neighbour], k: int) -> Found:
         snapshot, depth = self._snapshot, max(self._settings.depth, k)
-        where = Filter(kinds=("report", "literature"), domains=domains, exclude_groups=question.exclude_groups)
-        channels: dict[str, _Ranked] = {}
+        where = Filter(
+            kinds=("report", "literature"),
+            domains=(domain.name, "general") if is_sure(domain) else (),
+            exclude_groups=question.exclude_groups,
+        )
+        channels: dict[str, dict[int, _Place]] = {}
         if "text" in snapshot.spaces():
             found = snapshot.search("text", vector, depth, where)[0]
-            channels["text"] = _Ranked({s.row: (n, s.score) for n, s in enumerate(found, 1)}, {})
+            channels["text"] = {s.row: _Place(n, s.score) for n, s in enumerate(found, start=1)}
         words = snapshot.search_words(question.text, depth, where)
-        channels["words"] = _Ranked({s.row: (n, s.score) for n, s in enumerate(words, 1)}, {})
-        if images:
-            channels["image"] = self._cases(images)
-        fused = reciprocal_rank_fusion({c: list(r.rows) for c, r in channels.items()}, self._settings.rrf_constant)[:k]
-        pairs = snapshot.passages([row for row, _ in fused])
-        hits = []
-        for (row, score), (passage, document) in zip(fused, pairs, strict=True):
-            ranks = {c: r.rows[row][0] for c, r in channels.items() if row in r.rows}
-            hits.append(
-                Hit(
-                    passage=passage,
-                    document=document,
-                    score=min(1.0, score),
-                    channel=min(ranks, key=lambda c: (ranks[c], c)),
-                    ranks=ranks,
-                    similarities={c: round(r.rows[row][1], 6) for c, r in channels.items() if row in r.rows},
-                    found_image=channels["image"].images.get(row) if "image" in channels else None,
-                )
-            )
-        best = max((s for _, s in channels["text"].rows.values()), default=None) if "text" in channels else None
-        near = tuple(
-            (d.domain, s)
-            for (_, d), (_, s) in zip(snapshot.passages([r for r, _ in images[:5]]), images[:5], strict=True)
+        channels["words"] = {s.row: _Place(n, s.score) for n, s in enumerate(words, start=1)}
+        channels["image"] = self._cases(near)
+        fused = reciprocal_rank_fusion({c: list(rows) for c, rows in channels.items()}, self._settings.rrf_constant)[:k]
+        passages = snapshot.passages([row for row, _ in fused])
+        hits = tuple(
+            _hit(passage, document, score, {c: rows[row] for c, rows in channels.items() if row in rows})
+            for (row, score), (passage, document) in zip(fused, passages, strict=True)
         )
-        return Found(tuple(hits), best, near)
+        return Found(hits, max((p.score for p in channels.get("text", {}).values()), default=None))
 
-    def _cases(self, images: list[tuple[int, float]]) -> _Ranked:
+    def _cases(self, near: list[Neighbour]) -> dict[int, _Place]:
         """The texts of the cases of similar images; an image whose case has no text stands for itself."""
-        ranked = _Ranked({}, {})
-        for (row, similarity), (_, document) in zip(
-            images, self._snapshot.passages([r for r, _ in images]), strict=True
-        ):
-            texts = [d for d in self._snapshot.case(document.case_id) if d.kind != "image" and d.text]
-            rows = [r for d in texts for r, _ in self._snapshot.passages_of(d.id)] or [row]
-            for found in rows:
-                if found not in ranked.rows:
-                    ranked.rows[found] = (len(ranked.rows) + 1, similarity)
-                    ranked.images[found] = document.id
-        return ranked
+        places: dict[int, _Place] = {}
+        for n in near:
+            texts = [d for d in self._snapshot.case(n.document.case_id) if d.kind != "image" and d.text]
+            for row in [r for d in texts for r, _ in self._snapshot.passages_of(d.id)] or [n.row]:
+                places.setdefault(row, _Place(len(places) + 1, n.similarity, n.document.id))
+        return places
+
+
+def _hit(passage: Passage, document: Document, score: float, places: dict[str, _Place]) -> Hit:
+    return Hit(
+        passage=passage,
+        document=document,
+        score=min(1.0, score),
+        channel=min(places, key=lambda c: (places[c].rank, c)),
+        ranks={c: p.rank for c, p in places.items()},
+        similarities={c: round(p.score, 6) for c, p in places.items()},
+        found_image=places["image"].image if "image" in places else None,
+    )

@@ -76,9 +76,17 @@ def _cite(
     quote = e.text[start - e.start : end - e.start]
     verdict, score = support(sentence.text, quote, e.text, asked, lexicon)
     return Citation(
-        sentence=index, number=number, document_id=e.document_id, passage_id=e.passage_id, source=e.source,
-        quote=quote, start=start, end=end, verdict=verdict, score=round(score, 4),
-    )  # fmt: skip
+        sentence=index,
+        number=number,
+        document_id=e.document_id,
+        passage_id=e.passage_id,
+        source=e.source,
+        quote=quote,
+        start=start,
+        end=end,
+        verdict=verdict,
+        score=round(score, 4),
+    )
 
 
 def support(text: str, quote: str, passage: str, asked: Asked, lexicon: Lexicon) -> tuple[Verdict, float]:
@@ -119,20 +127,18 @@ def _entails(quote: str, text: str, lexicon: Lexicon) -> tuple[Verdict, float]:
     return "unsupported", round(0.5 * cover, 4)
 
 
-def _entail_one(claim: Assertion, said: Sequence[Assertion], lexicon: Lexicon) -> Verdict:
+def _entail_one(claim: Assertion, quoted: Sequence[Assertion], lexicon: Lexicon) -> Verdict:
     verdict: Verdict = "unsupported"
     positive = claim.status != "absent"
-    for a in said:
+    for a in quoted:
         narrower, broader = lexicon.is_a(a.concept, claim.concept), lexicon.is_a(claim.concept, a.concept)
         sides_meet = not claim.place.sides or not a.place.sides or claim.place.sides & a.place.sides
-        if positive and narrower and a.status in ("present", "uncertain"):
-            if sides_meet and (a.status == "present" or claim.status == "uncertain"):
-                return "supported"
-        elif not positive and broader and a.status == "absent":
+        said = narrower and sides_meet and (a.status == "present" or a.status == claim.status == "uncertain")
+        denied = broader and a.status == "absent"
+        if (positive and said) or (not positive and denied):
             return "supported"
-        elif (positive and broader and a.status == "absent") or (not positive and narrower and a.status == "present"):
-            if sides_meet:
-                verdict = "contradicted"
+        if (positive and denied and sides_meet) or (not positive and said):
+            verdict = "contradicted"
     return verdict
 
 

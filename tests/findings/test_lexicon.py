@@ -38,9 +38,14 @@ def test_every_finding_is_found_by_its_name(lexicon: Lexicon) -> None:
 
 @pytest.mark.parametrize(
     ("text", "finding"),
-    [("pleural effusions", "pleural_effusion"), ("pulmonary oedema", "pulmonary_edema"), ("an enlarged heart", "cardiomegaly"),
-     ("calcified left hilar granulomas", "calcified_granuloma"), ("air-space disease", "airspace_disease")],
-)  # fmt: skip
+    [
+        ("pleural effusions", "pleural_effusion"),
+        ("pulmonary oedema", "pulmonary_edema"),
+        ("an enlarged heart", "cardiomegaly"),
+        ("calcified left hilar granulomas", "calcified_granuloma"),
+        ("air-space disease", "airspace_disease"),
+    ],
+)
 def test_variants_are_found(text: str, finding: str, lexicon: Lexicon) -> None:
     assert finding in {m.concept for m in lexicon.mentions(tokens_of(text))}
 

@@ -16,9 +16,18 @@ def test_a_token_stands_where_it_says(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("plural", "singular"),
-    [("effusions", "effusion"), ("opacities", "opacity"), ("masses", "mass"), ("vertebrae", "vertebra"), ("bullae", "bulla"),
-     ("pneumothoraces", "pneumothorax"), ("biopsies", "biopsy"), ("nodules", "nodule"), ("metastases", "metastasis")],
-)  # fmt: skip
+    [
+        ("effusions", "effusion"),
+        ("opacities", "opacity"),
+        ("masses", "mass"),
+        ("vertebrae", "vertebra"),
+        ("bullae", "bulla"),
+        ("pneumothoraces", "pneumothorax"),
+        ("biopsies", "biopsy"),
+        ("nodules", "nodule"),
+        ("metastases", "metastasis"),
+    ],
+)
 def test_plurals_meet_their_singulars(plural: str, singular: str) -> None:
     assert lemma(plural) == lemma(singular)
 

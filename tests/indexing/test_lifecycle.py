@@ -259,7 +259,7 @@ def test_readers_go_on_while_versions_are_published_and_compacted(store: IndexSt
     readers = [threading.Thread(target=read) for _ in range(3)]
     for thread in readers:
         thread.start()
-    for number in range(12):
+    for number in range(6):
         fill(store, [make_document(f"e{number}"), make_document("d0", f"Text {number}.")], seed=number)
         if number % 3 == 2:
             store.compact(keep=[store.version()])
@@ -268,6 +268,18 @@ def test_readers_go_on_while_versions_are_published_and_compacted(store: IndexSt
         thread.join()
     assert failures == []
     assert store.verify().sound
+
+
+def test_a_deleted_index_is_gone_but_not_for_its_readers(store: IndexStore) -> None:
+    fill(store, documents())
+    reader = store.snapshot()
+    with store.writer(), pytest.raises(IndexStateError, match="being written"):
+        store.delete(timeout_s=0)
+    store.delete()
+    assert list(store.path.parent.iterdir()) == []
+    assert len(reader.search("text", unit(1), 5)[0]) == 5
+    with pytest.raises(InputError, match="no such index"):
+        IndexStore.open(store.path)
 
 
 def test_a_sound_index_verifies(store: IndexStore) -> None:

@@ -47,7 +47,7 @@ filters = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(life=lives, where=st.lists(filters, min_size=1, max_size=4), k=st.integers(1, 12))
 def test_every_version_answers_as_brute_force_does(life: list[list[dict]], where: list[Filter], k: int) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -14,9 +14,22 @@ TEXT = "The heart is enlarged. No pneumothorax is seen. There is a small left pl
 
 def evidence(text: str = TEXT, start: int = 0) -> Evidence:
     return Evidence(
-        number=1, document_id="d", passage_id="d#0", kind="report", domain="radiology", title="", source="s", licence="l",
-        case_id="d", group_id="d", channel="text", score=1.0, text=text, start=start, sha256="0",
-    )  # fmt: skip
+        number=1,
+        document_id="d",
+        passage_id="d#0",
+        kind="report",
+        domain="radiology",
+        title="",
+        source="s",
+        licence="l",
+        case_id="d",
+        group_id="d",
+        channel="text",
+        score=1.0,
+        text=text,
+        start=start,
+        sha256="0",
+    )
 
 
 def draft(text: str, quote: str, source: str = TEXT, offset: int = 0) -> Draft:
