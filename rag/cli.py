@@ -125,7 +125,7 @@ def ingest(
     store = _store(settings, index, create=True)
     with _bars(as_json) as progress:
         report = run(
-            [(source, format_, {})],
+            [(source, format_, _reader_options(option or []))],
             store,
             load_text_encoder(settings.encoders),
             load_image_encoder(settings.encoders),
@@ -305,6 +305,17 @@ def audit_verify(audit_id: str, indexes: Indexes = None, as_json: Json = False) 
         console.show_audit(report)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _reader_options(given: list[str]) -> dict[str, Any]:
+    """``name=value``; a value with commas is a list."""
+    options: dict[str, Any] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not name or not equals:
+            raise InputError(f"--option {item!r}: write it as name=value")
+        options[name] = tuple(value.split(",")) if "," in value or name == "branches" else value
+    return options
 
 
 def _settings(indexes: Path | None, profile: str | None = None) -> Settings:

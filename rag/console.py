@@ -141,7 +141,7 @@ def show_ingest(report: IngestReport) -> None:
     s = report.seconds
     out.print(f"[dim]reading {s['read']:.1f} s, encoding {s['encode']:.1f} s, storing {s['store']:.1f} s[/]")
     for q in report.quarantined[:50]:
-        out.print(f"[yellow]  quarantined[/] {escape(q.source)} {escape(q.record)}: {escape(q.reason)}")
+        out.print(f"[yellow]  quarantined[/] {escape(q.source)} {escape(q.record)}: {escape(q.reason)}", soft_wrap=True)
     if len(report.quarantined) > 50:
         out.print(f"[yellow]  … and {len(report.quarantined) - 50} more (all of them with --json)[/]")
 

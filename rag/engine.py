@@ -251,7 +251,7 @@ def _evidence(number: int, hit: Hit) -> Evidence:
         case_id=d.case_id,
         group_id=d.group_id,
         channel="image" if hit.found_image else hit.channel,
-        score=round(hit.score, 6),
+        score=round(hit.similarities["image"] if hit.found_image else hit.score, 6),
         text=p.text,
         start=p.start,
         sha256=p.sha256,

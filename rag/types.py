@@ -105,7 +105,7 @@ class Evidence(Noun):
     case_id: str
     group_id: str
     channel: str
-    score: float
+    score: float = Field(description="Fused score; for the text of a similar image, that image's cosine.")
     text: str
     start: int = Field(description="Offset of text in the document.")
     sha256: str = Field(description="SHA-256 of text.")

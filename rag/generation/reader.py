@@ -167,20 +167,24 @@ class ReaderGenerator:
                 break
         if not chosen:
             return _refusal("none of the passages found bears on the question")
-        if evidence[0].channel == "study":
-            chosen.sort(key=lambda row: (row.e.number, row.start))
-        confidence = min(0.95, 0.4 + 0.5 * min(1.0, scored[0][0]))
+        first = chosen[0].e
+        if first.channel in ("study", "image"):
+            place = {c.e.number: n for n, c in reversed(list(enumerate(chosen)))}
+            chosen.sort(key=lambda row: (place[row.e.number], row.start))
+        ground = first.score if first.channel == "image" else min(1.0, scored[0][0])
+        confidence = min(0.95, 0.4 + 0.5 * ground)
         return Draft(sentences=tuple(_attributed(row) for row in chosen), confidence=round(confidence, 4))
 
     def _scored(self, rows: Sequence[_Candidate], asked: Asked) -> Iterator[tuple[float, _Candidate]]:
         spread = {w: math.log(1 + len(rows) / (1 + sum(w in r.words for r in rows))) for w in asked.words}
         total = sum(spread.values()) or 1.0
         for row in rows:
-            own = row.e.channel in ("study", "image")
             cover = sum(spread[w] for w in asked.words & (row.words | row.title)) / total
             named = 0.3 if row.title and row.title <= asked.words else 0.0
-            if own or (cover + named >= 0.25 and self._on_topic(row, asked)):
-                yield cover + named + 0.15 * row.e.score + (0.5 if own else 0.0), row
+            if row.e.channel in ("study", "image"):
+                yield 1.0 + row.e.score + 0.2 * cover, row
+            elif cover + named >= 0.25 and self._on_topic(row, asked):
+                yield cover + named + 0.15 * row.e.score, row
 
     def _on_topic(self, row: _Candidate, asked: Asked) -> bool:
         """Whether the sentence or its title speaks of what is asked about, or of a kind of it."""

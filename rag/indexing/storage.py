@@ -59,7 +59,7 @@ def size_of_tree(path: Path) -> int:
 
 
 def discard_directory(path: Path) -> None:
-    """Remove a directory as far as the machine lets us; renamed first, so that a crash leaves a name known as garbage."""
+    """Remove a directory as far as the machine lets us; renamed first, so that a crash leaves known garbage."""
     if not path.name.startswith(".tmp-"):
         aside = path.with_name(f".tmp-{path.name}")
         try:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rag.errors import InputError
-from rag.indexing import Filter, IndexStore
+from rag.indexing import Filter, IndexStore, SpaceInfo
 from rag.indexing.words import MAX_TERMS, terms_of
 
 from .brute_force import DIM, SPACES, batch_of, fill, make_document, sentences_of, unit
@@ -120,6 +120,22 @@ def test_identical_texts_stay_distinct_and_in_row_order(store: IndexStore) -> No
     assert [hit.row for hit in snapshot.search_words("normal chest", 7)] == list(range(7))
     batch = snapshot.search("text", np.repeat(vector, 40, axis=0), 5)
     assert batch == [snapshot.search("text", vector, 5)[0]] * 40
+
+
+def test_scores_within_rounding_are_ordered_exactly_however_they_are_asked_for(store: IndexStore) -> None:
+    """FAISS adds up float32 differently for one query and for many; what is cut off must not depend on it."""
+    documents = [make_document(f"d{i}", "Normal chest.") for i in range(400)]
+    passages = [sentences_of(document)[0] for document in documents]
+    vectors = unit(1, dim=96) + np.float32(1e-7) * unit(2, 400, dim=96)
+    with store.writer() as writer:
+        writer.stage(documents, passages, {"text": ([passage.id for passage in passages], vectors)})
+        writer.publish("", {"text": SpaceInfo(96, "encoder-a")})
+    queries = unit(1, dim=96) * 0.999 + 0.01 * unit(3, 32, dim=96)
+    exact = (queries.astype(np.float64)[:, None] * vectors.astype(np.float64)[None]).sum(axis=2).astype(np.float32)
+    expected = [np.lexsort((np.arange(400), -scores))[:7].tolist() for scores in exact]
+    snapshot = store.snapshot()
+    assert [[hit.row for hit in hits] for hits in snapshot.search("text", queries, 7)] == expected
+    assert [[hit.row for hit in snapshot.search("text", query, 7)[0]] for query in queries] == expected
 
 
 def test_word_search_ranks_filters_and_forgets(store: IndexStore) -> None:
