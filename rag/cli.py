@@ -110,6 +110,10 @@ def ingest(
     source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
     index: Index,
     format_: Annotated[str | None, typer.Option("--format", help="Format of the source [default: guessed].")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", help="Reader option, e.g. branches=eye,respiratory or split=train; repeatable."),
+    ] = None,
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Remove obvious identifiers first (not complete).")
     ] = False,

@@ -29,8 +29,8 @@ class Asked:
 
     ``claims`` are what a *yes* would assert; ``any_of`` says that one of them is enough ("effusion or
     pneumothorax"). ``words`` are the lemmas that carry content, for texts the lexicon does not know. ``topics`` are the
-    concepts mentioned, whatever is said of them. ``about_patient`` questions ask about somebody ("is there an effusion?"),
-    not about medicine. ``hedged`` questions ("could it represent ...") are met by hedged evidence.
+    concepts mentioned, whatever is said of them. ``about_patient`` questions ask about somebody ("is there an
+    effusion?"), not about medicine. ``hedged`` questions ("could it represent ...") are met by hedged evidence.
     """
 
     text: str

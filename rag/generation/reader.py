@@ -157,7 +157,7 @@ class ReaderGenerator:
         own = evidence[0].channel in ("study", "image") or any(e.channel == "image" for e in evidence)
         if not own and not _ASKS_FOR_REPORTS.search(asked.text) and any(r.e.kind == "literature" for r in rows):
             rows = [r for r in rows if r.e.kind == "literature"]
-        scored = sorted(self._scored(rows, asked), key=lambda row: -row[0])
+        scored = sorted(self._scored(rows, asked, own), key=lambda row: -row[0])
         chosen: list[_Candidate] = []
         for score, row in scored:
             alike = any(len(row.words & c.words) > 0.6 * len(row.words | c.words) for c in chosen)
@@ -175,7 +175,8 @@ class ReaderGenerator:
         confidence = min(0.95, 0.4 + 0.5 * ground)
         return Draft(sentences=tuple(_attributed(row) for row in chosen), confidence=round(confidence, 4))
 
-    def _scored(self, rows: Sequence[_Candidate], asked: Asked) -> Iterator[tuple[float, _Candidate]]:
+    def _scored(self, rows: Sequence[_Candidate], asked: Asked, own: bool) -> Iterator[tuple[float, _Candidate]]:
+        """Candidates that qualify. Beside a case of its ``own``, "what is seen?" needs no literature."""
         spread = {w: math.log(1 + len(rows) / (1 + sum(w in r.words for r in rows))) for w in asked.words}
         total = sum(spread.values()) or 1.0
         for row in rows:
@@ -183,7 +184,7 @@ class ReaderGenerator:
             named = 0.3 if row.title and row.title <= asked.words else 0.0
             if row.e.channel in ("study", "image"):
                 yield 1.0 + row.e.score + 0.2 * cover, row
-            elif cover + named >= 0.25 and self._on_topic(row, asked):
+            elif cover + named >= 0.25 and self._on_topic(row, asked) and (asked.topics or not own):
                 yield cover + named + 0.15 * row.e.score, row
 
     def _on_topic(self, row: _Candidate, asked: Asked) -> bool:
