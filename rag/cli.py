@@ -40,6 +40,7 @@ Indexes = Annotated[
     Path | None, typer.Option("--indexes", help="Folder of the indexes [default: $RAG_INDEXES or ./indexes].")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Name = Annotated[str, typer.Argument(help="Name of the index.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile name, or a TOML file of settings.")]
 
 
@@ -117,25 +118,34 @@ def ingest(
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Remove obvious identifiers first (not complete).")
     ] = False,
+    sync: Annotated[bool, typer.Option("--sync", help="Also remove documents that have left this source.")] = False,
     indexes: Indexes = None,
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
     """Add a corpus to an index, or bring it up to date. Unchanged documents are not encoded again."""
     from rag.encoders.registry import load_image_encoder, load_text_encoder
+    from rag.ingest import Source
     from rag.ingest import ingest as run
 
     settings = _settings(indexes, profile)
+    made = not (settings.indexes / index).exists()
     store = _store(settings, index, create=True)
-    with _bars(as_json) as progress:
-        report = run(
-            [(source, format_, _reader_options(option or []))],
-            store,
-            load_text_encoder(settings.encoders),
-            load_image_encoder(settings.encoders),
-            remove_identifiers=deidentify,
-            progress=progress,
-        )
+    try:
+        with _bars(as_json) as progress:
+            report = run(
+                [Source(source, format_, _reader_options(option or []))],
+                store,
+                load_text_encoder(settings.encoders),
+                load_image_encoder(settings.encoders),
+                remove_identifiers=deidentify,
+                sync=sync,
+                progress=progress,
+            )
+    except RagError:
+        if made and not store.version():
+            store.delete()  # a first ingest that failed leaves nothing behind
+        raise
     if as_json:
         _print_json(asdict(report))
     else:
@@ -206,24 +216,35 @@ def search(
         console.show_hits(hits)
 
 
-@app.command(epilog="Example: rag evaluate questions.jsonl --index demo")
+@app.command(epilog="Examples: rag evaluate questions.jsonl --index demo · rag evaluate labels.csv --index demo")
 def evaluate(
-    questions: Annotated[Path, typer.Argument(help="JSONL with id, question, answer; optional study, image, group.")],
+    labels: Annotated[Path, typer.Argument(help="JSONL of yes/no questions, or CSV of 0/1 findings by study.")],
     index: Index,
     indexes: Indexes = None,
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
-    """Ask every question of a file and compare the yes/no answers with the right ones."""
-    from rag.evaluation.questions import evaluate_file
+    """Compare the engine's yes/no answers with labels; nothing is written to the ledger.
+
+    A JSONL row has id, question and answer (or chosen), and may have study, image and group. A CSV file has a study id
+    in its first column and a finding in each other column.
+    """
+    from rag.evaluation.labels import evaluate_labels
+    from rag.evaluation.questions import evaluate as ask_all
+    from rag.evaluation.questions import read_questions
 
     engine = _engine(_settings(indexes, profile), index)
+    if labels.suffix.lower() == ".csv":
+        with _bars(as_json) as progress:
+            agreement = evaluate_labels(labels, engine, progress)
+        found = {name: {"positives": o.yes_total, "f1": o.f1} for name, o in agreement.by_finding.items()}
+        _say({"macro_f1": agreement.macro_f1, "findings": found}, agreement.table(), as_json)
+        return
+    questions, skipped = read_questions(labels)
     with _bars(as_json) as progress:
-        result = evaluate_file(questions, engine, progress)
-    if as_json:
-        _print_json(asdict(result))
-    else:
-        typer.echo(result.table())
+        outcome = ask_all(questions, engine, progress)
+    outcome.skipped = skipped
+    _say(asdict(outcome) | {"balanced_accuracy": outcome.balanced_accuracy}, outcome.table(), as_json)
 
 
 @index_app.command("list", epilog="Example: rag index list")
@@ -241,9 +262,7 @@ def index_list(indexes: Indexes = None, as_json: Json = False) -> None:
 
 
 @index_app.command("versions", epilog="Example: rag index versions demo")
-def index_versions(
-    name: Annotated[str, typer.Argument(help="Name of the index.")], indexes: Indexes = None, as_json: Json = False
-) -> None:
+def index_versions(name: Name, indexes: Indexes = None, as_json: Json = False) -> None:
     """The published versions of an index and what each changed."""
     rows = _store(_settings(indexes), name).versions()
     if as_json:
@@ -252,6 +271,77 @@ def index_versions(
         from rag import console
 
         console.show_versions(rows)
+
+
+@index_app.command("rollback", epilog="Example: rag index rollback demo 3")
+def index_rollback(
+    name: Name,
+    version: Annotated[int, typer.Argument(help="The version to return to.")],
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Publish a new version with exactly the documents of an older one."""
+    number = _store(_settings(indexes), name).rollback(version)
+    _say(
+        {"index": name, "version": number},
+        f"{name}: version {number} holds the documents of version {version}",
+        as_json,
+    )
+
+
+@index_app.command("remove", epilog="Example: rag index remove mine --group patient-7")
+def index_remove(
+    name: Name,
+    document: Annotated[list[str] | None, typer.Option(help="Document ids.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Names of sources.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Patients or articles.")] = None,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Remove documents from the latest version; older versions and recorded answers keep them until compaction."""
+    if not (document or source or group):
+        raise InputError("say what to remove: --document, --source or --group")
+    with _store(_settings(indexes), name).writer() as writer:
+        count = writer.remove(document_ids=document or (), sources=source or (), groups=group or ())
+        number = writer.publish(f"remove {count}")
+    _say({"index": name, "version": number, "removed": count}, f"{name}: {count} removed, version {number}", as_json)
+
+
+@index_app.command("compact", epilog="Example: rag index compact demo")
+def index_compact(
+    name: Name,
+    forget: Annotated[bool, typer.Option("--forget", help="Erase every version but the latest, for good.")] = False,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Merge segments and collect garbage; readers may stay open."""
+    report = _store(_settings(indexes), name).compact(() if forget else None)
+    _say(asdict(report), f"{name}: {report}", as_json)
+
+
+@index_app.command("verify", epilog="Example: rag index verify demo")
+def index_verify(name: Name, indexes: Indexes = None, as_json: Json = False) -> None:
+    """Recompute every hash of an index and check every reference; exit code 1 if something is wrong."""
+    report = _store(_settings(indexes), name).verify()
+    found = "\n".join(report.problems) or "every hash holds"
+    _say(asdict(report) | {"sound": report.sound}, f"{name}: {found}", as_json)
+    if not report.sound:
+        raise typer.Exit(1)
+
+
+@index_app.command("delete", epilog="Example: rag index delete mine --yes")
+def index_delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Delete an index with its versions and its ledger of answers."""
+    store = _store(_settings(indexes), name)
+    if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete {name!r} with all its versions and its ledger?")):
+        raise InputError(f"{name!r} was not deleted; to delete it without being asked, add --yes")
+    store.delete()
+    _say({"index": name, "deleted": True}, f"{name}: deleted", as_json)
 
 
 @audit_app.command("list", epilog="Example: rag audit list --index demo")
@@ -371,6 +461,13 @@ def _bars(quiet: bool) -> Iterator[Any]:
 
     with progress_bars(quiet) as progress:
         yield progress
+
+
+def _say(value: dict[str, Any], words: str, as_json: bool) -> None:
+    if as_json:
+        _print_json(value)
+    else:
+        typer.echo(words)
 
 
 def _print_json(value: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -12,18 +11,18 @@ from rag.corpus.packaged import packaged_file
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.engine import Engine
 from rag.indexing.store import IndexStore
-from rag.ingest import IngestReport, ingest
+from rag.ingest import IngestReport, Source, ingest
 from rag.progress import Progress
 from rag.settings import Settings
 from rag.types import Answer, Question
 
 NAME = "demo"
-SOURCES: list[tuple[str | Path, str | None, dict[str, Any]]] = [
-    ("openi", None, {}),
-    ("hpo", None, {"branches": ("eye", "respiratory", "cardiovascular", "neoplasm")}),
-    ("notes", None, {}),
-    ("samples", None, {}),
-]
+SOURCES = (
+    Source("openi"),
+    Source("hpo", options={"branches": ("eye", "respiratory", "cardiovascular", "neoplasm")}),
+    Source("notes"),
+    Source("samples"),
+)
 NEXT_STEPS = """Where to go next:
   rag ask "Does study CXR1 show a pleural effusion?" --index demo
   rag search "hyperinflated lungs with flattened diaphragms" --index demo

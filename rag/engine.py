@@ -63,8 +63,11 @@ class Engine:
         """Answer one question. ``options`` are the fields of :class:`~rag.types.Question` (image, study, …)."""
         return self.ask_many([question if isinstance(question, Question) else Question(text=question, **options)])[0]
 
-    def ask_many(self, questions: Sequence[Question]) -> list[Answer]:
-        """Answer several questions; encoders and search run on all of them at once."""
+    def ask_many(self, questions: Sequence[Question], *, record: bool = True) -> list[Answer]:
+        """Answer several questions; encoders and search run on all of them at once.
+
+        ``record=False`` leaves the ledger out: for measurements, whose answers are given to nobody.
+        """
         self._follow()
         clock = _Clock()
         with clock("read"):
@@ -81,9 +84,14 @@ class Engine:
             with one("verify"):
                 verified = verify(draft, a, evidence, self._lexicon)
             answer = self._decide(q, a, draft, verified, evidence, domain, one)
-            self.ledger.append(answer)
+            if record:
+                self.ledger.append(answer)
             answers.append(answer)
         return answers
+
+    def has_study(self, study: str) -> bool:
+        """Whether the index holds a case of this id."""
+        return self._now.has_case(study) is not None
 
     def search(self, question: str | Question, k: int = 10, **options: Any) -> list[Hit]:
         """The ``k`` best passages, without answering."""

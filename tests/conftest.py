@@ -1,22 +1,29 @@
-"""What the tests share: real data where it is present, and indexes built once."""
+"""What the tests share: real data where it is present, and indexes built once for all workers."""
 
 from __future__ import annotations
 
+import json
 import os
+import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from rag.engine import Engine
+    from rag.findings.lexicon import Lexicon
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    # two workers on two cores: one thread of linear algebra each
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+REPORTS = 250  # reports of the small index: enough for every study that the tests name
+NAMED = ("CXR2814", "CXR227", "CXR1")
 
 
 @pytest.fixture(scope="session")
-def lexicon():  # type: ignore[no-untyped-def]
+def lexicon() -> Lexicon:
     from rag.findings.lexicon import Lexicon
 
     return Lexicon.load()
@@ -29,3 +36,76 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data for tests (../shared/data) is not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the index ``small``: real reports, all notes and the sample images; shared by all workers."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "indexes"
+    with FileLock(f"{root}.lock"):
+        if not (root / "ready").exists():
+            _build(root)
+            (root / "ready").touch()
+    return root
+
+
+def _build(root: Path) -> None:
+    from rag.corpus.packaged import packaged_file
+    from rag.encoders.registry import load_image_encoder, load_text_encoder
+    from rag.indexing import IndexStore
+    from rag.ingest import Source, ingest
+    from rag.settings import Settings
+
+    reports = root.parent / "reports"
+    reports.mkdir()
+    with tarfile.open(packaged_file("torchxrayvision", "data", "NLMCXR_reports.tgz")) as archive:
+        members = sorted((m for m in archive if m.isfile() and m.name.endswith(".xml")), key=lambda m: m.name)
+        wanted = [m for n, m in enumerate(members) if n < REPORTS or f"CXR{Path(m.name).stem}" in NAMED]
+        for member in wanted:
+            stream = archive.extractfile(member)
+            assert stream is not None
+            (reports / Path(member.name).name).write_bytes(stream.read())
+    settings = Settings().encoders
+    root.mkdir()
+    ontology = root.parent / "small.obo"
+    ontology.write_text(_OBO)
+    sources = [Source(reports), Source(ontology), Source("notes"), Source("samples")]
+    ingest(sources, IndexStore.create(root / "small"), load_text_encoder(settings), load_image_encoder(settings))
+
+
+@pytest.fixture(scope="session")
+def engine(indexes: Path) -> Engine:
+    from rag.engine import Engine
+
+    return Engine.open(indexes / "small")
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    """A small JSONL corpus with two bad rows."""
+    path = tmp_path / "cases.jsonl"
+    rows = [
+        {"id": "c1", "text": "The heart is enlarged. No effusion.", "domain": "radiology", "group": "p1"},
+        {"id": "c2", "text": "Normal chest. Lungs are clear.", "domain": "radiology", "group": "p2"},
+        {"id": "c3"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\nnot json\n")
+    return path
+
+
+_OBO = """format-version: 1.2
+data-version: hp/releases/2025-01-16
+
+[Term]
+id: HP:0011510
+name: Drusen
+def: "Tiny yellow or white accumulations of extracellular material in Bruch's membrane of the eye." [PMID:1]
+synonym: "Druse" EXACT []
+
+[Term]
+id: HP:0000568
+name: Microphthalmia
+def: "A developmental anomaly characterized by abnormal smallness of one or both eyes." [PMID:2]
+synonym: "Abnormally small eye" EXACT []
+"""

@@ -14,6 +14,7 @@ from rag.encoders.runtime import files_sha256, package_folder, torch
 from rag.errors import MissingDependencyError
 from rag.types import sha256_of
 
+_DECISIVE = {".safetensors", ".bin", ".json", ".txt"}  # weights, configuration, vocabulary
 _CHUNK = 16  # batches between two reports of progress
 
 
@@ -35,13 +36,12 @@ class SentenceEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Weights, length limit and pooling; a hub model is named by its cached files' hash, too."""
-        weights = sorted(self._folder.glob("*.safetensors")) + sorted(self._folder.glob("*.bin"))
-        if weights:
-            return f"{self.name}:{files_sha256(weights)[:16]}:{self._model.max_seq_length}"
-        sums = [
-            f"{k}{tuple(v.shape)}{float(v.double().sum()):.9e}" for k, v in sorted(self._model.state_dict().items())
-        ]
+        """Name and hash of every file that decides a vector, so that it is known without loading the model."""
+        files = sorted(f for f in self._folder.rglob("*") if f.suffix in _DECISIVE) if self._folder.is_dir() else []
+        if files:
+            return f"{self.name}:{files_sha256(files)[:16]}"
+        state = sorted(self._model.state_dict().items())  # a model of the hub's cache
+        sums = [f"{name}{tuple(v.shape)}{float(v.double().sum()):.9e}" for name, v in state]
         return f"{self.name}:{sha256_of(''.join(sums))[:16]}:{self._model.max_seq_length}"
 
     def encode(

@@ -1,11 +1,13 @@
-"""Asking a file of labelled yes/no questions and counting what is right."""
+"""Asking labelled yes/no questions of an engine and counting what is right."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from rag.engine import Engine
 from rag.errors import InputError
@@ -13,11 +15,20 @@ from rag.progress import Progress
 from rag.types import Question
 
 _BATCH = 64
+_YES_NO = re.compile(r"\s*(yes|no)\b", re.I)
+
+
+class Labelled(NamedTuple):
+    """A question with its right answer, ``yes`` or ``no``."""
+
+    id: str
+    question: Question
+    answer: str
 
 
 @dataclass
 class Outcome:
-    """Counts of a yes/no evaluation. Abstentions count as wrong in accuracy and in balanced accuracy."""
+    """Counts of a yes/no evaluation. An abstention is neither right nor left out: it counts against its side."""
 
     n: int = 0
     answered: int = 0
@@ -25,6 +36,8 @@ class Outcome:
     yes_total: int = 0
     no_right: int = 0
     no_total: int = 0
+    no_abstained: int = 0
+    skipped: int = 0
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -39,66 +52,89 @@ class Outcome:
         rates = [right / total for right, total in sides if total]
         return sum(rates) / len(rates) if rates else 0.0
 
+    @property
+    def f1(self) -> float:
+        """F1 of yes, in [0, 1]; abstentions count as no."""
+        false_yes = self.no_total - self.no_right - self.no_abstained
+        return 2 * self.yes_right / max(1, 2 * self.yes_right + false_yes + self.yes_total - self.yes_right)
+
     def table(self) -> str:
-        return (
-            f"questions          {self.n}\n"
-            f"answered           {self.answered} ({self.coverage:.1%})\n"
-            f"yes recalled       {self.yes_right}/{self.yes_total}\n"
-            f"no recalled        {self.no_right}/{self.no_total}\n"
-            f"balanced accuracy  {self.balanced_accuracy:.4f}"
-        )
+        rows = [
+            ("questions", f"{self.n} ({self.skipped} rows skipped: their answer is neither yes nor no)"),
+            ("answered", f"{self.answered} ({self.coverage:.1%})"),
+            ("yes recalled", f"{self.yes_right}/{self.yes_total}"),
+            ("no recalled", f"{self.no_right}/{self.no_total}"),
+            ("balanced accuracy", f"{self.balanced_accuracy:.4f}"),
+        ]
+        return "\n".join(f"{name:<18} {value}" for name, value in rows)
 
 
-def evaluate_file(path: Path, engine: Engine, progress: Progress) -> Outcome:
-    """Ask every yes/no question of a JSONL file (``id``, ``question``, ``answer``; ``study``, ``image``, ``group``).
-
-    A ``group`` is excluded from the search unless the question names a ``study``.
-
-    Raises:
-        InputError: the file cannot be read, a row lacks a field, an id occurs twice, or an answer is not yes or no.
-    """
-    rows = list(read_questions(path))
-    outcome, advance = Outcome(), progress.stage("asking", len(rows))
-    for i in range(0, len(rows), _BATCH):
-        batch = rows[i : i + _BATCH]
-        for (ident, gold, _), answer in zip(batch, engine.ask_many([q for _, _, q in batch]), strict=True):
-            said = answer.verdict
+def evaluate(questions: Sequence[Labelled], engine: Engine, progress: Progress) -> Outcome:
+    """Ask every question and count. Nothing is written to the ledger: these answers are given to nobody."""
+    outcome, advance = Outcome(), progress.stage("asking", len(questions))
+    for i in range(0, len(questions), _BATCH):
+        batch = questions[i : i + _BATCH]
+        for row, answer in zip(batch, engine.ask_many([q.question for q in batch], record=False), strict=True):
+            right = answer.verdict == row.answer
+            abstained = answer.decision == "abstained"
             outcome.n += 1
-            outcome.answered += answer.decision == "answered"
-            right = answer.decision == "answered" and said == gold
-            if gold == "yes":
+            outcome.answered += not abstained
+            if row.answer == "yes":
                 outcome.yes_total += 1
                 outcome.yes_right += right
             else:
                 outcome.no_total += 1
                 outcome.no_right += right
+                outcome.no_abstained += abstained
             if not right:
-                outcome.wrong.append(ident)
+                outcome.wrong.append(row.id)
         advance(len(batch))
     return outcome
 
 
-def read_questions(path: Path) -> Iterator[tuple[str, str, Question]]:
-    """(id, "yes" or "no", question) of each row."""
+def read_questions(path: Path) -> tuple[list[Labelled], int]:
+    """Questions of a JSONL file, and how many rows were skipped because their answer does not begin with yes or no.
+
+    Rows have ``id``, ``question``, ``answer`` (or ``chosen``, a sentence that begins with yes or no), and may have
+    ``study``, ``image`` and ``group``. A ``group`` is excluded from the search unless the row names a ``study``.
+
+    Raises:
+        InputError: the file cannot be read, a row lacks a field, or an id occurs twice; the line is named.
+    """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    seen: set[str] = set()
+    rows: dict[str, Labelled] = {}
+    skipped = 0
+    for number, row in _json_lines(path):
+        missing = [name for name in ("id", "question") if not isinstance(row.get(name), str)]
+        answer = row.get("answer", row.get("chosen"))
+        if missing or not isinstance(answer, str):
+            raise InputError(f"{path}, line {number}: a question needs the texts 'id', 'question' and 'answer'")
+        if row["id"] in rows:
+            raise InputError(f"{path}, line {number}: the id {row['id']!r} occurs twice")
+        side = _YES_NO.match(answer)
+        if side is None:
+            skipped += 1
+            continue
+        question = Question(
+            text=row["question"],
+            study=row.get("study"),
+            image=str(path.parent / row["image"]) if row.get("image") else None,
+            exclude_groups=(str(row["group"]),) if row.get("group") and not row.get("study") else (),
+        )
+        rows[row["id"]] = Labelled(row["id"], question, side[1].lower())
+    return list(rows.values()), skipped
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open(encoding="utf-8") as lines:
-        for n, line in enumerate(lines, start=1):
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-                ident, text, answer = str(row["id"]), str(row["question"]), str(row["answer"]).strip().lower()
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(
-                    f"{path}, line {n}: a question needs 'id', 'question' and 'answer' ({error})"
-                ) from error
-            if answer not in ("yes", "no"):
-                raise InputError(f"{path}, line {n}: the answer {row['answer']!r} is not yes or no")
-            if ident in seen:
-                raise InputError(f"{path}, line {n}: the id {ident!r} occurs twice")
-            seen.add(ident)
-            image = str(path.parent / row["image"]) if row.get("image") else None
-            groups = (str(row["group"]),) if row.get("group") and not row.get("study") else ()
-            yield ident, answer, Question(text=text, image=image, study=row.get("study"), exclude_groups=groups)
+            except ValueError as error:
+                raise InputError(f"{path}, line {number}: not JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise InputError(f"{path}, line {number}: not a JSON object")
+            yield number, row

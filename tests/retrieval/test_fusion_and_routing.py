@@ -1,0 +1,65 @@
+"""Ranked lists are merged by rank; questions go where their words and images point."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.retrieval.fusion import reciprocal_rank_fusion
+from rag.retrieval.router import load_domains, route
+
+rankings = st.dictionaries(
+    st.sampled_from(["text", "words", "image"]), st.lists(st.integers(0, 30), unique=True, max_size=20), min_size=1
+)
+
+
+@given(rankings, st.floats(1, 100))
+def test_every_row_once_in_falling_order_with_scores_in_the_unit_interval(
+    ranked: dict[str, list[int]], constant: float
+) -> None:
+    fused = reciprocal_rank_fusion(ranked, constant)
+    rows, scores = [r for r, _ in fused], [s for _, s in fused]
+    assert sorted(rows) == sorted({r for found in ranked.values() for r in found})
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < s <= 1 + 1e-12 for s in scores)
+
+
+def test_first_everywhere_scores_one_and_agreement_beats_a_single_first_place() -> None:
+    assert reciprocal_rank_fusion({"a": [7, 1], "b": [7, 2]})[0] == (7, pytest.approx(1.0))
+    assert reciprocal_rank_fusion({"a": [1, 2], "b": [3, 2]})[0][0] == 2
+
+
+def test_the_formula_is_the_published_one() -> None:
+    fused = dict(reciprocal_rank_fusion({"a": [1, 2], "b": [2]}, constant=60))
+    assert fused[2] / fused[1] == pytest.approx((1 / 62 + 1 / 61) / (1 / 61))
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [
+        ("Is the optic disc swollen on this fundus photograph?", "ophthalmology"),
+        ("Does the chest radiograph show a pneumothorax?", "radiology"),
+        ("Are there mitotic figures on the H&E slide of this biopsy?", "pathology"),
+    ],
+)
+def test_words_show_the_domain(text: str, domain: str) -> None:
+    found = route(text)
+    assert (found.name, found.out_of_domain) == (domain, False)
+
+
+@pytest.mark.parametrize("text", ["What is the capital of France?", "Who won the match yesterday?"])
+def test_other_questions_are_out_of_domain(text: str) -> None:
+    assert route(text).out_of_domain
+
+
+def test_similar_images_decide_when_words_do_not() -> None:
+    assert route("What is seen here?", [("pathology", 0.9), ("pathology", 0.8), ("radiology", 0.3)]).name == "pathology"
+
+
+def test_no_word_belongs_to_two_domains() -> None:
+    domains = load_domains()
+    assert {d.id for d in domains} >= {"radiology", "ophthalmology", "pathology", "general"}
+    for a in domains:
+        for b in domains:
+            assert a is b or not a.vocabulary & b.vocabulary

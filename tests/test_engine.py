@@ -1,0 +1,159 @@
+"""A question becomes a cited answer, or a reasoned refusal."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from rag.corpus.packaged import packaged_file
+from rag.engine import Engine
+from rag.errors import IndexStateError, InputError
+from rag.settings import EncoderSettings, Settings
+from rag.types import Answer, Question
+
+
+def check_contract(answer: Answer, engine: Engine) -> None:
+    """What every answer promises, answered or not."""
+    snapshot = engine.store.snapshot(answer.index_version)
+    for c in answer.citations:
+        document = snapshot.document(c.document_id)
+        assert document is not None
+        assert c.quote == document.text[c.start : c.end]
+        assert c.verdict == "supported"
+        assert c.number in answer.sentences[c.sentence].citations
+    assert all(s.citations for s in answer.sentences)
+    assert [e.number for e in answer.evidence] == list(range(1, len(answer.evidence) + 1))
+    first = list(dict.fromkeys(c.number for c in answer.citations))
+    assert first == sorted(first), "evidence is numbered in the order of first citation"
+    assert Answer.model_validate_json(answer.model_dump_json()) == answer
+
+
+@pytest.mark.parametrize(
+    ("question", "verdict"),
+    [
+        ("Does study CXR2814 show cardiomegaly?", "yes"),
+        ("Does study CXR2814 show a pneumothorax?", "no"),
+        ("Does study cxr1 show a pleural effusion?", "no"),
+        ("Is the cardiac silhouette normal in CXR1?", "yes"),
+    ],
+)
+def test_a_study_is_answered_from_its_own_report(question: str, verdict: str, engine: Engine) -> None:
+    answer = engine.ask(question)
+    check_contract(answer, engine)
+    assert answer.decision == "answered"
+    assert answer.verdict == verdict
+    assert {e.case_id for e in answer.evidence} == {answer.question.study}
+
+
+def test_a_report_that_contradicts_itself_is_shown_and_not_decided(engine: Engine) -> None:
+    answer = engine.ask("Does study CXR227 show a pleural effusion?")
+    check_contract(answer, engine)
+    assert answer.decision == "abstained"
+    assert "disagrees" in answer.reason
+    assert len(answer.sentences) == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "document"),
+    [
+        ("What is drusen?", "HP:0011510"),
+        ("How is the cardiothoracic ratio measured?", "note-chest-projection-heart-size"),
+    ],
+)
+def test_literature_is_quoted(question: str, document: str, engine: Engine) -> None:
+    answer = engine.ask(question)
+    check_contract(answer, engine)
+    assert answer.decision == "answered"
+    assert document in {c.document_id for c in answer.citations}
+
+
+def test_references_travel_with_the_evidence(engine: Engine) -> None:
+    answer = engine.ask("What is microphthalmia?")
+    assert ("PMID:2",) in {e.references for e in answer.evidence if e.document_id == "HP:0000568"}
+
+
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [
+        ("What is the capital of France?", "domain"),
+        ("Is there a pleural effusion?", "study"),
+        ("Does this patient have pneumonia?", "study"),
+    ],
+)
+def test_what_the_evidence_cannot_answer_is_refused_with_a_reason(question: str, why: str, engine: Engine) -> None:
+    answer = engine.ask(question)
+    check_contract(answer, engine)
+    assert answer.decision == "abstained"
+    assert why in answer.reason
+    assert answer.answer.startswith("Not answered")
+
+
+def test_an_image_brings_similar_cases_of_its_domain(engine: Engine) -> None:
+    image = str(packaged_file("skimage", "data", "retina.jpg"))
+    answer = engine.ask("What does this photograph show?", image=image)
+    check_contract(answer, engine)
+    assert answer.domain.name == "ophthalmology"
+    assert answer.citations[0].document_id == "sample/retina"
+    assert "similar images need not share a diagnosis" in answer.reason
+
+
+def test_an_excluded_group_is_never_evidence(engine: Engine) -> None:
+    image = str(packaged_file("skimage", "data", "retina.jpg"))
+    seen = engine.ask("What does this photograph show?", image=image).evidence[0].group_id
+    without = engine.ask("What does this photograph show?", image=image, exclude_groups=(seen,))
+    assert seen not in {e.group_id for e in without.evidence}
+    assert all(h.document.group_id != "CXR1" for h in engine.search("heart size", 50, exclude_groups=("CXR1",)))
+
+
+def test_many_questions_at_once_get_the_answers_of_one_at_a_time(engine: Engine) -> None:
+    texts = ["Does study CXR2814 show cardiomegaly?", "What is drusen?", "What is the capital of France?"]
+    together = engine.ask_many([Question(text=t) for t in texts])
+    alone = [engine.ask(t) for t in texts]
+    assert [a.answer for a in together] == [a.answer for a in alone]
+    assert [a.decision for a in together] == [a.decision for a in alone]
+
+
+def test_several_threads_share_one_engine(engine: Engine) -> None:
+    answers: list[str] = []
+    threads = [threading.Thread(target=lambda: answers.append(engine.ask("What is drusen?").answer)) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(answers) == 4
+    assert len(set(answers)) == 1
+
+
+def test_hits_are_ordered_and_say_which_channel_found_them(engine: Engine) -> None:
+    hits = engine.search("pleural effusion meniscus", 10)
+    assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
+    assert hits[0].document.id == "note-chest-pleural-effusion"
+    assert set(hits[0].ranks) == {"text", "words"}
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n"])
+def test_an_empty_question_is_refused(text: str, engine: Engine) -> None:
+    with pytest.raises(InputError, match="empty"):
+        engine.ask(text)
+
+
+def test_a_question_that_is_too_long_is_refused(engine: Engine) -> None:
+    with pytest.raises(InputError, match="100,000 characters"):
+        engine.ask("a" * 100_000)
+
+
+def test_an_unknown_study_is_refused(engine: Engine) -> None:
+    with pytest.raises(InputError, match="no study 'CXR99999'"):
+        engine.ask("Is there an effusion?", study="CXR99999")
+
+
+def test_vectors_of_another_encoder_are_refused(indexes: Path) -> None:
+    from rag.encoders.registry import load_text_encoder
+
+    other = Settings(encoders=EncoderSettings(text="minilm", image="imagenet", batch_size=8))
+    encoder = load_text_encoder(other.encoders)
+    encoder.__dict__["fingerprint"] = "another:encoder"  # as if the model's weights had changed
+    with pytest.raises(IndexStateError, match="another:encoder"):
+        Engine.open(indexes / "small", other)
