@@ -31,21 +31,42 @@ def answer(question: str = "Is the heart enlarged?") -> Answer:
         sentences=(Sentence(text=f"Yes: “{quote}”", citations=(1,)),),
         citations=(
             Citation(
-                sentence=0, number=1, document_id="d", passage_id="d#0", source="s",
-                quote=quote, start=0, end=len(quote), verdict="supported", score=1.0,
+                sentence=0,
+                number=1,
+                document_id="d",
+                passage_id="d#0",
+                source="s",
+                quote=quote,
+                start=0,
+                end=len(quote),
+                verdict="supported",
+                score=1.0,
             ),
         ),
         evidence=(
             Evidence(
-                number=1, document_id="d", passage_id="d#0", kind="report", domain="radiology", title="", source="s",
-                licence="l", case_id="d", group_id="d", channel="study", score=1.0, text=TEXT, start=0, sha256=sha256_of(TEXT),
+                number=1,
+                document_id="d",
+                passage_id="d#0",
+                kind="report",
+                domain="radiology",
+                title="",
+                source="s",
+                licence="l",
+                case_id="d",
+                group_id="d",
+                channel="study",
+                score=1.0,
+                text=TEXT,
+                start=0,
+                sha256=sha256_of(TEXT),
             ),
         ),
         certificate=Certificate(status="uncertified", why="test"),
         audit_id=new_audit_id(),
         index_version=1,
         timings_ms={"total": 1.0},
-    )  # fmt: skip
+    )
 
 
 def tamper(path: Path, statement: str) -> None:
@@ -138,7 +159,8 @@ def test_several_processes_keep_one_chain(ledger: Ledger, tmp_path: Path) -> Non
     given = answer()
     (tmp_path / "answer.json").write_text(given.model_dump_json())
     code = (
-        "import sys; from pathlib import Path; from rag.audit.ledger import Ledger, new_audit_id; from rag.types import Answer\n"
+        "import sys; from pathlib import Path\n"
+        "from rag.audit.ledger import Ledger, new_audit_id; from rag.types import Answer\n"
         "a = Answer.model_validate_json(Path(sys.argv[2]).read_text()); l = Ledger(Path(sys.argv[1]))\n"
         "for _ in range(25): l.append(a.model_copy(update={'audit_id': new_audit_id()}))"
     )

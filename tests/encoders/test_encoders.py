@@ -24,7 +24,13 @@ def image() -> ImageNetEncoder:
 
 
 def test_text_vectors_equal_those_of_the_bare_library(text: SentenceEncoder) -> None:
-    texts = ["The heart is enlarged.", "No effusion.", "", "A much longer sentence about nothing. " * 30, "No effusion."]
+    texts = [
+        "The heart is enlarged.",
+        "No effusion.",
+        "",
+        "A much longer sentence about nothing. " * 30,
+        "No effusion.",
+    ]
     ours = text.encode(texts)
     bare = text._model.encode(texts, normalize_embeddings=True)
     assert ours.dtype == np.float32
@@ -53,7 +59,10 @@ def test_a_model_that_is_not_here_is_one_clear_sentence() -> None:
         SentenceEncoder("no-such/model").encode(["x"])
 
 
-@pytest.mark.parametrize(("file", "classes"), [("coffee.png", {504, 967, 968}), ("chelsea.png", {281, 282, 285}), ("rocket.jpg", {657, 744, 812})])  # fmt: skip
+@pytest.mark.parametrize(
+    ("file", "classes"),
+    [("coffee.png", {504, 967, 968}), ("chelsea.png", {281, 282, 285}), ("rocket.jpg", {657, 744, 812})],
+)
 def test_the_image_weights_are_in_their_places(file: str, classes: set[int], image: ImageNetEncoder) -> None:
     """Coffee is an espresso or a cup, Chelsea is a cat, the rocket is a missile, a projectile or a space shuttle."""
     assert image.classify(packaged_file("skimage", "data", file)) in classes

@@ -1,0 +1,26 @@
+"""All benchmarks, or those named: ``python benchmarks/run.py [NAME ...]``. Each prints a Markdown table."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+ORDER = ("start", "encode", "ask", "reader", "search", "guarantees")
+
+
+def main(names: list[str]) -> None:
+    here = Path(__file__).parent
+    sys.path.insert(0, str(here))
+    unknown = [n for n in names if not (here / f"{n}.py").is_file()]
+    if unknown:
+        sys.exit(
+            f"no benchmark {unknown[0]!r}; there are: {', '.join(n for n in ORDER if (here / f'{n}.py').is_file())}"
+        )
+    for name in names or [n for n in ORDER if (here / f"{n}.py").is_file()]:
+        print(f"\n## {name}\n", flush=True)
+        import_module(name).main([])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
