@@ -28,3 +28,8 @@ class Generator(Protocol):
         ...
 
     def generate(self, request: Request) -> Draft: ...
+
+
+def refusal(why: str) -> Draft:
+    """A draft that says nothing but why."""
+    return Draft(sentences=(), confidence=0.0, refusal=why)

@@ -18,7 +18,7 @@ from rag.findings.lexicon import Lexicon
 from rag.findings.question import Asked, content_words
 from rag.findings.reading import Reading, Support, read
 from rag.findings.tokens import tokens_of
-from rag.generation.protocol import Request
+from rag.generation.protocol import Request, refusal
 from rag.types import Draft, DraftSentence, Evidence, Quote
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
@@ -41,7 +41,7 @@ class ReaderGenerator:
 
     def generate(self, request: Request) -> Draft:
         if not request.evidence:
-            return _refusal("no evidence was found for this question")
+            return refusal("no evidence was found for this question")
         if request.asked.yes_no:
             return self._yes_no(request)
         return self._open(request)
@@ -97,7 +97,7 @@ class ReaderGenerator:
             if side is not None:
                 votes.append((p, e.score, e, side))
         if not votes:
-            return _refusal("no similar case in the index says anything about this")
+            return refusal("no similar case in the index says anything about this")
         weight = sum(w for _, w, _, _ in votes)
         p = sum(v * w for v, w, _, _ in votes) / weight
         # one case is no majority: shrink towards one half as if two undecided cases had been seen as well
@@ -116,7 +116,7 @@ class ReaderGenerator:
         """General questions: only literature may answer; another patient's report says nothing about this one."""
         asked = request.asked
         if asked.about_patient:
-            return _refusal("it is about a patient: name the study, or give the image")
+            return refusal("it is about a patient: name the study, or give the image")
         best: tuple[float, Evidence, Reading] | None = None
         for e in request.evidence:
             if e.kind != "literature":
@@ -129,7 +129,7 @@ class ReaderGenerator:
             if cover >= 0.6 and (best is None or cover * e.score > best[0]):
                 best = (cover * e.score, e, reading)
         if best is None:
-            return _refusal("no literature in the index says yes or no to it")
+            return refusal("no literature in the index says yes or no to it")
         _, e, reading = best
         p = reading.probability
         side = reading.yes if p >= 0.5 else reading.no
@@ -166,7 +166,7 @@ class ReaderGenerator:
             if len(chosen) == min(request.max_sentences, 4):
                 break
         if not chosen:
-            return _refusal("none of the passages found bears on the question")
+            return refusal("none of the passages found bears on the question")
         first = chosen[0].e
         if first.channel in ("study", "image"):
             place = {c.e.number: n for n, c in reversed(list(enumerate(chosen)))}
@@ -215,10 +215,6 @@ def _verdict(verdict: Literal["yes", "no"], probability: float, text: str, quote
         probability=round(probability, 4),
         confidence=round(max(probability, 1 - probability), 4),
     )
-
-
-def _refusal(why: str) -> Draft:
-    return Draft(sentences=(), confidence=0.0, refusal=why)
 
 
 def _subject(asked: Asked) -> str:
