@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_the_index_as_it_was(cases: Path, tmp_path: Path) -> 
     indexes = tmp_path / "indexes"
     rag("ingest", str(cases), "--index", "mine", indexes=indexes)
     more = tmp_path / "more.jsonl"
-    rows = ({"id": f"m{n}", "text": f"Case {n}: the heart is enlarged. " * 20} for n in range(300))
+    rows = ({"id": f"m{n}", "text": f"Case {n}: the heart is enlarged."} for n in range(200))
     more.write_text("\n".join(map(json.dumps, rows)))
     limited = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
