@@ -89,15 +89,25 @@ def demo(indexes: Indexes = None, as_json: Json = False) -> None:
 
     settings = _settings(indexes)
     with _bars(as_json) as progress:
-        report, answers = run_demo(settings, progress)
+        shown = run_demo(settings, progress)
     if as_json:
-        _print_json({"ingest": asdict(report), "answers": [a.model_dump(mode="json") for _, a in answers]})
+        answers = [a.model_dump(mode="json") for _, a in shown.answers]
+        certified = [a.model_dump(mode="json") for _, a in shown.certified]
+        certificate = shown.calibration.certificate.model_dump(mode="json")
+        _print_json(
+            {"ingest": asdict(shown.report), "answers": answers, "certificate": certificate, "certified": certified}
+        )
         return
     from rag import console
     from rag.demo import NEXT_STEPS
 
-    console.show_ingest(report)
-    for title, answer in answers:
+    console.show_ingest(shown.report)
+    for title, answer in shown.answers:
+        console.out.print(f"\n[bold magenta]{title}[/]")
+        console.show_answer(answer)
+    console.out.print("\n[bold magenta]A certificate, from questions whose answers are human codes[/]")
+    console.out.print(shown.calibration.report(), markup=False, soft_wrap=True)
+    for title, answer in shown.certified:
         console.out.print(f"\n[bold magenta]{title}[/]")
         console.show_answer(answer)
     console.out.print(f"\n{NEXT_STEPS}\n[dim]{console.NOTICE}[/]")
@@ -245,6 +255,79 @@ def evaluate(
         outcome = ask_all(questions, engine, progress)
     outcome.skipped = skipped
     _say(asdict(outcome) | {"balanced_accuracy": outcome.balanced_accuracy}, outcome.table(), as_json)
+
+
+@app.command("synthesize-qa", epilog="Example: rag synthesize-qa --index demo --out questions.jsonl --count 600")
+def synthesize_qa(
+    index: Index,
+    out: Annotated[Path, typer.Option(help="JSONL file to write.")],
+    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most questions; one a patient group.")] = 600,
+    kind: Annotated[str, typer.Option(help="yes_no or multiple_choice.")] = "yes_no",
+    seed: Annotated[int, typer.Option(help="The same index and seed give the same questions.")] = 0,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Make questions with known answers from an index's coded or asserted findings; each is marked synthetic."""
+    from rag.evaluation.synthesis import rows_of, synthesize
+    from rag.findings.lexicon import Lexicon
+
+    if kind not in ("yes_no", "multiple_choice"):
+        raise InputError(f"there is no kind {kind!r} of question; use yes_no or multiple_choice")
+    with _store(_settings(indexes), index).snapshot() as snapshot, _bars(as_json) as progress:
+        documents = snapshot.documents("report")
+        tell = progress.stage("reading labels", len(documents))
+        made = synthesize(documents, Lexicon.load(), count=count, kind=kind, seed=seed, tell=tell)  # type: ignore[arg-type]
+    with out.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows_of(made))
+    labels = ", ".join(sorted({q.labels for q in made}))
+    _say(
+        {"questions": len(made), "labels": labels, "file": str(out)},
+        f"{len(made)} questions ({labels}): {out}",
+        as_json,
+    )
+
+
+@app.command(epilog="Example: rag calibrate questions.jsonl --index demo --alpha 0.1 --delta 0.05 --plot risk.png")
+def calibrate(
+    questions: Annotated[Path, typer.Argument(help="JSONL of yes/no questions with answers.")],
+    index: Index,
+    alpha: Annotated[float, typer.Option(help="Share of answers that may be wrong.")] = 0.1,
+    delta: Annotated[float, typer.Option(help="Probability that the promise may fail.")] = 0.05,
+    risk: Annotated[
+        str, typer.Option(help="wrong-answer, or missed-evidence (how many contexts are enough).")
+    ] = "wrong-answer",
+    control: Annotated[str, typer.Option(help="fixed-sequence, holm or bonferroni.")] = "fixed-sequence",
+    seed: Annotated[int, typer.Option(help="Of the split into ordering and testing groups.")] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also write the risk-coverage curve: a PNG, and a CSV beside it.")
+    ] = None,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Choose and certify how sure an answer must be, so that at most alpha of the answers are wrong."""
+    from rag.evaluation.calibration import calibrate as run
+    from rag.evaluation.calibration import calibrate_contexts
+    from rag.evaluation.calibration import plot as draw
+    from rag.evaluation.questions import read_questions
+
+    if risk not in ("wrong-answer", "missed-evidence"):
+        raise InputError(f"there is no risk {risk!r}; use wrong-answer or missed-evidence")
+    rows, skipped = read_questions(questions)
+    if skipped or not rows:
+        raise InputError(
+            f"{questions}: {skipped} answers are neither yes nor no; the wrong-answer risk needs yes or no"
+        )
+    engine = _engine(_settings(indexes, profile), index)
+    with _bars(as_json) as progress:
+        if risk == "missed-evidence":
+            enough = calibrate_contexts(rows, engine, progress, alpha=alpha, delta=delta, seed=seed)
+            _say(asdict(enough), f"{enough.groups} groups; {enough.why}", as_json)
+            return
+        result = run(rows, engine, progress, alpha=alpha, delta=delta, control=control, seed=seed)  # type: ignore[arg-type]
+    if plot is not None:
+        draw(result, plot)
+    _say(result.certificate.model_dump(mode="json"), result.report(), as_json)
 
 
 @index_app.command("list", epilog="Example: rag index list")

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from rag.audit.ledger import Ledger, new_audit_id
 from rag.clock import Clock
@@ -25,16 +25,18 @@ from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore
 from rag.retrieval.router import route
 from rag.retrieval.search import Found, Neighbour, Searcher
+from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
 from rag.selection.gap import gap_cut
+from rag.selection.policy import Policy
 from rag.settings import Settings
-from rag.types import Answer, Certificate, Citation, Domain, Draft, Evidence, Hit, Question, Sentence
+from rag.types import Answer, Certificate, Citation, Domain, Draft, Evidence, Hit, Question, Sentence, sha256_of
 from rag.verification.verify import Verified, verify
 
 LEDGER = "ledger.sqlite"
 _VOTERS = 5  # most similar images that vote on the domain
 _STUDY = re.compile(r"\b(?:study|case)\s+([A-Za-z]+[-_/]?\d\w*)", re.I)
 _IDENTIFIER = re.compile(r"[A-Za-z][\w./:-]*\d[\w./:-]*")
-_UNCERTIFIED = Certificate(status="uncertified", why="no certificate has been computed for this index")
+_UNASKED = Certificate(status="valid", why="a trial answer, given to nobody")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class View:
     lexicon: Lexicon
     searcher: Searcher
     generator: Generator
+    certificate: StoredCertificate | None
+    fingerprints: dict[str, str]
 
     @classmethod
     def open(cls, store: IndexStore, settings: Settings) -> View:
@@ -70,7 +74,28 @@ class View:
                 )
         terms = [Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms()]
         lexicon = Lexicon.load(terms=terms)
-        return cls(snapshot, lexicon, Searcher(snapshot, text, image, settings.retrieval), ReaderGenerator(lexicon))
+        generator = ReaderGenerator(lexicon)
+        fingerprints = {
+            "index version": str(version),
+            "text encoder": text.fingerprint,
+            "image encoder": image.fingerprint if image is not None else "none",
+            "generator": generator.fingerprint,
+            "retrieval settings": sha256_of(settings.retrieval.model_dump_json())[:16],
+        }
+        searcher = Searcher(snapshot, text, image, settings.retrieval)
+        return cls(snapshot, lexicon, searcher, generator, load_certificate(store.path), fingerprints)
+
+
+class Trial(NamedTuple):
+    """What the engine would say to one question under each setting, and what it found.
+
+    ``outcomes`` are (verdict, confidence in [0, 1]), or (None, None) for a refusal; ``documents`` are the ids of the
+    documents found, best first.
+    """
+
+    scope: Scope | None
+    outcomes: tuple[tuple[Literal["yes", "no"] | None, float | None], ...]
+    documents: tuple[str, ...]
 
 
 class Engine:
@@ -113,18 +138,44 @@ class Engine:
         found, domains = self._retrieve(questions, asked, view, clock)
         answers = []
         for q, a, f, domain in zip(questions, asked, found, domains, strict=True):
-            one = clock.copy(len(questions))
-            with one("select"):
-                evidence = self._select(f)
-            with one("generate"):
-                draft = self._draft(Request(q, a, evidence, self.settings.answering.max_sentences), f, domain, view)
-            with one("verify"):
-                verified = verify(draft, a, evidence, view.lexicon)
-            answer = self._decide(q, draft, verified, evidence, domain, view.snapshot.version, one)
+            certificate = certificate_for(view.certificate, view.fingerprints, _scope(a, f), domain)
+            stored = view.certificate.policy if view.certificate and certificate.status == "valid" else None
+            policy = stored or self._default_policy()
+            answer = self._answer(q, a, f, domain, policy, certificate, view, clock.copy(len(questions)))
             if record:
                 self.ledger.append(answer)
             answers.append(answer)
         return answers
+
+    def outcomes(self, questions: Sequence[Question], settings: Sequence[tuple[int, float]]) -> list[Trial]:
+        """What would be answered under each (k, gamma), whatever the confidence.
+
+        One search serves all settings. The generator is asked once for each number of contexts that they lead to; a
+        refusal has neither verdict nor confidence. Nothing is recorded and no certificate is applied.
+        """
+        view, clock = self._follow(), Clock()
+        questions = [self._checked(q, view) for q in questions]
+        asked = [read_question(q.text, view.lexicon, q.study) for q in questions]
+        found, domains = self._retrieve(questions, asked, view, clock, max(k for k, _ in settings) + 1)
+        trials = []
+        for q, a, f, domain in zip(questions, asked, found, domains, strict=True):
+            seen: dict[int, tuple[Literal["yes", "no"] | None, float | None]] = {}
+            row = []
+            for k, gamma in settings:
+                policy = Policy(k, gamma, 0.0)
+                contexts = len(self._select(f, policy))
+                if contexts not in seen:
+                    answer = self._answer(q, a, f, domain, policy, _UNASKED, view, clock)
+                    answered = answer.decision == "answered" and answer.verdict is not None
+                    seen[contexts] = (answer.verdict, answer.confidence) if answered else (None, None)
+                row.append(seen[contexts])
+            trials.append(Trial(_scope(a, f), tuple(row), tuple(h.document.id for h in f.hits)))
+        return trials
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Of everything that answers depend on, by name: a certificate is valid only while they hold."""
+        return dict(self._follow().fingerprints)
 
     def search(self, question: str | Question, k: int = 10, **options: Any) -> list[Hit]:
         """The ``k`` best passages, without answering."""
@@ -147,7 +198,9 @@ class Engine:
     def _follow(self) -> View:
         """The latest published version; a question in flight stays with the view that it began with."""
         with self._lock:
-            if self._view.snapshot.version != self.store.version():
+            if self._view.snapshot.version != self.store.version() or self._view.certificate != load_certificate(
+                self.store.path
+            ):
                 self._view = View.open(self.store, self.settings)
             return self._view
 
@@ -191,12 +244,34 @@ class Engine:
         concepts = [view.lexicon.concepts[c].domain for c in a.topics if c in view.lexicon.concepts]
         return route(q.text, [(n.document.domain, n.similarity) for n in near[:_VOTERS]], concepts)
 
-    def _select(self, found: Found) -> tuple[Evidence, ...]:
+    def _default_policy(self) -> Policy:
+        selection = self.settings.selection
+        return Policy(selection.k_max, selection.gamma, self.settings.answering.min_confidence)
+
+    def _answer(
+        self,
+        q: Question,
+        asked: Asked,
+        found: Found,
+        domain: Domain,
+        policy: Policy,
+        certificate: Certificate,
+        view: View,
+        clock: Clock,
+    ) -> Answer:
+        with clock("select"):
+            evidence = self._select(found, policy)
+        with clock("generate"):
+            draft = self._draft(Request(q, asked, evidence, self.settings.answering.max_sentences), found, domain, view)
+        with clock("verify"):
+            verified = verify(draft, asked, evidence, view.lexicon)
+        return self._decide(q, draft, verified, evidence, domain, policy, certificate, view, clock)
+
+    def _select(self, found: Found, policy: Policy) -> tuple[Evidence, ...]:
         """How many contexts: the gap rule over fused scores; a study is read whole."""
         hits = found.hits
         if hits and hits[0].channel != "study":
-            cut = gap_cut([h.score for h in hits], self.settings.selection.gamma, self.settings.selection.k_max)
-            hits = hits[: cut.k]
+            hits = hits[: gap_cut([h.score for h in hits], policy.gamma, policy.k).k]
         return tuple(_evidence(n, h) for n, h in enumerate(hits, start=1))
 
     def _draft(self, request: Request, found: Found, domain: Domain, view: View) -> Draft:
@@ -216,17 +291,21 @@ class Engine:
         verified: Verified,
         evidence: tuple[Evidence, ...],
         domain: Domain,
-        version: int,
+        policy: Policy,
+        certificate: Certificate,
+        view: View,
         clock: Clock,
     ) -> Answer:
         """Answer or abstain, with the reason in words."""
-        confidence, least = round(draft.confidence * verified.score, 4), self.settings.answering.min_confidence
+        confidence, least = round(draft.confidence * verified.score, 4), policy.tau
         problem = draft.refusal
         if problem is None and not verified.sentences:
             kinds = ", ".join(sorted({v for _, v in verified.dropped})) or "nothing was written"
             problem = f"no sentence of the draft passed verification ({kinds})"
         if problem is None and confidence < least:
             problem = f"confidence {confidence:.2f} is below the least allowed, {least:.2f}"
+        if problem is None and certificate.status != "valid" and self.settings.answering.when_uncertified == "abstain":
+            problem = f"no valid certificate covers it ({certificate.why})"
         reason = "every sentence is cited and verified"
         if any(e.channel == "image" for e in evidence):
             reason += "; similar images need not share a diagnosis"
@@ -244,11 +323,19 @@ class Engine:
             sentences=sentences,
             citations=citations,
             evidence=evidence,
-            certificate=_UNCERTIFIED,
+            certificate=certificate,
             audit_id=new_audit_id(),
-            index_version=version,
+            index_version=view.snapshot.version,
             timings_ms=clock.timings(),
         )
+
+
+def _scope(asked: Asked, found: Found) -> Scope | None:
+    """The kind of yes/no question, as certificates name it; None for an open one."""
+    if not asked.yes_no:
+        return None
+    channels = {h.channel for h in found.hits}
+    return "study" if "study" in channels else "image" if any(h.found_image for h in found.hits) else "literature"
 
 
 def _evidence(number: int, hit: Hit) -> Evidence:

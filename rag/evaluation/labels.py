@@ -62,6 +62,7 @@ def evaluate_labels(path: Path, engine: Engine, progress: Progress) -> Agreement
                 row[key],
                 Question(text=f"Does the study show {name}?", study=row[key]),
                 "yes" if row[finding] == "1" else "no",
+                row[key],
             )
             for row in rows
             if engine.has_study(row[key])

@@ -19,11 +19,16 @@ _YES_NO = re.compile(r"\s*(yes|no)\b", re.I)
 
 
 class Labelled(NamedTuple):
-    """A question with its right answer, ``yes`` or ``no``."""
+    """A question with its right answer, ``yes`` or ``no``.
+
+    ``group`` is the unit of statistics; ``evidence`` are ids of documents that support the answer, where known.
+    """
 
     id: str
     question: Question
     answer: str
+    group: str
+    evidence: tuple[str, ...] = ()
 
 
 @dataclass
@@ -122,7 +127,9 @@ def read_questions(path: Path) -> tuple[list[Labelled], int]:
             image=str(path.parent / row["image"]) if row.get("image") else None,
             exclude_groups=(str(row["group"]),) if row.get("group") and not row.get("study") else (),
         )
-        rows[row["id"]] = Labelled(row["id"], question, side[1].lower())
+        group = str(row.get("group") or row.get("study") or row["id"])
+        evidence = tuple(str(e) for e in row.get("evidence") or ())
+        rows[row["id"]] = Labelled(row["id"], question, side[1].lower(), group, evidence)
     return list(rows.values()), skipped
 
 

@@ -17,7 +17,7 @@ from rag.indexing.records import Count, Filter, Scored, SpaceInfo
 from rag.indexing.segments import Rows, SegmentGoneError, SegmentInfo
 from rag.indexing.spaces import AnySegment, read_segments, read_spaces
 from rag.indexing.vectors import Vectors, VectorSegment
-from rag.types import Document, Passage
+from rag.types import Document, Kind, Passage
 
 _EVERYTHING = Filter()
 
@@ -150,6 +150,10 @@ class Snapshot:
     def case(self, case_id: str) -> list[Document]:
         """The documents of a case (a report and its images, say), in the order they were ingested."""
         return [document for _, document in self._documents("d.case_id = :value", case_id)]
+
+    def documents(self, kind: Kind) -> list[Document]:
+        """All documents of a kind, in the order they were ingested."""
+        return [document for _, document in self._documents("d.kind = :value", kind)]
 
     def terms(self) -> list[Document]:
         """The documents that define a term: those with ``synonyms`` in their metadata, an ontology's for instance."""

@@ -1,0 +1,271 @@
+"""Journey C, the statistics: outcomes → group losses → p-values → family-wise control → a certified policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import InputError
+from rag.selection import bounds, clusters, familywise
+from rag.selection.clusters import Groups, Rows
+from rag.selection.planning import check_levels, least_groups, smallest_alpha
+from rag.selection.policy import TAU_GRID, Evaluated, Outcomes, Policy, evaluate, grid
+from rag.types import Certificate
+
+Bound = Literal["exact", "hoeffding-bentkus", "betting"]
+Control = Literal["fixed-sequence", "holm", "bonferroni"]
+BOUNDS = ("auto", "exact", "hoeffding-bentkus", "betting")
+CONTROLS = ("fixed-sequence", "holm", "bonferroni")
+LEARNING_SHARE = 0.3  # of the groups, spent on the order of tests by a fixed sequence
+_BLOCK = 64  # policies whose group losses are in memory together
+
+
+@dataclass(frozen=True)
+class Certification:
+    """The outcome of one calibration. Numbers about risk are from the questions tested on, and no others.
+
+    Attributes:
+        policy: the accepted policy of highest coverage; None where none was accepted.
+        candidate: the same, or without one the policy of least p-value; the numbers below are about it.
+        accepted: every accepted policy: with probability >= 1 - delta all of them have risk <= alpha.
+        why: one sentence on how it came out.
+        alpha, delta: the promise.
+        bound, control: how it was tested ("auto" resolved).
+        tests: policies among which delta was shared; 1 for a fixed sequence.
+        n: groups tested, the independent units.
+        questions: questions tested on; with the exact bound one per group, so equal to ``n``.
+        learning_groups: spent on learning the order of tests; 0 for Holm and Bonferroni.
+        answered, wrong: counts among ``questions``.
+        coverage, risk: for a random question of a random group; risk is None where nothing was answered.
+        effective_n: independent answers that are worth as much as ``answered`` (see :class:`~rag.selection.clusters.
+            Estimate`).
+        risk_interval: Clopper–Pearson at 95% with the effective n: a description after selection, not the promise.
+        p_value: of H: risk > alpha.
+        smallest_alpha: least alpha that this risk on this effective n would have passed, tested alone at its share
+            of delta.
+    """
+
+    policy: Policy | None
+    candidate: Policy
+    accepted: tuple[Policy, ...]
+    why: str
+    alpha: float
+    delta: float
+    bound: Bound
+    control: Control
+    tests: int
+    n: int
+    questions: int
+    learning_groups: int
+    answered: int
+    wrong: int
+    coverage: float
+    risk: float | None
+    effective_n: float
+    risk_interval: tuple[float, float]
+    p_value: float
+    smallest_alpha: float
+
+    @property
+    def best(self) -> tuple[Policy, int, int]:
+        """The certified policy, or the nearest to it, with its answered and wrong counts."""
+        return self.candidate, self.answered, self.wrong
+
+    def alpha_with(self, n: int) -> float:
+        """The alpha within reach if ``n`` groups were tested and risk and coverage stayed as they are."""
+        if self.risk is None:
+            return 1.0
+        return smallest_alpha(self.risk, self.effective_n * n / self.n, self.delta / self.tests)
+
+    def certifiable(self, factor: int = 2) -> tuple[int, float]:
+        """So many times the groups tested now, and the alpha within their reach."""
+        return factor * self.n, self.alpha_with(factor * self.n)
+
+    def certificate(self, risk: str = "wrong-answer") -> Certificate:
+        """The form that answers carry."""
+        return Certificate(
+            status="uncertified" if self.policy is None else "valid",
+            why=self.why,
+            risk=risk,
+            alpha=self.alpha,
+            delta=self.delta,
+            policy=None if self.policy is None else self.policy.as_dict(),
+            n=self.n,
+            coverage=None if self.policy is None else self.coverage,
+        )
+
+
+def certify(
+    outcomes: Outcomes,
+    alpha: float,
+    delta: float,
+    *,
+    thresholds: Sequence[float] = TAU_GRID,
+    bound: str = "auto",
+    control: str = "fixed-sequence",
+    seed: int = 0,
+    learning_share: float = LEARNING_SHARE,
+) -> Certification:
+    """The policy of highest coverage whose risk P(wrong | answered) is at most alpha, with probability >= 1 - delta.
+
+    The promise is over the draw of groups, for questions drawn like these: a random question of a random group. Grid,
+    bound, control and seed must be chosen before the outcomes are seen: trying several and keeping the best voids it.
+    With ids, the result does not depend on the order of rows.
+
+    Args:
+        outcomes: what happened to each question under each setting.
+        alpha: tolerated risk in (0, 1).
+        delta: tolerated probability that the promise is broken, in (0, 1).
+        thresholds: candidate confidences tau; with ``outcomes.settings`` they span the grid.
+        bound: ``exact`` (one random question per group), ``hoeffding-bentkus`` or ``betting`` (all questions, as
+            group losses); ``auto`` is exact where every group has one question, and betting otherwise.
+        control: ``fixed-sequence`` spends ``learning_share`` of the groups on a good order and tests on the rest;
+            ``holm`` and ``bonferroni`` test every policy on all groups.
+        seed: of the split, of the question drawn per group and of the order of bets.
+        learning_share: in (0, 1); used by the fixed sequence only.
+
+    Raises:
+        InputError: alpha, delta or learning_share outside (0, 1); unknown bound or control; no policies; fewer groups
+            than could ever certify; every answer wrong.
+    """
+    check_levels(alpha, delta)
+    _check_options(outcomes, thresholds, bound, control, learning_share)
+    policies = grid(outcomes.settings, thresholds)
+    sequence = control == "fixed-sequence"
+    tests = 1 if sequence else len(policies)
+    groups = Groups.from_ids(outcomes.groups)
+    learning = _learning_groups(len(groups), learning_share) if sequence else 0
+    _check_enough(len(groups), learning, alpha, delta, tests, learning_share)
+
+    rows = _by_name(outcomes, groups)
+    groups, judged = groups.take(rows), evaluate(outcomes.take(rows), thresholds)
+    if judged.answered.any() and not (judged.answered & ~judged.wrong).any():
+        raise InputError(
+            f"every answer to the {len(outcomes)} labelled questions is wrong, so no policy can be certified; check "
+            "that labels and answers are written alike"
+        )
+    if bound == "auto":
+        bound = "exact" if len(groups) == len(outcomes) else "betting"
+
+    first, rest = groups.split(learning, seed)
+    if bound == "exact":
+        rest = rest[groups.take(rest).one_each(seed)]
+    testing, tested = judged.take(rest), groups.take(rest)
+    p = p_values(testing, tested, alpha, delta / tests, bound, seed)
+    if sequence:
+        accepted = familywise.fixed_sequence(p, _order(judged.take(first), groups.take(first), alpha), delta)
+    else:
+        accepted = (familywise.holm if control == "holm" else familywise.bonferroni)(p, delta)
+
+    seen = clusters.estimate(testing.answered, testing.wrong, tested)
+    best = int(np.lexsort((p, np.where(accepted, -seen.coverage, 1.0)))[0])
+    found, answered = bool(accepted[best]), int(seen.answers[best])
+    risk, n = float(seen.risk[best]) if answered else None, float(seen.effective_n[best])
+    low, high = bounds.clopper_pearson(n * (risk or 0.0), n)
+    return Certification(
+        policy=policies[best] if found else None,
+        candidate=policies[best],
+        accepted=tuple(policies[i] for i in np.flatnonzero(accepted)),
+        why=_why(found, policies[best], risk, answered, float(p[best]), alpha, delta),
+        alpha=alpha,
+        delta=delta,
+        bound=cast(Bound, bound),
+        control=cast(Control, control),
+        tests=tests,
+        n=len(tested),
+        questions=len(rest),
+        learning_groups=learning,
+        answered=answered,
+        wrong=int(testing.wrong[:, best].sum()),
+        coverage=float(seen.coverage[best]),
+        risk=risk,
+        effective_n=n,
+        risk_interval=(float(low), float(high)),
+        p_value=float(p[best]),
+        smallest_alpha=1.0 if risk is None else smallest_alpha(risk, n, delta / tests),
+    )
+
+
+def p_values(
+    judged: Evaluated, groups: Groups, alpha: float, delta: float, bound: str, seed: int
+) -> NDArray[np.float64]:
+    """The p-value of each policy, shape (policies,).
+
+    Args:
+        judged: the questions to test on.
+        groups: of these questions; for ``exact`` each question must be alone in its group.
+        alpha: tolerated risk.
+        delta: level of one test: bets are tuned to it.
+        bound: any but ``auto``.
+        seed: order of the bets.
+    """
+    if bound == "exact":
+        if len(groups) != len(judged.answered):
+            raise ValueError("the exact test needs one question per group; choose them with Groups.one_each")
+        return bounds.exact_binomial(judged.wrong.sum(axis=0), judged.answered.sum(axis=0), alpha)
+    blocks = []
+    for start in range(0, judged.answered.shape[1], _BLOCK):
+        part = slice(start, start + _BLOCK)
+        losses = clusters.group_losses(judged.answered[:, part], judged.wrong[:, part], groups, alpha)
+        if bound == "betting":
+            blocks.append(bounds.betting(losses, alpha, delta, seed))
+        else:
+            n = (~np.isnan(losses)).sum(axis=0)
+            blocks.append(bounds.hoeffding_bentkus(np.nansum(losses, axis=0) / np.maximum(n, 1), n, alpha))
+    return np.concatenate(blocks)
+
+
+def _order(judged: Evaluated, groups: Groups, alpha: float) -> Rows:
+    """The order of tests; any score will do, so clusters enter only by their effective n."""
+    seen = clusters.estimate(judged.answered, judged.wrong, groups)
+    risk = np.where(seen.answers > 0, seen.risk, 1.0)
+    return familywise.safest_first(bounds.tail(risk * seen.effective_n, seen.effective_n, alpha), seen.coverage)
+
+
+def _why(found: bool, policy: Policy, risk: float | None, answers: int, p: float, alpha: float, delta: float) -> str:
+    if risk is None:
+        return "no policy answers any question of the testing part, and silence has no certificate"
+    observed = f"{policy} had risk {risk:.3f} on {answers} answers (p = {p:.2g})"
+    if found:
+        return f"{observed}; risk at most {alpha:g} with probability at least {1 - delta:g}"
+    return f"no policy was shown to have risk at most {alpha:g} at delta = {delta:g}; the closest, {observed}"
+
+
+def _by_name(outcomes: Outcomes, groups: Groups) -> Rows:
+    """Rows ordered by group and id, so that a file's order cannot change what the seed draws."""
+    ids = np.argsort(np.asarray(outcomes.ids or range(len(outcomes))), kind="stable")
+    return np.asarray(ids[np.argsort(groups.of[ids], kind="stable")], dtype=np.int64)
+
+
+def _learning_groups(groups: int, share: float) -> int:
+    return max(1, round(groups * share))
+
+
+def _check_enough(groups: int, learning: int, alpha: float, delta: float, tests: int, share: float) -> None:
+    least = least_groups(alpha, delta, tests)
+    if groups - learning >= least:
+        return
+    total = least
+    if learning:
+        total = math.ceil(least / (1 - share))
+        while total - _learning_groups(total, share) < least:
+            total += 1
+    raise InputError(
+        f"alpha = {alpha:g} at delta = {delta:g} needs at least {total} groups (patients or articles) with labelled "
+        f"questions even if no answer is wrong, and there are {groups}; label more, or raise alpha or delta"
+    )
+
+
+def _check_options(outcomes: Outcomes, thresholds: Sequence[float], bound: str, control: str, share: float) -> None:
+    for name, value, known in (("bound", bound, BOUNDS), ("control", control, CONTROLS)):
+        if value not in known:
+            raise InputError(f"there is no {name} {value!r}; choose one of: {', '.join(known)}")
+    if not 0 < share < 1:
+        raise InputError(f"the share of groups for learning must lie strictly between 0 and 1, got {share:g}")
+    if not outcomes.settings or not len(thresholds):
+        raise InputError("the grid of policies is empty; give at least one setting (k, gamma) and one threshold")
