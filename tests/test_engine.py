@@ -129,7 +129,7 @@ def test_several_threads_share_one_engine(engine: Engine) -> None:
 def test_hits_are_ordered_and_say_which_channel_found_them(engine: Engine) -> None:
     hits = engine.search("pleural effusion meniscus", 10)
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
-    assert hits[0].document.id == "note-chest-pleural-effusion"
+    assert "note-chest-pleural-effusion" in {h.document.id for h in hits[:3]}
     assert set(hits[0].ranks) == {"text", "words"}
 
 

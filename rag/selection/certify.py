@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,10 @@ from rag.errors import InputError
 from rag.selection import bounds, clusters, familywise
 from rag.selection.clusters import Groups, Rows
 from rag.selection.planning import check_levels, least_groups, smallest_alpha
-from rag.selection.policy import TAU_GRID, Evaluated, Outcomes, Policy, evaluate, grid
+from rag.selection.policy import THRESHOLDS, Evaluated, Outcomes, Policy, evaluate, grid
 from rag.types import Certificate
 
-Bound = Literal["exact", "hoeffding-bentkus", "betting"]
+Bound = Literal["auto", "exact", "hoeffding-bentkus", "betting"]
 Control = Literal["fixed-sequence", "holm", "bonferroni"]
 BOUNDS = ("auto", "exact", "hoeffding-bentkus", "betting")
 CONTROLS = ("fixed-sequence", "holm", "bonferroni")
@@ -36,15 +36,14 @@ class Certification:
         why: one sentence on how it came out.
         alpha, delta: the promise.
         bound, control: how it was tested ("auto" resolved).
-        tests: policies among which delta was shared; 1 for a fixed sequence.
-        n: groups tested, the independent units.
-        questions: questions tested on; with the exact bound one per group, so equal to ``n``.
+        policies: how many were in the grid.
+        groups, questions: tested on. With the exact bound one question per group, so both are equal.
         learning_groups: spent on learning the order of tests; 0 for Holm and Bonferroni.
-        answered, wrong: counts among ``questions``.
+        answers, wrong: counts among ``questions``.
         coverage, risk: for a random question of a random group; risk is None where nothing was answered.
-        effective_n: independent answers that are worth as much as ``answered`` (see :class:`~rag.selection.clusters.
-            Estimate`).
-        risk_interval: Clopper–Pearson at 95% with the effective n: a description after selection, not the promise.
+        effective_n: independent answers that are worth as much as ``answers``, see :class:`clusters.Estimate
+            <rag.selection.clusters.Estimate>`.
+        interval: Clopper–Pearson at 95% with the effective n: a description after selection, not the promise.
         p_value: of H: risk > alpha.
         smallest_alpha: least alpha that this risk on this effective n would have passed, tested alone at its share
             of delta.
@@ -58,33 +57,25 @@ class Certification:
     delta: float
     bound: Bound
     control: Control
-    tests: int
-    n: int
+    policies: int
+    groups: int
     questions: int
     learning_groups: int
-    answered: int
+    answers: int
     wrong: int
     coverage: float
     risk: float | None
     effective_n: float
-    risk_interval: tuple[float, float]
+    interval: tuple[float, float]
     p_value: float
     smallest_alpha: float
 
-    @property
-    def best(self) -> tuple[Policy, int, int]:
-        """The certified policy, or the nearest to it, with its answered and wrong counts."""
-        return self.candidate, self.answered, self.wrong
-
-    def alpha_with(self, n: int) -> float:
-        """The alpha within reach if ``n`` groups were tested and risk and coverage stayed as they are."""
+    def alpha_with(self, groups: int) -> float:
+        """The alpha within reach of ``groups`` groups in all, learning part included, if risk and coverage stay."""
         if self.risk is None:
             return 1.0
-        return smallest_alpha(self.risk, self.effective_n * n / self.n, self.delta / self.tests)
-
-    def certifiable(self, factor: int = 2) -> tuple[int, float]:
-        """So many times the groups tested now, and the alpha within their reach."""
-        return factor * self.n, self.alpha_with(factor * self.n)
+        n = self.effective_n * groups / (self.groups + self.learning_groups)
+        return smallest_alpha(self.risk, n, self.delta / (self.policies if self.control != "fixed-sequence" else 1))
 
     def certificate(self, risk: str = "wrong-answer") -> Certificate:
         """The form that answers carry."""
@@ -95,19 +86,20 @@ class Certification:
             alpha=self.alpha,
             delta=self.delta,
             policy=None if self.policy is None else self.policy.as_dict(),
-            n=self.n,
+            n=self.groups,
             coverage=None if self.policy is None else self.coverage,
         )
 
 
 def certify(
     outcomes: Outcomes,
+    groups: Sequence[str],
     alpha: float,
     delta: float,
     *,
-    thresholds: Sequence[float] = TAU_GRID,
-    bound: str = "auto",
-    control: str = "fixed-sequence",
+    thresholds: Sequence[float] = THRESHOLDS,
+    bound: Bound = "auto",
+    control: Control = "fixed-sequence",
     seed: int = 0,
     learning_share: float = LEARNING_SHARE,
 ) -> Certification:
@@ -115,10 +107,11 @@ def certify(
 
     The promise is over the draw of groups, for questions drawn like these: a random question of a random group. Grid,
     bound, control and seed must be chosen before the outcomes are seen: trying several and keeping the best voids it.
-    With ids, the result does not depend on the order of rows.
+    The result does not depend on the order of rows.
 
     Args:
         outcomes: what happened to each question under each setting.
+        groups: ``group_id`` (patient or article) per question.
         alpha: tolerated risk in (0, 1).
         delta: tolerated probability that the promise is broken, in (0, 1).
         thresholds: candidate confidences tau; with ``outcomes.settings`` they span the grid.
@@ -130,69 +123,70 @@ def certify(
         learning_share: in (0, 1); used by the fixed sequence only.
 
     Raises:
-        InputError: alpha, delta or learning_share outside (0, 1); unknown bound or control; no policies; fewer groups
-            than could ever certify; every answer wrong.
+        InputError: alpha, delta or learning_share outside (0, 1); unknown bound or control; no policies; not one group
+            per question; fewer groups than could ever certify; every answer wrong.
     """
     check_levels(alpha, delta)
-    _check_options(outcomes, thresholds, bound, control, learning_share)
+    _check_options(outcomes, groups, thresholds, bound, control, learning_share)
     policies = grid(outcomes.settings, thresholds)
     sequence = control == "fixed-sequence"
     tests = 1 if sequence else len(policies)
-    groups = Groups.from_ids(outcomes.groups)
-    learning = _learning_groups(len(groups), learning_share) if sequence else 0
-    _check_enough(len(groups), learning, alpha, delta, tests, learning_share)
+    named = Groups.from_ids(groups)
+    learning = _learning_groups(len(named), learning_share) if sequence else 0
+    _check_enough(len(named), learning, alpha, delta, tests, learning_share)
 
-    rows = _by_name(outcomes, groups)
-    groups, judged = groups.take(rows), evaluate(outcomes.take(rows), thresholds)
+    # rows by group and id, so that a file's order cannot change what the seed draws
+    rows = np.asarray(sorted(range(len(outcomes)), key=lambda i: (named.of[i], outcomes.ids[i])), dtype=np.int64)
+    named, judged = named.take(rows), evaluate(outcomes.take(rows), thresholds)
     if judged.answered.any() and not (judged.answered & ~judged.wrong).any():
         raise InputError(
             f"every answer to the {len(outcomes)} labelled questions is wrong, so no policy can be certified; check "
             "that labels and answers are written alike"
         )
     if bound == "auto":
-        bound = "exact" if len(groups) == len(outcomes) else "betting"
+        bound = "exact" if len(named) == len(outcomes) else "betting"
 
-    first, rest = groups.split(learning, seed)
+    first, rest = named.split(learning, seed)
     if bound == "exact":
-        rest = rest[groups.take(rest).one_each(seed)]
-    testing, tested = judged.take(rest), groups.take(rest)
+        rest = rest[named.take(rest).one_each(seed)]
+    testing, tested = judged.take(rest), named.take(rest)
     p = p_values(testing, tested, alpha, delta / tests, bound, seed)
     if sequence:
-        accepted = familywise.fixed_sequence(p, _order(judged.take(first), groups.take(first), alpha), delta)
+        accepted = familywise.fixed_sequence(p, _order(judged.take(first), named.take(first), alpha), delta)
     else:
         accepted = (familywise.holm if control == "holm" else familywise.bonferroni)(p, delta)
 
     seen = clusters.estimate(testing.answered, testing.wrong, tested)
     best = int(np.lexsort((p, np.where(accepted, -seen.coverage, 1.0)))[0])
-    found, answered = bool(accepted[best]), int(seen.answers[best])
-    risk, n = float(seen.risk[best]) if answered else None, float(seen.effective_n[best])
+    found, answers = bool(accepted[best]), int(seen.answers[best])
+    risk, n = float(seen.risk[best]) if answers else None, float(seen.effective_n[best])
     low, high = bounds.clopper_pearson(n * (risk or 0.0), n)
     return Certification(
         policy=policies[best] if found else None,
         candidate=policies[best],
         accepted=tuple(policies[i] for i in np.flatnonzero(accepted)),
-        why=_why(found, policies[best], risk, answered, float(p[best]), alpha, delta),
+        why=_why(found, policies[best], risk, answers, float(p[best]), alpha, delta),
         alpha=alpha,
         delta=delta,
-        bound=cast(Bound, bound),
-        control=cast(Control, control),
-        tests=tests,
-        n=len(tested),
+        bound=bound,
+        control=control,
+        policies=len(policies),
+        groups=len(tested),
         questions=len(rest),
         learning_groups=learning,
-        answered=answered,
+        answers=answers,
         wrong=int(testing.wrong[:, best].sum()),
         coverage=float(seen.coverage[best]),
         risk=risk,
         effective_n=n,
-        risk_interval=(float(low), float(high)),
+        interval=(float(low), float(high)),
         p_value=float(p[best]),
         smallest_alpha=1.0 if risk is None else smallest_alpha(risk, n, delta / tests),
     )
 
 
 def p_values(
-    judged: Evaluated, groups: Groups, alpha: float, delta: float, bound: str, seed: int
+    judged: Evaluated, groups: Groups, alpha: float, delta: float, bound: Bound, seed: int
 ) -> NDArray[np.float64]:
     """The p-value of each policy, shape (policies,).
 
@@ -236,12 +230,6 @@ def _why(found: bool, policy: Policy, risk: float | None, answers: int, p: float
     return f"no policy was shown to have risk at most {alpha:g} at delta = {delta:g}; the closest, {observed}"
 
 
-def _by_name(outcomes: Outcomes, groups: Groups) -> Rows:
-    """Rows ordered by group and id, so that a file's order cannot change what the seed draws."""
-    ids = np.argsort(np.asarray(outcomes.ids or range(len(outcomes))), kind="stable")
-    return np.asarray(ids[np.argsort(groups.of[ids], kind="stable")], dtype=np.int64)
-
-
 def _learning_groups(groups: int, share: float) -> int:
     return max(1, round(groups * share))
 
@@ -261,11 +249,17 @@ def _check_enough(groups: int, learning: int, alpha: float, delta: float, tests:
     )
 
 
-def _check_options(outcomes: Outcomes, thresholds: Sequence[float], bound: str, control: str, share: float) -> None:
+def _check_options(
+    outcomes: Outcomes, groups: Sequence[str], thresholds: Sequence[float], bound: str, control: str, share: float
+) -> None:
     for name, value, known in (("bound", bound, BOUNDS), ("control", control, CONTROLS)):
         if value not in known:
             raise InputError(f"there is no {name} {value!r}; choose one of: {', '.join(known)}")
     if not 0 < share < 1:
         raise InputError(f"the share of groups for learning must lie strictly between 0 and 1, got {share:g}")
+    if len(groups) != len(outcomes):
+        raise InputError(
+            f"there are {len(outcomes)} questions but {len(groups)} group ids; give one group per question"
+        )
     if not outcomes.settings or not len(thresholds):
         raise InputError("the grid of policies is empty; give at least one setting (k, gamma) and one threshold")
