@@ -136,4 +136,6 @@ def estimate(answered: Bools, wrong: Bools, groups: Groups) -> Estimate:
         variance = np.square(w - risk * a).sum(axis=0) / np.square(total)
         effective = risk * (1 - risk) / variance
     effective = np.where(np.isfinite(effective) & (risk > 0) & (risk < 1), effective, speaking)
+    if len(groups) == len(answered):  # the formula says the same, but for rounding
+        effective = answers.astype(np.float64)
     return Estimate(risk, total / len(groups), answers.astype(np.int64), np.minimum(effective, answers))
