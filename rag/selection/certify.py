@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -239,10 +238,8 @@ def _check_enough(groups: int, learning: int, alpha: float, delta: float, tests:
     if groups - learning >= least:
         return
     total = least
-    if learning:
-        total = math.ceil(least / (1 - share))
-        while total - _learning_groups(total, share) < least:
-            total += 1
+    while learning and total - _learning_groups(total, share) < least:
+        total += 1
     raise InputError(
         f"alpha = {alpha:g} at delta = {delta:g} needs at least {total} groups (patients or articles) with labelled "
         f"questions even if no answer is wrong, and there are {groups}; label more, or raise alpha or delta"

@@ -17,7 +17,7 @@ from rag.types import Document
 from .conftest import split
 
 Picture = Callable[..., Path]
-CASES = Path("/work/shared/data/cases")
+CASES = Path(__file__).parents[3] / "shared" / "data" / "cases"
 
 
 def jsonl(path: Path, *rows: object) -> Path:

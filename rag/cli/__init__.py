@@ -1,0 +1,68 @@
+"""The command line: parses, calls, prints. Exit codes: 0 fine, 2 bad input, 1 our fault or the machine's."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import rag
+from rag.cli import audits, indexes
+from rag.cli.journeys import journeys
+from rag.cli.measuring import measuring
+from rag.errors import RagError
+
+app = typer.Typer(
+    name="rag",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="ClinCite: cited, risk-controlled answers from medical images, reports and literature.\n\n"
+    "Research software, not a medical device.",
+)
+app.add_typer(journeys)
+app.add_typer(measuring)
+app.add_typer(indexes.app, name="index")
+app.add_typer(audits.app, name="audit")
+
+
+def main() -> None:
+    """Entry point of the ``rag`` command."""
+    wants_json = "--json" in sys.argv
+    try:
+        app(standalone_mode=False)
+    except RagError as error:
+        _fail(str(error), error.exit_code, wants_json)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("interrupted; nothing was published", 1, wants_json)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        usage = getattr(error, "format_message", None)  # a mistake in the command line, as click words it
+        if usage is not None:
+            _fail(f"{usage()} Try: rag --help", 2, wants_json)
+        if os.environ.get("RAG_DEBUG"):
+            raise
+        _fail(f"internal error ({type(error).__name__}); run again with RAG_DEBUG=1 for the traceback", 1, wants_json)
+
+
+def _fail(message: str, code: int, as_json: bool) -> None:
+    message = " ".join(message.split())
+    if as_json:
+        sys.stdout.write(json.dumps({"error": message, "exit_code": code}) + "\n")
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(rag.__version__)
+        raise typer.Exit

@@ -1,0 +1,122 @@
+"""``rag index``: list, inspect and change indexes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rag.cli.shared import (
+    Indexes,
+    Json,
+    Name,
+    print_json,
+    say,
+    settings_of,
+    store_of,
+)
+from rag.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(no_args_is_help=True, help="List, inspect and change indexes.")
+
+
+@app.command("list", epilog="Example: rag index list")
+def index_list(indexes: Indexes = None, as_json: Json = False) -> None:
+    """The indexes, their versions and what they hold."""
+    from rag.indexing.store import list_indexes
+
+    rows = list_indexes(settings_of(indexes).indexes)
+    if as_json:
+        print_json({"indexes": [asdict(r) for r in rows]})
+    else:
+        from rag import console
+
+        console.show_indexes(rows)
+
+
+@app.command("versions", epilog="Example: rag index versions demo")
+def index_versions(name: Name, indexes: Indexes = None, as_json: Json = False) -> None:
+    """The published versions of an index and what each changed."""
+    rows = store_of(settings_of(indexes), name).versions()
+    if as_json:
+        print_json({"versions": [asdict(v) for v in rows]})
+    else:
+        from rag import console
+
+        console.show_versions(rows)
+
+
+@app.command("rollback", epilog="Example: rag index rollback demo 3")
+def index_rollback(
+    name: Name,
+    version: Annotated[int, typer.Argument(help="The version to return to.")],
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Publish a new version with exactly the documents of an older one."""
+    number = store_of(settings_of(indexes), name).rollback(version)
+    say(
+        {"index": name, "version": number},
+        f"{name}: version {number} holds the documents of version {version}",
+        as_json,
+    )
+
+
+@app.command("remove", epilog="Example: rag index remove mine --group patient-7")
+def index_remove(
+    name: Name,
+    document: Annotated[list[str] | None, typer.Option(help="Document ids.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Names of sources.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Patients or articles.")] = None,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Remove documents from the latest version; older versions and recorded answers keep them until compaction."""
+    if not (document or source or group):
+        raise InputError("say what to remove: --document, --source or --group")
+    with store_of(settings_of(indexes), name).writer() as writer:
+        count = writer.remove(document_ids=document or (), sources=source or (), groups=group or ())
+        number = writer.publish(f"remove {count}")
+    say({"index": name, "version": number, "removed": count}, f"{name}: {count} removed, version {number}", as_json)
+
+
+@app.command("compact", epilog="Example: rag index compact demo")
+def index_compact(
+    name: Name,
+    forget: Annotated[bool, typer.Option("--forget", help="Erase every version but the latest, for good.")] = False,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Merge segments and collect garbage; readers may stay open."""
+    report = store_of(settings_of(indexes), name).compact(() if forget else None)
+    say(asdict(report), f"{name}: {report}", as_json)
+
+
+@app.command("verify", epilog="Example: rag index verify demo")
+def index_verify(name: Name, indexes: Indexes = None, as_json: Json = False) -> None:
+    """Recompute every hash of an index and check every reference; exit code 1 if something is wrong."""
+    report = store_of(settings_of(indexes), name).verify()
+    found = "\n".join(report.problems) or "every hash holds"
+    say(asdict(report) | {"sound": report.sound}, f"{name}: {found}", as_json)
+    if not report.sound:
+        raise typer.Exit(1)
+
+
+@app.command("delete", epilog="Example: rag index delete mine --yes")
+def index_delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Delete an index with its versions and its ledger of answers."""
+    store = store_of(settings_of(indexes), name)
+    if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete {name!r} with all its versions and its ledger?")):
+        raise InputError(f"{name!r} was not deleted; to delete it without being asked, add --yes")
+    store.delete()
+    say({"index": name, "deleted": True}, f"{name}: deleted", as_json)

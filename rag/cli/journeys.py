@@ -1,0 +1,182 @@
+"""Commands of every day: demo, ingest, ask, search."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.cli.shared import (
+    Index,
+    Indexes,
+    Json,
+    Profile,
+    bars,
+    engine_of,
+    print_json,
+    settings_of,
+    store_of,
+)
+from rag.errors import InputError, RagError
+
+if TYPE_CHECKING:
+    pass
+
+journeys = typer.Typer()
+
+
+@journeys.command(epilog="Example: rag demo")
+def demo(indexes: Indexes = None, as_json: Json = False) -> None:
+    """Build the index 'demo' from real reports, an ontology, notes and sample images; answer six questions."""
+    from rag.demo import run_demo
+
+    settings = settings_of(indexes)
+    with bars(as_json) as progress:
+        shown = run_demo(settings, progress)
+    if as_json:
+        answers = [a.model_dump(mode="json") for _, a in shown.answers]
+        certified = [a.model_dump(mode="json") for _, a in shown.certified]
+        certificate = shown.calibration.certificate.model_dump(mode="json")
+        print_json(
+            {"ingest": asdict(shown.report), "answers": answers, "certificate": certificate, "certified": certified}
+        )
+        return
+    from rag import console
+    from rag.demo import NEXT_STEPS
+
+    console.show_ingest(shown.report)
+    for title, answer in shown.answers:
+        console.out.print(f"\n[bold magenta]{title}[/]")
+        console.show_answer(answer)
+    console.out.print("\n[bold magenta]A certificate, from questions whose answers are human codes[/]")
+    console.out.print(shown.calibration.report(), markup=False, soft_wrap=True)
+    for title, answer in shown.certified:
+        console.out.print(f"\n[bold magenta]{title}[/]")
+        console.show_answer(answer)
+    console.out.print(f"\n{NEXT_STEPS}\n[dim]{console.NOTICE}[/]")
+
+
+@journeys.command(
+    epilog="Examples: rag ingest ./reports --index mine · rag ingest openi --index mine · "
+    "rag ingest cases.jsonl --index mine --format cases"
+)
+def ingest(
+    source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
+    index: Index,
+    format_: Annotated[str | None, typer.Option("--format", help="Format of the source [default: guessed].")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", help="Reader option, e.g. branches=eye,respiratory or split=train; repeatable."),
+    ] = None,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Remove obvious identifiers first (not complete).")
+    ] = False,
+    sync: Annotated[bool, typer.Option("--sync", help="Also remove documents that have left this source.")] = False,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Add a corpus to an index, or bring it up to date. Unchanged documents are not encoded again."""
+    from rag.encoders.registry import load_image_encoder, load_text_encoder
+    from rag.ingest import Source
+    from rag.ingest import ingest as run
+
+    settings = settings_of(indexes, profile)
+    made = not (settings.indexes / index).exists()
+    store = store_of(settings, index, create=True)
+    try:
+        with bars(as_json) as progress:
+            report = run(
+                [Source(source, format_, _reader_options(option or []))],
+                store,
+                load_text_encoder(settings.encoders),
+                load_image_encoder(settings.encoders),
+                remove_identifiers=deidentify,
+                sync=sync,
+                progress=progress,
+            )
+    except RagError:
+        if made and not store.version():
+            store.delete()  # a first ingest that failed leaves nothing behind
+        raise
+    if as_json:
+        print_json(asdict(report))
+    else:
+        from rag import console
+
+        console.show_ingest(report)
+
+
+@journeys.command(
+    epilog='Examples: rag ask "Does study CXR2814 show cardiomegaly?" --index demo · '
+    'rag ask "What is seen?" --index demo --image fundus.jpg'
+)
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    index: Index,
+    image: Annotated[Path | None, typer.Option(help="An image the question is about.")] = None,
+    study: Annotated[str | None, typer.Option(help="Answer from this study's own documents.")] = None,
+    exclude_group: Annotated[
+        list[str] | None, typer.Option(help="Patients or articles the search may not see.")
+    ] = None,
+    domain: Annotated[str | None, typer.Option(help="Overrides the router.")] = None,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Answer a question, every sentence cited and verified; or say why not."""
+    engine = engine_of(settings_of(indexes, profile), index)
+    answer = engine.ask(
+        question,
+        image=str(image) if image else None,
+        study=study,
+        exclude_groups=tuple(exclude_group or ()),
+        domain=domain,
+    )
+    if as_json:
+        print_json(answer.model_dump(mode="json"))
+    else:
+        from rag import console
+
+        console.show_answer(answer)
+        console.out.print(f"[dim]{console.NOTICE}[/]")
+
+
+@journeys.command(epilog='Example: rag search "hyperinflated lungs" --index demo -k 5')
+def search(
+    question: Annotated[str, typer.Argument(help="What to look for.")],
+    index: Index,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many passages.")] = 10,
+    image: Annotated[Path | None, typer.Option(help="Search by this image, too.")] = None,
+    study: Annotated[str | None, typer.Option(help="Only this study's own documents.")] = None,
+    exclude_group: Annotated[
+        list[str] | None, typer.Option(help="Patients or articles the search may not see.")
+    ] = None,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Find the passages closest to a question, without answering it."""
+    engine = engine_of(settings_of(indexes, profile), index)
+    hits = engine.search(
+        question, k, image=str(image) if image else None, study=study, exclude_groups=tuple(exclude_group or ())
+    )
+    if as_json:
+        print_json({"hits": [h.model_dump(mode="json") for h in hits], "index_version": engine.version})
+    else:
+        from rag import console
+
+        console.show_hits(hits)
+
+
+def _reader_options(given: list[str]) -> dict[str, Any]:
+    """``name=value``; a value with commas is a list."""
+    options: dict[str, Any] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not name or not equals:
+            raise InputError(f"--option {item!r}: write it as name=value")
+        options[name] = tuple(value.split(",")) if "," in value or name == "branches" else value
+    return options

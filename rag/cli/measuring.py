@@ -1,0 +1,134 @@
+"""Commands that measure and certify: evaluate, synthesize-qa, calibrate."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rag.cli.shared import (
+    Index,
+    Indexes,
+    Json,
+    Profile,
+    bars,
+    engine_of,
+    say,
+    settings_of,
+    store_of,
+)
+from rag.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+
+measuring = typer.Typer()
+
+
+@measuring.command(epilog="Examples: rag evaluate questions.jsonl --index demo · rag evaluate labels.csv --index demo")
+def evaluate(
+    labels: Annotated[Path, typer.Argument(help="JSONL of yes/no questions, or CSV of 0/1 findings by study.")],
+    index: Index,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the engine's yes/no answers with labels; nothing is written to the ledger.
+
+    A JSONL row has id, question and answer (or chosen), and may have study, image and group. A CSV file has a study id
+    in its first column and a finding in each other column.
+    """
+    from rag.evaluation.labels import evaluate_labels
+    from rag.evaluation.questions import evaluate as ask_all
+    from rag.evaluation.questions import read_questions
+
+    engine = engine_of(settings_of(indexes, profile), index)
+    if labels.suffix.lower() == ".csv":
+        with bars(as_json) as progress:
+            agreement = evaluate_labels(labels, engine, progress)
+        found = {name: {"positives": o.yes_total, "f1": o.f1} for name, o in agreement.by_finding.items()}
+        say({"macro_f1": agreement.macro_f1, "findings": found}, agreement.table(), as_json)
+        return
+    questions, skipped = read_questions(labels)
+    with bars(as_json) as progress:
+        outcome = ask_all(questions, engine, progress)
+    outcome.skipped = skipped
+    say(asdict(outcome) | {"balanced_accuracy": outcome.balanced_accuracy}, outcome.table(), as_json)
+
+
+@measuring.command("synthesize-qa", epilog="Example: rag synthesize-qa --index demo --out questions.jsonl --count 600")
+def synthesize_qa(
+    index: Index,
+    out: Annotated[Path, typer.Option(help="JSONL file to write.")],
+    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most questions; one a patient group.")] = 600,
+    kind: Annotated[str, typer.Option(help="yes_no or multiple_choice.")] = "yes_no",
+    seed: Annotated[int, typer.Option(help="The same index and seed give the same questions.")] = 0,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Make questions with known answers from an index's coded or asserted findings; each is marked synthetic."""
+    from rag.evaluation.synthesis import rows_of, synthesize
+    from rag.findings.lexicon import Lexicon
+
+    if kind not in ("yes_no", "multiple_choice"):
+        raise InputError(f"there is no kind {kind!r} of question; use yes_no or multiple_choice")
+    with store_of(settings_of(indexes), index).snapshot() as snapshot, bars(as_json) as progress:
+        documents = snapshot.documents("report")
+        tell = progress.stage("reading labels", len(documents))
+        made = synthesize(documents, Lexicon.load(), count=count, kind=kind, seed=seed, tell=tell)  # type: ignore[arg-type]
+    with out.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows_of(made))
+    labels = ", ".join(sorted({q.labels for q in made}))
+    say(
+        {"questions": len(made), "labels": labels, "file": str(out)},
+        f"{len(made)} questions ({labels}): {out}",
+        as_json,
+    )
+
+
+@measuring.command(
+    epilog="Example: rag calibrate questions.jsonl --index demo --alpha 0.1 --delta 0.05 --plot risk.png"
+)
+def calibrate(
+    questions: Annotated[Path, typer.Argument(help="JSONL of yes/no questions with answers.")],
+    index: Index,
+    alpha: Annotated[float, typer.Option(help="Share of answers that may be wrong.")] = 0.1,
+    delta: Annotated[float, typer.Option(help="Probability that the promise may fail.")] = 0.05,
+    risk: Annotated[
+        str, typer.Option(help="wrong-answer, or missed-evidence (how many contexts are enough).")
+    ] = "wrong-answer",
+    control: Annotated[str, typer.Option(help="fixed-sequence, holm or bonferroni.")] = "fixed-sequence",
+    seed: Annotated[int, typer.Option(help="Of the split into ordering and testing groups.")] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also write the risk-coverage curve: a PNG, and a CSV beside it.")
+    ] = None,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Choose and certify how sure an answer must be, so that at most alpha of the answers are wrong."""
+    from rag.evaluation.calibration import calibrate as run
+    from rag.evaluation.calibration import calibrate_contexts
+    from rag.evaluation.calibration import plot as draw
+    from rag.evaluation.questions import read_questions
+
+    if risk not in ("wrong-answer", "missed-evidence"):
+        raise InputError(f"there is no risk {risk!r}; use wrong-answer or missed-evidence")
+    rows, skipped = read_questions(questions)
+    if skipped or not rows:
+        raise InputError(
+            f"{questions}: {skipped} answers are neither yes nor no; the wrong-answer risk needs yes or no"
+        )
+    engine = engine_of(settings_of(indexes, profile), index)
+    with bars(as_json) as progress:
+        if risk == "missed-evidence":
+            enough = calibrate_contexts(rows, engine, progress, alpha=alpha, delta=delta, seed=seed)
+            say(asdict(enough), f"{enough.groups} groups; {enough.why}", as_json)
+            return
+        result = run(rows, engine, progress, alpha=alpha, delta=delta, control=control, seed=seed)  # type: ignore[arg-type]
+    if plot is not None:
+        draw(result, plot)
+    say(result.certificate.model_dump(mode="json"), result.report(), as_json)

@@ -1,0 +1,76 @@
+"""What the commands share: options, and the way from a name to an index."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.errors import InputError
+from rag.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from rag.engine import Engine
+    from rag.indexing.store import IndexStore
+
+Index = Annotated[str, typer.Option("--index", "-i", help="Name of the index.")]
+Indexes = Annotated[
+    Path | None, typer.Option("--indexes", help="Folder of the indexes [default: $RAG_INDEXES or ./indexes].")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Name = Annotated[str, typer.Argument(help="Name of the index.")]
+Profile = Annotated[str | None, typer.Option("--profile", help="Profile name, or a TOML file of settings.")]
+
+
+def settings_of(indexes: Path | None, profile: str | None = None) -> Settings:
+    return load_settings(profile, **({"indexes": indexes} if indexes is not None else {}))
+
+
+def store_of(settings: Settings, name: str, create: bool = False) -> IndexStore:
+    from rag.indexing.store import IndexStore
+
+    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise InputError(f"{name!r} is not a name for an index; use letters, digits, '-' and '_'")
+    path = settings.indexes / name
+    return IndexStore.create(path) if create and not path.exists() else IndexStore.open(path)
+
+
+def engine_of(settings: Settings, name: str) -> Engine:
+    from rag.engine import Engine
+
+    return Engine(store_of(settings, name), settings)
+
+
+def ledger_of(store: IndexStore) -> Any:
+    from rag.audit.ledger import Ledger
+    from rag.engine import LEDGER
+
+    return Ledger(store.path / LEDGER)
+
+
+@contextmanager
+def bars(quiet: bool) -> Iterator[Any]:
+    from rag.console import progress_bars
+
+    with progress_bars(quiet) as progress:
+        yield progress
+
+
+def say(value: dict[str, Any], words: str, as_json: bool) -> None:
+    if as_json:
+        print_json(value)
+    else:
+        typer.echo(words)
+
+
+def print_json(value: Any) -> None:
+    def plain(x: Any) -> Any:
+        return asdict(x) if is_dataclass(x) and not isinstance(x, type) else str(x)
+
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=plain) + "\n")
