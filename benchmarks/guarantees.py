@@ -62,13 +62,12 @@ def one_policy(repeats: int) -> None:
 
 def whole_grid(repeats: int) -> None:
     """Share of runs in which ``certify`` lets any untrue policy through, and the coverage it certifies."""
+    print(f"\n**All of `certify`**, {len(TAUS)} policies, {repeats:,} runs each. *Broken*: a policy of R >= 0.1 is")
+    print(f"among the accepted, where R(tau) falls through 0.1 exactly at tau = {AT}, so five of nine are untrue.")
     print(
-        f"\n**All of `certify`**, {len(TAUS)} policies, {repeats:,} runs each. *Broken*: a policy of R >= 0.1 is among the"
+        "*Coverage*: mean share of questions answered under the chosen policy, 0 where none is, in a world of R = 0.05"
     )
-    print(
-        f"accepted, where R(tau) falls through 0.1 exactly at tau = {AT}, so five of nine are untrue. *Coverage*: mean"
-    )
-    print("share of questions answered under the chosen policy (0 where none is), where R = 0.05 at that threshold.\n")
+    print("at that threshold.\n")
     print("| groups | questions | bound | control | broken | coverage | any certified |\n|---|---|---|---|---|---|---|")
     for clustered in (False, True):
         for groups in SIZES:

@@ -29,8 +29,9 @@ def exact_binomial(wrong: ArrayLike, n: ArrayLike, alpha: float) -> Floats:
 
     p = P(Bin(n, alpha) <= wrong) = sum_{i <= wrong} C(n, i) alpha^i (1 - alpha)^(n - i).
 
-    The most powerful test of R > alpha for independent 0/1 losses. Source: Angelopoulos, Bates, Candès, Jordan & Lei,
-    "Learn then Test" (2021), section 2.2; the tail is that of Clopper & Pearson (Biometrika 1934).
+    The most powerful test of R > alpha for independent 0/1 losses. Source: the tail behind the limits of Clopper &
+    Pearson (Biometrika 1934); in risk control Angelopoulos, Bates, Candès, Jordan & Lei, "Learn then Test" (arXiv
+    2110.01052), where for binary losses the factor e of the Bentkus p-value falls away.
 
     Args:
         wrong: wrong answers per policy, integers in [0, n]; any shape.
@@ -49,9 +50,9 @@ def hoeffding_bentkus(mean: ArrayLike, n: ArrayLike, alpha: float) -> Floats:
     p = min( exp(-n h1(min(mean, alpha), alpha)),  e P(Bin(n, alpha) <= ceil(n mean)),  1 ),
     h1(a, b) = a ln(a / b) + (1 - a) ln((1 - a) / (1 - b)).
 
-    Source: Bates, Angelopoulos, Lei, Malik & Jordan, "Distribution-free, risk-controlling prediction sets" (JACM
-    2021), section 3.1, from Hoeffding (1963) and Bentkus (Ann. Probab. 2004); as a p-value in "Learn then Test"
-    (2021), section 2.2.
+    Source: the Hoeffding–Bentkus inequality p-value of "Learn then Test" (arXiv 2110.01052), after Bates, Angelopoulos,
+    Lei, Malik & Jordan, "Distribution-free, risk-controlling prediction sets" (JACM 2021, arXiv 2101.02703); the two
+    halves are Hoeffding (1963) in its relative-entropy form and Bentkus (Ann. Probab. 2004).
 
     Args:
         mean: mean loss per policy, in [0, 1]; any value where ``n`` is 0.
@@ -80,9 +81,9 @@ def betting(losses: ArrayLike, alpha: float, delta: float = 0.05, seed: int | No
 
     Where R >= alpha every fair bet shrinks in expectation: nu_i looks only at losses before i, so K is a non-negative
     supermartingale from 1 and Ville's inequality gives P(max_t K_t >= 1/u) <= u. Source: Waudby-Smith & Ramdas,
-    "Estimating means of bounded random variables by betting" (JRSS-B 2024), capital process (eq. 22 ff.) with
-    predictable plug-in bets (eq. 26); for risk control Bates et al. (2021), proposition 5. It adapts to the variance,
-    which group means make small; Hoeffding–Bentkus does not.
+    "Estimating means of bounded random variables by betting" (JRSS-B 2024, arXiv 2010.09686): the capital process with
+    predictable plug-in bets for a fixed n, one-sided; for risk control the Waudby-Smith–Ramdas bound of Bates et al.
+    (2021). It adapts to the variance, which group means make small; Hoeffding–Bentkus does not.
 
     Args:
         losses: shape (n, policies) or (n,), values in [0, 1], NaN where the policy gave no answer. Silent rows are

@@ -54,12 +54,14 @@ def certify_contexts(
 
         k = min { k : n / (n + 1) R̂(k) + 1 / (n + 1) <= alpha },
 
-    and no more than 2 / (n + 1) is given away where losses jump little. Source: Angelopoulos, Bates, Fisch, Lei &
-    Schuster, "Conformal risk control" (ICLR 2024, arXiv 2208.02814), theorems 1 and 2, with losses bounded by B = 1.
+    and no more than 2 / (n + 1) is given away where losses jump little. Runs in which no k is found promise nothing and
+    count as no loss. Source: Angelopoulos, Bates, Fisch, Lei & Schuster, "Conformal risk control" (ICLR 2024, arXiv
+    2208.02814), its main theorem and the matching lower bound, with B = 1.
 
     With ``delta``, with high probability over the calibration data: P(R(k) <= alpha) >= 1 - delta, by fixed sequence
     testing from k_max downwards with the betting p-value (exact binomial where every group has one question). The
-    order needs no learning, for the risk is known to fall in k. Source: Bates et al. (2021), "Learn then Test" (2021).
+    order needs no learning, for the risk is known to fall in k. Source: Bates et al. (JACM 2021, arXiv 2101.02703);
+    "Learn then Test" (arXiv 2110.01052).
 
     Args:
         first_support: rank (from 1) of the first supporting passage per question; inf or NaN where none was found.

@@ -39,8 +39,8 @@ def fixed_sequence(p: ArrayLike, order: ArrayLike, delta: float) -> Accepted:
 
     No correction for the number of policies: an error needs the first untrue policy in the order to pass, which
     happens with probability at most delta. The order must not depend on the data behind ``p`` (see
-    :func:`safest_first` for learning it on other data). Source: Maurer, Hothorn & Lehmacher (1995); "Learn then
-    Test" (2021), section 2.3, and its appendix on split fixed sequence testing.
+    :func:`safest_first` for learning it on other data). Source: Maurer, Hothorn & Lehmacher (1995); with an
+    order learned on other data, the split fixed sequence testing of "Learn then Test" (arXiv 2110.01052).
 
     Args:
         p: p-values, shape (policies,).
@@ -60,7 +60,7 @@ def safest_first(score: ArrayLike, coverage: ArrayLike) -> NDArray[np.int64]:
 
     From the policy with the least score (p-value) upwards, keeping only policies that cover more than all before
     them: a step that cannot raise coverage could only end the walk. This is the Pareto front of safety and coverage
-    ("Pareto testing", Laufer-Goldshtein, Fisch, Barzilay & Jaakkola, ICLR 2023).
+    (Laufer-Goldshtein, Fisch, Barzilay & Jaakkola, "Pareto testing", ICLR 2023, arXiv 2210.07913).
 
     Args:
         score: one per policy on the learning split; smaller means safer.

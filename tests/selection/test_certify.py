@@ -13,6 +13,8 @@ from scipy.stats import binom
 from rag.errors import InputError
 from rag.selection.bounds import exact_binomial
 from rag.selection.certify import BOUNDS, CONTROLS, Certification, certify
+from rag.selection.clusters import Groups
+from rag.selection.familywise import fixed_sequence, safest_first
 from rag.selection.planning import answers_needed, least_groups, smallest_alpha
 from rag.selection.policy import Outcomes, Policy, evaluate, grid
 
@@ -35,6 +37,7 @@ def run(outcomes: Outcomes, groups: list[str], alpha: float = 0.15, delta: float
 def test_policies_are_applied_cell_by_cell() -> None:
     outcomes, _ = made(30)
     outcomes.confidence[3, 1] = np.nan
+    outcomes.confidence[4] = 0.6  # exactly on a threshold: answered
     judged, policies = evaluate(outcomes, TAUS), grid(outcomes.settings, TAUS)
     assert policies[5] == Policy(5, 0.3, 0.3)
     for q in range(30):
@@ -69,6 +72,28 @@ def test_the_exact_p_value_is_that_of_its_counts() -> None:
     assert found.p_value == pytest.approx(binom.cdf(found.wrong, found.answers, 0.15))
     assert found.risk == pytest.approx(found.wrong / found.answers)
     assert found.coverage == pytest.approx(found.answers / found.questions)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_is_learned_on_other_groups_than_the_test(seed: int) -> None:
+    outcomes, groups = made(500, seed=seed)
+    found = run(outcomes, groups, seed=seed)
+    # by hand, with rows as certify sorts them: by group, one question each
+    rows = np.argsort(groups)
+    judged, named = evaluate(outcomes.take(rows), TAUS), Groups.from_ids(groups).take(rows)
+    first, rest = named.split(found.learning_groups, seed)
+    answered, wrong = judged.answered.sum(axis=0), judged.wrong.sum(axis=0)
+    learned, tested = (judged.take(part) for part in (first, rest))
+    order = safest_first(
+        exact_binomial(learned.wrong.sum(axis=0), learned.answered.sum(axis=0), 0.15), learned.answered.mean(axis=0)
+    )
+    p = exact_binomial(tested.wrong.sum(axis=0), tested.answered.sum(axis=0), 0.15)
+    np.testing.assert_array_equal(answered, tested.answered.sum(axis=0) + learned.answered.sum(axis=0))
+    np.testing.assert_array_equal(wrong, tested.wrong.sum(axis=0) + learned.wrong.sum(axis=0))
+    accepted = np.flatnonzero(fixed_sequence(p, order, 0.05))
+    policies = grid(outcomes.settings, TAUS)
+    assert found.accepted == tuple(policies[i] for i in accepted)
+    assert found.coverage == max(tested.answered[:, i].mean() for i in accepted)
 
 
 def test_rows_in_another_order_give_the_same_certificate() -> None:
