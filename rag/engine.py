@@ -233,7 +233,8 @@ class Engine:
             near = view.searcher.neighbours(questions)
             domains = [self._route(q, a, n, view) for q, a, n in zip(questions, asked, near, strict=True)]
         with clock("search"):
-            found = view.searcher.search(questions, domains, near, max(k, self.settings.selection.k_max + 1))
+            votes = [a.yes_no and bool(n) for a, n in zip(asked, near, strict=True)]
+            found = view.searcher.search(questions, domains, near, votes, max(k, self.settings.selection.k_max + 1))
         return found, domains
 
     def _route(self, q: Question, a: Asked, near: Sequence[Neighbour], view: View) -> Domain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -157,3 +158,31 @@ def test_vectors_of_another_encoder_are_refused(indexes: Path) -> None:
     encoder.__dict__["fingerprint"] = "another:encoder"  # as if the model's weights had changed
     with pytest.raises(IndexStateError, match="another:encoder"):
         Engine.open(indexes / "small", other)
+
+
+def test_similar_cases_vote_by_image_alone_one_vote_a_patient(tmp_path: Path) -> None:
+    """A search by the finding's name would bring the cases that have it, and they would outvote the similar ones."""
+    from PIL import Image
+
+    from rag.encoders.registry import load_image_encoder, load_text_encoder
+    from rag.indexing import IndexStore
+    from rag.ingest import Source, ingest
+
+    retina = Image.open(packaged_file("skimage", "data", "retina.jpg")).resize((300, 300))
+    stain = Image.open(packaged_file("skimage", "data", "ihc.png")).resize((300, 300))
+    rows = []
+    for n in range(3):  # three views of one healthy patient's retina, near the question's image
+        retina.rotate(3 * n).save(tmp_path / f"retina{n}.png")
+        rows.append({"id": f"r{n}", "image": f"retina{n}.png", "text": "No diabetic retinopathy.", "group": "healthy"})
+    for n in range(3):  # far from it, but full of the finding's name
+        stain.rotate(3 * n).save(tmp_path / f"stain{n}.png")
+        rows.append({"id": f"s{n}", "image": f"stain{n}.png", "text": "Diabetic retinopathy.", "group": f"ill{n}"})
+    (tmp_path / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    settings = Settings().encoders
+    store = IndexStore.create(tmp_path / "index")
+    ingest([Source(tmp_path / "cases.jsonl")], store, load_text_encoder(settings), load_image_encoder(settings))
+    retina.crop((10, 10, 290, 290)).save(tmp_path / "question.png")
+    answer = Engine(store).ask("Does this image show diabetic retinopathy?", image=str(tmp_path / "question.png"))
+    check_contract(answer, Engine(store))
+    assert answer.verdict == "no" or answer.decision == "abstained"
+    assert [s.text.startswith("No") for s in answer.sentences] == [True]

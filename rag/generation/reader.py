@@ -86,16 +86,18 @@ class ReaderGenerator:
         return _verdict("yes" if p >= 0.5 else "no", p, f"{'Yes' if p >= 0.5 else 'No'}: {said[0]}", said[1])
 
     def _similar_cases(self, request: Request) -> Draft:
-        """Reports of similar images vote, weighted by similarity. Similar images need not share a diagnosis."""
+        """Similar cases vote, one vote a group, weighted by similarity. Similar images need not share a diagnosis."""
         votes: list[tuple[float, float, Evidence, Support]] = []
+        voters: set[str] = set()
         for e in request.evidence:
-            if e.channel != "image":
+            if e.channel != "image" or e.group_id in voters:
                 continue
             reading = read(request.asked, e.text, self._lexicon)
             p = reading.probability
             side = reading.yes if p >= 0.5 else reading.no
             if side is not None:
                 votes.append((p, e.score, e, side))
+                voters.add(e.group_id)
         if not votes:
             return refusal("no similar case in the index says anything about this")
         weight = sum(w for _, w, _, _ in votes)

@@ -75,19 +75,28 @@ class Searcher:
         return near
 
     def search(
-        self, questions: Sequence[Question], domains: Sequence[Domain], near: Sequence[list[Neighbour]], k: int
+        self,
+        questions: Sequence[Question],
+        domains: Sequence[Domain],
+        near: Sequence[list[Neighbour]],
+        votes: Sequence[bool],
+        k: int,
     ) -> list[Found]:
         """At most ``k`` fused hits for each question; texts are encoded in one batch.
 
-        A question that names a study gets that study's own passages, all of them. A search keeps to the question's
+        Where similar cases are to vote on a finding (``votes``), only the image channel runs: a search by the finding's
+        name would bring the cases that have it. A question that names a study gets that study's own passages, all of
+        them. A search keeps to the question's
         domain and ``general`` where the router is sure, and looks everywhere otherwise.
         """
-        free = [i for i, q in enumerate(questions) if q.study is None]
+        voting = {i: self._voters(near[i], k) for i, vote in enumerate(votes) if vote}
+        free = [i for i, q in enumerate(questions) if q.study is None and i not in voting]
         vectors = self._text.encode([questions[i].text for i in free], kind="query") if free else ()
         found = {
             i: self._fused(questions[i], vector[None], domains[i], near[i], k)
             for i, vector in zip(free, vectors, strict=True)
         }
+        found |= voting
         return [found[i] if i in found else self._study(q) for i, q in enumerate(questions)]
 
     def _study(self, question: Question) -> Found:
@@ -114,13 +123,27 @@ class Searcher:
         words = snapshot.search_words(question.text, depth, where)
         channels["words"] = {s.row: _Place(n, s.score) for n, s in enumerate(words, start=1)}
         channels["image"] = self._cases(near)
+        similarity = max((p.score for p in channels.get("text", {}).values()), default=None)
+        return Found(self._hits(channels, k), similarity)
+
+    def _voters(self, near: list[Neighbour], k: int) -> Found:
+        """Cases of similar images; their scores are the cosines, on which the gap rule then cuts as MMed-RAG has it."""
+        places = dict(list(self._cases(near).items())[:k])
+        passages = self._snapshot.passages(list(places))
+        return Found(
+            tuple(
+                _hit(passage, document, place.score, {"image": place})
+                for place, (passage, document) in zip(places.values(), passages, strict=True)
+            )
+        )
+
+    def _hits(self, channels: dict[str, dict[int, _Place]], k: int) -> tuple[Hit, ...]:
         fused = reciprocal_rank_fusion({c: list(rows) for c, rows in channels.items()}, self._settings.rrf_constant)[:k]
-        passages = snapshot.passages([row for row, _ in fused])
-        hits = tuple(
+        passages = self._snapshot.passages([row for row, _ in fused])
+        return tuple(
             _hit(passage, document, score, {c: rows[row] for c, rows in channels.items() if row in rows})
             for (row, score), (passage, document) in zip(fused, passages, strict=True)
         )
-        return Found(hits, max((p.score for p in channels.get("text", {}).values()), default=None))
 
     def _cases(self, near: list[Neighbour]) -> dict[int, _Place]:
         """The texts of the cases of similar images; an image whose case has no text stands for itself."""
