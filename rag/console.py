@@ -14,6 +14,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -44,9 +45,15 @@ class _Rate(ProgressColumn):
 class _Bars:
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
 
     def stage(self, name: str, total: int | None = None) -> Callable[[int], None]:
-        task = self._bars.add_task(name, total=total)
+        if name in self._tasks:
+            task = self._tasks[name]
+            known = next(t.total for t in self._bars.tasks if t.id == task)
+            self._bars.update(task, total=None if total is None or known is None else known + total)
+        else:
+            task = self._tasks[name] = self._bars.add_task(name, total=total)
 
         def advance(n: int) -> None:
             self._bars.advance(task, n)

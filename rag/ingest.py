@@ -24,7 +24,7 @@ from rag.indexing import IndexStore, SpaceInfo, Writer
 from rag.progress import Progress, Silent
 from rag.types import Document
 
-BATCH = 4096  # documents read, encoded and staged at a time: bounds memory, and is wide enough to sort by length
+BATCH = 1024  # documents between two checkpoints: bounds memory and lost work, and is wide enough to sort by length
 
 
 @dataclass(frozen=True)
