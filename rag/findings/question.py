@@ -27,16 +27,15 @@ _PATIENT = re.compile(
 class Asked:
     """A question, read.
 
-    ``claims`` are what a *yes* would assert; ``any_of`` says that one of them is enough ("effusion or
-    pneumothorax"). ``words`` are the lemmas that carry content, for texts the lexicon does not know. ``topics`` are the
-    concepts mentioned, whatever is said of them. ``about_patient`` questions ask about somebody ("is there an
-    effusion?"), not about medicine. ``hedged`` questions ("could it represent ...") are met by hedged evidence.
+    ``claims`` are what a *yes* would assert; one of them is enough. ``words`` are the lemmas that carry content, for
+    texts the lexicon does not know. ``topics`` are the concepts mentioned, whatever is said of them. ``about_patient``
+    questions ask about somebody ("is there an effusion?"), not about medicine. ``hedged`` questions ("could it
+    represent ...") are met by hedged evidence.
     """
 
     text: str
     yes_no: bool
     claims: tuple[Assertion, ...]
-    any_of: bool
     words: frozenset[str]
     topics: frozenset[str]
     about_patient: bool
@@ -66,7 +65,6 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
         text=text,
         yes_no=yes_no,
         claims=claims,
-        any_of=" or " in statement,
         words=content_words(body),
         topics=frozenset(m.concept for m in lexicon.mentions(tokens)),
         about_patient=bool(_PATIENT.search(plain.strip())),
