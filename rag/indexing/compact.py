@@ -21,11 +21,13 @@ from rag.indexing.catalogue import LISTED, Catalogue, listed
 from rag.indexing.garbage import collect_garbage
 from rag.indexing.leases import lease_path
 from rag.indexing.locks import Lock
+from rag.indexing.plan import plan, rows_per_segment
 from rag.indexing.postings import ROWS_PER_SEGMENT, WordSegment, merge_words, write_words
 from rag.indexing.segments import Rows, SegmentInfo
 from rag.indexing.spaces import latest_version, read_segments, write_segments
 from rag.indexing.storage import size_of_tree
-from rag.indexing.vectors import VectorSegment, merge_vectors, rows_per_segment, write_vectors
+from rag.indexing.vectors import VectorSegment, backend_of, merge_vectors, write_vectors
+from rag.settings import VectorSettings
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class CompactReport:
     bytes_after: int
 
 
-def compact(index: Path, catalogue: Catalogue, keep: Collection[int] | None) -> CompactReport:
+def compact(index: Path, catalogue: Catalogue, keep: Collection[int] | None, settings: VectorSettings) -> CompactReport:
     """Merge small segments and, given ``keep``, forget the other versions and the documents that only they had.
 
     The latest version is always kept, as are versions being read. Call it under the write lock.
@@ -59,7 +61,7 @@ def compact(index: Path, catalogue: Catalogue, keep: Collection[int] | None) -> 
         dead = np.array([row for _, first, count in lost for row in range(first, first + count)], np.int64)
         replaced, written = [], []
         try:
-            for old, new in _merge(index / segments.DIRECTORY, before, dead):
+            for old, new in _merge(index / segments.DIRECTORY, before, dead, settings):
                 replaced += old
                 written += new
             failpoints.hit("compact-written")
@@ -72,7 +74,7 @@ def compact(index: Path, catalogue: Catalogue, keep: Collection[int] | None) -> 
                 failpoints.hit("compact-swapped")
         except BaseException:
             with suppress(OSError, RagError):  # the next writer collects what is left
-                collect_garbage(index, catalogue)
+                collect_garbage(index, catalogue, settings)
             raise
         failpoints.hit("compact-committed")
         for version in forgotten:
@@ -81,7 +83,7 @@ def compact(index: Path, catalogue: Catalogue, keep: Collection[int] | None) -> 
         _give_back_space(catalogue)
     catalogue.checkpoint()
     failpoints.hit("compact-folded")
-    collect_garbage(index, catalogue)
+    collect_garbage(index, catalogue, settings)
     return CompactReport(
         segments_before=len(before),
         segments_after=len(before) - len(replaced) + len(written),
@@ -135,24 +137,34 @@ def _lost_documents(connection: sqlite3.Connection, forgotten: list[int]) -> lis
     ).fetchall()
 
 
-def _merge(root: Path, before: list[SegmentInfo], dead: Rows) -> Iterator[tuple[list[SegmentInfo], list[SegmentInfo]]]:
-    """Segments to replace and, written and durable, their replacements; each space and encoder on its own."""
+def _merge(
+    root: Path, before: list[SegmentInfo], dead: Rows, settings: VectorSettings
+) -> Iterator[tuple[list[SegmentInfo], list[SegmentInfo]]]:
+    """Segments to replace and, written and durable, their replacements; each space and encoder on its own.
+
+    Besides small segments and those with forgotten rows, those are replaced whose backend is not the planned one.
+    """
     groups: defaultdict[tuple[str, str, str, int], list[SegmentInfo]] = defaultdict(list)
     for info in before:
         groups[info.kind, info.space, info.fingerprint, info.dim].append(info)
     for (kind, space, fingerprint, dim), infos in groups.items():
         limit = ROWS_PER_SEGMENT if kind == "words" else rows_per_segment(dim)
         dirty = {info.id for info in infos if np.isin(segments.load_rows(root, info), dead).any()}
+        planned = plan(sum(info.n for info in infos), dim, settings) if kind == "vectors" else None
+        if planned is not None:
+            dirty |= {info.id for info in infos if backend_of(root / info.id)[0] != planned.backend_of(info.n)}
         small = [info for info in infos if info.id in dirty or info.n <= limit // 2]
         for run in _runs(small, limit):
             if len(run) == 1 and run[0].id not in dirty:
                 continue
-            if kind == "words":
+            if planned is None:
                 rows, counted = merge_words([WordSegment(root, info) for info in run], dead)
                 yield run, [write_words(root, rows, counted)] if len(rows) else []
             else:
-                rows, vectors = merge_vectors([VectorSegment(root, info) for info in run], dead)
-                yield run, [write_vectors(root, space, fingerprint, rows, vectors)] if len(rows) else []
+                rows, vectors = merge_vectors([VectorSegment(root, info, settings) for info in run], dead)
+                backend = planned.backend_of(len(rows))
+                made = [write_vectors(root, space, fingerprint, rows, vectors, backend, settings)] if len(rows) else []
+                yield run, made
 
 
 def _runs(infos: list[SegmentInfo], limit: int) -> Iterator[list[SegmentInfo]]:

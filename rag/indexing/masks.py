@@ -9,13 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rag.indexing.backends.protocol import Allowed, Mask
 from rag.indexing.catalogue import LISTED, Catalogue, listed
 from rag.indexing.records import Filter
 from rag.indexing.segments import Segment
-
-Mask = NDArray[np.bool_]
 
 _NO_FILTER = Filter()
 
@@ -33,10 +31,10 @@ class Selection:
 
     def __init__(self, rows: Mask) -> None:
         self.rows = rows
-        self._cuts: dict[str, Mask | None] = {}
+        self._cuts: dict[str, Allowed | None] = {}
 
-    def of(self, segment: Segment) -> Mask | None:
-        """The mask over the segment's vectors; None where all of them are allowed."""
+    def of(self, segment: Segment) -> Allowed | None:
+        """What the mask allows of the segment's entries; None where that is all of them."""
         if segment.info.id not in self._cuts:
             rows = segment.rows
             if segment.info.last_row < len(self.rows):
@@ -45,7 +43,7 @@ class Selection:
                 cut = np.zeros(len(rows), np.bool_)
                 known = rows < len(self.rows)
                 cut[known] = self.rows[rows[known]]
-            self._cuts[segment.info.id] = None if cut.all() else cut
+            self._cuts[segment.info.id] = None if cut.all() else Allowed.of(cut)
         return self._cuts[segment.info.id]
 
 

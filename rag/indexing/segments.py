@@ -13,6 +13,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.errors import IndexStateError
+from rag.errors import IndexStateError, RagError
 from rag.indexing import failpoints
 from rag.indexing.locks import Lock
 from rag.indexing.storage import discard_directory, refusals_named, sha256_of_file, sync_directory, sync_file
@@ -66,12 +67,14 @@ def write_segment(
     dim: int,
     rows: Rows,
     fill: Callable[[Path], None],
+    discard: Callable[[Path], None] = discard_directory,
 ) -> SegmentInfo:
     """Write one segment under ``root`` (the ``segments`` directory); durable on return.
 
     Args:
         rows: (n,) ascending passage rows, n > 0.
         fill: writes the files of the segment's kind into the directory that it is given.
+        discard: removes that directory, and what ``fill`` made elsewhere, after an error.
 
     Raises:
         StorageError: the machine refused; nothing is left behind.
@@ -105,7 +108,8 @@ def write_segment(
             failpoints.hit("segment-renamed")
             sync_directory(root)
     except BaseException:
-        discard_directory(aside)
+        with suppress(RagError):  # the next writer tries again
+            discard(aside)
         raise
     failpoints.hit("segment-durable")
     manifest_sha256 = hashlib.sha256(content).hexdigest()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import IndexStateError, InputError
+from rag.indexing.backends.protocol import Mask, Vectors
 from rag.indexing.bm25 import WordRanker
 from rag.indexing.catalogue import ALIVE, LISTED, Catalogue, listed
 from rag.indexing.locks import Lock
-from rag.indexing.masks import Mask, Masks, alive_rows
+from rag.indexing.masks import Masks, alive_rows
 from rag.indexing.postings import WordSegment
 from rag.indexing.records import Count, Filter, Scored, SpaceInfo
-from rag.indexing.segments import Rows, SegmentGoneError, SegmentInfo
+from rag.indexing.segments import SegmentGoneError, SegmentInfo
 from rag.indexing.spaces import AnySegment, read_segments, read_spaces
-from rag.indexing.vectors import Vectors, VectorSegment
+from rag.indexing.vectors import VectorSegment
 from rag.types import Document, Kind, Passage
 
 _EVERYTHING = Filter()
@@ -53,14 +55,17 @@ class Snapshot:
         self._words: WordRanker | None = WordRanker(words, self._masks.select(_EVERYTHING))
 
     def search(
-        self, space: str, queries: NDArray[np.float32], k: int, where: Filter = _EVERYTHING
+        self, space: str, queries: NDArray[np.float32], k: int, where: Filter = _EVERYTHING, *, exact: bool = False
     ) -> list[list[Scored]]:
-        """Nearest passages by inner product, exact, best first, ties by row.
+        """Nearest passages by inner product, best first, ties by row.
+
+        Scores are exact; whether a near passage can be missed depends on the backends (see ``backends``).
 
         Args:
             space: name of a vector space of this version.
             queries: (q, dim) or (dim,) float32, L2-normalised.
             k: how many to return for each query; fewer only where fewer passages pass ``where``.
+            exact: compare every passage that passes ``where``, whatever the backend: slow in a large index.
 
         Raises:
             InputError: no such space, wrong dimension, values that are not finite, or k < 1.
@@ -73,8 +78,8 @@ class Snapshot:
             raise InputError("the query vector holds values that are not finite")
         _check_k(k)
         selection = self._masks.select(where)
-        found = [segment.search(asked, k, selection.of(segment)) for segment in self._segments[space]]
-        return [_merge([part[number] for part in found], k) for number in range(len(asked))]
+        parts = [segment.search(asked, k, selection.of(segment), exact=exact) for segment in self._segments[space]]
+        return _merge(parts, len(asked), k)
 
     def search_words(self, query: str, k: int, where: Filter = _EVERYTHING) -> list[Scored]:
         """Passages that share words with a free text, by BM25 (larger is better), best first, ties by row.
@@ -122,7 +127,7 @@ class Snapshot:
         for segment in self._segments[space]:
             positions = segment.positions(wanted)
             here = positions >= 0
-            result[here] = segment.vectors[positions[here]]
+            result[here] = segment.take(positions[here])
             filled |= here
         filled &= wanted <= self._last_row
         if not filled.all():
@@ -178,6 +183,13 @@ class Snapshot:
     def spaces(self) -> dict[str, SpaceInfo]:
         """The vector spaces of this version; ``n`` counts the vectors of its own documents."""
         return dict(self._spaces)
+
+    def backends(self, space: str) -> dict[str, int]:
+        """How many vectors of a space each backend holds; only 'flat' and 'cuda-flat' never miss a near passage."""
+        held: Counter[str] = Counter()
+        for segment in self._segments[space]:
+            held[segment.backend] += segment.info.n
+        return dict(held)
 
     def counts(self) -> list[Count]:
         """Documents by source, kind, domain and licence."""
@@ -239,14 +251,15 @@ def _passage(identity: str, document: Document, start: int, end: int) -> Passage
     return Passage(id=identity, document_id=document.id, start=start, end=end, text=document.text[start:end])
 
 
-def _merge(parts: list[tuple[Rows, Vectors]], k: int) -> list[Scored]:
-    """The k best of several segments' results for one query, ties by row."""
+def _merge(parts: list[tuple[NDArray[np.int64], Vectors]], queries: int, k: int) -> list[list[Scored]]:
+    """For each query the k best of several segments' results, ties by row."""
     if not parts:
-        return []
-    rows = np.concatenate([rows for rows, _ in parts])
-    scores = np.concatenate([scores for _, scores in parts])
-    order = np.lexsort((rows, -scores))[:k]
-    return [Scored(row, score) for row, score in zip(rows[order].tolist(), scores[order].tolist(), strict=True)]
+        return [[] for _ in range(queries)]
+    rows, scores = (np.concatenate(some, axis=1) for some in zip(*parts, strict=True))
+    if len(parts) > 1:
+        order = np.lexsort((rows, -scores), axis=1)[:, :k]
+        rows, scores = (np.take_along_axis(some, order, axis=1) for some in (rows, scores))
+    return [list(map(Scored, *pair)) for pair in zip(rows.tolist(), scores.tolist(), strict=True)]
 
 
 def _check_k(k: int) -> None:

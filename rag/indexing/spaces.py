@@ -13,6 +13,7 @@ from rag.indexing.postings import WordSegment
 from rag.indexing.records import SpaceInfo
 from rag.indexing.segments import SegmentInfo
 from rag.indexing.vectors import VectorSegment
+from rag.settings import VectorSettings
 
 AnySegment = VectorSegment | WordSegment
 
@@ -36,9 +37,9 @@ def write_segments(connection: sqlite3.Connection, infos: Iterable[SegmentInfo])
     connection.executemany("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (info.line() for info in infos))
 
 
-def open_segment(root: Path, info: SegmentInfo) -> AnySegment:
+def open_segment(root: Path, info: SegmentInfo, settings: VectorSettings) -> AnySegment:
     """Open a segment under ``root``, the index's ``segments`` directory."""
-    return WordSegment(root, info) if info.kind == "words" else VectorSegment(root, info)
+    return WordSegment(root, info) if info.kind == "words" else VectorSegment(root, info, settings)
 
 
 def read_spaces(connection: sqlite3.Connection, version: int) -> dict[str, SpaceInfo]:

@@ -18,10 +18,10 @@ import numpy as np
 
 from rag.errors import InputError, RagError
 from rag.indexing import failpoints
+from rag.indexing.backends.protocol import Vectors
 from rag.indexing.catalogue import LISTED, listed, translated
 from rag.indexing.segments import Rows
 from rag.indexing.storage import discard_directory, refusals_named, sync_directory
-from rag.indexing.vectors import Vectors
 from rag.types import Document, Passage, sha256_of
 
 DIRECTORY = "staging"

@@ -23,27 +23,34 @@ from rag.indexing.segments import SegmentInfo
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.spaces import AnySegment, latest_version, open_segment
 from rag.indexing.storage import discard_directory, refusals_named, size_of_tree, sync_directory
+from rag.indexing.vectors import discard_segment
 from rag.indexing.verify import VerifyReport, verify
 from rag.indexing.writer import Writer
+from rag.settings import VectorSettings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _WRITE_LOCK = "write.lock"
+_DEFAULT = VectorSettings.model_validate({})
 
 
 class IndexStore:
     """One index. Cheap to open; safe for many threads and processes reading while one writes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vectors: VectorSettings) -> None:
         """Use ``create`` or ``open``."""
         self.path = path
+        self._vectors = vectors
         self.name = path.name
         self._catalogue = Catalogue(path / catalogues.FILE_NAME)
         self._open: weakref.WeakValueDictionary[str, AnySegment] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     @classmethod
-    def create(cls, path: Path) -> IndexStore:
+    def create(cls, path: Path, vectors: VectorSettings = _DEFAULT) -> IndexStore:
         """Make an empty index at ``path``, or open the one that is there.
+
+        Args:
+            vectors: the backend and memory of vectors written from now on.
 
         Raises:
             InputError: the name is not usable, or something that is not an index is there.
@@ -55,7 +62,7 @@ class IndexStore:
                 f"{path.name!r} cannot be an index's name; use up to 100 of letters, digits, '.', '_', '-'"
             )
         if (path / catalogues.FILE_NAME).exists():
-            return cls.open(path)
+            return cls.open(path, vectors)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} exists and is not an index; choose another index name or remove it")
         aside = path.with_name(f".tmp-{path.name}-{secrets.token_hex(4)}")
@@ -72,11 +79,15 @@ class IndexStore:
                 discard_directory(aside)
                 raise
             sync_directory(path.parent)
-        return cls.open(path)
+        return cls.open(path, vectors)
 
     @classmethod
-    def open(cls, path: Path) -> IndexStore:
+    def open(cls, path: Path, vectors: VectorSettings = _DEFAULT) -> IndexStore:
         """Open an existing index.
+
+        Args:
+            vectors: the backend and memory of vectors written from now on; what is there keeps its own until
+                ``compact``.
 
         Raises:
             InputError: there is no such index; the message lists those that exist.
@@ -93,7 +104,7 @@ class IndexStore:
             raise IndexStateError(f"{file} is missing, so {path} is not an index or a damaged one; restore the file")
         with refusals_named(file):
             catalogues.check_header(file)
-        store = cls(path)
+        store = cls(path, vectors)
         store.version()  # the first real look at the catalogue
         return store
 
@@ -137,7 +148,7 @@ class IndexStore:
         catalogue = Catalogue(self._catalogue.path, writable=True)
         try:
             with refusals_named(self.path):
-                return Writer(self.path, catalogue, lock, checkpoint)
+                return Writer(self.path, catalogue, lock, checkpoint, self._vectors)
         except BaseException:
             catalogue.close()
             lock.release()
@@ -166,11 +177,11 @@ class IndexStore:
             StorageError: the machine refused; the index is as it was.
         """
         with self._write_lock(timeout_s), self._writable() as catalogue, refusals_named(self.path):
-            return compact(self.path, catalogue, keep)
+            return compact(self.path, catalogue, keep, self._vectors)
 
     def verify(self) -> VerifyReport:
         """Recompute every hash and check every reference; problems are listed, not raised."""
-        return verify(self.path, self._catalogue)
+        return verify(self.path, self._catalogue, self._vectors)
 
     def delete(self, timeout_s: float = 10.0) -> None:
         """Remove the index and everything in its directory. Open snapshots go on; the store cannot be used afterwards.
@@ -183,6 +194,8 @@ class IndexStore:
             self.close()
             aside = self.path.with_name(f".tmp-{self.name}-{secrets.token_hex(4)}")
             self.path.rename(aside)
+            for segment in sorted((aside / segments.DIRECTORY).iterdir()):
+                discard_segment(segment, self._vectors)
             discard_directory(aside)
 
     def close(self) -> None:
@@ -200,7 +213,7 @@ class IndexStore:
         with self._lock:
             segment = self._open.get(info.id)
             if segment is None:
-                segment = self._open[info.id] = open_segment(self.path / segments.DIRECTORY, info)
+                segment = self._open[info.id] = open_segment(self.path / segments.DIRECTORY, info, self._vectors)
             return segment
 
     def _write_lock(self, timeout_s: float) -> Lock:

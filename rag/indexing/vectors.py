@@ -1,10 +1,11 @@
-"""Vector segments: the embeddings of one space in a FAISS index, memory-mapped.
+"""Vector segments: the embeddings of one space, in whichever backend the plan chose.
 
-``index.faiss`` is a flat index, whose float32 vectors serve both search and exact scoring from one copy on disk.
+``backend.json`` names the backend and holds what it must know to open its files; a segment without one is flat.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,86 +13,120 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.errors import IndexStateError, InputError, StorageError
-from rag.indexing.segments import Rows, Segment, SegmentGoneError, SegmentInfo, damaged, write_segment
-
-Vectors = NDArray[np.float32]
+from rag.errors import IndexStateError, InputError
+from rag.indexing.backends.exact import nearest, score
+from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
+from rag.indexing.backends.registry import BACKENDS
+from rag.indexing.segments import Rows, Segment, SegmentInfo, damaged, write_segment
+from rag.indexing.storage import discard_directory
+from rag.settings import VectorSettings
 
 MAX_DIM = 65_536
-_FILE = "index.faiss"
-# Two float32 evaluations of one inner product of unit vectors differ by less than this.
-_NOISE = 2e-6
-_SEGMENT_BYTES = 1 << 29
+_BACKEND = "backend.json"
 _BLOCK = 65_536  # vectors checked at a time
+# Below these an exact scan of what a filter allows beats an approximate index that must look past the rest.
+_FEW = 1000
+_FEW_SHARE = 0.1
 
 
-def rows_per_segment(dim: int) -> int:
-    """How many vectors one segment holds at most: what is in memory at once while it is written."""
-    return max(1, _SEGMENT_BYTES // (4 * dim))
+def write_vectors(
+    root: Path, space: str, fingerprint: str, rows: Rows, vectors: Vectors, backend: str, settings: VectorSettings
+) -> SegmentInfo:
+    """Write a vector segment: (n,) ascending rows and their (n, dim) L2-normalised vectors, n > 0.
 
-
-def write_vectors(root: Path, space: str, fingerprint: str, rows: Rows, vectors: Vectors) -> SegmentInfo:
-    """Write a vector segment: (n,) ascending rows and their (n, dim) L2-normalised vectors."""
-    import faiss
+    Raises:
+        StorageError: the machine refused; nothing is left behind.
+        MissingDependencyError: the backend cannot be had here.
+    """
 
     def fill(directory: Path) -> None:
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        try:
-            faiss.write_index(index, str(directory / _FILE))
-        except RuntimeError as error:  # FAISS reports a short write like this
-            raise StorageError(
-                f"cannot write {directory / _FILE}: disk full or file too large; the index is as it was, "
-                "free space and run the command again"
-            ) from error
+        facts = BACKENDS[backend].write(directory, vectors, settings)
+        content = json.dumps({"backend": backend, **facts}, sort_keys=True)
+        (directory / _BACKEND).write_text(content, encoding="utf-8")
 
-    return write_segment(root, "vectors", space, fingerprint, int(vectors.shape[1]), rows, fill)
+    def discard(directory: Path) -> None:
+        discard_segment(directory, settings)
+
+    return write_segment(root, "vectors", space, fingerprint, int(vectors.shape[1]), rows, fill, discard)
+
+
+def discard_segment(directory: Path, settings: VectorSettings) -> None:
+    """Remove a segment's directory and what its backend keeps elsewhere.
+
+    Raises:
+        StorageError: the other place cannot be reached; the directory stays, so that it can be tried again.
+    """
+    for backend in BACKENDS.values():
+        backend.drop(directory, settings)
+    discard_directory(directory)
+
+
+def backend_of(directory: Path) -> tuple[str, Facts]:
+    """The name of a segment's backend, and what was recorded when it was built.
+
+    Raises:
+        IndexStateError: there is no such backend in this version.
+    """
+    path = directory / _BACKEND
+    if not path.exists():
+        return "flat", {}
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        name = str(facts.pop("backend"))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise IndexStateError(damaged(path, "it does not name a backend")) from error
+    if name not in BACKENDS:
+        raise IndexStateError(f"{path} asks for the vector backend {name!r}, which this ClinCite lacks; upgrade it")
+    return name, facts
 
 
 class VectorSegment(Segment):
     """An open vector segment."""
 
-    def __init__(self, root: Path, info: SegmentInfo) -> None:
+    def __init__(self, root: Path, info: SegmentInfo, settings: VectorSettings) -> None:
         super().__init__(root, info)
-        self._index = self._load_index()
-        self.vectors: Vectors = self._map_vectors()
+        self.backend, self.facts = backend_of(self.path)
+        self._index = BACKENDS[self.backend].open(self.path, info.n, info.dim, self.facts, settings)
 
-    def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None) -> list[tuple[Rows, Vectors]]:
+    @property
+    def exact(self) -> bool:
+        """Whether the nearest are always found."""
+        return self._index.exact
+
+    def search(
+        self, queries: Vectors, k: int, allowed: Allowed | None, *, exact: bool = False
+    ) -> tuple[NDArray[np.int64], Vectors]:
         """The ``k`` best allowed rows for each query, best first, ties by row.
 
         Args:
             queries: (q, dim) float32, C-contiguous.
-            allowed: (n,) mask over this segment's vectors, or None for all; masked vectors are skipped before any
+            allowed: the positions that may be found, or None for all; the others are skipped before any
                 distance is computed.
+            exact: compare every allowed vector, whatever the backend.
 
         Returns:
-            Per query, rows and float32 inner products of equal length min(k, allowed). Scores are evaluated in
-            float64 and rounded, so they do not depend on batch size or on how vectors are spread over segments.
+            Rows and float32 inner products, both (q, min(k, allowed)). Scores are evaluated in float64 and rounded, so
+            they depend neither on batch size nor on how vectors are spread over segments.
         """
-        count = len(self.rows) if allowed is None else int(allowed.sum())
+        count = len(self.rows) if allowed is None else allowed.count
         wanted = min(k, count)
         if wanted == 0:
-            return [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
-        parameters, kept = self._parameters(allowed, few=len(queries) < 20)
-        scores, found = self._index.search(queries, min(wanted + 1, count), params=parameters)
-        results = []
-        for number, query in enumerate(queries):
-            positions = found[number]
-            if len(positions) > wanted and scores[number, wanted] >= scores[number, wanted - 1] - _NOISE:
-                # Equal vectors straddle the cut (identical texts do): take all of them and let the row decide.
-                threshold = float(scores[number, wanted - 1]) - _NOISE
-                _, _, positions = self._index.range_search(query[None], threshold, params=parameters)
-            exact = self.score(query, positions)
-            order = np.lexsort((positions, -exact))[:wanted]
-            results.append((self.rows[positions[order]], exact[order]))
-        del kept  # FAISS reads it until here
-        return results
+            return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+        if not self._index.exact and (exact or self._few(count, wanted)):
+            found = nearest(self._index.take, queries, wanted, _positions(allowed, self.info.n))
+            return self._best(queries, found, wanted)
+        found = self._index.candidates(queries, wanted, allowed)
+        short = np.flatnonzero((found >= 0).sum(axis=1) < wanted)
+        if len(short) == 0:
+            return self._best(queries, found, wanted)
+        rows, scores = self._best(queries, found, wanted)
+        rest = nearest(self._index.take, queries[short], wanted, _positions(allowed, self.info.n))
+        rows[short], scores[short] = self._best(queries[short], rest, wanted)
+        return rows, scores
 
-    def score(self, query: Vectors, positions: NDArray[np.int64]) -> Vectors:
-        """Inner products of one query with the vectors at ``positions``: float64 sums, rounded to float32."""
-        products = self.vectors[positions].astype(np.float64) * query.astype(np.float64)
-        scores: Vectors = products.sum(axis=1).astype(np.float32)
-        return scores
+    def take(self, positions: Positions) -> Vectors:
+        """The stored vectors at ``positions``: (len, dim) float32."""
+        return self._index.take(positions)
 
     def belongs_to(self, space: str, fingerprint: str) -> bool:
         """Whether the vectors are of this space and this encoder."""
@@ -100,47 +135,23 @@ class VectorSegment(Segment):
     def faults(self) -> list[str]:
         found = super().faults()
         for start in range(0, self.info.n, _BLOCK):
-            norms = np.linalg.norm(self.vectors[start : start + _BLOCK], axis=1)
-            if not (np.abs(norms - 1) < 1e-3).all():
-                return [*found, damaged(self.path / _FILE, "it holds vectors that are not of unit length")]
+            norms = np.linalg.norm(self.take(np.arange(start, min(start + _BLOCK, self.info.n))), axis=1)
+            if not (np.abs(norms - 1) < 2e-3).all():
+                return [*found, damaged(self.path, "it holds vectors that are not of unit length")]
         return found
 
-    def _parameters(self, allowed: NDArray[np.bool_] | None, few: bool) -> tuple[Any, tuple[Any, ...]]:
-        """FAISS search parameters for a mask, and what must stay referenced while they are used."""
-        import faiss
+    def _few(self, count: int, wanted: int) -> bool:
+        return count <= max(_FEW, 2 * wanted, int(_FEW_SHARE * self.info.n))
 
-        if allowed is None and not few:
-            return None, ()
-        parameters = faiss.SearchParameters()
-        if allowed is None:
-            # Given any selector, FAISS scans for a few queries without waking its threads: 5 times faster for one.
-            parameters.sel = faiss.IDSelectorAll()
-            return parameters, (parameters.sel,)
-        bits = np.packbits(allowed, bitorder="little")
-        parameters.sel = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        return parameters, (parameters.sel, bits)
-
-    def _load_index(self) -> Any:
-        import faiss
-
-        path = self.path / _FILE
-        try:
-            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as error:
-            if not path.exists():
-                raise SegmentGoneError(path) from error
-            raise IndexStateError(damaged(path, "FAISS cannot read it")) from error
-        if not isinstance(index, faiss.IndexFlat) or (index.ntotal, index.d) != (self.info.n, self.info.dim):
-            raise IndexStateError(damaged(path, "it is not the FAISS index that was published"))
-        return index
-
-    def _map_vectors(self) -> Vectors:
-        import faiss
-
-        flat = faiss.rev_swig_ptr(self._index.get_xb(), self.info.n * self.info.dim)
-        vectors: Vectors = flat.reshape(self.info.n, self.info.dim)
-        vectors.flags.writeable = False
-        return vectors
+    def _best(self, queries: Vectors, found: Positions, wanted: int) -> tuple[NDArray[np.int64], Vectors]:
+        """Score what was found, and of each row of it keep the ``wanted`` best, ties by position."""
+        found = np.sort(found, axis=1)
+        numbers, places = np.nonzero(found >= 0)
+        scores = np.full(found.shape, -np.inf, np.float32)
+        scores[numbers, places] = score(self._index.take, queries, numbers, found[numbers, places])
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :wanted]
+        best = np.take_along_axis(found, order, axis=1)
+        return self.rows[best], np.take_along_axis(scores, order, axis=1)
 
 
 def merge_vectors(parts: Sequence[VectorSegment], dead: Rows) -> tuple[Rows, Vectors]:
@@ -148,7 +159,8 @@ def merge_vectors(parts: Sequence[VectorSegment], dead: Rows) -> tuple[Rows, Vec
     rows = np.concatenate([part.rows for part in parts])
     order = np.argsort(rows)
     order = order[~np.isin(rows[order], dead)]
-    return rows[order], np.concatenate([part.vectors for part in parts])[order]
+    vectors = np.concatenate([part.take(np.arange(part.info.n)) for part in parts])
+    return rows[order], vectors[order]
 
 
 def check_vectors(space: str, ids: int, vectors: NDArray[Any]) -> Vectors:
@@ -161,3 +173,7 @@ def check_vectors(space: str, ids: int, vectors: NDArray[Any]) -> Vectors:
         if not np.isfinite(norms).all() or np.abs(norms - 1).max() > 1e-3:
             raise InputError(f"space {space!r}: vectors must be finite and L2-normalised; do so in the encoder")
     return array
+
+
+def _positions(allowed: Allowed | None, n: int) -> Positions:
+    return np.arange(n) if allowed is None else np.flatnonzero(allowed.mask)

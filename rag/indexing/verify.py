@@ -18,6 +18,7 @@ from rag.indexing.postings import WordSegment
 from rag.indexing.segments import SegmentGoneError, SegmentInfo
 from rag.indexing.spaces import AnySegment, open_segment, read_segments
 from rag.indexing.vectors import VectorSegment
+from rag.settings import VectorSettings
 from rag.types import Document, sha256_of
 
 
@@ -37,12 +38,12 @@ class VerifyReport:
         return not self.problems
 
 
-def verify(index: Path, catalogue: Catalogue) -> VerifyReport:
+def verify(index: Path, catalogue: Catalogue, settings: VectorSettings) -> VerifyReport:
     """Check the whole index as of now; it may be read and written meanwhile."""
     problems: list[str] = []
     counts = dict.fromkeys(("versions", "documents", "passages", "vectors", "segments"), 0)
     try:
-        parts = _open(index, catalogue, problems)
+        parts = _open(index, catalogue, settings, problems)
         with catalogue.reading() as connection:
             for (finding,) in connection.execute("PRAGMA integrity_check"):
                 if finding != "ok":
@@ -64,7 +65,7 @@ def verify(index: Path, catalogue: Catalogue) -> VerifyReport:
     return VerifyReport(problems=tuple(problems), **counts)
 
 
-def _open(index: Path, catalogue: Catalogue, problems: list[str]) -> list[AnySegment]:
+def _open(index: Path, catalogue: Catalogue, settings: VectorSettings, problems: list[str]) -> list[AnySegment]:
     """The catalogue's segments, held open so that no compaction takes them away while they are checked."""
 
     def names() -> list[SegmentInfo]:
@@ -75,7 +76,7 @@ def _open(index: Path, catalogue: Catalogue, problems: list[str]) -> list[AnySeg
         parts = []
         for info in infos:
             try:
-                parts.append(open_segment(index / segments.DIRECTORY, info))
+                parts.append(open_segment(index / segments.DIRECTORY, info, settings))
             except SegmentGoneError as error:
                 if info in names():
                     problems.append(f"{error} is missing")

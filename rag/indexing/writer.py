@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,14 +17,23 @@ from rag.indexing.catalogue import LISTED, Catalogue, listed
 from rag.indexing.garbage import collect_garbage
 from rag.indexing.history import now
 from rag.indexing.locks import Lock
+from rag.indexing.plan import Plan, plan, rows_per_segment
 from rag.indexing.postings import ROWS_PER_SEGMENT, write_words
 from rag.indexing.records import Changes, SpaceInfo
 from rag.indexing.segments import SegmentInfo
-from rag.indexing.spaces import foreign_vectors, latest_version, read_spaces, write_segments, write_spaces
+from rag.indexing.spaces import (
+    foreign_vectors,
+    latest_version,
+    read_segments,
+    read_spaces,
+    write_segments,
+    write_spaces,
+)
 from rag.indexing.staging import DIRECTORY as STAGING
 from rag.indexing.staging import Staging, canonical
-from rag.indexing.vectors import check_vectors, rows_per_segment, write_vectors
+from rag.indexing.vectors import check_vectors, write_vectors
 from rag.indexing.words import Tokenizer
+from rag.settings import VectorSettings
 from rag.types import Document, Passage, sha256_of
 
 _NO_SPACES: Mapping[str, SpaceInfo] = {}
@@ -36,14 +46,17 @@ class Writer:
     the writer was given a ``checkpoint`` name, keeps it for the next writer of the same name.
     """
 
-    def __init__(self, path: Path, catalogue: Catalogue, lock: Lock, checkpoint: str | None) -> None:
+    def __init__(
+        self, path: Path, catalogue: Catalogue, lock: Lock, checkpoint: str | None, settings: VectorSettings
+    ) -> None:
         self.path = path
         self._catalogue = catalogue
         self._lock = lock
         self._checkpoint = checkpoint
+        self._settings = settings
         self._removed: set[str] = set()
         self._seen: set[str] = set()
-        collect_garbage(path, catalogue)
+        collect_garbage(path, catalogue, settings)
         with catalogue.connection() as connection:
             published = {row[0] for row in connection.execute("SELECT ingest FROM versions")}
         self._staging = Staging.begin(path / STAGING, checkpoint, published)
@@ -122,6 +135,16 @@ class Writer:
             if space in current and current[space].fingerprint != info.fingerprint:
                 raise foreign_vectors(self.path, space, current[space].fingerprint, info.fingerprint)
 
+    def plans(self) -> dict[str, Plan]:
+        """Per space with staged vectors, the backend they will get and what the whole index will then cost."""
+        with self._catalogue.connection() as connection:
+            there: Counter[str] = Counter()
+            for info in read_segments(connection):
+                there[info.space] += info.n
+        return {
+            space: plan(there[space] + n, dim, self._settings) for space, (dim, n) in self._staging.spaces().items()
+        }
+
     def publish(self, note: str = "", spaces: Mapping[str, SpaceInfo] = _NO_SPACES) -> int:
         """Make everything staged and removed the new version; returns its number.
 
@@ -141,7 +164,7 @@ class Writer:
         if not staged and not removed:
             with self._catalogue.connection() as connection:
                 return latest_version(connection)
-        dims = self._check_dims(spaces)
+        dims, plans = self._check_dims(spaces), self.plans()
         with self._catalogue.connection() as connection:
             first_row = int(connection.execute("SELECT coalesce(max(last_row), -1) + 1 FROM versions").fetchone()[0])
         last_row = self._staging.number_rows(first_row)
@@ -149,8 +172,10 @@ class Writer:
         root, written = self.path / segments.DIRECTORY, list[SegmentInfo]()
         try:
             for space, dim in dims.items():
+                fingerprint = spaces[space].fingerprint
                 for rows, vectors in self._staging.blocks(space, dim, rows_per_segment(dim)):
-                    written.append(write_vectors(root, space, spaces[space].fingerprint, rows, vectors))
+                    backend = plans[space].backend_of(len(rows))
+                    written.append(write_vectors(root, space, fingerprint, rows, vectors, backend, self._settings))
             for rows, texts in self._staging.texts(ROWS_PER_SEGMENT):
                 written.append(write_words(root, rows, Tokenizer().count(texts)))
             with self._catalogue.transaction() as connection:
@@ -160,7 +185,7 @@ class Writer:
                 failpoints.hit("version-written")
         except BaseException:
             with contextlib.suppress(OSError, RagError):  # the next writer collects what is left
-                collect_garbage(self.path, self._catalogue)
+                collect_garbage(self.path, self._catalogue, self._settings)
             raise
         failpoints.hit("version-published")
         self._catalogue.checkpoint()

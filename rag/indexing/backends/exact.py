@@ -1,0 +1,59 @@
+"""Exact nearest neighbours by brute force: small selections, fall-back, and the oracle that recall is measured with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.indexing.backends.protocol import Positions, Vectors
+
+# Two float32 evaluations of one inner product of unit vectors differ by less than this.
+NOISE = 2e-6
+_PAIRS = 8192  # inner products evaluated at a time in float64
+_BLOCK = 16_384  # vectors read at a time
+_SCORES = 1 << 25  # float32 scores kept at a time
+
+Take = Callable[[Positions], Vectors]
+
+
+def score(take: Take, queries: Vectors, numbers: NDArray[np.intp], positions: Positions) -> Vectors:
+    """Inner products of ``queries[numbers[i]]`` and vector ``positions[i]``: float64 sums, rounded to float32.
+
+    One pair's score does not depend on the others, so it is the same in any batch and any segment.
+    """
+    scores = np.empty(len(positions), np.float32)
+    for start in range(0, len(positions), _PAIRS):
+        part = slice(start, start + _PAIRS)
+        products = take(positions[part]).astype(np.float64) * queries[numbers[part]].astype(np.float64)
+        scores[part] = products.sum(axis=1)
+    return scores
+
+
+def nearest(take: Take, queries: Vectors, k: int, positions: Positions) -> Positions:
+    """For each query a (q, c) superset of its ``k`` best among ``positions``, ties included, padded with -1."""
+    step = max(1, _SCORES // max(1, len(positions)))
+    parts = [_nearest(take, queries[start : start + step], k, positions) for start in range(0, len(queries), step)]
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in parts])
+
+
+def _nearest(take: Take, queries: Vectors, k: int, positions: Positions) -> Positions:
+    scores = np.empty((len(queries), len(positions)), np.float32)
+    for start in range(0, len(positions), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        scores[:, part] = queries @ take(positions[part]).T
+    if k >= len(positions):
+        return np.broadcast_to(positions, scores.shape)
+    threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1] - NOISE
+    kept = scores >= threshold[:, None]
+    return ragged([positions[row] for row in kept])
+
+
+def ragged(rows: list[Positions]) -> Positions:
+    """Rows of different lengths as one array, padded with -1."""
+    table = np.full((len(rows), max(map(len, rows))), -1, np.int64)
+    for number, row in enumerate(rows):
+        table[number, : len(row)] = row
+    return table

@@ -1,0 +1,111 @@
+"""Inverted lists of compressed vectors, with exact scores from half-precision vectors on disk: for little memory.
+
+Scalar quantisation keeps a byte per dimension, product quantisation (Jégou et al. 2011) a byte per eight of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rag.indexing.backends.effort import choose_effort
+from rag.indexing.backends.faiss_files import INDEX, masked, read_faiss, write_faiss
+from rag.indexing.backends.halves import Halves
+from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
+from rag.settings import VectorSettings
+
+_POINTS_PER_LIST = 40  # vectors that a list's centre is learned from: FAISS's own least
+
+
+class IvfIndex:
+    """A FAISS IVF index; ``effort`` is nprobe, the number of lists searched."""
+
+    exact: ClassVar[bool] = False
+    widen: ClassVar[int]
+    """Candidates per neighbour that is asked for: what the codes blur, exact scores put right."""
+
+    def __init__(self, index: Any, halves: Halves, effort: int) -> None:
+        self._index = index
+        self._halves = halves
+        self._effort = effort
+
+    @classmethod
+    def write(cls, directory: Path, vectors: Vectors, settings: VectorSettings) -> Facts:
+        import faiss
+
+        lists = max(1, min(int(4 * len(vectors) ** 0.5), len(vectors) // _POINTS_PER_LIST))
+        quantizer = faiss.IndexFlatIP(vectors.shape[1])
+        index = cls._empty(quantizer, vectors.shape[1], lists)
+        index.cp.max_points_per_centroid = _POINTS_PER_LIST  # enough for centres, and training stays short
+        index.cp.min_points_per_centroid = 1
+        index.train(np.ascontiguousarray(vectors, dtype=np.float32))
+        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+
+        def search(queries: Vectors, k: int, effort: int) -> Positions:
+            found: Positions = index.search(queries, cls.widen * k, params=faiss.SearchParametersIVF(nprobe=effort))[1]
+            return found
+
+        ladder = [effort for effort in (8, 16, 32, 64, 128, 256, 512) if effort < lists] + [lists]
+        write_faiss(index, directory / INDEX)
+        Halves.write(directory, vectors)
+        return choose_effort(vectors, search, ladder)
+
+    @classmethod
+    def open(cls, directory: Path, n: int, dim: int, facts: Facts, settings: VectorSettings) -> IvfIndex:
+        import faiss
+
+        index = read_faiss(directory / INDEX, faiss.IndexIVF, n, dim)
+        return cls(index, Halves(directory, n, dim), int(facts["effort"]))
+
+    def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
+        import faiss
+
+        share = 1.0 if allowed is None else allowed.share
+        parameters = faiss.SearchParametersIVF(nprobe=min(self._index.nlist, int(self._effort / share)))
+        selector = masked(parameters, allowed, few=False)
+        found: Positions = self._index.search(queries, min(self.widen * k, self._index.ntotal), params=parameters)[1]
+        del selector  # FAISS reads it until here
+        return found
+
+    def take(self, positions: Positions) -> Vectors:
+        return self._halves.take(positions)
+
+    @classmethod
+    def drop(cls, directory: Path, settings: VectorSettings) -> None:
+        return
+
+    @classmethod
+    def _empty(cls, quantizer: Any, dim: int, lists: int) -> Any:
+        raise NotImplementedError
+
+
+class IvfScalarIndex(IvfIndex):
+    """Eight bits per dimension."""
+
+    widen: ClassVar[int] = 4
+
+    @classmethod
+    def _empty(cls, quantizer: Any, dim: int, lists: int) -> Any:
+        import faiss
+
+        eight = faiss.ScalarQuantizer.QT_8bit
+        return faiss.IndexIVFScalarQuantizer(quantizer, dim, lists, eight, faiss.METRIC_INNER_PRODUCT, False)
+
+
+class IvfProductIndex(IvfIndex):
+    """Eight bits per eight dimensions (or the fewest above eight that divide them)."""
+
+    widen: ClassVar[int] = 16
+
+    @classmethod
+    def _empty(cls, quantizer: Any, dim: int, lists: int) -> Any:
+        import faiss
+
+        return faiss.IndexIVFPQ(quantizer, dim, lists, code_bytes(dim), 8, faiss.METRIC_INNER_PRODUCT)
+
+
+def code_bytes(dim: int) -> int:
+    """Bytes of a product-quantised vector: the most parts of eight dimensions or more that ``dim`` divides into."""
+    return next(parts for parts in range(max(1, dim // 8), 0, -1) if dim % parts == 0)

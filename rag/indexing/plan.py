@@ -1,0 +1,91 @@
+"""Which vector backend an index gets, and what it will cost, known before anything is built."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from rag.indexing.backends.halves import RESIDENT
+from rag.indexing.backends.hnsw import M
+from rag.indexing.backends.ivf import code_bytes
+from rag.settings import VectorSettings
+
+FLAT_UP_TO = 20_000  # so many vectors are compared one by one in a few milliseconds
+SMALLEST_SEGMENT = 4096  # below this an approximate index is no quicker than a flat one
+_SEGMENT_BYTES = 1 << 29
+# A process that has opened an index: interpreter, FAISS, catalogue pages, work space of a search.
+_PROCESS = 128 << 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A backend for ``n`` vectors of dimension ``dim`` and its cost in bytes.
+
+    ``resident`` is what a process that searches the index holds once every page has been touched: the vectors' index,
+    their rows and masks, and the process itself. Word search and the encoders come on top.
+    """
+
+    backend: str
+    n: int
+    dim: int
+    resident: int
+    disk: int
+    memory: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether ``resident`` stays within ``memory``; where nothing does, the smallest backend is planned."""
+        return self.resident <= self.memory
+
+    def backend_of(self, n: int) -> str:
+        """The backend of one segment of ``n`` vectors."""
+        return self.backend if n >= SMALLEST_SEGMENT or self.backend.startswith(("cuda", "milvus")) else "flat"
+
+    def __str__(self) -> str:
+        size = f"{self.n:,} vectors of {self.dim} dimensions: {self.backend}, {_gib(self.resident)} in memory"
+        bound = f"{_gib(self.memory)} allowed" if self.fits else f"MORE than the {_gib(self.memory)} allowed"
+        return f"{size} ({bound}), {_gib(self.disk)} on disk"
+
+
+def plan(n: int, dim: int, settings: VectorSettings) -> Plan:
+    """The plan for ``n`` vectors of dimension ``dim``.
+
+    With ``backend = "auto"``: flat for few vectors; else the graph, scalar or product quantisation, whichever comes
+    first within the memory.
+    """
+    memory = int(settings.memory_gib * 2**30) if settings.memory_gib is not None else _half_of_the_machine()
+    backend: str = settings.backend
+    if backend == "auto":
+        choices = ("flat",) if n <= FLAT_UP_TO else ("hnsw", "ivf-sq8", "ivf-pq")
+        fitting = (choice for choice in choices if _resident(choice, n, dim) <= memory)
+        backend = next(fitting, choices[-1])
+    disk = n * (_index_bytes(backend, dim) + 8 + (2 * dim if backend in ("ivf-sq8", "ivf-pq", "milvus") else 0))
+    return Plan(backend, n, dim, _resident(backend, n, dim), disk, memory)
+
+
+def rows_per_segment(dim: int) -> int:
+    """How many vectors one segment holds at most: what is in memory at once while it is written."""
+    return max(1, _SEGMENT_BYTES // (4 * dim))
+
+
+def _resident(backend: str, n: int, dim: int) -> int:
+    halves = RESIDENT * -(-n // rows_per_segment(dim)) if backend in ("ivf-sq8", "ivf-pq", "milvus") else 0
+    return n * (_index_bytes(backend, dim) + 8 + 2) + halves + _PROCESS
+
+
+def _index_bytes(backend: str, dim: int) -> int:
+    """Bytes of one vector in the index file, its share of links and lists included."""
+    return {
+        "hnsw": 4 * dim + 8 * M + 16,
+        "ivf-sq8": dim + 8 + dim // 10,  # the tenth for the lists' centres
+        "ivf-pq": code_bytes(dim) + 8 + dim // 10,
+        "milvus": 0,
+    }.get(backend, 4 * dim)
+
+
+def _half_of_the_machine() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"
