@@ -145,6 +145,8 @@ def show_ingest(report: IngestReport) -> None:
         f"{report.empty:,} empty records skipped, {len(report.quarantined):,} quarantined",
         soft_wrap=True,
     )
+    for space, plan in report.plans.items():
+        out.print(f"[dim]{escape(space)}: {escape(plan)}[/]", soft_wrap=True)
     s = report.seconds
     out.print(f"[dim]reading {s['read']:.1f} s, encoding {s['encode']:.1f} s, storing {s['store']:.1f} s[/]")
     for q in report.quarantined[:50]:

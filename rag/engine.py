@@ -120,7 +120,8 @@ class Engine:
             InputError: there is no index at ``path``, or it is empty.
             IndexStateError: the index is damaged, or was built with other encoders than the settings name.
         """
-        return cls(IndexStore.open(Path(path)), settings)
+        chosen = settings or Settings()
+        return cls(IndexStore.open(Path(path), chosen.vectors), chosen)
 
     def ask(self, question: str | Question, **options: Any) -> Answer:
         """Answer one question. ``options`` are the fields of :class:`~rag.types.Question` (image, study, …)."""

@@ -6,8 +6,8 @@ source → reader → Document → (de-identify) → chunk → Passage → encod
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,10 +19,11 @@ from rag.corpus.deidentify import deidentify
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.source import read
 from rag.encoders.protocols import ImageEncoder, TextEncoder, Vectors
+from rag.encoders.workers import Encoded, ThisProcess, Work, Workers
 from rag.errors import InputError
 from rag.indexing import IndexStore, SpaceInfo, Writer
 from rag.progress import Progress, Silent
-from rag.types import Document
+from rag.types import Document, Passage
 
 BATCH = 1024  # documents between two checkpoints: bounds memory and lost work, and is wide enough to sort by length
 
@@ -49,6 +50,7 @@ class IngestReport:
     passages: int = 0
     empty: int = 0
     quarantined: list[Quarantined] = field(default_factory=list)
+    plans: dict[str, str] = field(default_factory=dict)  # per vector space: its backend, memory and disk
     by_kind: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "encode": 0.0, "store": 0.0})
 
@@ -70,6 +72,7 @@ def ingest(
     remove_identifiers: bool = False,
     sync: bool = False,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> IngestReport:
     """Add or update the documents of ``sources`` and publish one version.
 
@@ -78,6 +81,7 @@ def ingest(
 
     Args:
         sync: also remove the documents that have left these sources.
+        workers: where encoding runs; in this process unless given. They must have the same encoders.
 
     Raises:
         InputError: a source does not exist or holds nothing readable.
@@ -95,15 +99,16 @@ def ingest(
         for source in sources:
             count = listen.stage(f"reading {source.name}")
             records = _documents(source, report, seen, image is not None)
-            while batch := _batch(records, report, remove_identifiers):
-                count(len(batch))
-                corpora.update(d.source for d in batch)
-                _take(batch, writer, text, image, report, listen)
+            batches = _batches(records, report, remove_identifiers, count, corpora)
+            _encode(batches, writer, workers or ThisProcess(text, image), spaces, report, listen)
         if not seen:
             raise InputError(_nothing(sources, report))
         if sync:
             for corpus in sorted(corpora):
                 writer.remove_unseen(corpus)
+        for space, made in writer.plans().items():
+            report.plans[space] = str(made)
+            listen.stage(f"building {space}: {made}")
         before = store.version()
         with report.timed("store"):
             report.version = writer.publish("ingest " + ", ".join(_label(s) for s in sources), spaces)
@@ -113,10 +118,23 @@ def ingest(
     return report
 
 
-def _batch(records: Iterator[Document], report: IngestReport, remove_identifiers: bool) -> list[Document]:
-    with report.timed("read"):
-        batch = list(islice(records, BATCH))
-        return [deidentify(d) for d in batch] if remove_identifiers else batch
+def _batches(
+    records: Iterator[Document],
+    report: IngestReport,
+    remove_identifiers: bool,
+    count: Callable[[int], None],
+    corpora: set[str],
+) -> Iterator[list[Document]]:
+    while True:
+        with report.timed("read"):
+            batch = list(islice(records, BATCH))
+            batch = [deidentify(d) for d in batch] if remove_identifiers else batch
+        if not batch:
+            return
+        count(len(batch))
+        corpora.update(d.source for d in batch)
+        report.by_kind = dict(Counter(report.by_kind) + Counter(d.kind for d in batch))
+        yield batch
 
 
 def _documents(source: Source, report: IngestReport, seen: set[str], images: bool) -> Iterator[Document]:
@@ -136,38 +154,65 @@ def _documents(source: Source, report: IngestReport, seen: set[str], images: boo
             yield record
 
 
-def _take(
-    batch: list[Document],
+def _encode(
+    batches: Iterable[list[Document]],
     writer: Writer,
-    text: TextEncoder,
-    image: ImageEncoder | None,
+    workers: Workers,
+    spaces: Mapping[str, SpaceInfo],
     report: IngestReport,
     listen: Progress,
 ) -> None:
-    """Encode and stage what the index does not have yet."""
-    changes = writer.compare(batch)
-    report.unchanged += len(changes.unchanged)
-    report.by_kind = dict(Counter(report.by_kind) + Counter(d.kind for d in batch))
-    documents = [d for d in batch if d.id in changes.to_encode]
-    if not documents:
-        return
-    passages = [p for d in documents for p in passages_of(d)]
-    texts = [p for p in passages if p.text]
-    files = {d.id: d.image for d in documents if d.kind == "image" and d.image}
-    pictures = [p for p in passages if p.document_id in files]
-    vectors: dict[str, tuple[Sequence[str], Vectors]] = {}
-    with report.timed("encode"):
-        if texts:
-            count = listen.stage("encoding text", len(texts))
-            encoded = text.encode([p.text for p in texts], kind="passage", progress=count)
-            vectors["text"] = ([p.id for p in texts], encoded)
-        if pictures and image is not None:
-            count = listen.stage("encoding images", len(pictures))
-            encoded = image.encode_images([files[p.document_id] for p in pictures], progress=count)
-            vectors["image"] = ([p.id for p in pictures], encoded)
-    report.passages += len(passages)
-    with report.timed("store"):
-        writer.stage(documents, passages, vectors)
+    """Encode what the index does not have yet, and stage each batch, durably, as it comes back."""
+    under_way: deque[_Batch] = deque()
+
+    def works() -> Iterator[Work]:
+        for documents in batches:
+            changes = writer.compare(documents)
+            report.unchanged += len(changes.unchanged)
+            batch = _Batch.of([d for d in documents if d.id in changes.to_encode])
+            if batch.documents:
+                under_way.append(batch)
+                yield batch.work
+
+    fingerprints = tuple(spaces[s].fingerprint if s in spaces else "" for s in ("text", "image"))
+    results = workers.encode(works(), listen)
+    while True:
+        read = report.seconds["read"]
+        with report.timed("encode"):
+            encoded = next(results, None)
+        report.seconds["encode"] -= report.seconds["read"] - read  # the workers draw what they encode from the reader
+        if encoded is None:
+            return
+        if encoded.fingerprints != fingerprints:
+            raise InputError(f"the workers encode with {encoded.fingerprints}, this process with {fingerprints}")
+        batch = under_way.popleft()
+        with report.timed("store"):
+            writer.stage(batch.documents, batch.passages, batch.vectors(encoded))
+        report.passages += len(batch.passages)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Documents on their way to the index, their passages, and which of those have a text or an image to encode."""
+
+    documents: list[Document]
+    passages: list[Passage]
+    texts: list[str]
+    images: list[str]
+    work: Work
+
+    @classmethod
+    def of(cls, documents: list[Document]) -> _Batch:
+        passages = [p for d in documents for p in passages_of(d)]
+        texts = [p for p in passages if p.text]
+        files = {d.id: d.image for d in documents if d.kind == "image" and d.image}
+        pictures = [p for p in passages if p.document_id in files]
+        work = Work(tuple(p.text for p in texts), tuple(files[p.document_id] for p in pictures))
+        return cls(documents, passages, [p.id for p in texts], [p.id for p in pictures], work)
+
+    def vectors(self, encoded: Encoded) -> dict[str, tuple[Sequence[str], Vectors]]:
+        found = {"text": (self.texts, encoded.texts), "image": (self.images, encoded.images)}
+        return {space: (ids, matrix) for space, (ids, matrix) in found.items() if matrix is not None}
 
 
 def _label(source: Source) -> str:

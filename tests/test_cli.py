@@ -164,3 +164,23 @@ def test_import_is_light() -> None:
     code = f"import sys, rag; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_cost_of_an_index_is_stated_before_it_is_built(cases: Path, tmp_path: Path) -> None:
+    stated = rag("index", "plan", "1000000", "--dim", "512", "--memory", "1", indexes=tmp_path)
+    assert stated.returncode == 0 and "ivf-sq8" in stated.stdout and "GiB" in stated.stdout
+    made = json.loads(rag("index", "plan", "1000", "--json", indexes=tmp_path).stdout)
+    assert (made["backend"], made["fits"]) == ("flat", True)
+    refused(rag("index", "plan", "1000", "--memory", "0", indexes=tmp_path), "--memory")
+    report = json.loads(rag("ingest", str(cases), "--index", "mine", "--json", indexes=tmp_path).stdout)
+    assert "flat" in report["plans"]["text"] and "in memory" in report["plans"]["text"]
+    measured = json.loads(rag("index", "recall", "mine", "--json", indexes=tmp_path).stdout)["recall"]
+    assert {(r["asked"], r["recall"]) for r in measured} == {("text", 1.0)}
+
+
+def test_an_unknown_backend_or_worker_is_one_sentence(cases: Path, tmp_path: Path) -> None:
+    ingest = ("ingest", str(cases), "--index", "mine")
+    refused(rag(*ingest, "--workers", "many", indexes=tmp_path), "--workers", "ray://")
+    refused(rag(*ingest, indexes=tmp_path, env={"RAG_VECTORS__BACKEND": "magic"}), "vectors.backend")
+    refused(rag(*ingest, indexes=tmp_path, env={"RAG_VECTORS__BACKEND": "milvus"}), "milvus_uri")
+    assert not (tmp_path / "mine").exists()

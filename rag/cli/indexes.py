@@ -12,6 +12,7 @@ from rag.cli.shared import (
     Indexes,
     Json,
     Name,
+    Profile,
     print_json,
     say,
     settings_of,
@@ -95,6 +96,44 @@ def index_compact(
     """Merge segments and collect garbage; readers may stay open."""
     report = store_of(settings_of(indexes), name).compact(() if forget else None)
     say(asdict(report), f"{name}: {report}", as_json)
+
+
+@app.command("plan", epilog="Example: rag index plan 1000000 --dim 512 --memory 1")
+def index_plan(
+    n: Annotated[int, typer.Argument(min=1, help="How many vectors: passages or images.")],
+    dim: Annotated[int, typer.Option(min=1, max=65_536, help="Their dimension.")] = 384,
+    memory: Annotated[
+        float | None, typer.Option(help="GiB that a searching process may take [default: half of the machine's].")
+    ] = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """The vector backend that an index of this size would get, and its memory and disk, before anything is built."""
+    from rag.indexing.plan import plan
+
+    settings = settings_of(None, profile).vectors
+    if memory is not None:
+        if memory <= 0:
+            raise InputError(f"--memory {memory:g}: give a number of GiB above 0")
+        settings = settings.model_copy(update={"memory_gib": memory})
+    made = plan(n, dim, settings)
+    say(asdict(made) | {"fits": made.fits}, str(made), as_json)
+
+
+@app.command("recall", epilog="Example: rag index recall mine")
+def index_recall(
+    name: Name,
+    queries: Annotated[int, typer.Option(min=10, max=10_000, help="How many stored vectors to ask with.")] = 200,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Recall@10 of an index against brute force, for every pair of vector spaces that can be compared."""
+    from rag.indexing.recall import measure_recall
+
+    with store_of(settings_of(indexes), name).snapshot() as snapshot:
+        rows = measure_recall(snapshot, queries)
+    words = "\n".join(f"{r.asked} → {r.searched}: {r.recall:.4f} ({r.queries} queries, {r.backends})" for r in rows)
+    say({"index": name, "recall": [asdict(r) for r in rows]}, words or f"{name}: no vectors", as_json)
 
 
 @app.command("verify", epilog="Example: rag index verify demo")

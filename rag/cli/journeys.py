@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -73,6 +74,10 @@ def ingest(
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Remove obvious identifiers first (not complete).")
     ] = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(help="Encode in this many processes, or on a Ray cluster: 'ray' or 'ray://host:port'."),
+    ] = None,
     sync: Annotated[bool, typer.Option("--sync", help="Also remove documents that have left this source.")] = False,
     indexes: Indexes = None,
     profile: Profile = None,
@@ -80,6 +85,7 @@ def ingest(
 ) -> None:
     """Add a corpus to an index, or bring it up to date. Unchanged documents are not encoded again."""
     from rag.encoders.registry import load_image_encoder, load_text_encoder
+    from rag.encoders.workers import open_workers
     from rag.ingest import Source
     from rag.ingest import ingest as run
 
@@ -87,7 +93,10 @@ def ingest(
     made = not (settings.indexes / index).exists()
     store = store_of(settings, index, create=True)
     try:
-        with bars(as_json) as progress:
+        with bars(as_json) as progress, ExitStack() as stack:
+            pool = open_workers(workers, settings.encoders) if workers else None
+            if pool is not None:
+                stack.callback(pool.close)
             report = run(
                 [Source(source, format_, _reader_options(option or []))],
                 store,
@@ -96,6 +105,7 @@ def ingest(
                 remove_identifiers=deidentify,
                 sync=sync,
                 progress=progress,
+                workers=pool,
             )
     except RagError:
         if made and not store.version():

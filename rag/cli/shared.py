@@ -38,11 +38,7 @@ def store_of(settings: Settings, name: str, create: bool = False) -> IndexStore:
     if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
         raise InputError(f"{name!r} is not a name for an index; use letters, digits, '-' and '_'")
     path = settings.indexes / name
-    return (
-        IndexStore.create(path, settings.vectors)
-        if create and not path.exists()
-        else IndexStore.open(path, settings.vectors)
-    )
+    return (IndexStore.create if create and not path.exists() else IndexStore.open)(path, settings.vectors)
 
 
 def engine_of(settings: Settings, name: str) -> Engine:

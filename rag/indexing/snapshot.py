@@ -184,6 +184,20 @@ class Snapshot:
         """The vector spaces of this version; ``n`` counts the vectors of its own documents."""
         return dict(self._spaces)
 
+    def rows(self, space: str) -> NDArray[np.int64]:
+        """The passage rows of this version that have a vector in a space, ascending.
+
+        Raises:
+            InputError: no such space.
+        """
+        self._space(space)
+        alive = self._masks.select(_EVERYTHING)
+        parts = [
+            segment.rows if (allowed := alive.of(segment)) is None else segment.rows[allowed.mask]
+            for segment in self._segments[space]
+        ]
+        return np.sort(np.concatenate(parts))
+
     def backends(self, space: str) -> dict[str, int]:
         """How many vectors of a space each backend holds; only 'flat' and 'cuda-flat' never miss a near passage."""
         held: Counter[str] = Counter()
