@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench crash clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -40,6 +40,9 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict, import rules
 
 bench: $(VENV)/.dev  ## benchmarks; results are printed as tables
 	$(BIN)/python benchmarks/run.py
+
+crash: $(VENV)/.dev  ## kill the writer 300 times at random moments, besides every failpoint
+	RAG_KILLS=300 $(BIN)/python -m pytest tests/indexing/test_crash.py
 
 clean:  ## remove the virtual environment and caches (indexes stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

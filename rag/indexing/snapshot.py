@@ -262,7 +262,9 @@ class Snapshot:
 
 
 def _passage(identity: str, document: Document, start: int, end: int) -> Passage:
-    return Passage(id=identity, document_id=document.id, start=start, end=end, text=document.text[start:end])
+    text = document.text[start:end]
+    # Checked when it was staged; checking ten of them again would cost as much as finding them.
+    return Passage.model_construct(id=identity, document_id=document.id, start=start, end=end, text=text)
 
 
 def _merge(parts: list[tuple[NDArray[np.int64], Vectors]], queries: int, k: int) -> list[list[Scored]]:

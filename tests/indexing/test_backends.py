@@ -12,6 +12,7 @@ from rag.indexing import Filter, IndexStore, SpaceInfo
 from rag.indexing.backends.cuda import missing
 from rag.indexing.backends.registry import BACKENDS
 from rag.indexing.plan import plan, rows_per_segment
+from rag.indexing.recall import measure_recall
 from rag.indexing.vectors import VectorSegment, discard_segment, write_vectors
 from rag.settings import VectorSettings
 
@@ -210,6 +211,28 @@ def _recall(snapshot, queries: np.ndarray) -> float:  # type: ignore[no-untyped-
     return float(np.mean([len({h.row for h in a} & {h.row for h in b}) / K for a, b in pairs]))
 
 
+@pytest.mark.parametrize("backend", ["flat", "hnsw", "ivf-sq8", "ivf-pq", "milvus"])
+def test_recall_holds_in_every_direction_of_a_joint_space(tmp_path: Path, backend: str) -> None:
+    """Images and texts of one encoder lie apart (the modality gap): a question from the other side is far from all."""
+    n = 5000
+    gap = np.random.default_rng(2).standard_normal(DIM_)
+    store = IndexStore.create(tmp_path / "demo", settings_for(tmp_path, backend))
+    documents = [make_document(f"d{i}", f"Finding {i}.") for i in range(n)]
+    _, passages, _ = batch_of(documents)
+    sides = {"image": clustered(1, n) + 0.2 * gap, "text": clustered(1, n)[::-1] - 0.2 * gap}
+    unit = {s: (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32) for s, v in sides.items()}
+    assert (
+        (unit["image"][:500] @ unit["text"][:500].T).mean() < 0 < (unit["text"][:500] @ unit["text"][500:1000].T).mean()
+    )
+    with store.writer() as writer:
+        writer.stage(documents, passages, {space: ([p.id for p in passages], v) for space, v in unit.items()})
+        writer.publish("filled", {space: SpaceInfo(DIM_, "joint") for space in unit})
+    with store.snapshot() as snapshot:
+        measured = {(r.asked, r.searched): r.recall for r in measure_recall(snapshot)}
+    assert len(measured) == 4
+    assert min(measured.values()) >= (1 if backend == "flat" else 0.95), measured
+
+
 class TestThePlan:
     @pytest.mark.parametrize(
         "n, gib, backend",
@@ -275,6 +298,18 @@ class TestRefusals:
         assert len(client.list_collections()) == 1
         discard_segment(tmp_path / "segments" / info.id, settings)
         assert client.list_collections() == [] and list((tmp_path / "segments").iterdir()) == []
+
+    def test_a_write_that_fails_leaves_no_collection(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from pymilvus import MilvusClient
+
+        def full(directory: Path, vectors: np.ndarray) -> None:
+            raise OSError(28, "no space left on device")
+
+        settings = settings_for(tmp_path, "milvus")
+        monkeypatch.setattr("rag.indexing.backends.halves.Halves.write", full)
+        with pytest.raises(StorageError, match="no space left"):
+            write_vectors(tmp_path / "segments", "text", "e", np.arange(50), clustered(1, 50), "milvus", settings)
+        assert MilvusClient(str(tmp_path / "milvus.db")).list_collections() == []
 
     def test_a_cluster_that_does_not_answer(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         settings_for(tmp_path, "milvus")

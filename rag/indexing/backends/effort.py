@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,36 +12,54 @@ from rag.indexing.backends.protocol import Facts, Positions, Vectors
 K = 10
 TARGET = 0.98
 _PROBES = 200
-# Questions lie off the passages' own manifold: a probe is a stored vector turned away until its cosine with it is this.
-_COSINE = 0.75
+# Questions lie off the passages' own manifold, those of another modality far off: a probe is a stored vector turned
+# away until its cosine with it is one of these. Text meets text at about the first, image meets text at the second.
+_COSINES = {"near": 0.75, "far": 0.3}
+_FAR = 0.5
+Search = Callable[[Vectors, int, int], tuple[Vectors, Positions]]
+"""Queries, k and effort to scores and positions, best first."""
 
 
-def probes(vectors: Vectors) -> Vectors:
-    """(200, dim) unit vectors near stored ones, the same for the same vectors."""
+def probes(vectors: Vectors, cosine: float) -> Vectors:
+    """(200, dim) unit vectors at this cosine from stored ones, the same for the same vectors."""
     dice = np.random.default_rng(0)
     chosen = vectors[dice.integers(0, len(vectors), _PROBES)]
     away = dice.standard_normal(chosen.shape).astype(np.float32)
     away -= (away * chosen).sum(axis=1, keepdims=True) * chosen
     away /= np.linalg.norm(away, axis=1, keepdims=True)
-    turned: Vectors = _COSINE * chosen + np.sqrt(1 - _COSINE**2, dtype=np.float32) * away
+    turned: Vectors = cosine * chosen + np.sqrt(1 - cosine**2, dtype=np.float32) * away
     return np.ascontiguousarray(turned, dtype=np.float32)
 
 
-def choose_effort(vectors: Vectors, search: Callable[[Vectors, int, int], Positions], ladder: Iterable[int]) -> Facts:
-    """The least effort of ``ladder`` whose recall@10 on probes reaches 0.98 (or the greatest), and that recall.
+def choose_efforts(vectors: Vectors, search: Search, ladder: Sequence[int]) -> Facts:
+    """The least efforts of ``ladder`` whose recall@10 reaches 0.98 on near and on far probes, or the greatest.
 
     Args:
         vectors: (n, dim), n >= 10.
-        search: queries, k and effort to (q, c) positions.
     """
-    queries = probes(vectors)
-    truth = nearest(lambda positions: vectors[positions], queries, K, np.arange(len(vectors)))
-    effort, recall = 0, 0.0
-    for effort in ladder:
-        recall = recall_of(search(queries, K, effort), truth)
-        if recall >= TARGET:
-            break
-    return {"effort": effort, "recall": recall}
+    facts: dict[str, float] = {}
+    for name, cosine in _COSINES.items():
+        questions = probes(vectors, cosine)
+        truth = nearest(lambda positions: vectors[positions], questions, K, np.arange(len(vectors)))
+        for effort in ladder:
+            recall = recall_of(search(questions, K, effort)[1], truth)
+            facts |= {f"{name}_effort": effort, f"{name}_recall": round(recall, 4)}
+            if recall >= TARGET:
+                break
+    return facts
+
+
+def search_by_effort(search: Search, queries: Vectors, k: int, facts: Facts, share: float) -> Positions:
+    """Search with the near effort, and again with the far one for queries whose best neighbour turns out to be far.
+
+    Args:
+        share: part of the vectors that a filter allows: effort grows as it falls, for the rest is searched in vain.
+    """
+    scores, found = search(queries, k, int(facts["near_effort"] / share))
+    far = np.flatnonzero(scores[:, 0] < _FAR)
+    if len(far) and facts["far_effort"] > facts["near_effort"]:
+        found[far] = search(np.ascontiguousarray(queries[far]), k, int(facts["far_effort"] / share))[1]
+    return found
 
 
 def recall_of(found: Positions, truth: Positions) -> float:

@@ -23,8 +23,9 @@ class Halves:
     """
 
     def __init__(self, directory: Path, n: int, dim: int) -> None:
-        self._vectors = load_array(directory / HALVES, np.float16, (n, dim))
-        self._map: mmap.mmap | None = getattr(self._vectors, "_mmap", None)
+        mapped = load_array(directory / HALVES, np.float16, (n, dim))
+        self._map: mmap.mmap | None = getattr(mapped, "_mmap", None)
+        self._vectors = np.asarray(mapped)  # as a plain array it is indexed several times as fast
         self._cost = max(_PAGE, 2 * dim)
         self._touched = 0
 

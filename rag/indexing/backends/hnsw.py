@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rag.indexing.backends.effort import choose_effort
+from rag.indexing.backends.effort import Search, choose_efforts, search_by_effort
 from rag.indexing.backends.faiss_files import INDEX, masked, read_faiss, stored_vectors, write_faiss
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
 from rag.settings import VectorSettings
@@ -18,15 +18,15 @@ _LADDER = (32, 64, 128, 256, 512, 1024)
 
 
 class HnswIndex:
-    """FAISS IndexHNSWFlat over float32 vectors; ``effort`` is efSearch."""
+    """FAISS IndexHNSWFlat over float32 vectors; effort is efSearch."""
 
     exact: ClassVar[bool] = False
 
-    def __init__(self, index: Any, effort: int) -> None:
+    def __init__(self, index: Any, facts: Facts) -> None:
         import faiss
 
         self._index = index
-        self._effort = effort
+        self._facts = facts
         self._vectors = stored_vectors(faiss.downcast_index(index.storage))
 
     @classmethod
@@ -36,31 +36,31 @@ class HnswIndex:
         index = faiss.IndexHNSWFlat(vectors.shape[1], M, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = _CONSTRUCTION
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-
-        def search(queries: Vectors, k: int, effort: int) -> Positions:
-            found: Positions = index.search(queries, k, params=faiss.SearchParametersHNSW(efSearch=effort))[1]
-            return found
-
         write_faiss(index, directory / INDEX)
-        return choose_effort(vectors, search, _LADDER)
+        return choose_efforts(vectors, cls(index, {})._search(None), _LADDER)
 
     @classmethod
     def open(cls, directory: Path, n: int, dim: int, facts: Facts, settings: VectorSettings) -> HnswIndex:
         import faiss
 
-        return cls(read_faiss(directory / INDEX, faiss.IndexHNSWFlat, n, dim), int(facts["effort"]))
+        return cls(read_faiss(directory / INDEX, faiss.IndexHNSWFlat, n, dim), facts)
 
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
-        import faiss
-
-        n = self._index.ntotal
         # The graph is walked through masked nodes, too, so of those it sees only a share may be returned.
         share = 1.0 if allowed is None else allowed.share
-        parameters = faiss.SearchParametersHNSW(efSearch=min(n, int(max(self._effort, 2 * k) / share)))
-        selector = masked(parameters, allowed, few=False)
-        found: Positions = self._index.search(queries, k, params=parameters)[1]
-        del selector  # FAISS reads it until here
-        return found
+        return search_by_effort(self._search(allowed), queries, k, self._facts, share)
+
+    def _search(self, allowed: Allowed | None) -> Search:
+        import faiss
+
+        def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
+            parameters = faiss.SearchParametersHNSW(efSearch=min(self._index.ntotal, max(effort, 2 * k)))
+            selector = masked(parameters, allowed, few=False)
+            found: tuple[Vectors, Positions] = self._index.search(queries, k, params=parameters)
+            del selector  # FAISS reads it until here
+            return found
+
+        return search
 
     def take(self, positions: Positions) -> Vectors:
         return self._vectors[positions]

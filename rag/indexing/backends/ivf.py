@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rag.indexing.backends.effort import choose_effort
+from rag.indexing.backends.effort import Search, choose_efforts, search_by_effort
 from rag.indexing.backends.faiss_files import INDEX, masked, read_faiss, write_faiss
 from rag.indexing.backends.halves import Halves
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
@@ -20,16 +20,16 @@ _POINTS_PER_LIST = 40  # vectors that a list's centre is learned from: FAISS's o
 
 
 class IvfIndex:
-    """A FAISS IVF index; ``effort`` is nprobe, the number of lists searched."""
+    """A FAISS IVF index; effort is nprobe, the number of lists searched."""
 
     exact: ClassVar[bool] = False
     widen: ClassVar[int]
     """Candidates per neighbour that is asked for: what the codes blur, exact scores put right."""
 
-    def __init__(self, index: Any, halves: Halves, effort: int) -> None:
+    def __init__(self, index: Any, halves: Halves, facts: Facts) -> None:
         self._index = index
         self._halves = halves
-        self._effort = effort
+        self._facts = facts
 
     @classmethod
     def write(cls, directory: Path, vectors: Vectors, settings: VectorSettings) -> Facts:
@@ -43,31 +43,34 @@ class IvfIndex:
         index.train(np.ascontiguousarray(vectors, dtype=np.float32))
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
 
-        def search(queries: Vectors, k: int, effort: int) -> Positions:
-            found: Positions = index.search(queries, cls.widen * k, params=faiss.SearchParametersIVF(nprobe=effort))[1]
-            return found
-
         ladder = [effort for effort in (8, 16, 32, 64, 128, 256, 512) if effort < lists] + [lists]
         write_faiss(index, directory / INDEX)
         Halves.write(directory, vectors)
-        return choose_effort(vectors, search, ladder)
+        return choose_efforts(vectors, cls(index, Halves(directory, *vectors.shape), {})._search(None), ladder)
 
     @classmethod
     def open(cls, directory: Path, n: int, dim: int, facts: Facts, settings: VectorSettings) -> IvfIndex:
         import faiss
 
         index = read_faiss(directory / INDEX, faiss.IndexIVF, n, dim)
-        return cls(index, Halves(directory, n, dim), int(facts["effort"]))
+        return cls(index, Halves(directory, n, dim), facts)
 
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
+        share = 1.0 if allowed is None else allowed.share
+        return search_by_effort(self._search(allowed), queries, k, self._facts, share)
+
+    def _search(self, allowed: Allowed | None) -> Search:
         import faiss
 
-        share = 1.0 if allowed is None else allowed.share
-        parameters = faiss.SearchParametersIVF(nprobe=min(self._index.nlist, int(self._effort / share)))
-        selector = masked(parameters, allowed, few=False)
-        found: Positions = self._index.search(queries, min(self.widen * k, self._index.ntotal), params=parameters)[1]
-        del selector  # FAISS reads it until here
-        return found
+        def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
+            parameters = faiss.SearchParametersIVF(nprobe=min(self._index.nlist, effort))
+            selector = masked(parameters, allowed, few=False)
+            wide = min(self.widen * k, self._index.ntotal)
+            found: tuple[Vectors, Positions] = self._index.search(queries, wide, params=parameters)
+            del selector  # FAISS reads it until here
+            return found
+
+        return search
 
     def take(self, positions: Positions) -> Vectors:
         return self._halves.take(positions)
