@@ -96,4 +96,4 @@ def entry_of(settings: Settings, audit_id: str) -> tuple[IndexStore, Any]:
             return store, ledger_of(store).get(audit_id)
         except InputError as error:
             problem = error
-    raise problem or InputError(f"no ledger under {settings.indexes}: nothing has been asked there yet")
+    raise problem or InputError(f"no answer {audit_id!r}: nothing has been asked under {settings.indexes} yet")
