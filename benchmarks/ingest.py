@@ -1,0 +1,51 @@
+"""A whole ingest of reports against the bare sentence-transformers loop over the same passages: paired runs."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rag.corpus.chunking import passages_of
+from rag.corpus.source import read
+from rag.encoders.text import SentenceEncoder
+from rag.indexing import IndexStore
+from rag.ingest import Source, ingest
+from rag.types import Document
+
+REPORTS, PAIRS = 1000, 3
+
+
+def main(argv: list[str]) -> None:
+    reports = [d for d in read("openi") if isinstance(d, Document)][:REPORTS]
+    texts = [p.text for d in reports for p in passages_of(d)]
+    encoder = SentenceEncoder()
+    encoder.encode(texts[:64])
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        corpus = Path(name) / "reports.jsonl"
+        lines = [{"id": d.id, "text": d.text, "kind": "report", "group_id": d.group_id} for d in reports]
+        corpus.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+        for pair in range(PAIRS):
+            times = {}
+            for what in ("ours", "bare") if pair % 2 == 0 else ("bare", "ours"):
+                begin = time.perf_counter()
+                if what == "ours":
+                    with IndexStore.create(Path(name) / f"pair{pair}") as store:
+                        ingest([Source(corpus)], store, encoder, None)
+                else:
+                    encoder._model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
+                times[what] = time.perf_counter() - begin
+            rows.append(times)
+    ratio = statistics.median(r["bare"] / r["ours"] for r in rows)
+    ours, bare = (len(texts) / statistics.median(r[k] for r in rows) for k in ("ours", "bare"))
+    print("| passages | whole ingest, passages/s | bare loop, passages/s | speed ratio (median of pairs) |")
+    print("|---:|---:|---:|---:|")
+    print(f"| {len(texts)} | {ours:.0f} | {bare:.0f} | {ratio:.2f} |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
