@@ -1,0 +1,430 @@
+"""The index store beside other ways to search vectors: ``python benchmarks/search.py [--sizes N,...] [--only A,B]``.
+
+Each peer at each size builds in one process and serves in another, so that memory and opening are its own; see
+``peers.py`` for how each is used. A peer that is not installed, fails, or is too slow gets a line that says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from peers import BATCH, DIM, PEERS, Data, Ids, K, Ours, Peer
+
+TARGET, WARM_UP, REPEATS = 0.95, 20, 3
+THREADS = 2
+PACKAGES = (
+    "numpy", "faiss-cpu", "hnswlib", "usearch", "lancedb", "chromadb", "pymilvus", "milvus-lite", "llama-index-core",
+)  # fmt: skip
+# Nothing here may call home or wait for a network.
+QUIET = {
+    "OMP_NUM_THREADS": str(THREADS),
+    "ANONYMIZED_TELEMETRY": "False",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "LANCE_LOG": "error",
+    "PYTHONWARNINGS": "ignore",
+}
+COLUMNS = (
+    "peer", "backend", "setting", "recall@10", "p50 ms", "p99 ms", "batch queries/s", "p50 / bare FAISS", "build s",
+    "open s", "peak RSS MiB (after)", "disk MiB",
+)  # fmt: skip
+CAPTION = f"""\
+{DIM} dimensions, inner product of unit vectors, n/100 clusters, {{queries}} queries that are not in the corpus.
+faiss, hnswlib and usearch return ids only; lancedb, chroma, milvus-lite, llamaindex and ours also return each hit's
+text ("search alone": ours without). Settings are the least of a ladder (see `peers.py`) whose recall@10 on {{queries}}
+other queries is at least {TARGET}; ours chooses for itself, by recall on probes of its own. *p50 / bare FAISS*: against
+FAISS flat, HNSW or IVF-SQ8, whichever is of the same kind (IVF-SQ8 for all inverted lists). *build*: with making the
+library's own records. *open*: fresh process, libraries imported, warm file cache, until the first answer. *peak RSS*:
+of the serving process up to the end of the searches, and after them; mapped files count. OMP_NUM_THREADS={THREADS};
+otherwise every library's own choice of threads. A process that takes, or would by its first queries take, more than
+{{minutes}} minutes is stopped: "too slow at this size"."""
+
+WORDS, WORDS_PER_TEXT, COMMON = 50_000, 22, 100
+CONSONANTS, VOWELS = "bcdfghjklmnprstvwxyz", "aeiou"
+
+
+class TooSlowError(Exception):
+    """It would take longer than the limit."""
+
+
+# What is searched
+
+
+def prepare(folder: Path, n: int, queries: int) -> None:
+    """Write vectors, texts, twice ``queries`` queries with their ten true neighbours, and questions."""
+    import faiss
+
+    rng = np.random.default_rng(n)
+    mixture = Mixture(max(1, n // 100), rng)
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (n, DIM))
+    zipf = np.cumsum(1 / (np.arange(WORDS) + 2.7))
+    with (folder / "texts.txt").open("w", encoding="utf-8") as file:
+        for start in range(0, n, BATCH):
+            count = min(BATCH, n - start)
+            vectors[start : start + count] = mixture.draw(count, rng)
+            file.writelines(" ".join(map(word, ranks)) + "\n" for ranks in draw_words(zipf, count, rng))
+    asked = mixture.draw(2 * queries, rng)
+    np.save(folder / "queries.npy", asked)
+    index = faiss.IndexFlatIP(DIM)
+    index.add(vectors)
+    np.save(folder / "truth.npy", index.search(asked, K)[1])
+    rare = COMMON + draw_words(np.cumsum(1 / (np.arange(COMMON, WORDS) + 2.7)), 200, rng)
+    questions = [" ".join(word(rank) for rank in list(dict.fromkeys(ranks.tolist()))[:8]) for ranks in rare]
+    (folder / "questions.json").write_text(json.dumps(questions), encoding="utf-8")
+
+
+class Mixture:
+    """Clusters around Gaussian centres. As with real embeddings, few directions carry most of a cluster's spread, so
+    that a query's tenth neighbour (cosine 0.6) stands out from its cluster (0.5), and the cluster from the rest (0.2).
+    """
+
+    def __init__(self, clusters: int, rng: np.random.Generator) -> None:
+        self._centres = (rng.standard_normal((clusters, DIM)) / DIM**0.5).astype(np.float32)
+        scales = (1.0 + np.arange(DIM)) ** -0.5
+        rotation = np.linalg.qr(rng.standard_normal((DIM, DIM)))[0]
+        self._spread = (scales[:, None] / np.linalg.norm(scales) * rotation).astype(np.float32)
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        chosen = self._centres[rng.integers(0, len(self._centres), n)]
+        vectors = chosen + rng.standard_normal((n, DIM), dtype=np.float32) @ self._spread
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def draw_words(cumulative: np.ndarray, texts: int, rng: np.random.Generator) -> np.ndarray:
+    """(texts, WORDS_PER_TEXT) ranks of words, drawn by their cumulative frequency."""
+    return np.searchsorted(cumulative, rng.random((texts, WORDS_PER_TEXT)) * cumulative[-1])
+
+
+def word(rank: int) -> str:
+    """A word of its own for each rank: two syllables for the 10,000 most frequent, else three."""
+    syllables = []
+    for _ in range(2 if rank < 10_000 else 3):
+        rank, syllable = divmod(rank, 100)
+        syllables.append(CONSONANTS[syllable // 5] + VOWELS[syllable % 5])
+    return "".join(syllables)
+
+
+# Measuring, in processes of their own
+
+
+def build(peer: Peer, folder: Path, at: Path) -> dict[str, Any]:
+    load(peer)
+    data = Data(folder)
+    begin = time.perf_counter()
+    peer.build(data, at)
+    return {"build": time.perf_counter() - begin}
+
+
+def serve(peer: Peer, folder: Path, at: Path, limit: float) -> dict[str, Any]:
+    load(peer)
+    half = len(queries := np.load(folder / "queries.npy")) // 2
+    truth = np.load(folder / "truth.npy")
+    begin = time.perf_counter()
+    peer.open(at)
+    peer.one(queries[0])
+    opened = time.perf_counter() - begin
+    patience(lambda: peer.one(queries[1]), half, limit)
+    setting = tune(peer, queries[:half], truth[:half])
+    found, result = measure(peer.one, peer.many, queries[:half], queries[half:])
+    result |= {"open": opened, "setting": setting, "recall": recall(found, truth[half:]), **memory()}
+    if isinstance(peer, Ours):
+        alone = measure(lambda query: peer.rows(query)[0], peer.rows, queries[:half], queries[half:])[1]
+        result |= {"alone": alone, "extra": extra(peer, folder, queries[half:])}
+    return result
+
+
+def load(peer: Peer) -> None:
+    """Importing is not opening."""
+    for module in peer.modules:
+        import_module(module)
+
+
+def patience(call: Callable[[], object], times: int, limit: float) -> None:
+    if median_ms(call, 3) / 1e3 * times > limit:
+        raise TooSlowError
+
+
+def tune(peer: Peer, queries: np.ndarray, truth: np.ndarray) -> str:
+    """Choose the least effort that finds enough; returns it in words."""
+    if not peer.ladder:
+        return peer.setting
+    for effort in peer.ladder:
+        peer.tune(effort)
+        found = peer.many(queries)
+        if found is None:
+            found = [peer.one(query) for query in queries]
+        if recall(found, truth) >= TARGET:
+            break
+    else:
+        effort = f"{effort} (the ladder's end: {TARGET} not reached)"
+    return f"{peer.setting}; {peer.effort_name} {effort}"
+
+
+def measure(
+    one: Callable[[np.ndarray], Ids],
+    many: Callable[[np.ndarray], Sequence[Ids] | None],
+    others: np.ndarray,
+    queries: np.ndarray,
+) -> tuple[list[Ids], dict[str, Any]]:
+    """What was found for each query, and percentiles and throughput after a warm-up with ``others``."""
+    for query in others[:WARM_UP]:
+        one(query)
+    found, times = [], []
+    for query in queries:
+        begin = time.perf_counter()
+        found.append(one(query))
+        times.append(time.perf_counter() - begin)
+    p50, p99 = np.percentile(times, (50, 99)) * 1e3
+    batch = None if many(others) is None else len(queries) / median_ms(lambda: many(queries), REPEATS) * 1e3
+    return found, {"p50": p50, "p99": p99, "batch": batch}
+
+
+def extra(ours: Ours, folder: Path, queries: np.ndarray) -> dict[str, float]:
+    """What only a store does: fetch, rank by words, and search on after a tenth of the documents has been removed."""
+    n, snapshot = len(Data(folder)), ours.snapshot
+    rng = np.random.default_rng(1)
+    questions = iter(2 * json.loads((folder / "questions.json").read_text(encoding="utf-8")))
+    result = {"fetch": median_ms(lambda: snapshot.passages(rng.integers(0, n, 100).tolist()), 100)}
+    snapshot.search_words(next(questions), K)
+    result["words"] = median_ms(lambda: snapshot.search_words(next(questions), K), 200)
+    begin = time.perf_counter()
+    with ours.store.writer() as writer:
+        writer.remove(document_ids=[str(i) for i in rng.choice(n, n // 10, replace=False)])
+        writer.publish("a tenth removed")
+    result["removal"] = time.perf_counter() - begin
+    times: dict[str, list[float]] = {"before": [], "after": []}
+    with ours.store.snapshot() as less:
+        for number, query in enumerate(np.concatenate([queries[:WARM_UP], queries])):
+            for name, view in (("before", snapshot), ("after", less)):  # by turns: both meet the same machine
+                ours.snapshot = view
+                begin = time.perf_counter()
+                ours.one(query)
+                if number >= WARM_UP:
+                    times[name].append(time.perf_counter() - begin)
+    result["before"], result["after"] = (float(np.median(times[name])) * 1e3 for name in ("before", "after"))
+    return result
+
+
+def median_ms(call: Callable[[], object], times: int) -> float:
+    taken = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - begin)
+    return float(np.median(taken)) * 1e3
+
+
+def recall(found: Sequence[Ids], truth: np.ndarray) -> float:
+    return (
+        float(np.mean([len(set(map(int, ids)) & set(best)) for ids, best in zip(found, truth.tolist(), strict=True)]))
+        / K
+    )
+
+
+def memory() -> dict[str, float]:
+    """MiB that this process had in memory at most, and has now."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines if line.startswith("Vm")}
+    # ru_maxrss would do, but it starts from what the parent held when it started this process.
+    peak = sizes.get("VmHWM", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return {"peak": max(peak, sizes["VmRSS"]), "now": sizes["VmRSS"]}
+
+
+def step(name: str, folder: str, *rest: str) -> None:
+    """One process's share of the work; its result is a file, since libraries print what they like."""
+    here = Path(folder)
+    if name == "prepare":
+        return prepare(here, *map(int, rest))
+    peer, at = next(peer for peer in PEERS if key(peer) == rest[0]), here / rest[0]
+    try:
+        result = build(peer, here, at) if name == "build" else serve(peer, here, at, float(rest[1]))
+    except TooSlowError:
+        result = {"skipped": "not measured (too slow at this size)"}
+    (here / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    return None
+
+
+STEPS = ("prepare", "build", "serve")
+
+
+# Running and reporting
+
+
+def compare(peers: Sequence[Peer], n: int, queries: int, limit: float, hopeless: set[str]) -> str:
+    """The table of one size. Peers that are too slow join ``hopeless`` and are not tried at larger sizes."""
+    with tempfile.TemporaryDirectory(prefix="clincite-search-") as name:
+        folder = Path(name)
+        spawn("prepare", folder, str(n), str(queries))
+        results = {}
+        for peer in peers:
+            print(f"{n:,}: {key(peer)} ...", file=sys.stderr, flush=True)
+            results[key(peer)] = attempt(peer, folder, n, limit, hopeless)
+    lines = [f"\n### {n:,} vectors\n", row(COLUMNS), row(["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
+    for peer in peers:
+        lines += report(peer, results)
+    extras = [extra_line(peer, found["extra"]) for peer in peers if "extra" in (found := results[key(peer)])]
+    if extras:
+        lines += ["\nOurs besides (medians):\n", *extras]
+    return "\n".join(lines)
+
+
+def attempt(peer: Peer, folder: Path, n: int, limit: float, hopeless: set[str]) -> dict[str, Any]:
+    if reason := peer.missing():
+        return {"skipped": reason}
+    if peer.most is not None and n > peer.most:
+        return {"skipped": f"not measured (would not fit in memory; tried up to {peer.most:,})"}
+    if key(peer) in hopeless:
+        return {"skipped": "not measured (too slow at a smaller size)"}
+    at = folder / key(peer)
+    at.mkdir()
+    try:
+        result = spawn("build", folder, key(peer), limit=limit)
+        if "skipped" not in result:
+            disk = sum(file.stat().st_size for file in at.rglob("*") if file.is_file())
+            result |= {"disk": disk / 2**20} | spawn("serve", folder, key(peer), str(limit), limit=limit)
+    finally:
+        shutil.rmtree(at)
+    if "too slow" in result.get("skipped", ""):
+        hopeless.add(key(peer))
+    return result
+
+
+def spawn(name: str, folder: Path, *rest: str, limit: float | None = None) -> dict[str, Any]:
+    """Run a step in a process of its own; returns its result, or why there is none."""
+    answer = folder / "result.json"
+    answer.unlink(missing_ok=True)
+    command = [sys.executable, str(Path(__file__).resolve()), name, str(folder), *rest]
+    try:
+        done = subprocess.run(
+            command, env=os.environ | QUIET, capture_output=True, text=True, timeout=limit, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {"skipped": "not measured (too slow at this size)"}
+    if done.returncode == 0:
+        return json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else {}
+    if name == "prepare":
+        sys.exit(done.stderr)
+    if done.returncode == -9:
+        return {"skipped": "not measured (killed: out of memory?)"}
+    why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    return {"skipped": f"{name} failed: {why[:120]}"}
+
+
+def report(peer: Peer, results: dict[str, dict[str, Any]]) -> list[str]:
+    found = results[key(peer)]
+    if "skipped" in found:
+        return [row([peer.name, peer.backend, found["skipped"], *[""] * (len(COLUMNS) - 3)])]
+    kin = results.get(f"faiss-{peer.kin}", {}).get("p50")
+    rest = [f"{found['build']:.1f}", f"{found['open']:.2f}", f"{found['peak']:.0f} ({found['now']:.0f})"]
+    speeds = speed_cells(found, kin)
+    lines = [
+        row(
+            [
+                peer.name,
+                peer.backend,
+                found["setting"],
+                f"{found['recall']:.3f}",
+                *speeds,
+                *rest,
+                f"{found['disk']:.0f}",
+            ]
+        )
+    ]
+    if "alone" in found:
+        lines.append(row([peer.name, peer.backend, "search alone", "", *speed_cells(found["alone"], kin), *[""] * 4]))
+    return lines
+
+
+def speed_cells(found: dict[str, Any], kin: float | None) -> list[str]:
+    batch = "no batch call" if found["batch"] is None else f"{found['batch']:,.0f}"
+    return [brief(found["p50"]), brief(found["p99"]), batch, brief(found["p50"] / kin) if kin else "–"]
+
+
+def brief(x: float) -> str:
+    """Three digits or so."""
+    return f"{x:.3f}" if x < 1 else f"{x:.2f}" if x < 10 else f"{x:,.1f}"
+
+
+def extra_line(peer: Peer, extra: dict[str, float]) -> str:
+    ratio = extra["after"] / extra["before"]
+    return (
+        f"- {peer.name} {peer.backend}: 100 passages at random rows {extra['fetch']:.1f} ms; BM25, eight terms,"
+        f" {extra['words']:.1f} ms; removing a tenth of the documents {extra['removal']:.1f} s, after which a search"
+        f" and its passages take {extra['after']:.2f} ms, {ratio:.2f} times those of the version before, by turns."
+    )
+
+
+def row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def key(peer: Peer) -> str:
+    return f"{peer.name}-{peer.backend}"
+
+
+def machine() -> str:
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text().splitlines() if cpu.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{name} {version}" for name in PACKAGES if (version := installed(name)))
+    return f"{model}, {os.cpu_count()} cores, {ram:.0f} GiB RAM. Python {platform.python_version()}; {versions}."
+
+
+def installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    names = sorted({peer.name for peer in PEERS} | {key(peer) for peer in PEERS})
+    parser = argparse.ArgumentParser(prog="search.py", description="Compare ways to search vectors.")
+    parser.add_argument("--sizes", default="10000,100000", help="numbers of vectors (1000000 takes hours)")
+    parser.add_argument("--only", default="", help="peers, or peers with one backend: " + ", ".join(names))
+    parser.add_argument("--out", type=Path, help="file to write the tables to as well")
+    parser.add_argument("--queries", type=int, default=500, help="queries measured; as many others choose settings")
+    parser.add_argument("--minutes", type=float, default=10, help="longest that building or serving may take")
+    chosen = parser.parse_args(argv)
+    chosen.sizes = sorted(int(size) for size in chosen.sizes.split(","))
+    chosen.only = [name for name in chosen.only.split(",") if name] or names
+    if unknown := set(chosen.only) - set(names):
+        parser.error(f"no peer {min(unknown)!r}; there are: {', '.join(names)}")
+    return chosen
+
+
+def main(argv: list[str]) -> None:
+    if argv and argv[0] in STEPS:
+        return step(*argv)
+    asked = arguments(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # by way of the clean-up: gigabytes lie in /tmp
+    peers = [peer for peer in PEERS if {peer.name, key(peer)} & set(asked.only)]
+    hopeless: set[str] = set()
+    tables = [f"{machine()}\n\n{CAPTION.format(queries=asked.queries, minutes=f'{asked.minutes:g}')}"]
+    print(tables[0], flush=True)
+    for size in asked.sizes:
+        tables.append(compare(peers, size, asked.queries, 60 * asked.minutes, hopeless))
+        print(tables[-1], flush=True)
+        if asked.out:  # after each size: the largest takes hours
+            asked.out.write_text("\n".join(tables) + "\n", encoding="utf-8")
+    return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
