@@ -262,9 +262,7 @@ class Snapshot:
 
 
 def _passage(identity: str, document: Document, start: int, end: int) -> Passage:
-    text = document.text[start:end]
-    # Checked when it was staged; checking ten of them again would cost as much as finding them.
-    return Passage.model_construct(id=identity, document_id=document.id, start=start, end=end, text=text)
+    return Passage(id=identity, document_id=document.id, start=start, end=end, text=document.text[start:end])
 
 
 def _merge(parts: list[tuple[NDArray[np.int64], Vectors]], queries: int, k: int) -> list[list[Scored]]:
