@@ -6,7 +6,8 @@ search brings it along. Third-party packages are imported where they are used: n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from inspect import signature
 from itertools import islice
@@ -407,6 +408,22 @@ class Ours(Peer):
 
         self.store = IndexStore.open(at / "bench", **_vectors(self.backend))
         self.snapshot = self.store.snapshot()
+
+    def bare(self, at: Path) -> Callable[[np.ndarray], object]:
+        """FAISS called on the store's own files, searching as hard as the store does for near questions."""
+        import faiss
+
+        indexes = []
+        for file in sorted((at / "bench").glob("segments/*/index.faiss")):
+            index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
+            about = file.with_name("backend.json")
+            effort = json.loads(about.read_text()).get("near_effort") if about.exists() else None
+            if self.backend == "hnsw":
+                index.hnsw.efSearch = effort
+            elif self.backend.startswith("ivf"):
+                index.nprobe = effort
+            indexes.append(index)
+        return lambda queries: [index.search(np.atleast_2d(queries), K) for index in indexes]
 
     def one(self, query: np.ndarray) -> Ids:
         return self.many(query)[0]

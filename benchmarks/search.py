@@ -144,7 +144,7 @@ def serve(peer: Peer, folder: Path, at: Path, limit: float) -> dict[str, Any]:
     result |= {"open": opened, "setting": setting, "recall": recall(found, truth[half:]), **memory()}
     if isinstance(peer, Ours):
         alone = measure(lambda query: peer.rows(query)[0], peer.rows, queries[:half], queries[half:])[1]
-        result |= {"alone": alone, "extra": extra(peer, folder, queries[half:])}
+        result |= {"alone": alone, "extra": extra(peer, folder, at, queries[half:])}
     return result
 
 
@@ -194,12 +194,17 @@ def measure(
     return found, {"p50": p50, "p99": p99, "batch": batch}
 
 
-def extra(ours: Ours, folder: Path, queries: np.ndarray) -> dict[str, float]:
-    """What only a store does: fetch, rank by words, and search on after a tenth of the documents has been removed."""
+def extra(ours: Ours, folder: Path, at: Path, queries: np.ndarray) -> dict[str, float]:
+    """What a store adds to its FAISS files, and what only a store does: fetch passages, rank by words, and search on
+    after a tenth of the documents has been removed."""
     n, snapshot = len(Data(folder)), ours.snapshot
+    bare = ours.bare(at)
+    times = by_turns({"bare": bare, "alone": ours.rows, "whole": ours.one}, queries)
+    result = {name: times[name] / times["bare"] for name in ("alone", "whole")}
+    result["batch"] = median_ms(lambda: bare(queries), REPEATS) / median_ms(lambda: ours.rows(queries), REPEATS)
     rng = np.random.default_rng(1)
     questions = iter(2 * json.loads((folder / "questions.json").read_text(encoding="utf-8")))
-    result = {"fetch": median_ms(lambda: snapshot.passages(rng.integers(0, n, 100).tolist()), 100)}
+    result["fetch"] = median_ms(lambda: snapshot.passages(rng.integers(0, n, 100).tolist()), 100)
     snapshot.search_words(next(questions), K)
     result["words"] = median_ms(lambda: snapshot.search_words(next(questions), K), 200)
     begin = time.perf_counter()
@@ -207,17 +212,29 @@ def extra(ours: Ours, folder: Path, queries: np.ndarray) -> dict[str, float]:
         writer.remove(document_ids=[str(i) for i in rng.choice(n, n // 10, replace=False)])
         writer.publish("a tenth removed")
     result["removal"] = time.perf_counter() - begin
-    times: dict[str, list[float]] = {"before": [], "after": []}
     with ours.store.snapshot() as less:
-        for number, query in enumerate(np.concatenate([queries[:WARM_UP], queries])):
-            for name, view in (("before", snapshot), ("after", less)):  # by turns: both meet the same machine
+
+        def on(view: object) -> Callable[[np.ndarray], object]:
+            def call(query: np.ndarray) -> Ids:
                 ours.snapshot = view
-                begin = time.perf_counter()
-                ours.one(query)
-                if number >= WARM_UP:
-                    times[name].append(time.perf_counter() - begin)
-    result["before"], result["after"] = (float(np.median(times[name])) * 1e3 for name in ("before", "after"))
+                return ours.one(query)
+
+            return call
+
+        result |= by_turns({"before": on(snapshot), "after": on(less)}, queries)
     return result
+
+
+def by_turns(calls: dict[str, Callable[[np.ndarray], object]], queries: np.ndarray) -> dict[str, float]:
+    """Median milliseconds of each call. All meet the same moments of the same machine."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for number, query in enumerate(np.concatenate([queries[:WARM_UP], queries])):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call(query)
+            if number >= WARM_UP:
+                times[name].append(time.perf_counter() - begin)
+    return {name: float(np.median(some)) * 1e3 for name, some in times.items()}
 
 
 def median_ms(call: Callable[[], object], times: int) -> float:
@@ -265,15 +282,22 @@ STEPS = ("prepare", "build", "serve")
 # Running and reporting
 
 
-def compare(peers: Sequence[Peer], n: int, queries: int, limit: float, hopeless: set[str]) -> str:
-    """The table of one size. Peers that are too slow join ``hopeless`` and are not tried at larger sizes."""
-    with tempfile.TemporaryDirectory(prefix="clincite-search-") as name:
-        folder = Path(name)
-        spawn("prepare", folder, str(n), str(queries))
-        results = {}
-        for peer in peers:
-            print(f"{n:,}: {key(peer)} ...", file=sys.stderr, flush=True)
-            results[key(peer)] = attempt(peer, folder, n, limit, hopeless)
+def compare(peers: Sequence[Peer], n: int, queries: int, limit: float, hopeless: set[str], known: Path | None) -> str:
+    """The table of one size. Peers that are too slow join ``hopeless`` and are not tried at larger sizes.
+
+    ``known`` is a JSON file of results that an interrupted run has left; new ones join it one by one.
+    """
+    every = json.loads(known.read_text(encoding="utf-8")) if known and known.exists() else {}
+    results = every.setdefault(f"{n}-{queries}", {})
+    if missing := [peer for peer in peers if key(peer) not in results]:
+        with tempfile.TemporaryDirectory(prefix="clincite-search-") as name:
+            folder = Path(name)
+            spawn("prepare", folder, str(n), str(queries))
+            for peer in missing:
+                print(f"{n:,}: {key(peer)} ...", file=sys.stderr, flush=True)
+                results[key(peer)] = attempt(peer, folder, n, limit, hopeless)
+                if known:
+                    known.write_text(json.dumps(every, indent=1), encoding="utf-8")
     lines = [f"\n### {n:,} vectors\n", row(COLUMNS), row(["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
     for peer in peers:
         lines += report(peer, results)
@@ -363,7 +387,9 @@ def brief(x: float) -> str:
 def extra_line(peer: Peer, extra: dict[str, float]) -> str:
     ratio = extra["after"] / extra["before"]
     return (
-        f"- {peer.name} {peer.backend}: 100 passages at random rows {extra['fetch']:.1f} ms; BM25, eight terms,"
+        f"- {peer.name} {peer.backend}: beside FAISS called on the same files with the same effort, by turns: search"
+        f" {extra['alone']:.2f} times its time, with passages {extra['whole']:.2f}; throughput of a batch"
+        f" {extra['batch']:.2f} times. 100 passages at random rows {extra['fetch']:.1f} ms; BM25, eight terms,"
         f" {extra['words']:.1f} ms; removing a tenth of the documents {extra['removal']:.1f} s, after which a search"
         f" and its passages take {extra['after']:.2f} ms, {ratio:.2f} times those of the version before, by turns."
     )
@@ -399,6 +425,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--sizes", default="10000,100000", help="numbers of vectors (1000000 takes hours)")
     parser.add_argument("--only", default="", help="peers, or peers with one backend: " + ", ".join(names))
     parser.add_argument("--out", type=Path, help="file to write the tables to as well")
+    parser.add_argument("--known", type=Path, help="JSON file of results: kept as they come, and not measured again")
     parser.add_argument("--queries", type=int, default=500, help="queries measured; as many others choose settings")
     parser.add_argument("--minutes", type=float, default=10, help="longest that building or serving may take")
     chosen = parser.parse_args(argv)
@@ -419,7 +446,7 @@ def main(argv: list[str]) -> None:
     tables = [f"{machine()}\n\n{CAPTION.format(queries=asked.queries, minutes=f'{asked.minutes:g}')}"]
     print(tables[0], flush=True)
     for size in asked.sizes:
-        tables.append(compare(peers, size, asked.queries, 60 * asked.minutes, hopeless))
+        tables.append(compare(peers, size, asked.queries, 60 * asked.minutes, hopeless, asked.known))
         print(tables[-1], flush=True)
         if asked.out:  # after each size: the largest takes hours
             asked.out.write_text("\n".join(tables) + "\n", encoding="utf-8")

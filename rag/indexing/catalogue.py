@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from rag.errors import IndexStateError, RagError, StorageError
 FILE_NAME = "catalogue.sqlite"
 APPLICATION_ID = 0x436C6943  # "CliC"
 FORMAT_VERSION = 2
+MAPPED = 128 << 20  # bytes of the file that a connection reads without a system call and a copy for each page
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -72,6 +73,14 @@ ALIVE = (
 
 # A set of values of any size as one parameter, made by ``listed``.
 LISTED = "(SELECT value FROM json_each(?))"
+_FEW = 128  # up to so many values, one parameter each is quicker
+
+
+def among(values: Sequence[object]) -> tuple[str, Sequence[object]]:
+    """SQL for the right side of IN, and its parameters."""
+    if len(values) <= _FEW:
+        return f"({','.join('?' * len(values))})", values
+    return LISTED, (listed(values),)
 
 
 def listed(values: Iterable[object]) -> str:
@@ -143,11 +152,14 @@ class Catalogue:
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
         """Borrow a connection; SQLite's errors come out as IndexStateError or StorageError."""
-        with translated(self.path):
+        connection: sqlite3.Connection | None = None
+        try:
             connection = self._borrow()
-            try:
-                yield connection
-            finally:
+            yield connection
+        except sqlite3.Error as error:
+            raise _translate(error, self.path) from error
+        finally:
+            if connection is not None:
                 with self._lock:
                     self._idle.append(connection)
 
@@ -213,6 +225,7 @@ class Catalogue:
             "PRAGMA secure_delete = ON"
         )  # a withdrawn patient's text is overwritten, not left in the file
         connection.execute("PRAGMA cache_size = -16000")
+        connection.execute(f"PRAGMA mmap_size = {MAPPED}")
         return connection
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from rag.indexing.backends.halves import RESIDENT
 from rag.indexing.backends.hnsw import M
 from rag.indexing.backends.ivf import code_bytes
+from rag.indexing.catalogue import MAPPED
 from rag.settings import VectorSettings
 
 FLAT_UP_TO = 20_000  # so many vectors are compared one by one in a few milliseconds
 SMALLEST_SEGMENT = 4096  # below this an approximate index is no quicker than a flat one
 _SEGMENT_BYTES = 1 << 29
-# A process that has opened an index: interpreter, FAISS, catalogue pages, work space of a search.
-_PROCESS = 128 << 20
+# A process that has opened an index: interpreter, FAISS, work space of a search; and the mapped pages of the catalogue.
+_PROCESS = (128 << 20) + MAPPED
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rag.errors import IndexStateError, InputError
 from rag.indexing.backends.protocol import Mask, Vectors
 from rag.indexing.bm25 import WordRanker
-from rag.indexing.catalogue import ALIVE, LISTED, Catalogue, listed
+from rag.indexing.catalogue import ALIVE, Catalogue, among
 from rag.indexing.locks import Lock
 from rag.indexing.masks import Masks, alive_rows
 from rag.indexing.postings import WordSegment
@@ -98,18 +98,20 @@ class Snapshot:
             InputError: a row that this version does not have.
         """
         wanted = [int(row) for row in rows]
+        listing, values = among(wanted)
+        query = (
+            "SELECT p.row, p.id, p.start, p.end, d.row, d.body"
+            f" FROM passages p JOIN documents d ON d.row = p.document WHERE p.row IN {listing}"
+        )
+        with self._catalogue.connection() as connection:
+            lines = connection.execute(query, values).fetchall()
         documents: dict[int, Document] = {}
         found: dict[int, tuple[Passage, Document]] = {}
-        with self._catalogue.connection() as connection:
-            query = (
-                "SELECT p.row, p.id, p.start, p.end, d.row, d.body"
-                f" FROM passages p JOIN documents d ON d.row = p.document WHERE p.row IN {LISTED}"
-            )
-            for row, identity, start, end, document_row, body in connection.execute(query, (listed(wanted),)):
-                if document_row not in documents:
-                    documents[document_row] = Document.model_validate_json(body)
-                document = documents[document_row]
-                found[row] = _passage(identity, document, start, end), document
+        for row, identity, start, end, document_row, body in lines:
+            document = documents.get(document_row)
+            if document is None:
+                document = documents[document_row] = Document.model_validate_json(body)
+            found[row] = _passage(identity, document, start, end), document
         missing = [row for row in wanted if row not in found or row > self._last_row]
         if missing:
             raise InputError(f"version {self.version} has no passage row {missing[0]}")
@@ -269,10 +271,11 @@ def _merge(parts: list[tuple[NDArray[np.int64], Vectors]], queries: int, k: int)
     """For each query the k best of several segments' results, ties by row."""
     if not parts:
         return [[] for _ in range(queries)]
-    rows, scores = (np.concatenate(some, axis=1) for some in zip(*parts, strict=True))
+    rows, scores = parts[0]
     if len(parts) > 1:
-        order = np.lexsort((rows, -scores), axis=1)[:, :k]
-        rows, scores = (np.take_along_axis(some, order, axis=1) for some in (rows, scores))
+        rows, scores = (np.concatenate([part[i] for part in parts], axis=1) for i in (0, 1))
+        order, lines = np.lexsort((rows, -scores), axis=1)[:, :k], np.arange(queries)[:, None]
+        rows, scores = rows[lines, order], scores[lines, order]
     return [list(map(Scored, *pair)) for pair in zip(rows.tolist(), scores.tolist(), strict=True)]
 
 

@@ -146,12 +146,10 @@ class VectorSegment(Segment):
     def _best(self, queries: Vectors, found: Positions, wanted: int) -> tuple[NDArray[np.int64], Vectors]:
         """Score what was found, and of each row of it keep the ``wanted`` best, ties by position."""
         found = np.sort(found, axis=1)
-        numbers, places = np.nonzero(found >= 0)
-        scores = np.full(found.shape, -np.inf, np.float32)
-        scores[numbers, places] = score(self._index.take, queries, numbers, found[numbers, places])
+        scores = score(self._index.take, queries, found)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :wanted]
-        best = np.take_along_axis(found, order, axis=1)
-        return self.rows[best], np.take_along_axis(scores, order, axis=1)
+        lines = np.arange(len(found))[:, None]
+        return self.rows[found[lines, order]], scores[lines, order]
 
 
 def merge_vectors(parts: Sequence[VectorSegment], dead: Rows) -> tuple[Rows, Vectors]:

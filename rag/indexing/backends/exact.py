@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rag.indexing.backends.protocol import Positions, Vectors
 
@@ -18,16 +17,18 @@ _SCORES = 1 << 25  # float32 scores kept at a time
 Take = Callable[[Positions], Vectors]
 
 
-def score(take: Take, queries: Vectors, numbers: NDArray[np.intp], positions: Positions) -> Vectors:
-    """Inner products of ``queries[numbers[i]]`` and vector ``positions[i]``: float64 sums, rounded to float32.
+def score(take: Take, queries: Vectors, found: Positions) -> Vectors:
+    """Inner products of each query and its row of positions: float64 sums, rounded to float32; -inf for position -1.
 
     One pair's score does not depend on the others, so it is the same in any batch and any segment.
     """
-    scores = np.empty(len(positions), np.float32)
-    for start in range(0, len(positions), _PAIRS):
-        part = slice(start, start + _PAIRS)
-        products = take(positions[part]).astype(np.float64) * queries[numbers[part]].astype(np.float64)
-        scores[part] = products.sum(axis=1)
+    scores = np.empty(found.shape, np.float32)
+    step = max(1, _PAIRS // max(1, found.shape[1]))
+    for start in range(0, len(found), step):
+        part = slice(start, start + step)
+        vectors = take(found[part].ravel()).astype(np.float64).reshape(*found[part].shape, queries.shape[1])
+        scores[part] = np.einsum("qcd,qd->qc", vectors, queries[part].astype(np.float64))
+    scores[found < 0] = -np.inf
     return scores
 
 

@@ -14,7 +14,7 @@ from rag.settings import VectorSettings
 
 M = 32  # links of a node; twice as many on the ground level
 _CONSTRUCTION = 100
-_LADDER = (32, 64, 128, 256, 512, 1024)
+_LADDER = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 
 class HnswIndex:

@@ -87,7 +87,7 @@ class IvfIndex:
 class IvfScalarIndex(IvfIndex):
     """Eight bits per dimension."""
 
-    widen: ClassVar[int] = 4
+    widen: ClassVar[int] = 2
 
     @classmethod
     def _empty(cls, quantizer: Any, dim: int, lists: int) -> Any:
