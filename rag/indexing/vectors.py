@@ -116,10 +116,10 @@ class VectorSegment(Segment):
             found = nearest(self._index.take, queries, wanted, _positions(allowed, self.info.n))
             return self._best(queries, found, wanted)
         found = self._index.candidates(queries, wanted, allowed)
-        short = np.flatnonzero((found >= 0).sum(axis=1) < wanted)
-        if len(short) == 0:
-            return self._best(queries, found, wanted)
         rows, scores = self._best(queries, found, wanted)
+        if scores[:, -1].min() > -np.inf:
+            return rows, scores
+        short = np.flatnonzero(scores[:, -1] == -np.inf)
         rest = nearest(self._index.take, queries[short], wanted, _positions(allowed, self.info.n))
         rows[short], scores[short] = self._best(queries[short], rest, wanted)
         return rows, scores

@@ -56,8 +56,8 @@ def search_by_effort(search: Search, queries: Vectors, k: int, facts: Facts, sha
         share: part of the vectors that a filter allows: effort grows as it falls, for the rest is searched in vain.
     """
     scores, found = search(queries, k, int(facts["near_effort"] / share))
-    far = np.flatnonzero(scores[:, 0] < _FAR)
-    if len(far) and facts["far_effort"] > facts["near_effort"]:
+    if scores[:, 0].min() < _FAR and facts["far_effort"] > facts["near_effort"]:
+        far = np.flatnonzero(scores[:, 0] < _FAR)
         found[far] = search(np.ascontiguousarray(queries[far]), k, int(facts["far_effort"] / share))[1]
     return found
 
