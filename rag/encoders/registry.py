@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from rag.encoders.image import ImageNetEncoder
+from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.protocols import ImageEncoder, TextEncoder
-from rag.encoders.text import SentenceEncoder
+from rag.encoders.text import text_encoder
 from rag.errors import InputError
 from rag.settings import EncoderSettings
 
@@ -20,18 +21,29 @@ def load_image_encoder(settings: EncoderSettings) -> ImageEncoder:
     """The image encoder that ``settings.image`` names.
 
     Raises:
-        InputError: no such encoder.
+        InputError: no such encoder, or its files cannot be used.
+        MissingDependencyError: the model is not on this machine.
     """
-    if settings.image != "imagenet":
-        raise InputError(f"there is no image encoder {settings.image!r}; use 'imagenet'")
-    return _image(settings.batch_size)
+    if settings.image == "imagenet":
+        return _imagenet(settings.batch_size)
+    if settings.image == "compact" or settings.image.startswith(("hf-hub:", "local-dir:")):
+        return _image_text(settings.image, settings.batch_size)
+    raise InputError(
+        f"there is no image encoder {settings.image!r}; use 'imagenet', 'compact', 'hf-hub:<owner>/<name>' or "
+        f"'local-dir:<folder>'"
+    )
 
 
 @lru_cache(maxsize=4)
-def _text(model: str, batch_size: int) -> SentenceEncoder:
-    return SentenceEncoder(model, batch_size)
+def _text(model: str, batch_size: int) -> TextEncoder:
+    return text_encoder(model, batch_size)
 
 
 @lru_cache(maxsize=4)
-def _image(batch_size: int) -> ImageNetEncoder:
+def _imagenet(batch_size: int) -> ImageNetEncoder:
     return ImageNetEncoder(batch_size)
+
+
+@lru_cache(maxsize=4)
+def _image_text(model: str, batch_size: int) -> OpenClipEncoder:
+    return OpenClipEncoder(model, batch_size)

@@ -1,0 +1,163 @@
+"""Every image-text model, through open_clip: BiomedCLIP, other hub or local models, and our compact one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rag.corpus.images import load_image
+from rag.encoders.checkpoint import Checkpoint
+from rag.encoders.protocols import Vectors
+from rag.encoders.runtime import torch
+from rag.errors import StorageError
+
+_AHEAD = 2  # batches decoded while one is encoded
+_MAX_ASPECT = 16  # of longer strips the middle is seen: resized by the short side they would not fit in memory
+_PREPROCESSING = "1"  # raise it when the code below changes what the model sees
+
+
+class OpenClipEncoder:
+    """An open_clip model: 'compact', 'local-dir:<folder>' or 'hf-hub:<owner>/<name>'; see :class:`Checkpoint`.
+
+    Runs on the first CUDA device where there is one, in mixed precision, else on the processor in float32.
+
+    Raises:
+        MissingDependencyError: the model is not on this machine; it is looked for once, here.
+        InputError: its files cannot be used.
+    """
+
+    def __init__(self, model: str = "compact", batch_size: int = 32, workers: int = 2) -> None:
+        self._files = Checkpoint.find(model)
+        self.name = self._files.name
+        self.dim = int(self._files.config["model_cfg"]["embed_dim"])
+        self._batch_size = batch_size
+        self._workers = workers
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Name and hash of every file that decides a vector, known without loading the model."""
+        return f"{self.name}:{self._files.sha256[:16]}:{_PREPROCESSING}"
+
+    def encode_images(self, images: Sequence[str | Path], *, progress: Callable[[int], None] | None = None) -> Vectors:
+        """See :class:`~rag.encoders.protocols.ImageEncoder`. Files are decoded in threads while the model runs."""
+        out = np.zeros((len(images), self.dim), dtype=np.float32)
+        done = 0
+        for pixels in self._decoded(images):
+            out[done : done + len(pixels)] = self._encode(self._model.encode_image, pixels)
+            done += len(pixels)
+            if progress:
+                progress(len(pixels))
+        return out
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """See :class:`~rag.encoders.protocols.ImageTextEncoder`.
+
+        Equal texts are encoded once; batches hold like lengths; what is longer than the model's context is cut.
+        """
+        copies: dict[str, list[int]] = {}
+        for i, text in enumerate(texts):
+            copies.setdefault(text, []).append(i)
+        unique = sorted(copies, key=len, reverse=True)  # the longest first: what does not fit in memory shows at once
+        out = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for begin in range(0, len(unique), self._batch_size):
+            batch = unique[begin : begin + self._batch_size]
+            for text, vector in zip(batch, self._encode(self._model.encode_text, self.tokens(batch)), strict=True):
+                out[copies[text]] = vector
+        return out
+
+    def pixels(self, image: Image.Image) -> Any:
+        """What the model sees of an RGB image: a (3, height, width) float tensor."""
+        short, long = min(image.size), max(image.size)
+        if long > short * _MAX_ASPECT:
+            cut = (long - short * _MAX_ASPECT) / 2
+            box = (cut, 0, long - cut, short) if image.width == long else (0, cut, short, long - cut)
+            image = image.crop(tuple(round(x) for x in box))  # type: ignore[arg-type]
+        return self._transform(image)
+
+    def tokens(self, texts: Sequence[str]) -> Any:
+        """(n, longest) token ids. Padding that no text needs is dropped: attention masks it, but its time is spent."""
+        ids = self._tokenizer(list(texts))
+        if self._files.tokenizer is None:
+            return ids  # open_clip's own transformer has positions for the whole context
+        used = (ids != self._tokenizer.tokenizer.pad_token_id).sum(dim=1).max()
+        return ids[:, : max(1, int(used))]
+
+    def _decoded(self, images: Sequence[str | Path]) -> Iterator[Any]:
+        """Batches of pixels, in order; the next ones are decoded meanwhile."""
+        library = torch()
+        starts = range(0, len(images), self._batch_size)
+        waiting: deque[list[Future[Any]]] = deque()
+        with ThreadPoolExecutor(self._workers) as pool:
+            try:
+                for start in starts:
+                    batch = images[start : start + self._batch_size]
+                    waiting.append([pool.submit(self._decode, path) for path in batch])
+                    if len(waiting) > _AHEAD:
+                        yield library.stack([f.result() for f in waiting.popleft()])
+                while waiting:
+                    yield library.stack([f.result() for f in waiting.popleft()])
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)  # one bad file: do not decode the rest first
+
+    def _decode(self, path: str | Path) -> Any:
+        return self.pixels(load_image(Path(path)))
+
+    def _encode(self, encode: Callable[[Any], Any], inputs: Any) -> Vectors:
+        """Unit vectors of one batch; when the accelerator's memory is full, of half of it and then the other half.
+
+        Raises:
+            StorageError: not even one input fits.
+        """
+        library = torch()
+        try:
+            with library.inference_mode(), self._mixed_precision():
+                features = encode(self._to_device(inputs)).float()
+                vectors: Vectors = library.nn.functional.normalize(features, dim=-1).cpu().numpy()
+                return vectors
+        except library.OutOfMemoryError as error:
+            if len(inputs) == 1:
+                raise StorageError(f"the memory of {self._device} is too small for one input of {self.name}") from error
+        # outside the handler: the traceback of the failure holds on to the memory that must be freed
+        if self._device == "cuda":
+            library.cuda.empty_cache()
+        half = (len(inputs) + 1) // 2
+        self._batch_size = min(self._batch_size, half)  # later batches fit at the first try
+        return np.concatenate([self._encode(encode, inputs[:half]), self._encode(encode, inputs[half:])])
+
+    def _to_device(self, inputs: Any) -> Any:
+        return inputs.pin_memory().to("cuda", non_blocking=True) if self._device == "cuda" else inputs
+
+    def _mixed_precision(self) -> Any:
+        library = torch()
+        dtype = library.bfloat16 if self._device == "cuda" and library.cuda.is_bf16_supported() else library.float16
+        return library.autocast("cuda", dtype=dtype, enabled=self._device == "cuda")
+
+    @cached_property
+    def _device(self) -> str:
+        return "cuda" if torch().cuda.is_available() else "cpu"
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        model, tokenizer = self._files.load()
+        return model.to(self._device), tokenizer
+
+    @property
+    def _model(self) -> Any:
+        return self._loaded[0]
+
+    @property
+    def _tokenizer(self) -> Any:
+        return self._loaded[1]
+
+    @cached_property
+    def _transform(self) -> Any:
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
+        return image_transform_v2(PreprocessCfg(**self._model.visual.preprocess_cfg), is_train=False)
