@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -170,6 +170,8 @@ def read_config(file: Path) -> dict[str, Any]:
     for field, kind in (("embed_dim", int), ("vision_cfg", dict), ("text_cfg", dict)):
         if not isinstance(model_cfg.get(field), kind):
             raise InputError(f"{file}: the field 'model_cfg.{field}' is missing or is not {kind.__name__}")
+    if model_cfg["embed_dim"] < 1:
+        raise InputError(f"{file}: the field 'model_cfg.embed_dim' is {model_cfg['embed_dim']}; it must be 1 or more")
     return dict(config)
 
 
@@ -245,9 +247,14 @@ def _text_folder(name: str, folder: Path, files: tuple[str, ...], *, optional: b
             return place
     if optional:
         return None
-    if not name.startswith(_PACKAGE) and complete(place := _from_hub(name, (_TOWER, *_TOKENIZER))):
-        return place
-    raise InputError(f"{folder / CONFIG}: the text tower {name!r} has no {files[0]}; copy it into the model's folder")
+    if not name.startswith(_PACKAGE):
+        with suppress(MissingDependencyError):
+            if complete(place := _from_hub(name, (_TOWER, *_TOKENIZER))):
+                return place
+    raise MissingDependencyError(
+        f"{folder / CONFIG} names the text model {name!r}, but its {files[0]} is not on this machine; copy the file "
+        f"into the folder of the model"
+    )
 
 
 def _short(error: Exception) -> str:

@@ -35,7 +35,7 @@ class SentenceEncoder:
 
     @property
     def dim(self) -> int:
-        return int(getattr(self._model, "get_embedding_dimension", self._model.get_sentence_embedding_dimension)())
+        return _dim(self._model)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -85,7 +85,6 @@ class SentenceEncoder:
         torch()
         try:
             from sentence_transformers import SentenceTransformer
-            from sentence_transformers.models import Pooling
             from transformers.utils.logging import disable_progress_bar
         except ImportError as error:
             raise MissingDependencyError(
@@ -96,8 +95,15 @@ class SentenceEncoder:
         try:
             model = SentenceTransformer(source, trust_remote_code=False)
             if self._pooling:
-                model[1] = Pooling(model.get_embedding_dimension(), self._pooling)
-        except (OSError, ValueError) as error:
+                model[1] = type(model[1])(_dim(model), self._pooling)  # a Pooling by itself
+        except Exception as error:  # every reader of a file in it has exceptions of its own
+            if self._folder.is_dir():
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(
+                    f"the text model in {self._folder} is damaged or incomplete ({reason}); copy it again"
+                ) from error
+            if not isinstance(error, OSError | ValueError):
+                raise
             raise MissingDependencyError(
                 f"the text model {self.name!r} is not on this machine (looked for a folder of that name, then in the "
                 f"model cache); give the path of a downloaded model, or use 'minilm'"
@@ -140,3 +146,7 @@ class AsymmetricEncoder:
     ) -> Vectors:
         """See :class:`~rag.encoders.protocols.TextEncoder`."""
         return (self._queries if kind == "query" else self._passages).encode(texts, kind=kind, progress=progress)
+
+
+def _dim(model: Any) -> int:
+    return int(getattr(model, "get_embedding_dimension", model.get_sentence_embedding_dimension)())
