@@ -90,7 +90,9 @@ class OpenClipEncoder:
 
     def _decoded(self, images: Sequence[str | Path]) -> Iterator[Any]:
         """Batches of pixels, in order, pinned where they go to a CUDA device; the next ones are made meanwhile."""
-        size = self._batch.size
+        if not images:
+            return
+        size, _ = self._batch.size, self._transforms  # the model is loaded once, before the threads ask for it
         waiting: deque[Future[Any]] = deque()
         with ThreadPoolExecutor(self._workers) as pool:
             try:
