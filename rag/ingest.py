@@ -106,7 +106,7 @@ def ingest(
         if sync:
             for corpus in sorted(corpora):
                 writer.remove_unseen(corpus)
-        for space, made in writer.plans().items():
+        for space, made in writer.plans(spaces).items():
             report.plans[space] = str(made)
             listen.stage(f"building {space}: {made}")
         before = store.version()
@@ -163,13 +163,14 @@ def _encode(
     listen: Progress,
 ) -> None:
     """Encode what the index does not have yet, and stage each batch, durably, as it comes back."""
-    under_way: deque[_Batch] = deque()
+    under_way: deque[Batch] = deque()
 
     def works() -> Iterator[Work]:
         for documents in batches:
             changes = writer.compare(documents)
             report.unchanged += len(changes.unchanged)
-            batch = _Batch.of([d for d in documents if d.id in changes.to_encode])
+            chosen = [d for d in documents if d.id in changes.to_encode]
+            batch = Batch.of(chosen, [p for d in chosen for p in passages_of(d)])
             if batch.documents:
                 under_way.append(batch)
                 yield batch.work
@@ -192,7 +193,7 @@ def _encode(
 
 
 @dataclass(frozen=True)
-class _Batch:
+class Batch:
     """Documents on their way to the index, their passages, and which of those have a text or an image to encode."""
 
     documents: list[Document]
@@ -202,8 +203,7 @@ class _Batch:
     work: Work
 
     @classmethod
-    def of(cls, documents: list[Document]) -> _Batch:
-        passages = [p for d in documents for p in passages_of(d)]
+    def of(cls, documents: list[Document], passages: list[Passage]) -> Batch:
         texts = [p for p in passages if p.text]
         files = {d.id: d.image for d in documents if d.kind == "image" and d.image}
         pictures = [p for p in passages if p.document_id in files]
@@ -211,6 +211,7 @@ class _Batch:
         return cls(documents, passages, [p.id for p in texts], [p.id for p in pictures], work)
 
     def vectors(self, encoded: Encoded) -> dict[str, tuple[Sequence[str], Vectors]]:
+        """Per space, passage ids and their vectors."""
         found = {"text": (self.texts, encoded.texts), "image": (self.images, encoded.images)}
         return {space: (ids, matrix) for space, (ids, matrix) in found.items() if matrix is not None}
 

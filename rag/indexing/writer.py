@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,16 +61,35 @@ class Writer:
             published = {row[0] for row in connection.execute("SELECT ingest FROM versions")}
         self._staging = Staging.begin(path / STAGING, checkpoint, published)
 
-    def compare(self, documents: Iterable[Document]) -> Changes:
+    def documents(self, size: int) -> Iterator[list[Document]]:
+        """The documents of the latest version in the order they were ingested, at most ``size`` at a time."""
+        query = (
+            "SELECT d.row, d.body FROM documents d JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL"
+            " WHERE d.row > ? ORDER BY d.row LIMIT ?"
+        )
+        last = -1
+        while True:
+            with self._catalogue.connection() as connection:
+                found = connection.execute(query, (last, size)).fetchall()
+            if not found:
+                return
+            last = found[-1][0]
+            yield [Document.model_validate_json(body) for _, body in found]
+
+    def compare(self, documents: Iterable[Document], *, anew: bool = False) -> Changes:
         """Sort documents into new, changed and unchanged against the latest version, by content hash.
 
         Documents that an interrupted run with this writer's checkpoint name has staged with the same content are
         listed apart; they will be published and need not be staged again.
+
+        Args:
+            anew: count unchanged documents as changed, because their vectors are to be replaced.
         """
         hashes = {document.id: sha256_of(canonical(document)) for document in documents}
         self._seen.update(hashes)
         alive = self._alive("d.id", hashes)
-        unchanged = {key for key, content in hashes.items() if alive.get(key) == content} - self._removed
+        same = {key for key, content in hashes.items() if alive.get(key) == content}
+        unchanged = set[str]() if anew else same - self._removed
         rest = {key: content for key, content in hashes.items() if key not in unchanged}
         staged = self._staging.want(rest)
         open_ = rest.keys() - staged
@@ -135,12 +154,16 @@ class Writer:
             if space in current and current[space].fingerprint != info.fingerprint:
                 raise foreign_vectors(self.path, space, current[space].fingerprint, info.fingerprint)
 
-    def plans(self) -> dict[str, Plan]:
-        """Per space with staged vectors, the backend they will get and what the whole index will then cost."""
+    def plans(self, spaces: Mapping[str, SpaceInfo]) -> dict[str, Plan]:
+        """Per space with staged vectors, the backend they will get and what the whole index will then cost.
+
+        ``spaces`` are those of ``publish``: vectors of other encoders, which only earlier versions have, do not count.
+        """
         with self._catalogue.connection() as connection:
             there: Counter[str] = Counter()
             for info in read_segments(connection):
-                there[info.space] += info.n
+                if info.space in spaces and info.fingerprint == spaces[info.space].fingerprint:
+                    there[info.space] += info.n
         return {
             space: plan(there[space] + n, dim, self._settings) for space, (dim, n) in self._staging.spaces().items()
         }
@@ -164,7 +187,7 @@ class Writer:
         if not staged and not removed:
             with self._catalogue.connection() as connection:
                 return latest_version(connection)
-        dims, plans = self._check_dims(spaces), self.plans()
+        dims, plans = self._check_dims(spaces), self.plans(spaces)
         with self._catalogue.connection() as connection:
             first_row = int(connection.execute("SELECT coalesce(max(last_row), -1) + 1 FROM versions").fetchone()[0])
         last_row = self._staging.number_rows(first_row)

@@ -1,0 +1,180 @@
+"""Every image-text model, through open_clip: BiomedCLIP, other hub or local models, and our compact one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from rag.corpus.images import load_image
+from rag.encoders.checkpoint import Checkpoint
+from rag.encoders.protocols import Vectors
+from rag.encoders.runtime import BatchSize, device, mixed_precision, torch
+from rag.errors import InputError
+
+_AHEAD = 2  # batches decoded while one is encoded
+_MAX_ASPECT = 16  # of longer strips the middle is seen: resized by the short side they would not fit in memory
+_PREPROCESSING = "1"  # raise it when the code below changes what the model sees
+
+
+class OpenClipEncoder:
+    """An open_clip model: 'compact', 'local-dir:<folder>' or 'hf-hub:<owner>/<name>'; see :class:`Checkpoint`.
+
+    Runs on the first CUDA device where there is one, in mixed precision, else on the processor in float32. A batch that
+    does not fit into the device's memory is halved, and so are the later ones.
+
+    Raises:
+        MissingDependencyError: the model is not on this machine; it is looked for once, here.
+        InputError: its files cannot be used.
+    """
+
+    def __init__(self, model: str = "compact", batch_size: int = 32, workers: int = 2) -> None:
+        self._files = Checkpoint.find(model)
+        self.name = self._files.name
+        self.dim = int(self._files.config["model_cfg"]["embed_dim"])
+        self._batch = BatchSize(batch_size)
+        self._workers = workers
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Name and hash of every file that decides a vector, known without loading the model."""
+        return f"{self.name}:{self._files.sha256[:16]}:{_PREPROCESSING}"
+
+    def encode_images(self, images: Sequence[str | Path], *, progress: Callable[[int], None] | None = None) -> Vectors:
+        """See :class:`~rag.encoders.protocols.ImageEncoder`. Files are decoded in threads while the model runs."""
+        out = np.zeros((len(images), self.dim), dtype=np.float32)
+        done = 0
+        for pixels in self._decoded(images):
+            out[done : done + len(pixels)] = self._encode(self._encode_pixels, pixels)
+            done += len(pixels)
+            if progress:
+                progress(len(pixels))
+        return out
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """See :class:`~rag.encoders.protocols.ImageTextEncoder`.
+
+        Equal texts are encoded once; batches hold like lengths; what is longer than the model's context is cut.
+        """
+        copies: dict[str, list[int]] = {}
+        for i, text in enumerate(texts):
+            copies.setdefault(text, []).append(i)
+        unique = sorted(copies, key=len, reverse=True)  # the longest first: what does not fit in memory shows at once
+        out = np.zeros((len(texts), self.dim), dtype=np.float32)
+        begin = 0
+        while batch := unique[begin : begin + self._batch.size]:
+            for text, vector in zip(batch, self._encode(self._model.encode_text, self.tokens(batch)), strict=True):
+                out[copies[text]] = vector
+            begin += len(batch)
+        return out
+
+    def pixels(self, image: Image.Image) -> Any:
+        """What the model sees of an RGB image: a (3, height, width) float tensor."""
+        return self._normalised(torch().from_numpy(self._resized(image))[None])[0]
+
+    def tokens(self, texts: Sequence[str]) -> Any:
+        """(n, longest) token ids. Padding that no text needs is dropped: attention masks it, but its time is spent."""
+        ids = self._tokenizer(list(texts))
+        tower = getattr(getattr(self._model, "text", None), "config", None)
+        if tower is None:
+            return ids  # open_clip's own text transformers attend to the whole context
+        used = (ids != tower.pad_token_id).any(dim=0).nonzero()
+        return ids[:, : int(used.max()) + 1] if len(used) else ids[:, :1]
+
+    def _decoded(self, images: Sequence[str | Path]) -> Iterator[Any]:
+        """Batches of pixels, in order, pinned where they go to a CUDA device; the next ones are made meanwhile."""
+        if not images:
+            return
+        size, _ = self._batch.size, self._transforms  # the model is loaded once, before the threads ask for it
+        waiting: deque[Future[Any]] = deque()
+        with ThreadPoolExecutor(self._workers) as pool:
+            try:
+                for start in range(0, len(images), size):
+                    decoding = [pool.submit(self._decode, path) for path in images[start : start + size]]
+                    waiting.append(pool.submit(self._stack, decoding))  # runs after them: the pool keeps the order
+                    if len(waiting) > _AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)  # one bad file: do not decode the rest first
+
+    def _decode(self, path: str | Path) -> npt.NDArray[np.uint8]:
+        return self._resized(load_image(Path(path)))
+
+    def _resized(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """(height, width, 3): no torch here, whose threads would fight those of the model in every decoding thread."""
+        short, long = min(image.size), max(image.size)
+        if long > short * _MAX_ASPECT:
+            cut = (long - short * _MAX_ASPECT) / 2
+            box = (cut, 0, long - cut, short) if image.width == long else (0, cut, short, long - cut)
+            image = image.crop(tuple(round(x) for x in box))  # type: ignore[arg-type]
+        for step in self._transforms[:-2]:
+            image = step(image)
+        return np.array(image)
+
+    def _encode_pixels(self, pixels: Any) -> Any:
+        return self._model.encode_image(self._normalised(pixels))
+
+    def _normalised(self, pixels: Any) -> Any:
+        """Bytes, (n, height, width, 3), as the floats of the model, (n, 3, height, width), channels last in memory."""
+        scale = self._transforms[-1]
+        mean, std = (torch().tensor(some, device=pixels.device).view(1, -1, 1, 1) for some in (scale.mean, scale.std))
+        return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
+
+    def _stack(self, decoding: Sequence[Future[Any]]) -> Any:
+        pixels = torch().from_numpy(np.stack([one.result() for one in decoding]))
+        return pixels.pin_memory() if self._device == "cuda" else pixels
+
+    def _encode(self, encode: Callable[[Any], Any], inputs: Any) -> Vectors:
+        """Unit vectors of one batch, in as many parts as the device's memory asks for."""
+        library, parts, begin = torch(), list[Vectors](), 0
+
+        def forward(size: int) -> Vectors:
+            features = encode(inputs[begin : begin + size].to(self._device, non_blocking=True)).float()
+            vectors: Vectors = library.nn.functional.normalize(features, dim=-1).cpu().numpy()
+            return vectors
+
+        with library.inference_mode(), mixed_precision():
+            while begin < len(inputs):
+                parts.append(self._batch.fit(forward))
+                begin += len(parts[-1])
+        return np.concatenate(parts)
+
+    @cached_property
+    def _device(self) -> str:
+        return device()
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        model, tokenizer = self._files.load()
+        # convolutions of bytes as decoders write them, channels last, are a good deal faster on every device
+        return model.to(self._device, memory_format=torch().channels_last), tokenizer
+
+    @property
+    def _model(self) -> Any:
+        return self._loaded[0]
+
+    @property
+    def _tokenizer(self) -> Any:
+        return self._loaded[1]
+
+    @cached_property
+    def _transforms(self) -> list[Any]:
+        """open_clip's preprocessing: resizing and cropping of images, then to a tensor, then by mean and deviation."""
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
+        try:
+            transform = image_transform_v2(PreprocessCfg(**self._model.visual.preprocess_cfg), is_train=False)
+            transform(Image.new("RGB", (8, 8)))
+        except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError) as error:
+            file = self._files.config_file
+            raise InputError(f"{file}: the field 'preprocess_cfg' cannot be used ({error}); correct it") from error
+        return list(transform.transforms)
