@@ -6,6 +6,7 @@ Order of precedence: arguments, ``RAG_*`` environment variables (nested fields w
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -143,6 +144,25 @@ def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
         raise InputError(f"setting {where!r}: {first['msg']} (got {first.get('input')!r})") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"profile {path} is not TOML: {error}") from error
+
+
+def profile_text(settings: Settings, note: str) -> str:
+    """The settings that are not defaults as a profile in TOML, ``note`` in a comment above; folders and secrets stay out."""
+    kept = settings.model_dump(mode="json", exclude_unset=True, exclude={"indexes": True, "vectors": {"milvus_token"}})
+    lines = [f"# {line}" for line in note.splitlines()]
+    for name, group in kept.items():
+        lines += _table(name, group)
+    return "\n".join(lines) + "\n"
+
+
+def _table(name: str, values: dict[str, Any]) -> list[str]:
+    """A TOML table and those inside it. Strings and keys are written as in JSON, which is also TOML."""
+    plain = {k: v for k, v in values.items() if not isinstance(v, dict) and v is not None}
+    lines = [f"[{name}]", *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in plain.items())] if plain else []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += _table(f"{name}.{json.dumps(key)}", value)
+    return lines
 
 
 def _profile_path(profile: str) -> Path:
