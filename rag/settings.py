@@ -7,6 +7,7 @@ Order of precedence: arguments, ``RAG_*`` environment variables (nested fields w
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -147,7 +148,7 @@ def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
 
 
 def profile_text(settings: Settings, note: str) -> str:
-    """The settings that are not defaults as a profile in TOML, ``note`` in a comment above; folders and secrets stay out."""
+    """The settings that were given as a profile in TOML, ``note`` in a comment above; folders and secrets stay out."""
     kept = settings.model_dump(mode="json", exclude_unset=True, exclude={"indexes": True, "vectors": {"milvus_token"}})
     lines = [f"# {line}" for line in note.splitlines()]
     for name, group in kept.items():
@@ -156,13 +157,19 @@ def profile_text(settings: Settings, note: str) -> str:
 
 
 def _table(name: str, values: dict[str, Any]) -> list[str]:
-    """A TOML table and those inside it. Strings and keys are written as in JSON, which is also TOML."""
+    """A TOML table and those inside it; strings are written as in JSON, which TOML reads as well."""
     plain = {k: v for k, v in values.items() if not isinstance(v, dict) and v is not None}
-    lines = [f"[{name}]", *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in plain.items())] if plain else []
+    lines = (
+        [f"[{name}]", *(f"{_key(k)} = {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items())] if plain else []
+    )
     for key, value in values.items():
         if isinstance(value, dict):
-            lines += _table(f"{name}.{json.dumps(key)}", value)
+            lines += _table(f"{name}.{_key(key)}", value)
     return lines
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _profile_path(profile: str) -> Path:

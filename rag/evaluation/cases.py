@@ -68,13 +68,15 @@ def labels_of(metadata: Mapping[str, Any], text: str, field: str | None = None) 
     They are those of ``field``, or of the first of LABEL_FIELDS that the case carries. A string is split at commas and
     semicolons. Without such a field a text that is a list of short phrases and no sentence is its own list of keywords.
     """
-    named = [field] if field is not None else [name for name in LABEL_FIELDS if metadata.get(name)]
-    if named:
-        value = metadata.get(named[0]) or ()
+    values = [
+        metadata[name] for name in ([field] if field else LABEL_FIELDS) if metadata.get(name) not in (None, "", [])
+    ]
+    if values:
+        value = values[0]
         parts = _SEPARATORS.split(value) if isinstance(value, str) else value if isinstance(value, list) else [value]
         return _folded(map(str, parts))
     phrases = _SEPARATORS.split(text)
-    if field is not None or _SENTENCE.search(text.strip()) or any(len(p.split()) > _MOST_WORDS for p in phrases):
+    if field or _SENTENCE.search(text.strip()) or any(len(p.split()) > _MOST_WORDS for p in phrases):
         return frozenset()
     return _folded(phrases)
 

@@ -109,7 +109,7 @@ class Searched:
         self, queries: Sequence[Query], found: Sequence[Channels], snapshot: Snapshot, constant: float
     ) -> None:
         self.queries = queries
-        gains, parts, allowed = [], [], []
+        gains, parts, documents_at = [], [], []
         for query, channels in zip(queries, found, strict=True):
             rows = sorted({row for places in channels.values() for row in places})
             documents = [document.id for _, document in snapshot.passages(rows)]
@@ -117,13 +117,13 @@ class Searched:
             places = [[channels[c][row].rank if row in channels[c] else np.inf for c in CHANNELS] for row in rows]
             parts.append(1 / (constant + np.array(places, dtype=np.float64).reshape(len(rows), len(CHANNELS))))
             order: dict[str, int] = {}
-            allowed.append(np.array([order.setdefault(d, i) for i, d in enumerate(documents)], dtype=np.int64))
+            documents_at.append(np.array([order.setdefault(d, i) for i, d in enumerate(documents)], dtype=np.int64))
             gains.append(worth)
         width = max(map(len, gains), default=0)
         self._shares = np.zeros((len(queries), width, len(CHANNELS)))
         self._gains = np.zeros((len(queries), width))
         self._document = np.zeros((len(queries), width), dtype=np.int64)  # where the document's first passage is
-        for i, (some, worth, first) in enumerate(zip(parts, gains, allowed, strict=True)):
+        for i, (some, worth, first) in enumerate(zip(parts, gains, documents_at, strict=True)):
             self._shares[i, : len(worth)] = some
             self._gains[i, : len(worth)] = worth
             self._document[i, : len(worth)] = first
@@ -202,16 +202,16 @@ def learn_weights(searched: Searched, progress: Progress) -> Learned:
     plain = searched.metrics(EQUAL)[METRIC]
     gain = _gain(out_of_fold, plain, everything, queries)
     taken = _clear(gain)
-    before = out_of_fold if taken else plain
+    chosen, before = (pooled, out_of_fold) if taken else (EQUAL, plain)
     domain_weights = {}
     for domain in sorted({q.domain for q in queries}):
         which = np.array([q.domain == domain for q in queries])
         if which.sum() >= _ENOUGH[0] and len(_groups(queries, which)) >= _ENOUGH[1] and not which.all():
-            own = _out_of_fold(searched, which)
-            if _clear(_gain(own, before, which, queries)):
-                domain_weights[domain] = _named(_learn(searched, which))
+            own = _learn(searched, which)
+            if own != chosen and _clear(_gain(_out_of_fold(searched, which), before, which, queries)):
+                domain_weights[domain] = _named(own)
         count(1)
-    return Learned(_named(pooled if taken else EQUAL), domain_weights, gain, taken)
+    return Learned(_named(chosen), domain_weights, gain, taken)
 
 
 def _learn(searched: Searched, which: NDArray[np.bool_]) -> Weights:

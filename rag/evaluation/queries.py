@@ -48,8 +48,8 @@ def queries_of_cases(cases: Sequence[Case], snapshot: Snapshot, label: str | Non
 def read_queries(path: Path) -> list[Query]:
     """Queries of a JSONL file: ``id``, ``question`` and ``evidence``, the ids of the relevant documents.
 
-    ``evidence`` is a list, or an object from id to grade. Rows may have ``image`` (relative to the file), ``group`` (not
-    searched) and ``domain``; rows without evidence are left out.
+    ``evidence`` is a list, or an object from id to grade. Rows may have ``image`` (relative to the file), ``group``
+    (not searched) and ``domain``; rows without evidence are left out.
 
     Raises:
         InputError: the file cannot be read or a row is not of this form; the line is named.
@@ -61,9 +61,7 @@ def read_queries(path: Path) -> list[Query]:
             raise InputError(f"{path}, line {number}: a query needs the texts 'id' and 'question'")
         grades = evidence if isinstance(evidence, dict) else dict.fromkeys(map(str, evidence), 1.0)
         if not all(isinstance(g, int | float) for g in grades.values()):
-            raise InputError(
-                f"{path}, line {number}: 'evidence' is a list of document ids, or an object from id to grade"
-            )
+            raise InputError(f"{path}, line {number}: 'evidence' is a list of ids, or an object from id to grade")
         gains = {key: float(g) for key, g in grades.items() if g > 0}
         if gains:
             group = str(row.get("group") or "")

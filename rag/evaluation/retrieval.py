@@ -137,7 +137,7 @@ def evaluate_retrieval(
             others = again.metrics if again is not None else {}
     if not asked:
         raise InputError(
-            f"nothing can be measured: {encoder.fingerprint} holds no texts, or no case has both image and text; and no "
+            f"nothing can be measured: {encoder.fingerprint} holds no texts or no case has both image and text, and no "
             f"two groups share a label (fields {', '.join(LABEL_FIELDS)}; or name the field with --label)"
         )
     rows = [
