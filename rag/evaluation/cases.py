@@ -68,11 +68,9 @@ def labels_of(metadata: Mapping[str, Any], text: str, field: str | None = None) 
     They are those of ``field``, or of the first of LABEL_FIELDS that the case carries. A string is split at commas and
     semicolons. Without such a field a text that is a list of short phrases and no sentence is its own list of keywords.
     """
-    values = [
-        metadata[name] for name in ([field] if field else LABEL_FIELDS) if metadata.get(name) not in (None, "", [])
-    ]
-    if values:
-        value = values[0]
+    values = [metadata.get(name) for name in ([field] if field else LABEL_FIELDS)]
+    value = next((v for v in values if v not in (None, "", [])), None)
+    if value is not None:
         parts = _SEPARATORS.split(value) if isinstance(value, str) else value if isinstance(value, list) else [value]
         return _folded(map(str, parts))
     phrases = _SEPARATORS.split(text)

@@ -119,7 +119,7 @@ class Searched:
             order: dict[str, int] = {}
             documents_at.append(np.array([order.setdefault(d, i) for i, d in enumerate(documents)], dtype=np.int64))
             gains.append(worth)
-        width = max(map(len, gains), default=0)
+        width = max(map(len, gains), default=0) or 1
         self._shares = np.zeros((len(queries), width, len(CHANNELS)))
         self._gains = np.zeros((len(queries), width))
         self._document = np.zeros((len(queries), width), dtype=np.int64)  # where the document's first passage is
