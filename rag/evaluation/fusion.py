@@ -162,7 +162,10 @@ def search_channels(
         batch = queries[start : start + _BATCH]
         questions = [q.question for q in batch]
         domains = [Domain(name=q.domain, probability=1.0, out_of_domain=False) for q in batch]
-        found += searcher.channels(questions, domains, searcher.see(questions), settings.depth)
+        alike = {(q.image, q.exclude_groups): q for q in questions}  # what an image shows is looked up once
+        sights = dict(zip(alike, searcher.see(list(alike.values())), strict=True))
+        seen = [sights[q.image, q.exclude_groups] for q in questions]
+        found += searcher.channels(questions, domains, seen, settings.depth)
         advance(len(batch))
     return Searched(queries, found, snapshot, settings.rrf_constant)
 

@@ -77,17 +77,16 @@ class Searcher:
         self._settings = settings
 
     def see(self, questions: Sequence[Question]) -> list[Sight]:
-        """Each question's image and the indexed images most like it, best first; equal images are encoded once."""
+        """Each question's image and the indexed images most like it, best first; all are encoded in one batch."""
         sights = [Sight() for _ in questions]
         asking = [i for i, q in enumerate(questions) if q.image is not None and q.study is None]
         spaces = self._snapshot.spaces().keys()
         if not asking or self._image is None or not spaces & {"image", "joint"}:
             return sights
-        place = {image: n for n, image in enumerate(dict.fromkeys(questions[i].image or "" for i in asking))}
-        vectors = self._image.encode_images(list(place))
-        for i in asking:
-            vector = vectors[place[questions[i].image or ""]][None]
-            sights[i] = Sight(vector, self._neighbours(vector, questions[i]) if "image" in spaces else ())
+        vectors = self._image.encode_images([questions[i].image or "" for i in asking])
+        for i, vector in zip(asking, vectors, strict=True):
+            near = self._neighbours(vector[None], questions[i]) if "image" in spaces else ()
+            sights[i] = Sight(vector[None], near)
         return sights
 
     def search(
