@@ -141,9 +141,10 @@ class Searched:
         return self._known[weights]
 
     def ran(self, channel: int) -> NDArray[np.bool_]:
-        """The queries for which the channel found anything."""
-        ran: NDArray[np.bool_] = np.any(self._shares[:, :, channel] > 0, axis=1)
-        return ran
+        """The queries of the forms for which the channel ran; it may have found nothing for some of them."""
+        found = np.any(self._shares[:, :, channel] > 0, axis=1)
+        forms = {q.form for q, some in zip(self.queries, found, strict=True) if some}
+        return np.array([q.form in forms for q in self.queries])
 
 
 def search_channels(
