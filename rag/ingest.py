@@ -112,7 +112,7 @@ def ingest(
         if sync:
             for corpus in sorted(corpora):
                 writer.remove_unseen(corpus)
-        for space, made in writer.plans().items():
+        for space, made in writer.plans(spaces).items():
             report.plans[space] = str(made)
             listen.stage(f"building {space}: {made}")
         before = store.version()

@@ -96,7 +96,7 @@ def reencode(
                     report.encoded[space] = report.encoded.get(space, 0) + len(ids)
                 writer.stage(batch.documents, batch.passages, vectors | _stored(batch, report.kept, snapshot))
                 count(len(batch.documents))
-        for space, plan in writer.plans().items():
+        for space, plan in writer.plans(spaces).items():
             report.plans[space] = str(plan)
             listen.stage(f"building {space}: {plan}")
         report.version = writer.publish("re-encode", spaces)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from rag.corpus.images import load_image
@@ -51,7 +52,7 @@ class OpenClipEncoder:
         out = np.zeros((len(images), self.dim), dtype=np.float32)
         done = 0
         for pixels in self._decoded(images):
-            out[done : done + len(pixels)] = self._encode(self._model.encode_image, pixels)
+            out[done : done + len(pixels)] = self._encode(self._encode_pixels, pixels)
             done += len(pixels)
             if progress:
                 progress(len(pixels))
@@ -76,12 +77,7 @@ class OpenClipEncoder:
 
     def pixels(self, image: Image.Image) -> Any:
         """What the model sees of an RGB image: a (3, height, width) float tensor."""
-        short, long = min(image.size), max(image.size)
-        if long > short * _MAX_ASPECT:
-            cut = (long - short * _MAX_ASPECT) / 2
-            box = (cut, 0, long - cut, short) if image.width == long else (0, cut, short, long - cut)
-            image = image.crop(tuple(round(x) for x in box))  # type: ignore[arg-type]
-        return self._transform(image)
+        return self._normalised(torch().from_numpy(self._resized(image))[None])[0]
 
     def tokens(self, texts: Sequence[str]) -> Any:
         """(n, longest) token ids. Padding that no text needs is dropped: attention masks it, but its time is spent."""
@@ -94,7 +90,9 @@ class OpenClipEncoder:
 
     def _decoded(self, images: Sequence[str | Path]) -> Iterator[Any]:
         """Batches of pixels, in order, pinned where they go to a CUDA device; the next ones are made meanwhile."""
-        size = self._batch.size
+        if not images:
+            return
+        size, _ = self._batch.size, self._transforms  # the model is loaded once, before the threads ask for it
         waiting: deque[Future[Any]] = deque()
         with ThreadPoolExecutor(self._workers) as pool:
             try:
@@ -108,11 +106,31 @@ class OpenClipEncoder:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)  # one bad file: do not decode the rest first
 
-    def _decode(self, path: str | Path) -> Any:
-        return self.pixels(load_image(Path(path)))
+    def _decode(self, path: str | Path) -> npt.NDArray[np.uint8]:
+        return self._resized(load_image(Path(path)))
+
+    def _resized(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """(height, width, 3): no torch here, whose threads would fight those of the model in every decoding thread."""
+        short, long = min(image.size), max(image.size)
+        if long > short * _MAX_ASPECT:
+            cut = (long - short * _MAX_ASPECT) / 2
+            box = (cut, 0, long - cut, short) if image.width == long else (0, cut, short, long - cut)
+            image = image.crop(tuple(round(x) for x in box))  # type: ignore[arg-type]
+        for step in self._transforms[:-2]:
+            image = step(image)
+        return np.array(image)
+
+    def _encode_pixels(self, pixels: Any) -> Any:
+        return self._model.encode_image(self._normalised(pixels))
+
+    def _normalised(self, pixels: Any) -> Any:
+        """Bytes, (n, height, width, 3), as the floats of the model, (n, 3, height, width), channels last in memory."""
+        scale = self._transforms[-1]
+        mean, std = (torch().tensor(some, device=pixels.device).view(1, -1, 1, 1) for some in (scale.mean, scale.std))
+        return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
 
     def _stack(self, decoding: Sequence[Future[Any]]) -> Any:
-        pixels = torch().stack([one.result() for one in decoding])
+        pixels = torch().from_numpy(np.stack([one.result() for one in decoding]))
         return pixels.pin_memory() if self._device == "cuda" else pixels
 
     def _encode(self, encode: Callable[[Any], Any], inputs: Any) -> Vectors:
@@ -137,7 +155,8 @@ class OpenClipEncoder:
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         model, tokenizer = self._files.load()
-        return model.to(self._device), tokenizer
+        # convolutions of bytes as decoders write them, channels last, are a good deal faster on every device
+        return model.to(self._device, memory_format=torch().channels_last), tokenizer
 
     @property
     def _model(self) -> Any:
@@ -148,14 +167,15 @@ class OpenClipEncoder:
         return self._loaded[1]
 
     @cached_property
-    def _transform(self) -> Any:
+    def _transforms(self) -> list[Any]:
+        """open_clip's preprocessing: resizing and cropping of images, then to a tensor, then by mean and deviation."""
+        torch()  # before open_clip is imported
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
         try:
             transform = image_transform_v2(PreprocessCfg(**self._model.visual.preprocess_cfg), is_train=False)
             transform(Image.new("RGB", (8, 8)))
         except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError) as error:
-            raise InputError(
-                f"{self._files.config_file}: the field 'preprocess_cfg' cannot be used ({error})"
-            ) from error
-        return transform
+            file = self._files.config_file
+            raise InputError(f"{file}: the field 'preprocess_cfg' cannot be used ({error}); correct it") from error
+        return list(transform.transforms)

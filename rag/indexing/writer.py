@@ -154,12 +154,16 @@ class Writer:
             if space in current and current[space].fingerprint != info.fingerprint:
                 raise foreign_vectors(self.path, space, current[space].fingerprint, info.fingerprint)
 
-    def plans(self) -> dict[str, Plan]:
-        """Per space with staged vectors, the backend they will get and what the whole index will then cost."""
+    def plans(self, spaces: Mapping[str, SpaceInfo]) -> dict[str, Plan]:
+        """Per space with staged vectors, the backend they will get and what the whole index will then cost.
+
+        ``spaces`` are those of ``publish``: vectors of other encoders, which only earlier versions have, do not count.
+        """
         with self._catalogue.connection() as connection:
             there: Counter[str] = Counter()
             for info in read_segments(connection):
-                there[info.space] += info.n
+                if info.space in spaces and info.fingerprint == spaces[info.space].fingerprint:
+                    there[info.space] += info.n
         return {
             space: plan(there[space] + n, dim, self._settings) for space, (dim, n) in self._staging.spaces().items()
         }
@@ -183,7 +187,7 @@ class Writer:
         if not staged and not removed:
             with self._catalogue.connection() as connection:
                 return latest_version(connection)
-        dims, plans = self._check_dims(spaces), self.plans()
+        dims, plans = self._check_dims(spaces), self.plans(spaces)
         with self._catalogue.connection() as connection:
             first_row = int(connection.execute("SELECT coalesce(max(last_row), -1) + 1 FROM versions").fetchone()[0])
         last_row = self._staging.number_rows(first_row)

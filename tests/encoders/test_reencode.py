@@ -139,6 +139,7 @@ def test_only_the_changed_encoder_runs_and_passages_stay(store: IndexStore, othe
     text = Watched(load_text_encoder(other))
     report = reencode(store, text, load_image_encoder(other))
     assert (report.version, report.documents, report.encoded, report.kept) == (2, 8, {"image": 4, "joint": 4}, ["text"])
+    assert report.plans["image"].startswith("4 vectors of 16 dimensions")
     assert text.n == 0
     np.testing.assert_array_equal(vectors(store, 1, "text"), vectors(store, 2, "text"))
     with store.snapshot(1) as old, store.snapshot(2) as new:
