@@ -80,7 +80,7 @@ def run_demo(settings: Settings, progress: Progress) -> Demo:
     text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
     path = settings.indexes / NAME
     store = IndexStore.create(path, settings.vectors)
-    report = ingest(SOURCES, store, text, image, progress=progress)
+    report = ingest(SOURCES, store, text, image, joint=settings.encoders.joint, progress=progress)
     engine = Engine(store, settings)
     pictures = _pictures(path / "questions")
     answers = []

@@ -25,7 +25,7 @@ from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore
 from rag.retrieval.encoders import check_encoders
 from rag.retrieval.router import route
-from rag.retrieval.search import Found, Neighbour, Searcher
+from rag.retrieval.search import Found, Searcher, Sight
 from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
 from rag.selection.gap import gap_cut
 from rag.selection.policy import Policy
@@ -66,8 +66,8 @@ class View:
             )
         spaces = snapshot.spaces()
         text = load_text_encoder(settings.encoders)
-        image = load_image_encoder(settings.encoders) if "image" in spaces else None
-        check_encoders(store, spaces, {"text": text, "image": image}, settings)
+        image = load_image_encoder(settings.encoders) if spaces.keys() & {"image", "joint"} else None
+        check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
         terms = [Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms()]
         lexicon = Lexicon.load(terms=terms)
         generator = ReaderGenerator(lexicon)
@@ -210,7 +210,7 @@ class Engine:
             raise InputError(f"the question has {len(q.text):,} characters; at most {most:,} are read. Shorten it.")
         if q.image is not None:
             check_image(Path(q.image))
-            if "image" not in snapshot.spaces():
+            if not snapshot.spaces().keys() & {"image", "joint"}:
                 raise InputError(f"index {self.store.name!r} has no images to compare with; ask without {q.image}")
         named = _STUDY.search(q.text)
         wanted = q.study or (named[1] if named else None)
@@ -227,20 +227,20 @@ class Engine:
         self, questions: Sequence[Question], asked: Sequence[Asked], view: View, clock: Clock, k: int = 0
     ) -> tuple[list[Found], list[Domain]]:
         with clock("route"):
-            near = view.searcher.neighbours(questions)
-            domains = [self._route(q, a, n, view) for q, a, n in zip(questions, asked, near, strict=True)]
+            sights = view.searcher.see(questions)
+            domains = [self._route(q, a, s, view) for q, a, s in zip(questions, asked, sights, strict=True)]
         with clock("search"):
-            votes = [a.yes_no and bool(n) for a, n in zip(asked, near, strict=True)]
-            found = view.searcher.search(questions, domains, near, votes, max(k, self.settings.selection.k_max + 1))
+            votes = [a.yes_no and bool(s.near) for a, s in zip(asked, sights, strict=True)]
+            found = view.searcher.search(questions, domains, sights, votes, max(k, self.settings.selection.k_max + 1))
         return found, domains
 
-    def _route(self, q: Question, a: Asked, near: Sequence[Neighbour], view: View) -> Domain:
+    def _route(self, q: Question, a: Asked, sight: Sight, view: View) -> Domain:
         if q.domain is not None:
             return Domain(name=q.domain, probability=1.0, out_of_domain=False)
         if q.study is not None:
             return Domain(name=view.snapshot.case(q.study)[0].domain, probability=1.0, out_of_domain=False)
         concepts = [view.lexicon.concepts[c].domain for c in a.topics if c in view.lexicon.concepts]
-        return route(q.text, [(n.document.domain, n.similarity) for n in near[:_VOTERS]], concepts)
+        return route(q.text, [(n.document.domain, n.similarity) for n in sight.near[:_VOTERS]], concepts)
 
     def _default_policy(self) -> Policy:
         selection = self.settings.selection
@@ -333,7 +333,7 @@ def _scope(asked: Asked, found: Found) -> Scope | None:
     if not asked.yes_no:
         return None
     channels = {h.channel for h in found.hits}
-    return "study" if "study" in channels else "image" if any(h.found_image for h in found.hits) else "literature"
+    return "study" if "study" in channels else "image" if any("image" in h.ranks for h in found.hits) else "literature"
 
 
 def _evidence(number: int, hit: Hit) -> Evidence:
@@ -349,8 +349,8 @@ def _evidence(number: int, hit: Hit) -> Evidence:
         licence=d.licence,
         case_id=d.case_id,
         group_id=d.group_id,
-        channel="image" if hit.found_image else hit.channel,
-        score=round(hit.similarities["image"] if hit.found_image else hit.score, 6),
+        channel="image" if "image" in hit.ranks else hit.channel,
+        score=round(hit.similarities["image"] if "image" in hit.ranks else hit.score, 6),
         text=p.text,
         start=p.start,
         sha256=p.sha256,

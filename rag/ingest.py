@@ -18,7 +18,7 @@ from rag.corpus.chunking import passages_of
 from rag.corpus.deidentify import deidentify
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.source import read
-from rag.encoders.protocols import ImageEncoder, TextEncoder, Vectors
+from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.encoders.workers import Encoded, ThisProcess, Work, Workers
 from rag.errors import InputError
 from rag.indexing import IndexStore, SpaceInfo, Writer
@@ -71,6 +71,7 @@ def ingest(
     *,
     remove_identifiers: bool = False,
     sync: bool = False,
+    joint: bool = True,
     progress: Progress | None = None,
     workers: Workers | None = None,
 ) -> IngestReport:
@@ -81,6 +82,8 @@ def ingest(
 
     Args:
         sync: also remove the documents that have left these sources.
+        joint: encode reports in the image encoder's space as well, where it holds texts, so that images find them. An
+            index that holds reports keeps to what its first ones were given.
         workers: where encoding runs; in this process unless given. They must have the same encoders.
 
     Raises:
@@ -88,9 +91,12 @@ def ingest(
         StorageError: the disk refused; the index is as it was.
     """
     report, listen = IngestReport(store.name), progress or Silent()
-    spaces = {"text": SpaceInfo(text.dim, text.fingerprint, 0)}
+    spaces = {"text": SpaceInfo(text.dim, text.fingerprint)}
     if image is not None:
-        spaces["image"] = SpaceInfo(image.dim, image.fingerprint, 0)
+        spaces["image"] = SpaceInfo(image.dim, image.fingerprint)
+        there = _joint_there(store)
+        if there or (there is None and joint and isinstance(image, ImageTextEncoder)):
+            spaces["joint"] = spaces["image"]
     work = "|".join([*map(repr, sources), str(remove_identifiers), *(s.fingerprint for s in spaces.values())])
     corpora: set[str] = set()
     with store.writer(checkpoint=work) as writer:
@@ -170,7 +176,7 @@ def _encode(
             changes = writer.compare(documents)
             report.unchanged += len(changes.unchanged)
             chosen = [d for d in documents if d.id in changes.to_encode]
-            batch = Batch.of(chosen, [p for d in chosen for p in passages_of(d)])
+            batch = Batch.of(chosen, [p for d in chosen for p in passages_of(d)], "joint" in spaces)
             if batch.documents:
                 under_way.append(batch)
                 yield batch.work
@@ -200,20 +206,40 @@ class Batch:
     passages: list[Passage]
     texts: list[str]
     images: list[str]
+    joint: list[str]
     work: Work
 
     @classmethod
-    def of(cls, documents: list[Document], passages: list[Passage]) -> Batch:
+    def of(cls, documents: list[Document], passages: list[Passage], joint: bool) -> Batch:
         texts = [p for p in passages if p.text]
         files = {d.id: d.image for d in documents if d.kind == "image" and d.image}
         pictures = [p for p in passages if p.document_id in files]
-        work = Work(tuple(p.text for p in texts), tuple(files[p.document_id] for p in pictures))
-        return cls(documents, passages, [p.id for p in texts], [p.id for p in pictures], work)
+        reports = {d.id for d in documents if d.kind == "report"} if joint else ()
+        shared = [p for p in texts if p.document_id in reports]
+        work = Work(
+            texts=tuple(p.text for p in texts),
+            images=tuple(files[p.document_id] for p in pictures),
+            joint=tuple(p.text for p in shared),
+        )
+        return cls(documents, passages, [p.id for p in texts], [p.id for p in pictures], [p.id for p in shared], work)
 
     def vectors(self, encoded: Encoded) -> dict[str, tuple[Sequence[str], Vectors]]:
         """Per space, passage ids and their vectors."""
-        found = {"text": (self.texts, encoded.texts), "image": (self.images, encoded.images)}
+        found = {
+            "text": (self.texts, encoded.texts),
+            "image": (self.images, encoded.images),
+            "joint": (self.joint, encoded.joint),
+        }
         return {space: (ids, matrix) for space, (ids, matrix) in found.items() if matrix is not None}
+
+
+def _joint_there(store: IndexStore) -> bool | None:
+    """Whether the index's reports are in the joint space; None where it holds no report yet."""
+    if not store.version():
+        return None
+    with store.snapshot() as snapshot:
+        reports = any(count.kind == "report" for count in snapshot.counts())
+        return "joint" in snapshot.spaces() if reports else None
 
 
 def _label(source: Source) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rag.encoders.protocols import ImageEncoder, TextEncoder, Vectors
+from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.encoders.workers import ThisProcess, Work, Workers
 from rag.errors import InputError
 from rag.indexing import IndexStore, Snapshot, SpaceInfo
@@ -38,6 +38,7 @@ def reencode(
     text: TextEncoder,
     image: ImageEncoder,
     *,
+    joint: bool = True,
     progress: Progress | None = None,
     workers: Workers | None = None,
 ) -> ReencodeReport:
@@ -45,6 +46,11 @@ def reencode(
 
     Vectors of an encoder that has not changed are copied. An interrupted run publishes nothing; the next one goes on
     from its last batch. Where nothing is to be done the version stays.
+
+    Args:
+        joint: whether reports are to be in the image encoder's space, where it holds texts; see
+            :func:`~rag.ingest.ingest`.
+        workers: where encoding runs; in this process unless given. They must have the same encoders.
 
     Raises:
         InputError: an image file is not there any more, or is another than when it was ingested.
@@ -56,15 +62,19 @@ def reencode(
         "text": SpaceInfo(text.dim, text.fingerprint, 0),
         "image": SpaceInfo(image.dim, image.fingerprint, 0),
     }
+    if joint and isinstance(image, ImageTextEncoder):
+        spaces["joint"] = spaces["image"]
     fingerprints = text.fingerprint, image.fingerprint
-    with store.writer(checkpoint="|".join(["reencode", *fingerprints])) as writer:
+    with store.writer(checkpoint="|".join(["reencode", *fingerprints, *spaces])) as writer:
         with store.snapshot() as snapshot:
             there = snapshot.spaces()
             report = ReencodeReport(store.name, snapshot.version)
-            report.kept = [s for s in there if there[s].fingerprint == spaces[s].fingerprint]
-            if len(report.kept) == len(there):
+            report.kept = [s for s in there if s in spaces and there[s].fingerprint == spaces[s].fingerprint]
+            counts = snapshot.counts()
+            lacks = "joint" in spaces.keys() - there.keys() and any(count.kind == "report" for count in counts)
+            if len(report.kept) == len(there) and not lacks:
                 return report
-            report.documents = sum(count.documents for count in snapshot.counts())
+            report.documents = sum(count.documents for count in counts)
             count = listen.stage(f"re-encoding {store.name}", report.documents)
             under_way: deque[Batch] = deque()
 
@@ -74,7 +84,7 @@ def reencode(
                     count(len(documents) - len(wanted))
                     if chosen := [d for d in documents if d.id in wanted]:
                         passages = [p for d in chosen for _, p in snapshot.passages_of(d.id)]
-                        under_way.append(Batch.of(chosen, passages))
+                        under_way.append(Batch.of(chosen, passages, "joint" in spaces))
                         yield _work(under_way[-1], report.kept, store.name)
 
             for encoded in (workers or ThisProcess(text, image)).encode(works(), listen):
@@ -95,12 +105,16 @@ def reencode(
 
 def _work(batch: Batch, kept: Sequence[str], index: str) -> Work:
     """What must be encoded, with every image still the one that was ingested."""
-    if "image" in kept:
-        return replace(batch.work, images=())
-    for document in batch.documents:
+    work = batch.work
+    for document in () if "image" in kept else batch.documents:
         if document.kind == "image":
             _check_image(document, index)
-    return replace(batch.work, texts=()) if "text" in kept else batch.work
+    return replace(
+        work,
+        texts=() if "text" in kept else work.texts,
+        images=() if "image" in kept else work.images,
+        joint=() if "joint" in kept else work.joint,
+    )
 
 
 def _check_image(document: Document, index: str) -> None:
@@ -119,5 +133,5 @@ def _stored(batch: Batch, kept: Sequence[str], snapshot: Snapshot) -> dict[str, 
     if not kept:
         return {}
     rows = {p.id: row for d in batch.documents for row, p in snapshot.passages_of(d.id)}
-    ids = {"text": batch.texts, "image": batch.images}
+    ids = {"text": batch.texts, "image": batch.images, "joint": batch.joint}
     return {space: (ids[space], snapshot.vectors(space, [rows[i] for i in ids[space]])) for space in kept}

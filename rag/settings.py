@@ -6,11 +6,13 @@ Order of precedence: arguments, ``RAG_*`` environment variables (nested fields w
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -50,6 +52,11 @@ class EncoderSettings(_Group):
         "open_clip model: 'compact', 'local-dir:<folder>', 'hf-hub:<owner>/<name>'.",
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Texts or images per forward pass.")
+    joint: bool = Field(
+        True,
+        description="Encode reports in the image encoder's space as well, where it holds texts: images then find "
+        "reports. Decided by the first reports of an index.",
+    )
 
 
 class VectorSettings(_Group):
@@ -67,11 +74,22 @@ class VectorSettings(_Group):
     )
 
 
+Channel = Literal["text", "words", "image", "image-report", "text-image"]
+
+
 class RetrievalSettings(_Group):
     """Where to look and how to merge what was found."""
 
     depth: int = Field(50, ge=1, le=1000, description="Candidates taken from each channel before fusion.")
     rrf_constant: float = Field(60.0, gt=0, description="k of reciprocal rank fusion (Cormack et al. 2009).")
+    weights: dict[Channel, PositiveFloat] = Field(
+        {"text-image": 0.25},
+        description="Weight of each channel in the fusion; channels that are not named have 1. The default was learned "
+        "with a compact image-text model by 'rag evaluate retrieval --learn-weights'.",
+    )
+    domain_weights: dict[str, dict[Channel, PositiveFloat]] = Field(
+        default_factory=dict, description="The same for questions of one domain, in place of the weights above."
+    )
     min_similarity: float = Field(
         0.30, ge=-1, le=1, description="Below this best text similarity a question has no evidence."
     )
@@ -146,6 +164,31 @@ def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
         raise InputError(f"profile {path} is not TOML: {error}") from error
     settings._profile = profile
     return settings
+
+
+def profile_text(settings: Settings, note: str) -> str:
+    """The settings that were given as a profile in TOML, ``note`` in a comment above; folders and secrets stay out."""
+    kept = settings.model_dump(mode="json", exclude_unset=True, exclude={"indexes": True, "vectors": {"milvus_token"}})
+    lines = [f"# {line}" for line in note.splitlines()]
+    for name, group in kept.items():
+        lines += _table(name, group)
+    return "\n".join(lines) + "\n"
+
+
+def _table(name: str, values: dict[str, Any]) -> list[str]:
+    """A TOML table and those inside it; strings are written as in JSON, which TOML reads as well."""
+    plain = {k: v for k, v in values.items() if not isinstance(v, dict) and v is not None}
+    lines = (
+        [f"[{name}]", *(f"{_key(k)} = {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items())] if plain else []
+    )
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += _table(f"{name}.{_key(key)}", value)
+    return lines
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _profile_path(profile: str) -> Path:

@@ -88,7 +88,7 @@ class Hit(Noun):
     channel: str = Field(description="The channel that ranked it best.")
     ranks: dict[str, int] = Field(description="1-based rank per channel.")
     similarities: dict[str, float] = Field(default_factory=dict, description="Raw score per channel; not comparable.")
-    found_image: str | None = Field(None, description="The similar image that brought this passage of its case.")
+    found_image: str | None = Field(None, description="The image that brought this passage of its case.")
 
 
 class Evidence(Noun):

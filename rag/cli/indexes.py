@@ -156,7 +156,7 @@ def index_reencode(
     before = store.version()
     with bars(as_json) as progress, workers_of(settings, workers) as pool:
         text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
-        report = reencode(store, text, image, progress=progress, workers=pool)
+        report = reencode(store, text, image, joint=settings.encoders.joint, progress=progress, workers=pool)
     counted = ", ".join(f"{n:,} {space}" for space, n in sorted(report.encoded.items()))
     done = f"version {report.version} holds {report.documents:,} documents, encoded anew: {counted} vectors"
     nothing = f"version {before} has the vectors of these encoders already"

@@ -93,7 +93,7 @@ def ingest(
     try:
         with bars(as_json) as progress, workers_of(settings, workers) as pool:
             text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
-            check_encoders(store, store.spaces(), {"text": text, "image": image}, settings)
+            check_encoders(store, store.spaces(), {"text": text, "image": image, "joint": image}, settings)
             report = run(
                 [Source(source, format_, _reader_options(option or []))],
                 store,
@@ -101,6 +101,7 @@ def ingest(
                 image,
                 remove_identifiers=deidentify,
                 sync=sync,
+                joint=settings.encoders.joint,
                 progress=progress,
                 workers=pool,
             )

@@ -169,6 +169,7 @@ class OpenClipEncoder:
     @cached_property
     def _transforms(self) -> list[Any]:
         """open_clip's preprocessing: resizing and cropping of images, then to a tensor, then by mean and deviation."""
+        torch()  # before open_clip is imported
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,7 @@ class ImageEncoder(Protocol):
         ...
 
 
+@runtime_checkable
 class ImageTextEncoder(ImageEncoder, Protocol):
     """An image encoder whose space holds texts as well (CLIP and its kin)."""
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from rag.encoders.protocols import ImageEncoder, TextEncoder, Vectors
+from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError, MissingDependencyError, RagError
 from rag.progress import Progress, Silent
@@ -28,17 +28,22 @@ _LIVES = 3  # workers that may die over one piece of work before it is given up
 
 @dataclass(frozen=True)
 class Work:
-    """Passages and image files to encode. On other machines the files must be found under the same paths."""
+    """Passages and image files to encode. On other machines the files must be found under the same paths.
+
+    ``joint`` are the passages that the image encoder is to encode as well, in the space that it shares with images.
+    """
 
     texts: tuple[str, ...]
     images: tuple[str, ...]
+    joint: tuple[str, ...] = ()
 
 
 class Encoded(NamedTuple):
-    """The unit vectors of one piece of work, (texts, dim) and (images, dim), and whose they are."""
+    """The unit vectors of one piece of work, a row for each text or image, and whose they are."""
 
     texts: Vectors | None
     images: Vectors | None
+    joint: Vectors | None
     fingerprints: tuple[str, str]
 
 
@@ -62,14 +67,18 @@ class ThisProcess:
             yield self.encode_one(work, progress)
 
     def encode_one(self, work: Work, progress: Progress) -> Encoded:
-        texts = images = None
+        texts = images = joint = None
         if work.texts:
             count = progress.stage("encoding text", len(work.texts))
             texts = self._text.encode(work.texts, kind="passage", progress=count)
         if work.images and self._image is not None:
             count = progress.stage("encoding images", len(work.images))
             images = self._image.encode_images(work.images, progress=count)
-        return Encoded(texts, images, (self._text.fingerprint, self._image.fingerprint if self._image else ""))
+        if work.joint and isinstance(self._image, ImageTextEncoder):
+            count = progress.stage("encoding text for images", len(work.joint))
+            joint = self._image.encode_texts(work.joint)
+            count(len(work.joint))
+        return Encoded(texts, images, joint, (self._text.fingerprint, self._image.fingerprint if self._image else ""))
 
     def close(self) -> None:
         return
@@ -252,9 +261,10 @@ def _encode_in_pool(work: Work) -> Encoded:
 
 
 def _tell(work: Work, progress: Progress) -> None:
-    for name, done in (("encoding text", len(work.texts)), ("encoding images", len(work.images))):
-        if done:
-            progress.stage(name, done)(done)
+    done = {"text": len(work.texts), "images": len(work.images), "text for images": len(work.joint)}
+    for name, n in done.items():
+        if n:
+            progress.stage(f"encoding {name}", n)(n)
 
 
 def _gave_up(work: Work) -> RagError:

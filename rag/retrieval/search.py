@@ -1,24 +1,31 @@
-"""Search over channels: text, words and image, fused by rank.
+"""Search over channels: texts, words and images in every direction, fused by weighted rank.
 
 - ``text``: the question's embedding against those of passages (inner product of unit vectors).
 - ``words``: BM25 over the same passages.
 - ``image``: the question's image against indexed images; an image found brings the text of its case.
+- ``image-report``: the question's image against reports, in the space that an image-text encoder gives both.
+- ``text-image``: the question's words against indexed images, in the same space; these bring their cases' texts, too.
 - ``study``: no search at all: the question names a case, and that case's own text is read.
+
+A channel runs where the index has its space and the encoder its side. Scores of different channels are not comparable,
+least of all across modalities (Liang et al. 2022, "Mind the gap"), so only ranks are fused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from rag.encoders.protocols import ImageEncoder, TextEncoder, Vectors
+from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.indexing.records import Filter
 from rag.indexing.snapshot import Snapshot
 from rag.retrieval.fusion import reciprocal_rank_fusion
 from rag.retrieval.router import is_sure
 from rag.settings import RetrievalSettings
-from rag.types import Document, Domain, Hit, Passage, Question
+from rag.types import Document, Domain, Hit, Kind, Passage, Question
+
+_TEXTS: tuple[Kind, ...] = ("report", "literature")
 
 
 class Neighbour(NamedTuple):
@@ -29,12 +36,22 @@ class Neighbour(NamedTuple):
     similarity: float
 
 
-class _Place(NamedTuple):
+class Sight(NamedTuple):
+    """A question's image: its vector (1, dim), None without an image, and the indexed images most like it."""
+
+    vector: Vectors | None = None
+    near: tuple[Neighbour, ...] = ()
+
+
+class Place(NamedTuple):
     """Where a channel ranked a passage (from 1), with its score, and the image that brought it."""
 
     rank: int
     score: float
     image: str | None = None
+
+
+Channels = Mapping[str, Mapping[int, Place]]  # channel -> passage row -> place, best first
 
 
 @dataclass(frozen=True)
@@ -59,26 +76,24 @@ class Searcher:
         self._image = image
         self._settings = settings
 
-    def neighbours(self, questions: Sequence[Question]) -> list[list[Neighbour]]:
-        """For each question the indexed images most like its own, best first; images are encoded in one batch."""
-        near: list[list[Neighbour]] = [[] for _ in questions]
+    def see(self, questions: Sequence[Question]) -> list[Sight]:
+        """Each question's image and the indexed images most like it, best first; all are encoded in one batch."""
+        sights = [Sight() for _ in questions]
         asking = [i for i, q in enumerate(questions) if q.image is not None and q.study is None]
-        if not asking or self._image is None or "image" not in self._snapshot.spaces():
-            return near
+        spaces = self._snapshot.spaces().keys()
+        if not asking or self._image is None or not spaces & {"image", "joint"}:
+            return sights
         vectors = self._image.encode_images([questions[i].image or "" for i in asking])
         for i, vector in zip(asking, vectors, strict=True):
-            where = Filter(kinds=("image",), exclude_groups=questions[i].exclude_groups)
-            scored = self._snapshot.search("image", vector[None], self._settings.depth, where)[0]
-            close = [s for s in scored if s.score >= self._settings.min_image_similarity]
-            documents = self._snapshot.passages([s.row for s in close])
-            near[i] = [Neighbour(s.row, d, s.score) for s, (_, d) in zip(close, documents, strict=True)]
-        return near
+            near = self._neighbours(vector[None], questions[i]) if "image" in spaces else ()
+            sights[i] = Sight(vector[None], near)
+        return sights
 
     def search(
         self,
         questions: Sequence[Question],
         domains: Sequence[Domain],
-        near: Sequence[list[Neighbour]],
+        sights: Sequence[Sight],
         votes: Sequence[bool],
         k: int,
     ) -> list[Found]:
@@ -89,15 +104,86 @@ class Searcher:
         them. A search keeps to the question's
         domain and ``general`` where the router is sure, and looks everywhere otherwise.
         """
-        voting = {i: self._voters(near[i], k) for i, vote in enumerate(votes) if vote}
-        free = [i for i, q in enumerate(questions) if q.study is None and i not in voting]
-        vectors = self._text.encode([questions[i].text for i in free], kind="query") if free else ()
-        found = {
-            i: self._fused(questions[i], vector[None], domains[i], near[i], k)
-            for i, vector in zip(free, vectors, strict=True)
-        }
-        found |= voting
+        found = {i: self._voters(sights[i], k) for i, vote in enumerate(votes) if vote}
+        free = [i for i, q in enumerate(questions) if q.study is None and i not in found]
+        asked, of, seen = [questions[i] for i in free], [domains[i] for i in free], [sights[i] for i in free]
+        for i, channels in zip(free, self.channels(asked, of, seen, max(self._settings.depth, k)), strict=True):
+            similarity = max((p.score for p in channels["text"].values()), default=None)
+            found[i] = Found(self._hits(channels, self._weights(domains[i]), k), similarity)
         return [found[i] if i in found else self._study(q) for i, q in enumerate(questions)]
+
+    def channels(
+        self, questions: Sequence[Question], domains: Sequence[Domain], sights: Sequence[Sight], depth: int
+    ) -> list[Channels]:
+        """What each channel finds for each question, at most ``depth`` passages, before anything is fused."""
+        texts = [q.text for q in questions]
+        vectors = self._text.encode(texts, kind="query") if texts else ()
+        joint = self._joint(texts)
+        return [
+            self._channels(q, self._where(q, domains[i]), sights[i], vectors[i][None], joint[i], depth)
+            for i, q in enumerate(questions)
+        ]
+
+    def _channels(
+        self, question: Question, where: Filter, sight: Sight, text: Vectors, joint: Vectors | None, depth: int
+    ) -> Channels:
+        words = self._snapshot.search_words(question.text, depth, where)
+        return {
+            "text": self._near("text", text, depth, where),
+            "words": {s.row: Place(n, s.score) for n, s in enumerate(words, start=1)},
+            "image": self._cases(sight.near),
+            "image-report": self._near("joint", sight.vector, depth, where),
+            "text-image": self._cases(self._images(joint, depth, where)),
+        }
+
+    def _where(self, question: Question, domain: Domain) -> Filter:
+        """What the channels may bring: the one place where the router's opinion narrows a search."""
+        return Filter(
+            kinds=_TEXTS,
+            domains=(domain.name, "general") if is_sure(domain) else (),
+            exclude_groups=question.exclude_groups,
+        )
+
+    def _weights(self, domain: Domain) -> Mapping[str, float]:
+        """The weights of the channels for a question of this domain."""
+        own = self._settings.domain_weights.get(domain.name) if is_sure(domain) else None
+        return {str(c): w for c, w in (self._settings.weights if own is None else own).items()}
+
+    def _joint(self, texts: Sequence[str]) -> Sequence[Vectors | None]:
+        """The texts in the space of the indexed images, None for each where there are no images or no such space."""
+        if not texts or "image" not in self._snapshot.spaces() or not isinstance(self._image, ImageTextEncoder):
+            return [None] * len(texts)
+        return list(self._image.encode_texts(texts)[:, None])
+
+    def _near(self, space: str, vector: Vectors | None, depth: int, where: Filter) -> dict[int, Place]:
+        """The passages nearest to a vector; none where there is no vector or no such space."""
+        if vector is None or space not in self._snapshot.spaces():
+            return {}
+        return {
+            s.row: Place(n, s.score)
+            for n, s in enumerate(self._snapshot.search(space, vector, depth, where)[0], start=1)
+        }
+
+    def _neighbours(self, vector: Vectors, question: Question) -> tuple[Neighbour, ...]:
+        """Before the question is routed, in every domain: the domains of these images are what routes it."""
+        where = Filter(exclude_groups=question.exclude_groups)
+        near = self._images(vector, self._settings.depth, where)
+        return tuple(n for n in near if n.similarity >= self._settings.min_image_similarity)
+
+    def _images(self, vector: Vectors | None, depth: int, where: Filter) -> list[Neighbour]:
+        """The indexed images nearest to a vector of their space, best first."""
+        places = self._near("image", vector, depth, replace(where, kinds=("image",)))
+        documents = self._snapshot.passages(list(places))
+        return [Neighbour(row, d, p.score) for (row, p), (_, d) in zip(places.items(), documents, strict=True)]
+
+    def _cases(self, near: Sequence[Neighbour]) -> dict[int, Place]:
+        """The texts of the cases of images; an image whose case has no text stands for itself."""
+        places: dict[int, Place] = {}
+        for n in near:
+            texts = [d for d in self._snapshot.case(n.document.case_id) if d.kind != "image" and d.text]
+            for row in [r for d in texts for r, _ in self._snapshot.passages_of(d.id)] or [n.row]:
+                places.setdefault(row, Place(len(places) + 1, n.similarity, n.document.id))
+        return places
 
     def _study(self, question: Question) -> Found:
         """The passages of one case's own texts, in reading order."""
@@ -106,29 +192,12 @@ class Searcher:
             if document.kind == "image" or document.group_id in question.exclude_groups:
                 continue
             for _, passage in self._snapshot.passages_of(document.id):
-                hits.append(_hit(passage, document, 1.0, {"study": _Place(len(hits) + 1, 1.0)}))
+                hits.append(_hit(passage, document, 1.0, {"study": Place(len(hits) + 1, 1.0)}))
         return Found(tuple(hits))
 
-    def _fused(self, question: Question, vector: Vectors, domain: Domain, near: list[Neighbour], k: int) -> Found:
-        snapshot, depth = self._snapshot, max(self._settings.depth, k)
-        where = Filter(
-            kinds=("report", "literature"),
-            domains=(domain.name, "general") if is_sure(domain) else (),
-            exclude_groups=question.exclude_groups,
-        )
-        channels: dict[str, dict[int, _Place]] = {}
-        if "text" in snapshot.spaces():
-            found = snapshot.search("text", vector, depth, where)[0]
-            channels["text"] = {s.row: _Place(n, s.score) for n, s in enumerate(found, start=1)}
-        words = snapshot.search_words(question.text, depth, where)
-        channels["words"] = {s.row: _Place(n, s.score) for n, s in enumerate(words, start=1)}
-        channels["image"] = self._cases(near)
-        similarity = max((p.score for p in channels.get("text", {}).values()), default=None)
-        return Found(self._hits(channels, k), similarity)
-
-    def _voters(self, near: list[Neighbour], k: int) -> Found:
+    def _voters(self, sight: Sight, k: int) -> Found:
         """Cases of similar images; their scores are the cosines, on which the gap rule then cuts as MMed-RAG has it."""
-        places = dict(list(self._cases(near).items())[:k])
+        places = dict(list(self._cases(sight.near).items())[:k])
         passages = self._snapshot.passages(list(places))
         return Found(
             tuple(
@@ -137,25 +206,17 @@ class Searcher:
             )
         )
 
-    def _hits(self, channels: dict[str, dict[int, _Place]], k: int) -> tuple[Hit, ...]:
-        fused = reciprocal_rank_fusion({c: list(rows) for c, rows in channels.items()}, self._settings.rrf_constant)[:k]
+    def _hits(self, channels: Channels, weights: Mapping[str, float], k: int) -> tuple[Hit, ...]:
+        rankings = {c: list(rows) for c, rows in channels.items()}
+        fused = reciprocal_rank_fusion(rankings, self._settings.rrf_constant, weights)[:k]
         passages = self._snapshot.passages([row for row, _ in fused])
         return tuple(
             _hit(passage, document, score, {c: rows[row] for c, rows in channels.items() if row in rows})
             for (row, score), (passage, document) in zip(fused, passages, strict=True)
         )
 
-    def _cases(self, near: list[Neighbour]) -> dict[int, _Place]:
-        """The texts of the cases of similar images; an image whose case has no text stands for itself."""
-        places: dict[int, _Place] = {}
-        for n in near:
-            texts = [d for d in self._snapshot.case(n.document.case_id) if d.kind != "image" and d.text]
-            for row in [r for d in texts for r, _ in self._snapshot.passages_of(d.id)] or [n.row]:
-                places.setdefault(row, _Place(len(places) + 1, n.similarity, n.document.id))
-        return places
 
-
-def _hit(passage: Passage, document: Document, score: float, places: dict[str, _Place]) -> Hit:
+def _hit(passage: Passage, document: Document, score: float, places: dict[str, Place]) -> Hit:
     return Hit(
         passage=passage,
         document=document,
@@ -163,5 +224,5 @@ def _hit(passage: Passage, document: Document, score: float, places: dict[str, _
         channel=min(places, key=lambda c: (places[c].rank, c)),
         ranks={c: p.rank for c, p in places.items()},
         similarities={c: round(p.score, 6) for c, p in places.items()},
-        found_image=places["image"].image if "image" in places else None,
+        found_image=next((places[c].image for c in ("image", "text-image") if c in places), None),
     )

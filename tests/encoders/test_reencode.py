@@ -138,7 +138,7 @@ def test_an_ingest_with_another_encoder_is_refused_and_works_afterwards(
 def test_only_the_changed_encoder_runs_and_passages_stay(store: IndexStore, other: EncoderSettings) -> None:
     text = Watched(load_text_encoder(other))
     report = reencode(store, text, load_image_encoder(other))
-    assert (report.version, report.documents, report.encoded, report.kept) == (2, 8, {"image": 4}, ["text"])
+    assert (report.version, report.documents, report.encoded, report.kept) == (2, 8, {"image": 4, "joint": 4}, ["text"])
     assert report.plans["image"].startswith("4 vectors of 16 dimensions")
     assert text.n == 0
     np.testing.assert_array_equal(vectors(store, 1, "text"), vectors(store, 2, "text"))
@@ -216,7 +216,7 @@ def test_an_image_that_is_gone_or_another_is_named_and_nothing_is_published(
     with store.writer() as writer:
         writer.remove(document_ids=[command[command.index("--document") + 1]])
         writer.publish("remove")
-    assert reencode(store, *encoders).encoded == {"image": 3}
+    assert reencode(store, *encoders).encoded == {"image": 3, "joint": 4}
     (corpus / "1.png").write_bytes(whole)
 
 
