@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.retrieval.fusion import reciprocal_rank_fusion
-from rag.retrieval.router import load_domains, route
+from rag.retrieval.domains import load_domains
 
 rankings = st.dictionaries(
     st.sampled_from(["text", "words", "image"]), st.lists(st.integers(0, 30), unique=True, max_size=20), min_size=1
