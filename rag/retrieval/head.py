@@ -19,7 +19,6 @@ from rag.encoders.protocols import Vectors
 from rag.errors import InputError, MissingDependencyError
 
 FILE = "router.safetensors"
-_FORMAT = "1"
 Scores = npt.NDArray[np.float64]
 
 
@@ -75,7 +74,8 @@ class TrainedHead:
             "prototypes": self.prototypes.astype(np.float16),
         }
         aside = path.with_name(f".{path.name}.new")
-        save_file(arrays, aside, {"format": _FORMAT, "router": json.dumps(described, sort_keys=True)})
+        # one key only: safetensors writes several in no fixed order, and equal routers shall be equal files
+        save_file(arrays, aside, {"router": json.dumps(described, sort_keys=True)})
         aside.replace(path)
 
     @classmethod
