@@ -68,10 +68,11 @@ class TrainedHead:
 
         described = {"domains": self.domains, "encoder": self.encoder, "temperature": self.temperature}
         described |= {"threshold": self.threshold, "about": dict(self.about)}
+        # safetensors writes the memory of an array as it lies, whatever its strides
         arrays: dict[str, npt.NDArray[Any]] = {
-            "weights": self.weights.astype(np.float32),
-            "bias": self.bias.astype(np.float32),
-            "prototypes": self.prototypes.astype(np.float16),
+            "weights": np.ascontiguousarray(self.weights, dtype=np.float32),
+            "bias": np.ascontiguousarray(self.bias, dtype=np.float32),
+            "prototypes": np.ascontiguousarray(self.prototypes, dtype=np.float16),
         }
         aside = path.with_name(f".{path.name}.new")
         # one key only: safetensors writes several in no fixed order, and equal routers shall be equal files

@@ -128,6 +128,8 @@ def test_a_router_is_trained_measured_and_used(tmp_path: Path, cases: Path, colo
     head = TrainedHead.load(out)
     vector = colours.encode_images([tmp_path / json.loads(ood.read_text().splitlines()[0])["image"]])
     assert head.distances(vector)[0] > head.threshold
+    of_each = colours.encode_images([tmp_path / "radiology0.png", tmp_path / "ophthalmology120.png"])
+    assert [head.domains[i] for i in head.log_probabilities(of_each).argmax(axis=1)] == ["radiology", "ophthalmology"]
     assert head.about["data"][0]["images"] > 50
     first = out.read_bytes()
     train_router(cases, colours, load_domains(), out, ood=ood)
