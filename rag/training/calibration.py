@@ -17,8 +17,8 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
     """The temperature in [0.01, 100] that minimises the negative log-likelihood of softmax(logits / T).
 
     See Guo et al. 2017, "On calibration of modern neural networks". Each class weighs the same, whatever its number of
-    examples. As Platt (1999) does, one example is imagined for each wrong class: where all n examples are right by a wide
-    margin, the likelihood alone would ask for certainty, and n examples cannot vouch for more than about 1 - 1/n.
+    examples. As Platt (1999) does, one example is imagined for each wrong class: where all n examples are right by a
+    wide margin, the likelihood alone would ask for certainty, and n examples cannot vouch for more than about 1 - 1/n.
 
     Args:
         logits: (n, classes).
