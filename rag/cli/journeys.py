@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +13,13 @@ from rag.cli.shared import (
     Indexes,
     Json,
     Profile,
+    Workers,
     bars,
     engine_of,
     print_json,
     settings_of,
     store_of,
+    workers_of,
 )
 from rag.errors import InputError, RagError
 
@@ -74,10 +75,7 @@ def ingest(
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Remove obvious identifiers first (not complete).")
     ] = False,
-    workers: Annotated[
-        str | None,
-        typer.Option(help="Encode in this many processes, or on a Ray cluster: 'ray' or 'ray://host:port'."),
-    ] = None,
+    workers: Workers = None,
     sync: Annotated[bool, typer.Option("--sync", help="Also remove documents that have left this source.")] = False,
     indexes: Indexes = None,
     profile: Profile = None,
@@ -85,23 +83,22 @@ def ingest(
 ) -> None:
     """Add a corpus to an index, or bring it up to date. Unchanged documents are not encoded again."""
     from rag.encoders.registry import load_image_encoder, load_text_encoder
-    from rag.encoders.workers import open_workers
     from rag.ingest import Source
     from rag.ingest import ingest as run
+    from rag.retrieval.encoders import check_encoders
 
     settings = settings_of(indexes, profile)
     made = not (settings.indexes / index).exists()
     store = store_of(settings, index, create=True)
     try:
-        with bars(as_json) as progress, ExitStack() as stack:
-            pool = open_workers(workers, settings.encoders) if workers else None
-            if pool is not None:
-                stack.callback(pool.close)
+        with bars(as_json) as progress, workers_of(settings, workers) as pool:
+            text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
+            check_encoders(store, store.spaces(), {"text": text, "image": image, "joint": image}, settings)
             report = run(
                 [Source(source, format_, _reader_options(option or []))],
                 store,
-                load_text_encoder(settings.encoders),
-                load_image_encoder(settings.encoders),
+                text,
+                image,
                 remove_identifiers=deidentify,
                 sync=sync,
                 joint=settings.encoders.joint,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from rag.cli.shared import (
     Index,
@@ -21,15 +22,37 @@ from rag.cli.shared import (
     store_of,
 )
 from rag.errors import InputError
+from rag.settings import Settings, profile_text
 
 if TYPE_CHECKING:
-    pass
+    from rag.evaluation.cases import Case
 
 measuring = typer.Typer()
+_ANSWERS = "answers"
 
 
-@measuring.command(epilog="Examples: rag evaluate questions.jsonl --index demo · rag evaluate labels.csv --index demo")
-def evaluate(
+class _Suites(TyperGroup):
+    """``rag evaluate FILE`` is ``rag evaluate answers FILE``; other suites go by their name."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = args and (args[0] in self.commands or args == ["--help"])
+        return super().parse_args(ctx, args if known or not args else [_ANSWERS, *args])
+
+
+evaluate = typer.Typer(
+    cls=_Suites,
+    no_args_is_help=True,
+    help="Measure an index or an encoder. Given a file, its yes/no questions are asked.",
+    epilog="Examples: rag evaluate questions.jsonl --index demo · rag evaluate labels.csv --index demo · "
+    "rag evaluate retrieval cases.jsonl --split test",
+)
+measuring.add_typer(evaluate, name="evaluate")
+
+
+@evaluate.command(
+    _ANSWERS, epilog="Examples: rag evaluate questions.jsonl --index demo · rag evaluate labels.csv --index demo"
+)
+def answers(
     labels: Annotated[Path, typer.Argument(help="JSONL of yes/no questions, or CSV of 0/1 findings by study.")],
     index: Index,
     indexes: Indexes = None,
@@ -57,6 +80,108 @@ def evaluate(
         outcome = ask_all(questions, engine, progress)
     outcome.skipped = skipped
     say(asdict(outcome) | {"balanced_accuracy": outcome.balanced_accuracy}, outcome.table(), as_json)
+
+
+@evaluate.command(
+    epilog="Examples: rag evaluate retrieval cases.jsonl --split test · "
+    "rag evaluate retrieval cases.jsonl --split dev --index mine --learn-weights mine.toml"
+)
+def retrieval(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Cases with images and texts, as for rag ingest; with --index also JSONL questions."),
+    ],
+    split: Annotated[str | None, typer.Option(help="Only the rows of this split.")] = None,
+    domain: Annotated[
+        list[str] | None, typer.Option(help="Only cases of this domain; repeatable [default: all known domains].")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Field of the labels that like images share [default: keywords, label, …].")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Image or image-text encoder [default: encoders.image of the profile].")
+    ] = None,
+    compare: Annotated[str, typer.Option(help="Encoder to compare image→image with, or 'none'.")] = "imagenet",
+    index: Annotated[
+        str | None, typer.Option("--index", "-i", help="Measure the channels of this index and their fusion instead.")
+    ] = None,
+    learn_weights: Annotated[
+        Path | None, typer.Option(help="With --index: learn the fusion's weights and write a profile with them.")
+    ] = None,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """How well images find texts, texts find images and images find their like: every direction apart.
+
+    Recall, MRR and nDCG per domain and pooled, with intervals by group, beside random order and what texts alone give.
+    With --index the channels of an index are measured instead, alone and fused: like cases are relevant to a case, or
+    the 'evidence' to a question. Learn weights on other cases than those that you report.
+    """
+    from rag.evaluation.cases import read_labelled_cases
+    from rag.retrieval.domains import load_domains
+
+    settings = settings_of(indexes, profile)
+    domains = tuple(domain or (d.id for d in load_domains()))
+    if index is None:
+        if learn_weights is not None:
+            raise InputError("--learn-weights needs --index: weights are those of an index's channels")
+        cases, left_out = read_labelled_cases(source, split=split, domains=domains, label=label)
+        _directions(cases, left_out, encoder or settings.encoders.image, compare, settings, as_json)
+        return
+    if encoder is not None:
+        raise InputError("--encoder does not go with --index: an index is searched with the encoder that built it")
+    _channels(source, split, domains, label, index, learn_weights, settings, as_json)
+
+
+def _directions(
+    cases: list[Case], left_out: dict[str, int], encoder: str, compare: str, settings: Settings, as_json: bool
+) -> None:
+    from rag.encoders.registry import load_image_encoder
+    from rag.evaluation.retrieval import evaluate_retrieval
+
+    ours, other = (settings.encoders.model_copy(update={"image": name}) for name in (encoder, compare))
+    versus = load_image_encoder(other) if compare not in ("none", encoder) else None
+    with bars(as_json) as progress:
+        found = evaluate_retrieval(cases, load_image_encoder(ours), versus, progress, left_out=left_out)
+    say(found.as_json(), found.table(), as_json)
+
+
+def _channels(
+    source: Path,
+    split: str | None,
+    domains: tuple[str, ...],
+    label: str | None,
+    index: str,
+    out: Path | None,
+    settings: Settings,
+    as_json: bool,
+) -> None:
+    from rag.engine import View
+    from rag.evaluation.cases import read_labelled_cases
+    from rag.evaluation.fusion import measure_fusion, search_channels
+    from rag.evaluation.queries import asks_questions, queries_of_cases, read_queries
+
+    view = View.open(store_of(settings, index), settings)
+    if asks_questions(source):
+        queries = read_queries(source)
+    else:
+        queries = queries_of_cases(
+            read_labelled_cases(source, split=split, domains=domains, label=label)[0], view.snapshot, label
+        )
+    with bars(as_json) as progress:
+        searched = search_channels(queries, view.searcher, view.snapshot, settings.retrieval, progress)
+        report = measure_fusion(searched, settings.retrieval, out is not None, progress)
+    words = report.table()
+    if out is not None and report.learned is not None:
+        note = (
+            f"Weights of the fusion, learned from {len(queries)} queries of {source.name}"
+            f"{f' (split {split})' if split else ''} on index {index!r}.\n"
+            f"Gain of nDCG@10 over equal weights, cross-validated by group: {report.learned.gain}."
+        )
+        out.write_text(profile_text(report.learned.applied(settings), note), encoding="utf-8")
+        words += f"\nwritten: {out}"
+    say(report.as_json(), words, as_json)
 
 
 @measuring.command("synthesize-qa", epilog="Example: rag synthesize-qa --index demo --out questions.jsonl --count 600")

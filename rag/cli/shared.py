@@ -26,6 +26,9 @@ Indexes = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Name = Annotated[str, typer.Argument(help="Name of the index.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile name, or a TOML file of settings.")]
+Workers = Annotated[
+    str | None, typer.Option(help="Encode in this many processes, or on a Ray cluster: 'ray' or 'ray://host:port'.")
+]
 
 
 def settings_of(indexes: Path | None, profile: str | None = None) -> Settings:
@@ -52,6 +55,19 @@ def ledger_of(store: IndexStore) -> Any:
     from rag.engine import LEDGER
 
     return Ledger(store.path / LEDGER)
+
+
+@contextmanager
+def workers_of(settings: Settings, workers: str | None) -> Iterator[Any]:
+    """What ``--workers`` names, closed at the end; None for this process."""
+    from rag.encoders.workers import open_workers
+
+    pool = open_workers(workers, settings.encoders) if workers else None
+    try:
+        yield pool
+    finally:
+        if pool is not None:
+            pool.close()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,9 @@ from rag.settings import knowledge_dir
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 _WEIGHTS = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin", "open_clip_model.bin")
-_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+_TOWER = "config.json"
+_VOCABULARY = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
+_TOKENIZER = (*_VOCABULARY, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _PACKAGE = "package:"
 # BiomedCLIP's own repository does not carry the configuration of its text tower, whose shape is BERT-base.
 _BERT_BASE = {f"microsoft/BiomedNLP-{name}-base-uncased-abstract" for name in ("PubMedBERT", "BiomedBERT")}
@@ -33,8 +35,9 @@ _RENAMED = {"proj": "hf_proj_type", "pooler_type": "hf_pooler_type"}  # in confi
 class Checkpoint:
     """An open_clip model on this disk.
 
-    ``text`` is the folder with the text tower's configuration (and, where ``packaged``, its weights), ``tokenizer`` the
-    folder with its vocabulary; both are None for open_clip's own text transformer.
+    ``text`` is the folder with the text tower's configuration (where ``packaged``, with its weights, too), None for
+    BERT-base and for open_clip's own text transformer; ``tokenizer`` is the folder with the vocabulary, None for
+    open_clip's own.
     """
 
     name: str
@@ -54,27 +57,29 @@ class Checkpoint:
         """
         kind, _, rest = model.partition(":")
         if model == "compact":
-            name, config_file, weights = "compact", *_in_folder(knowledge_dir() / "models" / "compact")
+            name, folder = "compact", knowledge_dir() / "models" / "compact"
         elif kind == "local-dir" and rest:
-            name, config_file, weights = Path(rest).resolve().name, *_in_folder(Path(rest))
+            name, folder = Path(rest).resolve().name, Path(rest)
         elif kind == "hf-hub" and rest:
-            name, config_file = rest, _from_hub(rest, (CONFIG,))
-            weights = _from_hub(rest, _WEIGHTS)
+            name, folder = rest, _from_hub(rest, (CONFIG, _TOWER, *_TOKENIZER, *_WEIGHTS[:2]))
+            if not any((folder / weights).is_file() for weights in _WEIGHTS):
+                folder = _from_hub(rest, _WEIGHTS[2:])
         else:
             raise InputError(
-                f"there is no image-text model {model!r}; use 'compact', 'local-dir:<folder>' or "
+                f"there is no image encoder {model!r}; use 'imagenet', 'compact', 'local-dir:<folder>' or "
                 "'hf-hub:<owner>/<name>'"
             )
+        config_file, weights = _in_folder(folder)
         text = read_config(config_file)["model_cfg"]["text_cfg"]
-        tower, vocabulary = text.get("hf_model_name"), text.get("hf_tokenizer_name") or text.get("hf_model_name")
-        folder = config_file.parent
+        tower, vocabulary = (str(text.get(f"hf_{part}_name") or "") for part in ("model", "tokenizer"))
+        vocabulary = vocabulary or tower
         return cls(
             name,
             config_file,
             weights,
-            _text_folder(tower, folder, ("config.json",), missing_is_fine=tower in _BERT_BASE) if tower else None,
-            _text_folder(vocabulary, folder, ("tokenizer.json", "vocab.txt")) if vocabulary else None,
-            bool(tower) and tower.startswith(_PACKAGE),
+            _text_folder(tower, folder, (_TOWER,), optional=tower in _BERT_BASE) if tower else None,
+            _text_folder(vocabulary, folder, _VOCABULARY) if vocabulary else None,
+            tower.startswith(_PACKAGE),
         )
 
     @property
@@ -87,7 +92,7 @@ class Checkpoint:
         """Over every file that decides a vector."""
         files = [self.config_file, self.weights]
         if self.text:
-            files += [self.text / "config.json"] if (self.text / "config.json").is_file() else []
+            files.append(self.text / _TOWER)
             files += sorted(self.text.glob("*.safetensors")) if self.packaged else []
         if self.tokenizer:
             files += [self.tokenizer / name for name in _TOKENIZER if (self.tokenizer / name).is_file()]
@@ -100,18 +105,17 @@ class Checkpoint:
             InputError: the configuration or the weights are damaged, or do not fit each other.
             MissingDependencyError: open_clip is not installed.
         """
-        model, tokenizer = build(self.config, self.text, self.tokenizer, name=str(self.config_file))
         state = read_weights(self.weights)
         state.pop("text.transformer.embeddings.position_ids", None)  # a buffer that newer versions do not keep
+        model, tokenizer = build(self.config, self.text, self.tokenizer, name=str(self.config_file))
+        unfit = f"the weights {self.weights} do not fit {CONFIG} beside them"
         try:
             missing, unexpected = model.load_state_dict(state, strict=False)
-        except RuntimeError as error:
-            first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-            raise InputError(f"the weights {self.weights} do not fit {CONFIG} beside them: {first}") from error
+        except RuntimeError as error:  # its first line names the class, the next ones a tensor each
+            raise InputError(f"{unfit}: {' '.join(str(error).splitlines()[1:2]).strip()}") from error
         missing = [key for key in missing if not (self.packaged and key.startswith("text.transformer."))]
         if wrong := missing or unexpected:
-            what = "lack" if missing else "have the unknown tensor"
-            raise InputError(f"the weights {self.weights} do not fit {CONFIG} beside them: they {what} {wrong[0]!r}")
+            raise InputError(f"{unfit}: {'they lack' if missing else 'there is no place for'} the tensor {wrong[0]!r}")
         return model.eval(), tokenizer
 
 
@@ -133,24 +137,24 @@ def build(config: dict[str, Any], text: Path | None, tokenizer: Path | None, *, 
     with TemporaryDirectory() as scratch, _quiet():
         if "hf_model_name" in text_cfg:
             packaged = text_cfg["hf_model_name"].startswith(_PACKAGE)
-            if text is None or not (text / "config.json").is_file():
+            if text is None:
                 from transformers import BertConfig
 
                 BertConfig().save_pretrained(scratch)
-                text = Path(scratch)
-            text_cfg["hf_model_name"] = str(text)
+            text_cfg["hf_model_name"] = str(text or scratch)
         stand_in = Path(scratch) / CONFIG
         stand_in.write_text(json.dumps(config | {"model_cfg": model_cfg}))
         try:
             model = open_clip.create_model(f"local-dir:{scratch}", load_weights=False, pretrained_text=packaged)
-            length = text_cfg.get("context_length", 77)
+            options = {"context_length": text_cfg.get("context_length", 77), **text_cfg.get("tokenizer_kwargs", {})}
             if tokenizer is not None:
-                tokens = open_clip.tokenizer.HFTokenizer(str(tokenizer), context_length=length)
+                mode = text_cfg.get("tokenizer_mode")
+                tokens = open_clip.tokenizer.HFTokenizer(str(tokenizer), tokenizer_mode=mode, **options)
             else:
-                tokens = open_clip.SimpleTokenizer(context_length=length)
-        except (TypeError, ValueError, KeyError, RuntimeError, AssertionError, OSError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise InputError(f"open_clip cannot build the model of {name or CONFIG}: {reason}") from error
+                tokens = open_clip.SimpleTokenizer(**options)
+        except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError, OSError) as error:
+            reason = f"{type(error).__name__}: {_short(error)}"
+            raise InputError(f"open_clip cannot build the model that {name or CONFIG} describes ({reason})") from error
     return model, tokens
 
 
@@ -159,13 +163,15 @@ def read_config(file: Path) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text("utf-8"))
     except (ValueError, OSError) as error:
-        raise InputError(f"{file} is not a JSON configuration of open_clip ({error})") from error
+        raise InputError(f"{file} is not a JSON configuration of open_clip ({_short(error)})") from error
     model_cfg = config.get("model_cfg") if isinstance(config, dict) else None
     if not isinstance(model_cfg, dict):
         raise InputError(f"{file}: the field 'model_cfg' is missing")
     for field, kind in (("embed_dim", int), ("vision_cfg", dict), ("text_cfg", dict)):
         if not isinstance(model_cfg.get(field), kind):
             raise InputError(f"{file}: the field 'model_cfg.{field}' is missing or is not {kind.__name__}")
+    if model_cfg["embed_dim"] < 1:
+        raise InputError(f"{file}: the field 'model_cfg.embed_dim' is {model_cfg['embed_dim']}; it must be 1 or more")
     return dict(config)
 
 
@@ -180,58 +186,79 @@ def read_weights(file: Path) -> dict[str, Any]:
         else:
             state = library.load(file, map_location="cpu", weights_only=True)
             state = state.get("state_dict", state)
-        return {
+        tensors = {
             key.removeprefix("module."): value.float() if value.is_floating_point() else value
             for key, value in state.items()
         }
+    except MemoryError:
+        raise
     except Exception as error:  # safetensors and torch.load raise a dozen kinds on a hostile or truncated file
-        raise InputError(f"the weights {file} are damaged or are not tensors; copy them again ({error})") from error
+        raise InputError(f"the weights {file} are damaged or not tensors; copy them again ({_short(error)})") from error
+    for key, value in tensors.items():
+        if not value.isfinite().all():
+            raise InputError(
+                f"the weights {file} hold numbers that are not finite, in {key!r}; copy or train them again"
+            )
+    return tensors
 
 
 def _in_folder(folder: Path) -> tuple[Path, Path]:
+    """The configuration and the weights."""
     if not folder.is_dir():
         raise MissingDependencyError(f"there is no model folder {str(folder)!r}; give the path of a downloaded model")
     if not (folder / CONFIG).is_file():
-        raise InputError(f"the model folder {str(folder)!r} has no {CONFIG}")
+        raise InputError(f"the model folder {str(folder)!r} has no {CONFIG}; copy the whole model")
     for name in _WEIGHTS:
         if (folder / name).is_file():
             return folder / CONFIG, folder / name
-    raise InputError(f"the model folder {str(folder)!r} has no weights; it needs {WEIGHTS} or {_WEIGHTS[-1]}")
+    raise InputError(f"the model folder {str(folder)!r} has no weights; it needs {WEIGHTS} or {_WEIGHTS[2]}")
 
 
-def _from_hub(model: str, names: tuple[str, ...]) -> Path:
-    """The first of these files that the hub's cache has (or the hub, where HF_HUB_OFFLINE=0 allows to ask it)."""
+def _from_hub(model: str, files: tuple[str, ...]) -> Path:
+    """The folder of a model in the hub's cache; ``files`` are fetched first where HF_HUB_OFFLINE=0 allows it."""
     torch()
     try:
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError as error:
         raise MissingDependencyError('huggingface_hub is not installed: pip install "clincite[models]"') from error
-    for name in names:
-        try:
-            return Path(hf_hub_download(model, name))
-        except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError):
-            continue
+    try:
+        return Path(snapshot_download(model, allow_patterns=list(files)))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        raise MissingDependencyError(
+            f"the model {model!r} is not in this machine's model cache, and nothing is fetched unasked; allow it once "
+            f"with HF_HUB_OFFLINE=0, or give 'local-dir:<folder>' of a downloaded copy"
+        ) from error
+
+
+def _text_folder(name: str, folder: Path, files: tuple[str, ...], *, optional: bool = False) -> Path | None:
+    """The folder with one of ``files``: inside a package, the model's own, one below it, or in the hub's cache."""
+
+    def complete(place: Path) -> bool:
+        return any((place / file).is_file() for file in files)
+
+    if name.startswith(_PACKAGE):
+        package, _, below = name.removeprefix(_PACKAGE).partition("/")
+        places = [package_folder(package) / below]
+    else:
+        places = [folder / name, folder]
+    for place in places:
+        if complete(place):
+            return place
+    if optional:
+        return None
+    if not name.startswith(_PACKAGE):
+        with suppress(MissingDependencyError):
+            if complete(place := _from_hub(name, (_TOWER, *_TOKENIZER))):
+                return place
     raise MissingDependencyError(
-        f"the model {model!r} is not in this machine's model cache ({names[0]} is missing) and nothing is fetched; "
-        f"allow it once with HF_HUB_OFFLINE=0, or give 'local-dir:<folder>' of a downloaded copy"
+        f"{folder / CONFIG} names the text model {name!r}, but its {files[0]} is not on this machine; copy the file "
+        f"into the folder of the model"
     )
 
 
-def _text_folder(name: str, folder: Path, files: tuple[str, ...], *, missing_is_fine: bool = False) -> Path | None:
-    """The folder with one of ``files``: inside a package, the model's own, one below it, or the hub's cache."""
-    if name.startswith(_PACKAGE):
-        package, _, below = name.removeprefix(_PACKAGE).partition("/")
-        return package_folder(package) / below
-    for place in (folder / name, folder):
-        if any((place / file).is_file() for file in files):
-            return place
-    try:
-        return _from_hub(name, files).parent
-    except MissingDependencyError:
-        if missing_is_fine:
-            return None
-        raise
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 @contextmanager

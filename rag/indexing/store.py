@@ -18,10 +18,10 @@ from rag.indexing.compact import CompactReport, compact
 from rag.indexing.history import rollback
 from rag.indexing.leases import take_lease
 from rag.indexing.locks import Lock
-from rag.indexing.records import IndexSummary, VersionInfo
+from rag.indexing.records import IndexSummary, SpaceInfo, VersionInfo
 from rag.indexing.segments import SegmentInfo
 from rag.indexing.snapshot import Snapshot
-from rag.indexing.spaces import AnySegment, latest_version, open_segment
+from rag.indexing.spaces import AnySegment, latest_version, open_segment, read_spaces
 from rag.indexing.storage import discard_directory, refusals_named, size_of_tree, sync_directory
 from rag.indexing.vectors import discard_segment
 from rag.indexing.verify import VerifyReport, verify
@@ -118,6 +118,11 @@ class IndexStore:
         query = "SELECT number, created, note, added, updated, removed, documents FROM versions ORDER BY number"
         with self._catalogue.connection() as connection:
             return [VersionInfo(*row) for row in connection.execute(query)]
+
+    def spaces(self) -> dict[str, SpaceInfo]:
+        """The vector spaces of the latest version."""
+        with self._catalogue.reading() as connection:
+            return read_spaces(connection, latest_version(connection))
 
     def snapshot(self, version: int | None = None) -> Snapshot:
         """A pinned read view of ``version``, or of the latest one.

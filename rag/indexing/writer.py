@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,16 +61,35 @@ class Writer:
             published = {row[0] for row in connection.execute("SELECT ingest FROM versions")}
         self._staging = Staging.begin(path / STAGING, checkpoint, published)
 
-    def compare(self, documents: Iterable[Document]) -> Changes:
+    def documents(self, size: int) -> Iterator[list[Document]]:
+        """The documents of the latest version in the order they were ingested, at most ``size`` at a time."""
+        query = (
+            "SELECT d.row, d.body FROM documents d JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL"
+            " WHERE d.row > ? ORDER BY d.row LIMIT ?"
+        )
+        last = -1
+        while True:
+            with self._catalogue.connection() as connection:
+                found = connection.execute(query, (last, size)).fetchall()
+            if not found:
+                return
+            last = found[-1][0]
+            yield [Document.model_validate_json(body) for _, body in found]
+
+    def compare(self, documents: Iterable[Document], *, anew: bool = False) -> Changes:
         """Sort documents into new, changed and unchanged against the latest version, by content hash.
 
         Documents that an interrupted run with this writer's checkpoint name has staged with the same content are
         listed apart; they will be published and need not be staged again.
+
+        Args:
+            anew: count unchanged documents as changed, because their vectors are to be replaced.
         """
         hashes = {document.id: sha256_of(canonical(document)) for document in documents}
         self._seen.update(hashes)
         alive = self._alive("d.id", hashes)
-        unchanged = {key for key, content in hashes.items() if alive.get(key) == content} - self._removed
+        same = {key for key, content in hashes.items() if alive.get(key) == content}
+        unchanged = set[str]() if anew else same - self._removed
         rest = {key: content for key, content in hashes.items() if key not in unchanged}
         staged = self._staging.want(rest)
         open_ = rest.keys() - staged

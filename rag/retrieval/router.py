@@ -107,8 +107,7 @@ class Router:
         if name not in self._ids and name not in self._elsewhere:
             known = ", ".join(sorted({*self._ids, *self._elsewhere}))
             raise InputError(f"there is no domain {name!r}; use one of {known}, or add it to knowledge/domains.toml")
-        searched = () if name == GENERAL else (name, GENERAL)
-        return Domain(name=name, probability=1.0, out_of_domain=False, searched=searched, basis="named")
+        return certain(name)
 
     def route(
         self,
@@ -214,6 +213,12 @@ def find_head(model: Path | None, encoder: ImageEncoder, index: Path | None) -> 
             if head.encoder == encoder.fingerprint:
                 return head
     return None
+
+
+def certain(name: str) -> Domain:
+    """A domain that is known and not judged; the search keeps to it, and to nothing for ``general``."""
+    searched = () if name == GENERAL else (name, GENERAL)
+    return Domain(name=name, probability=1.0, out_of_domain=False, searched=searched, basis="named")
 
 
 def is_sure(domain: Domain) -> bool:

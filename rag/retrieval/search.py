@@ -108,8 +108,7 @@ class Searcher:
         name would bring the cases that have it. A question that names a study gets that study's own passages, all of
         them. A search keeps to the domains that the router says, and so do the similar images.
         """
-        sights = [_within(s, d.searched) for s, d in zip(sights, domains, strict=True)]
-        found = {i: self._voters(sights[i], k) for i, vote in enumerate(votes) if vote}
+        found = {i: self._voters(_within(sights[i], domains[i].searched), k) for i, vote in enumerate(votes) if vote}
         free = [i for i, q in enumerate(questions) if q.study is None and i not in found]
         asked, of, seen = [questions[i] for i in free], [domains[i] for i in free], [sights[i] for i in free]
         for i, channels in zip(free, self.channels(asked, of, seen, max(self._settings.depth, k)), strict=True):
@@ -136,7 +135,7 @@ class Searcher:
         return {
             "text": self._near("text", text, depth, where),
             "words": {s.row: Place(n, s.score) for n, s in enumerate(words, start=1)},
-            "image": self._cases(sight.near),
+            "image": self._cases(_within(sight, where.domains).near),
             "image-report": self._near("joint", sight.vector, depth, where),
             "text-image": self._cases(self._images(joint, depth, where)),
         }

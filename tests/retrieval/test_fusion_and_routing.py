@@ -36,6 +36,41 @@ def test_the_formula_is_the_published_one() -> None:
     assert fused[2] / fused[1] == pytest.approx((1 / 62 + 1 / 61) / (1 / 61))
 
 
+weights = st.fixed_dictionaries({c: st.floats(0.01, 10) for c in ("text", "words", "image")})
+
+
+@given(rankings, weights)
+def test_weighted_scores_stay_in_the_unit_interval_and_one_is_first_everywhere(
+    ranked: dict[str, list[int]], weighted: dict[str, float]
+) -> None:
+    assert all(0 < score <= 1 + 1e-12 for _, score in reciprocal_rank_fusion(ranked, weights=weighted))
+    first = reciprocal_rank_fusion({c: [99, *rows] for c, rows in ranked.items()}, weights=weighted)[0]
+    assert first == (99, pytest.approx(1.0))
+
+
+@given(rankings, st.floats(0.01, 10))
+def test_equal_weights_are_no_weights(ranked: dict[str, list[int]], weight: float) -> None:
+    plain, same = reciprocal_rank_fusion(ranked), reciprocal_rank_fusion(ranked, weights=dict.fromkeys(ranked, weight))
+    assert dict(same) == pytest.approx(dict(plain))
+
+
+@given(rankings, weights, st.floats(1.01, 10))
+def test_a_heavier_channel_never_pushes_its_first_place_down(
+    ranked: dict[str, list[int]], weighted: dict[str, float], factor: float
+) -> None:
+    for channel, rows in ranked.items():
+        if not rows:
+            continue
+        before = [r for r, _ in reciprocal_rank_fusion(ranked, weights=weighted)]
+        after = [r for r, _ in reciprocal_rank_fusion(ranked, weights=weighted | {channel: weighted[channel] * factor})]
+        assert after.index(rows[0]) <= before.index(rows[0])
+
+
+def test_a_small_weight_leaves_the_others_in_order() -> None:
+    found = reciprocal_rank_fusion({"a": [1, 2, 3], "b": [9, 8, 7]}, weights={"a": 1.0, "b": 0.01})
+    assert [r for r, _ in found] == [1, 2, 3, 9, 8, 7]
+
+
 @pytest.mark.parametrize(
     ("text", "domain"),
     [

@@ -1,0 +1,56 @@
+"""Text retrieval on a collection in the layout of NFCorpus: docs.jsonl, queries.jsonl and qrels.tsv in one folder.
+
+``python benchmarks/retrieval.py FOLDER``: ingests it into a temporary index and measures words, text and their fusion
+through the index itself, as a user would: ``rag ingest``, then ``rag evaluate retrieval QUERIES --index``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rag.console import progress_bars
+from rag.encoders.registry import load_image_encoder, load_text_encoder
+from rag.engine import View
+from rag.evaluation.fusion import measure_fusion, search_channels
+from rag.evaluation.queries import read_queries
+from rag.indexing import IndexStore
+from rag.ingest import Source, ingest
+from rag.settings import load_settings
+
+
+def main(argv: list[str]) -> None:
+    folder = Path(argv[0]) if argv else Path("../shared/data/nfcorpus")
+    if not (folder / "qrels.tsv").is_file():
+        print(f"not measured: there is no {folder}/qrels.tsv")
+        return
+    settings = load_settings()
+    with TemporaryDirectory() as scratch, progress_bars(False) as progress:
+        store = IndexStore.create(Path(scratch) / "index")
+        text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
+        docs = Source(folder / "docs.jsonl", "cases")
+        ingest([docs], store, text, image, joint=False, progress=progress)
+        queries = read_queries(_queries(folder, Path(scratch) / "queries.jsonl"))
+        view = View.open(store, settings)
+        searched = search_channels(queries, view.searcher, view.snapshot, settings.retrieval, progress)
+        print(measure_fusion(searched, settings.retrieval, True, progress).table())
+
+
+def _queries(folder: Path, out: Path) -> Path:
+    """Queries with their judgements, as ``rag evaluate retrieval`` reads them."""
+    evidence: dict[str, dict[str, int]] = defaultdict(dict)
+    for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines():
+        query, _, document, grade = line.split("\t")
+        if grade.isdecimal():
+            evidence[query][document] = int(grade)
+    rows = map(json.loads, (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines())
+    asked = [{"id": r["id"], "question": r["text"], "evidence": evidence[r["id"]]} for r in rows]
+    out.write_text("\n".join(map(json.dumps, asked)), encoding="utf-8")
+    return out
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
