@@ -64,7 +64,7 @@ class TrainedHead:
 
     def save(self, path: Path) -> None:
         """Write it; a crash leaves the old file or the new one."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         described = {"domains": self.domains, "encoder": self.encoder, "temperature": self.temperature}
         described |= {"threshold": self.threshold, "about": dict(self.about)}
@@ -76,7 +76,7 @@ class TrainedHead:
         }
         aside = path.with_name(f".{path.name}.new")
         # one key only: safetensors writes several in no fixed order, and equal routers shall be equal files
-        save_file(arrays, aside, {"router": json.dumps(described, sort_keys=True)})
+        aside.write_bytes(save(arrays, {"router": json.dumps(described, sort_keys=True)}))
         aside.replace(path)
 
     @classmethod
