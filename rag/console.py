@@ -102,6 +102,7 @@ def show_answer(answer: Answer, quiet: bool = False) -> None:
     where = f"{answer.domain.name} ({answer.domain.probability:.2f})" + (
         ", out of domain" if answer.domain.out_of_domain else ""
     )
+    where += f", searched {', '.join(answer.domain.searched) or 'every domain'}"
     took = f"{answer.timings_ms['total']:.0f} ms"
     foot = [f"confidence {answer.confidence:.2f}", where, answer.certificate.status, f"audit {answer.audit_id}", took]
     lines.append(Text(" · ".join(foot), style="dim"))

@@ -24,7 +24,7 @@ from rag.generation.reader import ReaderGenerator
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore
 from rag.retrieval.encoders import check_encoders
-from rag.retrieval.router import route
+from rag.retrieval.router import Router
 from rag.retrieval.search import Found, Searcher, Sight
 from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
 from rag.selection.gap import gap_cut
@@ -47,6 +47,7 @@ class View:
     snapshot: Snapshot
     lexicon: Lexicon
     searcher: Searcher
+    router: Router
     generator: Generator
     certificate: StoredCertificate | None
     fingerprints: dict[str, str]
@@ -71,15 +72,17 @@ class View:
         terms = [Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms()]
         lexicon = Lexicon.load(terms=terms)
         generator = ReaderGenerator(lexicon)
+        router = Router.open(settings.routing, image, {c.domain for c in snapshot.counts()}, store.path)
         fingerprints = {
             "index version": str(version),
             "text encoder": text.fingerprint,
             "image encoder": image.fingerprint if image is not None else "none",
+            "router": router.fingerprint,
             "generator": generator.fingerprint,
             "retrieval settings": sha256_of(settings.retrieval.model_dump_json())[:16],
         }
         searcher = Searcher(snapshot, text, image, settings.retrieval)
-        return cls(snapshot, lexicon, searcher, generator, load_certificate(store.path), fingerprints)
+        return cls(snapshot, lexicon, searcher, router, generator, load_certificate(store.path), fingerprints)
 
 
 class Trial(NamedTuple):
@@ -236,11 +239,13 @@ class Engine:
 
     def _route(self, q: Question, a: Asked, sight: Sight, view: View) -> Domain:
         if q.domain is not None:
-            return Domain(name=q.domain, probability=1.0, out_of_domain=False)
+            return view.router.named(q.domain)
         if q.study is not None:
-            return Domain(name=view.snapshot.case(q.study)[0].domain, probability=1.0, out_of_domain=False)
+            name = view.snapshot.case(q.study)[0].domain
+            return Domain(name=name, probability=1.0, out_of_domain=False, searched=(name,), basis="study")
         concepts = [view.lexicon.concepts[c].domain for c in a.topics if c in view.lexicon.concepts]
-        return route(q.text, [(n.document.domain, n.similarity) for n in sight.near[:_VOTERS]], concepts)
+        near = [(n.document.domain, n.similarity) for n in sight.near[:_VOTERS]]
+        return view.router.route(q.text, concepts, vector=sight.vector, features=sight.features, neighbours=near)
 
     def _default_policy(self) -> Policy:
         selection = self.settings.selection
@@ -274,6 +279,9 @@ class Engine:
 
     def _draft(self, request: Request, found: Found, domain: Domain, view: View) -> Draft:
         """Generate, unless what was found cannot bear on the question at all."""
+        strict = request.asked.yes_no or self.settings.answering.when_out_of_domain == "abstain"
+        if domain.out_of_domain and domain.basis != "words" and strict:
+            return refusal("the image is unlike those of every domain that the router was trained on")
         similarity = found.text_similarity
         if request.question.study is None and not any(e.channel == "image" for e in request.evidence):
             if domain.out_of_domain:
@@ -307,6 +315,8 @@ class Engine:
         reason = "every sentence is cited and verified"
         if any(e.channel == "image" for e in evidence):
             reason += "; similar images need not share a diagnosis"
+        if domain.out_of_domain:
+            reason += "; the image is out of domain, unlike those of every domain that the router was trained on"
         sentences, citations, evidence = _numbered(verified, evidence)
         body = " ".join(f"{s.text} {''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
         return Answer(

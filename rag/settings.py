@@ -96,6 +96,16 @@ class RetrievalSettings(_Group):
     min_image_similarity: float = Field(0.25, ge=-1, le=1, description="Images less alike than this bring no case.")
 
 
+class RoutingSettings(_Group):
+    """Which domains a question is looked for in; see ``rag train router``."""
+
+    model: Path | None = Field(
+        None, description="A trained router; router.safetensors beside the index or the image model unless given."
+    )
+    domains: Path | None = Field(None, description="The list of domains; knowledge/domains.toml unless given.")
+    mass: float = Field(0.95, gt=0, le=1, description="Probability that the searched domains reach together.")
+
+
 class SelectionSettings(_Group):
     """How many contexts the generator may see."""
 
@@ -111,6 +121,11 @@ class AnsweringSettings(_Group):
     when_uncertified: Literal["flag", "abstain"] = Field(
         "flag", description="What to do with an answer that no valid certificate covers: say so, or withhold it."
     )
+    when_out_of_domain: Literal["flag", "abstain"] = Field(
+        "flag",
+        description="What to do with an open question whose image is unlike those of every domain: say so, or withhold "
+        "the answer. A yes/no question about such an image is never answered.",
+    )
     max_sentences: int = Field(6, ge=1, le=50, description="Most sentences in an open answer.")
 
 
@@ -125,6 +140,7 @@ class Settings(BaseSettings):
     encoders: EncoderSettings = Field(default_factory=lambda: EncoderSettings.model_validate({}))
     vectors: VectorSettings = Field(default_factory=lambda: VectorSettings.model_validate({}))
     retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))
+    routing: RoutingSettings = Field(default_factory=lambda: RoutingSettings.model_validate({}))
     selection: SelectionSettings = Field(default_factory=lambda: SelectionSettings.model_validate({}))
     answering: AnsweringSettings = Field(default_factory=lambda: AnsweringSettings.model_validate({}))
 

@@ -166,6 +166,8 @@ class Domain(Noun):
     name: str
     probability: float = Field(ge=0, le=1)
     out_of_domain: bool
+    searched: tuple[str, ...] = Field((), description="Domains whose indexes were searched; empty: all of them.")
+    basis: str = Field("", description="What was judged: 'words', or how the image was ('trained router', …).")
 
 
 class Certificate(Noun):

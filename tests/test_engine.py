@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from rag.corpus.packaged import packaged_file
+from rag.encoders.registry import load_image_encoder
 from rag.engine import Engine
 from rag.errors import IndexStateError, InputError
+from rag.retrieval.head import TrainedHead
 from rag.settings import EncoderSettings, Settings
 from rag.types import Answer, Question
 
@@ -98,6 +100,39 @@ def test_an_image_brings_similar_cases_of_its_domain(engine: Engine) -> None:
     assert answer.domain.name == "ophthalmology"
     assert answer.citations[0].document_id == "sample/retina"
     assert "similar images need not share a diagnosis" in answer.reason
+
+
+def test_an_answer_says_which_domains_were_searched_and_cites_no_others(engine: Engine) -> None:
+    answer = engine.ask("What are drusen of the retina in the macula of the eye?")
+    check_contract(answer, engine)
+    assert answer.domain.searched == ("ophthalmology", "general")
+    assert {e.domain for e in answer.evidence} <= set(answer.domain.searched)
+    assert engine.ask("What is a genetic syndrome?").domain.searched == ()  # unsure: everywhere
+    with pytest.raises(InputError, match="no domain 'radiologie'"):
+        engine.ask("What is seen?", domain="radiologie")
+
+
+def test_an_image_out_of_domain_is_flagged_and_never_votes(indexes: Path, tmp_path: Path) -> None:
+    encoder = load_image_encoder(Settings().encoders)
+    image = str(packaged_file("skimage", "data", "retina.jpg"))
+    near = encoder.encode_images([packaged_file("skimage", "data", "ihc.png")])
+    far_from_all = TrainedHead(
+        ("pathology", "radiology"), encoder.fingerprint, 0 * near[[0, 0]], near[0, :2] * 0, 1.0, near, 0.1
+    )
+    far_from_all.save(tmp_path / "router.safetensors")
+    routing = {"model": tmp_path / "router.safetensors"}
+    engine = Engine.open(indexes / "small", Settings.model_validate({"routing": routing}))
+    shown = engine.ask("What does this photograph show?", image=image)
+    check_contract(shown, engine)
+    assert shown.domain.out_of_domain
+    assert shown.certificate.status != "valid"
+    assert "out of domain" in shown.reason
+    vote = engine.ask("Does this image show cardiomegaly?", image=image)
+    assert vote.decision == "abstained"
+    assert "unlike those of every domain" in vote.reason
+    careful = Settings.model_validate({"routing": routing, "answering": {"when_out_of_domain": "abstain"}})
+    withheld = Engine.open(indexes / "small", careful).ask("What does this photograph show?", image=image)
+    assert withheld.decision == "abstained"
 
 
 def test_an_excluded_group_is_never_evidence(engine: Engine) -> None:

@@ -119,7 +119,7 @@ def retrieval(
     the 'evidence' to a question. Learn weights on other cases than those that you report.
     """
     from rag.evaluation.cases import read_labelled_cases
-    from rag.retrieval.router import load_domains
+    from rag.retrieval.domains import load_domains
 
     settings = settings_of(indexes, profile)
     domains = tuple(domain or (d.id for d in load_domains()))

@@ -42,6 +42,11 @@ class OpenClipEncoder:
         self._batch = BatchSize(batch_size)
         self._workers = workers
 
+    @property
+    def folder(self) -> Path:
+        """Where the model's files are; a router trained for it may lie beside them."""
+        return self._files.config_file.parent
+
     @cached_property
     def fingerprint(self) -> str:
         """Name and hash of every file that decides a vector, known without loading the model."""
@@ -57,6 +62,33 @@ class OpenClipEncoder:
             if progress:
                 progress(len(pixels))
         return out
+
+    def encode_images_and_features(
+        self, images: Sequence[str | Path], *, progress: Callable[[int], None] | None = None
+    ) -> tuple[Vectors, Vectors]:
+        """See :class:`~rag.encoders.features.FeatureEncoder`; the features are timm's pooled ones.
+
+        Where the image tower is not timm's, the vectors stand for the features.
+        """
+        visual = self._model.visual
+        width = int(getattr(getattr(visual, "trunk", None), "num_features", 0))
+        if not images or not width:
+            vectors = self.encode_images(images, progress=progress)
+            return vectors, vectors
+        library = torch()
+
+        def both(pixels: Any) -> Any:
+            features = visual.trunk(pixels)
+            parts = features, visual.head(features)
+            return library.cat([library.nn.functional.normalize(part.float(), dim=-1) for part in parts], dim=-1)
+
+        found = []
+        for pixels in self._decoded(images):
+            found.append(self._encode(both, pixels) * np.float32(2**0.5))  # two unit vectors side by side
+            if progress:
+                progress(len(pixels))
+        joined = np.concatenate(found)
+        return joined[:, width:], joined[:, :width]
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """See :class:`~rag.encoders.protocols.ImageTextEncoder`.

@@ -18,9 +18,10 @@ from rag.errors import InputError
 from rag.evaluation.metrics import DEPTH, Estimate, Floats, bootstrap, ideal_of, rank
 from rag.indexing.snapshot import Snapshot
 from rag.progress import Progress
+from rag.retrieval.router import certain
 from rag.retrieval.search import Channels, Searcher
 from rag.settings import Channel, RetrievalSettings, Settings
-from rag.types import Domain, Question
+from rag.types import Question
 
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 METRIC = f"nDCG@{DEPTH}"
@@ -162,7 +163,7 @@ def search_channels(
     for start in range(0, len(queries), _BATCH):
         batch = queries[start : start + _BATCH]
         questions = [q.question for q in batch]
-        domains = [Domain(name=q.domain, probability=1.0, out_of_domain=False) for q in batch]
+        domains = [certain(q.domain) for q in batch]
         alike = {(q.image, q.exclude_groups): q for q in questions}  # what an image shows is looked up once
         sights = dict(zip(alike, searcher.see(list(alike.values())), strict=True))
         seen = [sights[q.image, q.exclude_groups] for q in questions]

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from rag.encoders.features import encode_with_features
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.indexing.records import Filter
 from rag.indexing.snapshot import Snapshot
@@ -37,10 +38,14 @@ class Neighbour(NamedTuple):
 
 
 class Sight(NamedTuple):
-    """A question's image: its vector (1, dim), None without an image, and the indexed images most like it."""
+    """A question's image: its vector (1, dim), None without an image, and the indexed images most like it.
+
+    ``features`` (1, width) are for the router; see :mod:`rag.encoders.features`.
+    """
 
     vector: Vectors | None = None
     near: tuple[Neighbour, ...] = ()
+    features: Vectors | None = None
 
 
 class Place(NamedTuple):
@@ -83,10 +88,10 @@ class Searcher:
         spaces = self._snapshot.spaces().keys()
         if not asking or self._image is None or not spaces & {"image", "joint"}:
             return sights
-        vectors = self._image.encode_images([questions[i].image or "" for i in asking])
-        for i, vector in zip(asking, vectors, strict=True):
+        vectors, features = encode_with_features(self._image, [questions[i].image or "" for i in asking])
+        for i, vector, feature in zip(asking, vectors, features, strict=True):
             near = self._neighbours(vector[None], questions[i]) if "image" in spaces else ()
-            sights[i] = Sight(vector[None], near)
+            sights[i] = Sight(vector[None], near, feature[None])
         return sights
 
     def search(
@@ -101,10 +106,9 @@ class Searcher:
 
         Where similar cases are to vote on a finding (``votes``), only the image channel runs: a search by the finding's
         name would bring the cases that have it. A question that names a study gets that study's own passages, all of
-        them. A search keeps to the question's
-        domain and ``general`` where the router is sure, and looks everywhere otherwise.
+        them. A search keeps to the domains that the router says, and so do the similar images.
         """
-        found = {i: self._voters(sights[i], k) for i, vote in enumerate(votes) if vote}
+        found = {i: self._voters(_within(sights[i], domains[i].searched), k) for i, vote in enumerate(votes) if vote}
         free = [i for i, q in enumerate(questions) if q.study is None and i not in found]
         asked, of, seen = [questions[i] for i in free], [domains[i] for i in free], [sights[i] for i in free]
         for i, channels in zip(free, self.channels(asked, of, seen, max(self._settings.depth, k)), strict=True):
@@ -131,7 +135,7 @@ class Searcher:
         return {
             "text": self._near("text", text, depth, where),
             "words": {s.row: Place(n, s.score) for n, s in enumerate(words, start=1)},
-            "image": self._cases(sight.near),
+            "image": self._cases(_within(sight, where.domains).near),
             "image-report": self._near("joint", sight.vector, depth, where),
             "text-image": self._cases(self._images(joint, depth, where)),
         }
@@ -140,7 +144,7 @@ class Searcher:
         """What the channels may bring: the one place where the router's opinion narrows a search."""
         return Filter(
             kinds=_TEXTS,
-            domains=(domain.name, "general") if is_sure(domain) else (),
+            domains=domain.searched,
             exclude_groups=question.exclude_groups,
         )
 
@@ -214,6 +218,11 @@ class Searcher:
             _hit(passage, document, score, {c: rows[row] for c, rows in channels.items() if row in rows})
             for (row, score), (passage, document) in zip(fused, passages, strict=True)
         )
+
+
+def _within(sight: Sight, domains: Sequence[str]) -> Sight:
+    """Without the images of other domains; no domains named means all."""
+    return sight._replace(near=tuple(n for n in sight.near if not domains or n.document.domain in domains))
 
 
 def _hit(passage: Passage, document: Document, score: float, places: dict[str, Place]) -> Hit:

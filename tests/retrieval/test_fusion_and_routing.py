@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.retrieval.domains import load_domains
 from rag.retrieval.fusion import reciprocal_rank_fusion
-from rag.retrieval.router import load_domains, route
+from rag.retrieval.router import Router
 
 rankings = st.dictionaries(
     st.sampled_from(["text", "words", "image"]), st.lists(st.integers(0, 30), unique=True, max_size=20), min_size=1
@@ -79,17 +80,18 @@ def test_a_small_weight_leaves_the_others_in_order() -> None:
     ],
 )
 def test_words_show_the_domain(text: str, domain: str) -> None:
-    found = route(text)
+    found = Router(load_domains()).route(text)
     assert (found.name, found.out_of_domain) == (domain, False)
 
 
 @pytest.mark.parametrize("text", ["What is the capital of France?", "Who won the match yesterday?"])
 def test_other_questions_are_out_of_domain(text: str) -> None:
-    assert route(text).out_of_domain
+    assert Router(load_domains()).route(text).out_of_domain
 
 
 def test_similar_images_decide_when_words_do_not() -> None:
-    assert route("What is seen here?", [("pathology", 0.9), ("pathology", 0.8), ("radiology", 0.3)]).name == "pathology"
+    near = [("pathology", 0.9), ("pathology", 0.8), ("radiology", 0.3)]
+    assert Router(load_domains()).route("What is seen here?", neighbours=near).name == "pathology"
 
 
 def test_no_word_belongs_to_two_domains() -> None:
