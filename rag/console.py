@@ -104,8 +104,8 @@ def show_answer(answer: Answer, quiet: bool = False) -> None:
     )
     where += f", searched {', '.join(answer.domain.searched) or 'every domain'}"
     took = f"{answer.timings_ms['total']:.0f} ms"
-    foot = [f"confidence {answer.confidence:.2f}", where, answer.certificate.status, f"audit {answer.audit_id}", took]
-    lines.append(Text(" · ".join(foot), style="dim"))
+    foot = [f"confidence {answer.confidence:.2f}", answer.certificate.status, f"audit {answer.audit_id}", took]
+    lines += [Text(where, style="dim"), Text(" · ".join(foot), style="dim")]
     if answered and answer.reason:
         lines.append(Text(answer.reason, style="dim"))
     asked = answer.question.text if len(answer.question.text) < 300 else answer.question.text[:297] + "…"

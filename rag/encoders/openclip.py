@@ -78,7 +78,7 @@ class OpenClipEncoder:
         library = torch()
 
         def both(pixels: Any) -> Any:
-            features = visual.trunk(pixels)
+            features = visual.trunk(self._normalised(pixels))
             parts = features, visual.head(features)
             return library.cat([library.nn.functional.normalize(part.float(), dim=-1) for part in parts], dim=-1)
 

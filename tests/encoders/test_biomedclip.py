@@ -102,7 +102,11 @@ def test_a_corpus_becomes_an_index_and_a_question_an_answer(
         assert report.added == 6 and not report.quarantined
         with store.snapshot() as snapshot:
             spaces = snapshot.spaces()
-            assert {name: (info.dim, info.n) for name, info in spaces.items()} == {"text": (32, 3), "image": (512, 3)}
+            assert {name: (info.dim, info.n) for name, info in spaces.items()} == {
+                "text": (32, 3),
+                "image": (512, 3),
+                "joint": (512, 3),
+            }
             assert spaces["image"].fingerprint.startswith("BiomedCLIP:")
     engine = Engine.open(settings.indexes / "mine", settings)
     answer = engine.ask("Is there a pleural effusion?", image=str(pictures[2]))

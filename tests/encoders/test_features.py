@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rag.corpus.images import load_image
 from rag.encoders.features import encode_with_features
 from rag.encoders.image import ImageNetEncoder
 from rag.encoders.openclip import OpenClipEncoder
@@ -25,7 +26,7 @@ def test_vectors_are_those_of_the_search_and_features_those_of_the_tower(tmp_pat
     vectors, features = encode_with_features(encoder, pictures, done.append)
     np.testing.assert_allclose(vectors, encoder.encode_images(pictures), atol=1e-5)
     with torch().inference_mode():
-        bare = encoder._model.visual.trunk(encoder._decode(pictures[0])[None])[0].numpy()
+        bare = encoder._model.visual.trunk(encoder.pixels(load_image(pictures[0]))[None])[0].numpy()
     np.testing.assert_allclose(features[0], bare / np.linalg.norm(bare), atol=1e-5)
     assert sum(done) == len(pictures)
     assert encode_with_features(encoder, [])[0].shape == (0, encoder.dim)

@@ -105,7 +105,7 @@ def test_the_refusal_names_the_command_that_works(
     follow(refused.value, monkeypatch)
     engine = Engine.open(indexes / "mine", settings)
     assert engine.version == 2
-    answer = engine.ask("Is there a pleural effusion?", image=str(pictures[2]))
+    answer = engine.ask("Is there a pleural effusion?", image=str(pictures[2]), domain="radiology")
     assert answer.evidence[0].case_id == "c2" and answer.evidence[0].score == pytest.approx(1, abs=1e-4)
 
 
