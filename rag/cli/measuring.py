@@ -102,6 +102,18 @@ def calibrate(
     ] = "wrong-answer",
     control: Annotated[str, typer.Option(help="fixed-sequence, holm or bonferroni.")] = "fixed-sequence",
     seed: Annotated[int, typer.Option(help="Of the split into ordering and testing groups.")] = 0,
+    pooled: Annotated[
+        bool,
+        typer.Option(
+            "--pooled",
+            help="One certificate for all domains, true on average over a mixture like this one; by default each domain "
+            "with enough groups has its own, and they share delta. Choose before seeing a result.",
+        ),
+    ] = False,
+    allow_perfect: Annotated[
+        bool,
+        typer.Option("--allow-perfect", help="Every answer may be right: the labels were made without seeing answers."),
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Also write the risk-coverage curve: a PNG, and a CSV beside it.")
     ] = None,
@@ -128,7 +140,19 @@ def calibrate(
             enough = calibrate_contexts(rows, engine, progress, alpha=alpha, delta=delta, seed=seed)
             say(asdict(enough), f"{enough.groups} groups; {enough.why}", as_json)
             return
-        result = run(rows, engine, progress, alpha=alpha, delta=delta, control=control, seed=seed)  # type: ignore[arg-type]
+        result = run(
+            rows,
+            engine,
+            progress,
+            alpha=alpha,
+            delta=delta,
+            control=control,  # type: ignore[arg-type]
+            seed=seed,
+            pooled=pooled,
+            allow_perfect=allow_perfect,
+        )
     if plot is not None:
         draw(result, plot)
-    say(result.certificate.model_dump(mode="json"), result.report(), as_json)
+    shown = result.certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})
+    extra = {"questions": result.questions, "out_of_domain": result.outside, "uncovered": dict(result.uncovered)}
+    say(shown | extra, result.report(), as_json)
