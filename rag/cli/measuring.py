@@ -106,8 +106,8 @@ def calibrate(
         bool,
         typer.Option(
             "--pooled",
-            help="One certificate for all domains, true on average over a mixture like this one; by default each domain "
-            "with enough groups has its own, and they share delta. Choose before seeing a result.",
+            help="One certificate for all domains, true on average over a mixture like this one; by default each "
+            "domain with enough groups has its own, and they share delta. Choose before seeing a result.",
         ),
     ] = False,
     allow_perfect: Annotated[

@@ -104,7 +104,7 @@ def load_certificate(folder: Path) -> StoredCertificate | None:
         form = values.get("format", 1) if isinstance(values, dict) else None
         if isinstance(form, int) and form > FORMAT:
             raise IndexStateError(
-                f"{path} was written by a newer ClinCite (format {form}); upgrade, or compute it again with rag calibrate"
+                f"{path} was written by a newer ClinCite (format {form}); upgrade, or compute it again: rag calibrate"
             )
         if form == 1:
             kept = {name: values.get(name) for name in ("alpha", "delta", "scope")}

@@ -234,7 +234,7 @@ def check_enough(groups: int, alpha: float, delta: float, tests: int, learning_s
     if groups < needed:
         raise InputError(
             f"alpha = {alpha:g} at delta = {delta:g} needs at least {needed} groups (patients or articles) with "
-            f"labelled questions even if no answer is wrong, and there are {groups}; label more, or raise alpha or delta"
+            f"labelled questions even if no answer is wrong, and there are {groups}; label more, or raise either level"
         )
 
 

@@ -48,6 +48,23 @@ def test_policies_are_applied_cell_by_cell() -> None:
             assert judged.wrong[q, p] == (answered and not outcomes.correct[q, c])
 
 
+def test_a_route_threshold_answers_only_where_the_router_is_sure() -> None:
+    outcomes, groups = made(600, rate=0.4)
+    lost = np.arange(600) % 2 == 0  # half of the questions are routed unsurely, and all answers to them are wrong
+    outcomes = replace(outcomes, correct=outcomes.correct & ~lost[:, None], route=np.where(lost, 0.5, 0.95))
+    judged, policies = evaluate(outcomes, TAUS, (0.0, 0.9)), grid(outcomes.settings, TAUS, (0.0, 0.9))
+    for p, policy in enumerate(policies):
+        c = outcomes.settings.index((policy.k, policy.gamma))
+        answered = (outcomes.confidence[:, c] >= policy.tau) & (outcomes.route >= policy.rho)
+        np.testing.assert_array_equal(judged.answered[:, p], answered)
+    assert run(outcomes, groups).policy is None
+    found = run(outcomes, groups, routes=(0.0, 0.9)).policy
+    assert found is not None
+    assert found.rho == 0.9
+    assert str(found).endswith("rho=0.9")
+    assert Policy.from_dict(found.as_dict()) == found
+
+
 @pytest.mark.parametrize("control", CONTROLS)
 @pytest.mark.parametrize("bound", BOUNDS)
 @pytest.mark.parametrize("per_group", [1, 4])
@@ -126,6 +143,9 @@ def test_more_groups_reach_a_smaller_alpha() -> None:
     assert found.alpha_with(total) == pytest.approx(found.smallest_alpha)
     assert found.risk is not None
     assert found.risk < found.alpha_with(4 * total) < found.alpha_with(2 * total) < found.smallest_alpha
+    alpha = found.alpha_with(3 * total)
+    assert found.groups_for(alpha) == pytest.approx(3 * total, rel=0.1), "the two plans agree"
+    assert found.groups_for(found.risk / 2) is None
 
 
 @pytest.mark.parametrize("delta", [0.0, 1.0, -0.1, 2.0, math.nan])
@@ -192,8 +212,8 @@ def test_ten_thousand_questions_and_a_thousand_policies_take_seconds() -> None:
         confidence,
     )
     for per_group in (1, 3):
-        start = time.perf_counter()
+        start = time.process_time()  # not the wall clock: other work on the machine is no fault of ours
         found = certify(outcomes, [f"g{i // per_group}" for i in range(10_000)], 0.1, 0.05)
         assert found.policies == 1000
         assert found.policy is not None
-        assert time.perf_counter() - start < 6  # 1 s on an idle machine; the promise is 3
+        assert time.process_time() - start < 3
