@@ -75,6 +75,7 @@ def synthesize_qa(
 
     if kind not in ("yes_no", "multiple_choice"):
         raise InputError(f"there is no kind {kind!r} of question; use yes_no or multiple_choice")
+    _check_writable(out)
     with store_of(settings_of(indexes), index).snapshot() as snapshot, bars(as_json) as progress:
         documents = snapshot.documents("report")
         tell = progress.stage("reading labels", len(documents))
@@ -129,8 +130,12 @@ def calibrate(
 
     if risk not in ("wrong-answer", "missed-evidence"):
         raise InputError(f"there is no risk {risk!r}; use wrong-answer or missed-evidence")
+    if plot is not None:
+        _check_writable(plot)
     rows, skipped = read_questions(questions)
-    if skipped or not rows:
+    if not rows and not skipped:
+        raise InputError(f"{questions} holds no questions; each line needs id, question and answer")
+    if skipped:
         raise InputError(
             f"{questions}: {skipped} answers are neither yes nor no; the wrong-answer risk needs yes or no"
         )
@@ -156,3 +161,9 @@ def calibrate(
     shown = result.certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})
     extra = {"questions": result.questions, "out_of_domain": result.outside, "uncovered": dict(result.uncovered)}
     say(shown | extra, result.report(), as_json)
+
+
+def _check_writable(path: Path) -> None:
+    """Before long work, not after it."""
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder, or its folder does not exist")

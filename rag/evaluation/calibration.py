@@ -25,7 +25,7 @@ from rag.errors import InputError
 from rag.evaluation.questions import Labelled
 from rag.progress import Progress
 from rag.selection.certificate import Part, StoredCertificate
-from rag.selection.certify import LEARNING_SHARE, Certification, Control, certify, check_enough
+from rag.selection.certify import CONTROLS, LEARNING_SHARE, Certification, Control, certify, check_enough
 from rag.selection.clusters import Groups
 from rag.selection.drift import SCORES, Reference
 from rag.selection.evidence_risk import EvidenceRisk, certify_contexts
@@ -144,6 +144,8 @@ def calibrate(
             or a question is not a yes/no question; or all answers are wrong, or (unless allowed) right.
     """
     check_levels(alpha, delta)
+    if control not in CONTROLS:
+        raise InputError(f"there is no control {control!r}; choose one of: {', '.join(CONTROLS)}")
     tests = 1 if control == "fixed-sequence" else len(SETTINGS) * len(TAUS) * len(ROUTES)
     share = LEARNING_SHARE if control == "fixed-sequence" else 0.0
     check_enough(len({q.group for q in questions}), alpha, delta, tests, share)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from rag.selection.policy import SETTINGS
 from rag.settings import Settings
 from rag.types import Question
 
-EACH = 40
+EACH = 32
 KINDS = {
     "radiology": ("Is there cardiomegaly?", "There is cardiomegaly.", "There is no cardiomegaly."),
     "ophthalmology": ("Are there drusen?", "There are drusen.", "There are no drusen."),
@@ -62,9 +63,24 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine,
             labelled.append(Labelled(name, asked, "yes" if present else "no", group))
     (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)))
     store, encoders = IndexStore.create(folder / "index"), Settings().encoders
-    source = [Source(folder / "cases.jsonl", "cases")]
-    ingest(source, store, load_text_encoder(encoders), load_image_encoder(encoders))
-    yield Engine.open(folder / "index"), labelled
+    images = load_image_encoder(encoders)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "encode_images", remembering(images.encode_images))
+        ingest([Source(folder / "cases.jsonl", "cases")], store, load_text_encoder(encoders), images)
+        yield Engine.open(folder / "index"), labelled
+
+
+def remembering(encode: Any) -> Any:
+    """The real encoder, which encodes a file once: the tests ask about the same pictures many times."""
+    known: dict[str, np.ndarray] = {}
+
+    def encode_images(files: Sequence[str | Path], **how: Any) -> np.ndarray:
+        new = [str(f) for f in dict.fromkeys(files) if str(f) not in known]
+        if new:
+            known.update(zip(new, encode(new, **how), strict=True))
+        return np.stack([known[str(f)] for f in files])
+
+    return encode_images
 
 
 def run(engine: Engine, labelled: list[Labelled], **how: object):  # type: ignore[no-untyped-def]
@@ -153,9 +169,9 @@ def test_the_watch_is_quiet_on_the_same_questions_and_flags_other_ones(
     assert "calibrate" in loud.table()
 
 
-def test_without_a_certificate_there_is_nothing_to_watch(indexes: Path) -> None:
+def test_without_a_certificate_there_is_nothing_to_watch(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="rag calibrate"):
-        watch(IndexStore.open(indexes / "small"))
+        watch(IndexStore.create(tmp_path / "empty"))
 
 
 def test_an_image_that_is_in_the_index_under_another_group_is_a_leak(pictures: tuple[Engine, list[Labelled]]) -> None:
