@@ -63,14 +63,14 @@ class CalibratedPart:
             f"coverage {c.coverage:.1%}, risk among answers {risk}, effective n {c.effective_n:.0f}; "
             f"{len(c.accepted)} of {c.policies} policies certified ({c.bound} bound, {c.control})",
             f"with {2 * self.groups} groups and the same risk, alpha = {c.alpha_with(2 * self.groups):.3f} "
-            "would be within reach",
+            "would be certified about every other time",
         ]
         if c.policy is None:
             needed = c.groups_for(c.alpha)
             lines.append(
                 f"at this risk alpha = {c.alpha:g} is out of reach with any number of groups"
                 if needed is None
-                else f"at this risk alpha = {c.alpha:g} would take about {needed} groups"
+                else f"at this risk alpha = {c.alpha:g} would take about {needed} groups, for even odds"
             )
         return lines
 

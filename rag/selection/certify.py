@@ -70,14 +70,17 @@ class Certification:
     smallest_alpha: float
 
     def alpha_with(self, groups: int) -> float:
-        """The alpha within reach of ``groups`` groups in all, learning part included, if risk and coverage stay."""
+        """The alpha that ``groups`` groups in all, learning part included, certify if risk and coverage stay.
+
+        The observed risk scatters about the true one, so a new sample of that size certifies it about every other time.
+        """
         if self.risk is None:
             return 1.0
         n = self.effective_n * groups / (self.groups + self.learning_groups)
         return smallest_alpha(self.risk, n, self._level)
 
     def groups_for(self, alpha: float) -> int | None:
-        """Groups in all, learning part included, that would certify ``alpha`` if risk and coverage stay, or None."""
+        """The opposite of :meth:`alpha_with`: groups in all for ``alpha``; None where no number is enough."""
         if self.risk is None or not self.effective_n:
             return None
         answers = answers_needed(self.risk, alpha, self._level)
