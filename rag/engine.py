@@ -176,7 +176,7 @@ class Engine:
             row = []
             for k, gamma in settings:
                 policy = Policy(k, gamma, 0.0)
-                contexts = len(self._select(f, policy))
+                contexts = len(_kept(f, policy))
                 if contexts not in seen:
                     answer = self._answer(q, a, f, domain, policy, _UNASKED, view, clock)
                     confidence, similarity, _ = scores_of(answer)
@@ -274,19 +274,12 @@ class Engine:
         clock: Clock,
     ) -> Answer:
         with clock("select"):
-            evidence = self._select(found, policy)
+            evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
         with clock("generate"):
             draft = self._draft(Request(q, asked, evidence, self.settings.answering.max_sentences), found, domain, view)
         with clock("verify"):
             verified = verify(draft, asked, evidence, view.lexicon)
         return self._decide(q, draft, verified, evidence, domain, policy, certificate, view, clock)
-
-    def _select(self, found: Found, policy: Policy) -> tuple[Evidence, ...]:
-        """How many contexts: the gap rule over fused scores; a study is read whole."""
-        hits = found.hits
-        if hits and hits[0].channel != "study":
-            hits = hits[: gap_cut([h.score for h in hits], policy.gamma, policy.k).k]
-        return tuple(_evidence(n, h) for n, h in enumerate(hits, start=1))
 
     def _draft(self, request: Request, found: Found, domain: Domain, view: View) -> Draft:
         """Generate, unless what was found cannot bear on the question at all."""
@@ -352,6 +345,14 @@ def _scope(asked: Asked, found: Found) -> Scope | None:
         return None
     channels = {h.channel for h in found.hits}
     return "study" if "study" in channels else "image" if any(h.found_image for h in found.hits) else "literature"
+
+
+def _kept(found: Found, policy: Policy) -> tuple[Hit, ...]:
+    """How many contexts: the gap rule over fused scores; a study is read whole."""
+    hits = found.hits
+    if hits and hits[0].channel != "study":
+        return hits[: gap_cut([h.score for h in hits], policy.gamma, policy.k).k]
+    return hits
 
 
 def _evidence(number: int, hit: Hit) -> Evidence:

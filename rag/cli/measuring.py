@@ -101,6 +101,13 @@ def calibrate(
     risk: Annotated[
         str, typer.Option(help="wrong-answer, or missed-evidence (how many contexts are enough).")
     ] = "wrong-answer",
+    in_expectation: Annotated[
+        bool,
+        typer.Option(
+            "--in-expectation",
+            help="For missed-evidence: alpha holds on average (conformal risk control), whatever delta is.",
+        ),
+    ] = False,
     control: Annotated[str, typer.Option(help="fixed-sequence, holm or bonferroni.")] = "fixed-sequence",
     seed: Annotated[int, typer.Option(help="Of the split into ordering and testing groups.")] = 0,
     pooled: Annotated[
@@ -128,6 +135,8 @@ def calibrate(
     from rag.evaluation.calibration import plot as draw
     from rag.evaluation.questions import read_questions
 
+    if in_expectation and risk != "missed-evidence":
+        raise InputError("--in-expectation is for --risk missed-evidence; wrong answers are certified with delta")
     if risk not in ("wrong-answer", "missed-evidence"):
         raise InputError(f"there is no risk {risk!r}; use wrong-answer or missed-evidence")
     if plot is not None:
@@ -142,7 +151,8 @@ def calibrate(
     engine = engine_of(settings_of(indexes, profile), index)
     with bars(as_json) as progress:
         if risk == "missed-evidence":
-            enough = calibrate_contexts(rows, engine, progress, alpha=alpha, delta=delta, seed=seed)
+            level = None if in_expectation else delta
+            enough = calibrate_contexts(rows, engine, progress, alpha=alpha, delta=level, seed=seed)
             say(asdict(enough), f"{enough.groups} groups; {enough.why}", as_json)
             return
         result = run(
