@@ -52,6 +52,24 @@ def index_versions(name: Name, indexes: Indexes = None, as_json: Json = False) -
         console.show_versions(rows)
 
 
+@app.command("drift", epilog="Example: rag index drift demo --last 200")
+def index_drift(
+    name: Name,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="Newest answers to look at.")] = 500,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Whether the questions answered under the certificate are still like those that it was computed from.
+
+    Compares confidence, similarity of the best evidence and the router's probability by Kolmogorov-Smirnov tests; the
+    probability of any false alarm is at most 1% at one look.
+    """
+    from rag.evaluation.drift import watch
+
+    found = watch(store_of(settings_of(indexes), name), last)
+    say(asdict(found), found.table(), as_json)
+
+
 @app.command("rollback", epilog="Example: rag index rollback demo 3")
 def index_rollback(
     name: Name,
@@ -134,24 +152,6 @@ def index_recall(
         rows = measure_recall(snapshot, queries)
     words = "\n".join(f"{r.asked} → {r.searched}: {r.recall:.4f} ({r.queries} queries, {r.backends})" for r in rows)
     say({"index": name, "recall": [asdict(r) for r in rows]}, words or f"{name}: no vectors", as_json)
-
-
-@app.command("drift", epilog="Example: rag index drift demo --last 200")
-def index_drift(
-    name: Name,
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="Newest answers to look at.")] = 500,
-    indexes: Indexes = None,
-    as_json: Json = False,
-) -> None:
-    """Whether the questions answered under the certificate are still like those that it was computed from.
-
-    Compares confidence, similarity of the best evidence and the router's probability by Kolmogorov-Smirnov tests; the
-    probability of any false alarm is at most 1% at one look.
-    """
-    from rag.evaluation.drift import watch
-
-    found = watch(store_of(settings_of(indexes), name), last)
-    say(asdict(found), found.table(), as_json)
 
 
 @app.command("verify", epilog="Example: rag index verify demo")
