@@ -169,7 +169,8 @@ def calibrate(
     if plot is not None:
         draw(result, plot)
     shown = result.certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})
-    extra = {"questions": result.questions, "out_of_domain": result.outside, "uncovered": dict(result.uncovered)}
+    left = {domain: {"groups": groups, "needed": needed} for domain, groups, needed in result.uncovered}
+    extra = {"questions": result.questions, "out_of_domain": result.outside, "uncovered": left}
     say(shown | extra, result.report(), as_json)
 
 

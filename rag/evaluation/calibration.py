@@ -29,7 +29,7 @@ from rag.selection.certify import CONTROLS, LEARNING_SHARE, Certification, Contr
 from rag.selection.clusters import Groups
 from rag.selection.drift import SCORES, Reference
 from rag.selection.evidence_risk import EvidenceRisk, certify_contexts
-from rag.selection.planning import check_levels
+from rag.selection.planning import check_levels, groups_needed
 from rag.selection.policy import ROUTES, SETTINGS, TAUS, Outcomes, Policy
 from rag.selection.strata import Stratum, strata
 from rag.types import Domain, sha256_of
@@ -80,7 +80,8 @@ class Calibration:
     """The outcome of a calibration, and what was saved.
 
     ``parts`` are in the order of the certificate's. ``outside`` counts questions that the router found out of domain:
-    the certificate is not about such questions. ``uncovered`` are domains with too few groups, and how many they have.
+    the certificate is not about such questions. ``uncovered`` are domains with too few groups: (name, how many they
+    have, how many a certificate of their own would need beside the others).
     """
 
     parts: tuple[CalibratedPart, ...]
@@ -88,7 +89,7 @@ class Calibration:
     questions: int
     groups: int
     outside: int
-    uncovered: tuple[tuple[str, int], ...]
+    uncovered: tuple[tuple[str, int, int], ...]
 
     def report(self) -> str:
         """A few honest lines."""
@@ -100,7 +101,8 @@ class Calibration:
                 f"{len(self.parts)} certificates share delta = {certificate.delta:g}, {share:.3g} each: all hold at "
                 f"once with probability at least {1 - certificate.delta:g}"
             )
-        lines += [f"{domain}: no certificate, {groups} groups are too few" for domain, groups in self.uncovered]
+        for domain, groups, needed in self.uncovered:
+            lines.append(f"{domain}: no certificate, {groups} groups are too few; its own would need at least {needed}")
         if self.outside:
             lines.append(f"{self.outside} of {self.questions} questions are out of domain and outside the guarantee")
         lines.append(f"covers yes/no questions about: {', '.join(certificate.scope)}")
@@ -184,7 +186,8 @@ def calibrate(
     )
     certificate.save(engine.store.path)
     left = sorted(groups.keys() - {d for domains in covered for d in domains})
-    uncovered = tuple((d, len(groups[d])) for d in left)
+    needed = groups_needed(alpha, delta / (len(covered) + 1), tests, share)
+    uncovered = tuple((d, len(groups[d]), needed) for d in left)
     outside = len(questions) - sum(map(len, inside.values()))
     return Calibration(tuple(parts), certificate, len(questions), len(set(names)), outside, uncovered)
 

@@ -114,8 +114,14 @@ def test_a_domain_with_too_few_groups_is_uncertified_and_counted(pictures: tuple
     found = run(engine, labelled[: EACH + 5])
     assert [part.domains for part in found.certificate.parts] == [("radiology",)]
     assert found.certificate.parts[0].delta == 0.2, "nothing is spent on what cannot be certified"
-    assert found.uncovered == (("ophthalmology", 5),)
-    assert "ophthalmology: no certificate, 5 groups are too few" in found.report()
+    ((domain, groups, needed),) = found.uncovered
+    assert (domain, groups) == ("ophthalmology", 5)
+    assert (
+        f"ophthalmology: no certificate, 5 groups are too few; its own would need at least {needed}" in found.report()
+    )
+    enough = run(engine, labelled[: EACH + needed])
+    assert len(enough.certificate.parts) == 2, "the number is the least that is enough"
+    assert len(run(engine, labelled[: EACH + needed - 1]).certificate.parts) == 1
     answer = engine.ask_many([labelled[-1].question], record=False)[0]
     assert answer.certificate.status == "uncertified"
     assert "covers radiology" in answer.certificate.why
