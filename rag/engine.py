@@ -27,8 +27,9 @@ from rag.retrieval.encoders import check_encoders
 from rag.retrieval.router import Router
 from rag.retrieval.search import Found, Searcher, Sight
 from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
+from rag.selection.drift import scores_of
 from rag.selection.gap import gap_cut
-from rag.selection.policy import Policy
+from rag.selection.policy import GRID, Policy
 from rag.settings import Settings
 from rag.types import Answer, Certificate, Citation, Domain, Draft, Evidence, Hit, Question, Sentence, sha256_of
 from rag.verification.verify import Verified, verify
@@ -80,20 +81,30 @@ class View:
             "router": router.fingerprint,
             "generator": generator.fingerprint,
             "retrieval settings": sha256_of(settings.retrieval.model_dump_json())[:16],
+            "most sentences": str(settings.answering.max_sentences),
+            "policy grid": GRID,
         }
         searcher = Searcher(snapshot, text, image, settings.retrieval)
         return cls(snapshot, lexicon, searcher, router, generator, load_certificate(store.path), fingerprints)
 
 
+class Said(NamedTuple):
+    """What the engine would say under one setting: no verdict is a refusal. Scores as in ``drift.scores_of``."""
+
+    verdict: Literal["yes", "no"] | None
+    confidence: float
+    similarity: float
+
+
 class Trial(NamedTuple):
     """What the engine would say to one question under each setting, and what it found.
 
-    ``outcomes`` are (verdict, confidence in [0, 1]), or (None, None) for a refusal; ``documents`` are the ids of the
-    documents found, best first.
+    ``domain`` is the router's opinion; ``documents`` are the ids of the documents found, best first.
     """
 
     scope: Scope | None
-    outcomes: tuple[tuple[Literal["yes", "no"] | None, float | None], ...]
+    domain: Domain
+    outcomes: tuple[Said, ...]
     documents: tuple[str, ...]
 
 
@@ -135,12 +146,13 @@ class Engine:
         with clock("read"):
             questions = [self._checked(q, view) for q in questions]
             asked = [read_question(q.text, view.lexicon, q.study) for q in questions]
-        found, domains = self._retrieve(questions, asked, view, clock)
+        widest = view.certificate.widest + 1 if view.certificate else 0  # the gap rule looks one past the last
+        found, domains = self._retrieve(questions, asked, view, clock, widest)
         answers = []
         for q, a, f, domain in zip(questions, asked, found, domains, strict=True):
-            certificate = certificate_for(view.certificate, view.fingerprints, _scope(a, f), domain)
-            stored = view.certificate.policy if view.certificate and certificate.status == "valid" else None
-            policy = stored or self._default_policy()
+            certificate = certificate_for(view.certificate, view.fingerprints, _scope(a, f), domain, q.domain is None)
+            certified = certificate.policy if certificate.status == "valid" else None
+            policy = Policy.from_dict(certified) if certified else self._default_policy()
             answer = self._answer(q, a, f, domain, policy, certificate, view, clock.copy(len(questions)))
             if record:
                 self.ledger.append(answer)
@@ -150,8 +162,8 @@ class Engine:
     def outcomes(self, questions: Sequence[Question], settings: Sequence[tuple[int, float]]) -> list[Trial]:
         """What would be answered under each (k, gamma), whatever the confidence.
 
-        One search serves all settings. The generator is asked once for each number of contexts that they lead to; a
-        refusal has neither verdict nor confidence. Nothing is recorded and no certificate is applied.
+        One search serves all settings. The generator is asked once for each number of contexts that they lead to.
+        Nothing is recorded and no certificate is applied.
         """
         view, clock = self._follow(), Clock()
         questions = [self._checked(q, view) for q in questions]
@@ -159,17 +171,17 @@ class Engine:
         found, domains = self._retrieve(questions, asked, view, clock, max(k for k, _ in settings) + 1)
         trials = []
         for q, a, f, domain in zip(questions, asked, found, domains, strict=True):
-            seen: dict[int, tuple[Literal["yes", "no"] | None, float | None]] = {}
+            seen: dict[int, Said] = {}
             row = []
             for k, gamma in settings:
                 policy = Policy(k, gamma, 0.0)
-                contexts = len(self._select(f, policy))
+                contexts = len(_kept(f, policy))
                 if contexts not in seen:
                     answer = self._answer(q, a, f, domain, policy, _UNASKED, view, clock)
-                    answered = answer.decision == "answered" and answer.verdict is not None
-                    seen[contexts] = (answer.verdict, answer.confidence) if answered else (None, None)
+                    confidence, similarity, _ = scores_of(answer)
+                    seen[contexts] = Said(answer.verdict, confidence, similarity)
                 row.append(seen[contexts])
-            trials.append(Trial(_scope(a, f), tuple(row), tuple(h.document.id for h in f.hits)))
+            trials.append(Trial(_scope(a, f), domain, tuple(row), tuple(h.document.id for h in f.hits)))
         return trials
 
     @property
@@ -263,19 +275,12 @@ class Engine:
         clock: Clock,
     ) -> Answer:
         with clock("select"):
-            evidence = self._select(found, policy)
+            evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
         with clock("generate"):
             draft = self._draft(Request(q, asked, evidence, self.settings.answering.max_sentences), found, domain, view)
         with clock("verify"):
             verified = verify(draft, asked, evidence, view.lexicon)
         return self._decide(q, draft, verified, evidence, domain, policy, certificate, view, clock)
-
-    def _select(self, found: Found, policy: Policy) -> tuple[Evidence, ...]:
-        """How many contexts: the gap rule over fused scores; a study is read whole."""
-        hits = found.hits
-        if hits and hits[0].channel != "study":
-            hits = hits[: gap_cut([h.score for h in hits], policy.gamma, policy.k).k]
-        return tuple(_evidence(n, h) for n, h in enumerate(hits, start=1))
 
     def _draft(self, request: Request, found: Found, domain: Domain, view: View) -> Draft:
         """Generate, unless what was found cannot bear on the question at all."""
@@ -310,6 +315,8 @@ class Engine:
             problem = f"no sentence of the draft passed verification ({kinds})"
         if problem is None and confidence < least:
             problem = f"confidence {confidence:.2f} is below the least allowed, {least:.2f}"
+        if problem is None and domain.probability < policy.rho:
+            problem = f"the router is not sure enough of the domain ({domain.name}, {domain.probability:.2f})"
         if problem is None and certificate.status != "valid" and self.settings.answering.when_uncertified == "abstain":
             problem = f"no valid certificate covers it ({certificate.why})"
         reason = "every sentence is cited and verified"
@@ -344,6 +351,14 @@ def _scope(asked: Asked, found: Found) -> Scope | None:
         return None
     channels = {h.channel for h in found.hits}
     return "study" if "study" in channels else "image" if any("image" in h.ranks for h in found.hits) else "literature"
+
+
+def _kept(found: Found, policy: Policy) -> tuple[Hit, ...]:
+    """How many contexts: the gap rule over fused scores; a study is read whole."""
+    hits = found.hits
+    if hits and hits[0].channel != "study":
+        return hits[: gap_cut([h.score for h in hits], policy.gamma, policy.k).k]
+    return hits
 
 
 def _evidence(number: int, hit: Hit) -> Evidence:

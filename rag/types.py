@@ -177,7 +177,8 @@ class Certificate(Noun):
     why: str
     risk: str | None = None
     alpha: float | None = None
-    delta: float | None = None
+    delta: float | None = Field(None, description="This certificate's share, where several share one delta.")
+    domains: tuple[str, ...] = Field((), description="That it covers; several: on average over them.")
     policy: dict[str, float] | None = None
     n: int | None = None
     coverage: float | None = None

@@ -83,6 +83,8 @@ def test_removed_documents_are_gone_and_can_come_back(cases: Path, tmp_path: Pat
         (["ask", "what?", "--index", "small", "--profile", "nope"], ["nope", "compact"]),
         (["search", "what?", "--index", "small", "-k", "0"], ["-k"]),
         (["audit", "show", "a-nothing"], ["a-nothing"]),
+        (["index", "drift", "small"], ["rag calibrate"]),
+        (["synthesize-qa", "--index", "small", "--out", "no/such/folder/q.jsonl"], ["q.jsonl", "folder"]),
         (["nonsense"], ["nonsense"]),
         (["ask"], ["question"]),
     ],

@@ -31,8 +31,10 @@ def test_the_demo_builds_everything_and_shows_six_abilities(tmp_path: Path) -> N
     assert refused["decision"] == "abstained"
     assert disagreeing["decision"] == "abstained"
     assert len(disagreeing["sentences"]) == 2
-    assert shown["certificate"]["k"] is not None
-    assert shown["certificate"]["n"] >= 400
+    (part,) = shown["certificate"]["parts"]
+    assert part["domains"] == ["radiology"]
+    assert part["k"] is not None
+    assert part["n"] >= 400
     answered, withheld = shown["certified"]
     assert (answered["decision"], withheld["decision"]) == ("answered", "abstained")
     assert {a["certificate"]["status"] for a in shown["certified"]} == {"valid"}

@@ -55,6 +55,24 @@ def index_versions(name: Name, indexes: Indexes = None, as_json: Json = False) -
         console.show_versions(rows)
 
 
+@app.command("drift", epilog="Example: rag index drift demo --last 200")
+def index_drift(
+    name: Name,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="Newest answers to look at.")] = 500,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Whether the questions answered under the certificate are still like those that it was computed from.
+
+    Compares confidence, similarity of the best evidence and the router's probability by Kolmogorov-Smirnov tests; the
+    probability of any false alarm is at most 1% at one look.
+    """
+    from rag.evaluation.drift import watch
+
+    found = watch(store_of(settings_of(indexes), name), last)
+    say(asdict(found), found.table(), as_json)
+
+
 @app.command("rollback", epilog="Example: rag index rollback demo 3")
 def index_rollback(
     name: Name,

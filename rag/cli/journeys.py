@@ -40,7 +40,7 @@ def demo(indexes: Indexes = None, as_json: Json = False) -> None:
     if as_json:
         answers = [a.model_dump(mode="json") for _, a in shown.answers]
         certified = [a.model_dump(mode="json") for _, a in shown.certified]
-        certificate = shown.calibration.certificate.model_dump(mode="json")
+        certificate = shown.calibration.certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})
         print_json(
             {"ingest": asdict(shown.report), "answers": answers, "certificate": certificate, "certified": certified}
         )

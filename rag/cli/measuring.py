@@ -200,6 +200,7 @@ def synthesize_qa(
 
     if kind not in ("yes_no", "multiple_choice"):
         raise InputError(f"there is no kind {kind!r} of question; use yes_no or multiple_choice")
+    _check_writable(out)
     with store_of(settings_of(indexes), index).snapshot() as snapshot, bars(as_json) as progress:
         documents = snapshot.documents("report")
         tell = progress.stage("reading labels", len(documents))
@@ -225,8 +226,27 @@ def calibrate(
     risk: Annotated[
         str, typer.Option(help="wrong-answer, or missed-evidence (how many contexts are enough).")
     ] = "wrong-answer",
+    in_expectation: Annotated[
+        bool,
+        typer.Option(
+            "--in-expectation",
+            help="For missed-evidence: alpha holds on average (conformal risk control), whatever delta is.",
+        ),
+    ] = False,
     control: Annotated[str, typer.Option(help="fixed-sequence, holm or bonferroni.")] = "fixed-sequence",
     seed: Annotated[int, typer.Option(help="Of the split into ordering and testing groups.")] = 0,
+    pooled: Annotated[
+        bool,
+        typer.Option(
+            "--pooled",
+            help="One certificate for all domains, true on average over a mixture like this one; by default each "
+            "domain with enough groups has its own, and they share delta. Choose before seeing a result.",
+        ),
+    ] = False,
+    allow_perfect: Annotated[
+        bool,
+        typer.Option("--allow-perfect", help="Every answer may be right: the labels were made without seeing answers."),
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Also write the risk-coverage curve: a PNG, and a CSV beside it.")
     ] = None,
@@ -240,20 +260,46 @@ def calibrate(
     from rag.evaluation.calibration import plot as draw
     from rag.evaluation.questions import read_questions
 
+    if in_expectation and risk != "missed-evidence":
+        raise InputError("--in-expectation is for --risk missed-evidence; wrong answers are certified with delta")
     if risk not in ("wrong-answer", "missed-evidence"):
         raise InputError(f"there is no risk {risk!r}; use wrong-answer or missed-evidence")
+    if plot is not None:
+        _check_writable(plot)
     rows, skipped = read_questions(questions)
-    if skipped or not rows:
+    if not rows and not skipped:
+        raise InputError(f"{questions} holds no questions; each line needs id, question and answer")
+    if skipped:
         raise InputError(
             f"{questions}: {skipped} answers are neither yes nor no; the wrong-answer risk needs yes or no"
         )
     engine = engine_of(settings_of(indexes, profile), index)
     with bars(as_json) as progress:
         if risk == "missed-evidence":
-            enough = calibrate_contexts(rows, engine, progress, alpha=alpha, delta=delta, seed=seed)
+            level = None if in_expectation else delta
+            enough = calibrate_contexts(rows, engine, progress, alpha=alpha, delta=level, seed=seed)
             say(asdict(enough), f"{enough.groups} groups; {enough.why}", as_json)
             return
-        result = run(rows, engine, progress, alpha=alpha, delta=delta, control=control, seed=seed)  # type: ignore[arg-type]
+        result = run(
+            rows,
+            engine,
+            progress,
+            alpha=alpha,
+            delta=delta,
+            control=control,  # type: ignore[arg-type]
+            seed=seed,
+            pooled=pooled,
+            allow_perfect=allow_perfect,
+        )
     if plot is not None:
         draw(result, plot)
-    say(result.certificate.model_dump(mode="json"), result.report(), as_json)
+    shown = result.certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})
+    left = {domain: {"groups": groups, "needed": needed} for domain, groups, needed in result.uncovered}
+    extra = {"questions": result.questions, "out_of_domain": result.outside, "uncovered": left}
+    say(shown | extra, result.report(), as_json)
+
+
+def _check_writable(path: Path) -> None:
+    """Before long work, not after it."""
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder, or its folder does not exist")

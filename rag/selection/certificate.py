@@ -3,10 +3,15 @@
 The guarantee holds for questions like those it was computed from, answered by the system as it then was. So it carries
 the fingerprints of everything an answer depends on; when one differs it is stale, and says which. It covers the kinds
 of questions that it was calibrated on and no others, and no question outside the domains.
+
+It has one part for each stratum of domains (see :mod:`rag.selection.strata`), each with a policy and a share of delta
+of its own. A question falls under the part that holds the domain its router names. A domain that no part holds was not
+in the calibration, or too thinly, and is uncertified.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +20,40 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.errors import IndexStateError
+from rag.selection.drift import Reference
 from rag.selection.policy import Policy
 from rag.types import Certificate, Domain
 
 FILE = "certificate.json"
+FORMAT = 2
 Scope = Literal["study", "image", "literature"]
+
+
+class Part(BaseModel):
+    """The promise for the questions of some domains; numbers are of the questions tested on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    domains: tuple[str, ...] = Field(
+        min_length=1, description="Several: true on average over them, mixed as they were."
+    )
+    delta: float = Field(gt=0, lt=1, description="This part's share of the certificate's delta.")
+    k: int | None = Field(None, ge=1, description="None where nothing could be certified.")
+    gamma: float | None = None
+    tau: float | None = None
+    rho: float | None = Field(None, description="Least probability of the router.")
+    n: int = Field(ge=0, description="Groups tested.")
+    coverage: float = Field(ge=0, le=1)
+    observed_risk: float | None = Field(None, ge=0, le=1)
+    risk_interval: tuple[float, float]
+    why: str
+    scores: dict[str, Reference] = Field(default_factory=dict, description="Of the calibration, to see drift by.")
+
+    @property
+    def policy(self) -> Policy | None:
+        if self.k is None or self.gamma is None or self.tau is None:
+            return None
+        return Policy(self.k, self.gamma, self.tau, self.rho or 0.0)
 
 
 class StoredCertificate(BaseModel):
@@ -27,25 +61,23 @@ class StoredCertificate(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    format: Literal[2] = 2
+    created: str = Field("", description="UTC, ISO 8601.")
     risk: Literal["wrong-answer"] = "wrong-answer"
     alpha: float = Field(gt=0, lt=1)
-    delta: float = Field(gt=0, lt=1)
-    k: int | None = Field(None, ge=1, description="None where nothing could be certified.")
-    gamma: float | None = None
-    tau: float | None = None
-    n: int = Field(ge=0, description="Groups tested.")
-    coverage: float = Field(ge=0, le=1)
-    observed_risk: float | None = Field(None, ge=0, le=1)
-    risk_interval: tuple[float, float]
+    delta: float = Field(gt=0, lt=1, description="Of all parts together.")
     scope: tuple[Scope, ...] = Field(description="Kinds of yes/no questions in the calibration data.")
     fingerprints: dict[str, str]
-    why: str
+    parts: tuple[Part, ...]
 
     @property
-    def policy(self) -> Policy | None:
-        if self.k is None or self.gamma is None or self.tau is None:
-            return None
-        return Policy(self.k, self.gamma, self.tau)
+    def widest(self) -> int:
+        """The most contexts that any part's policy may ask for; 0 where none has a policy."""
+        return max((part.k or 0 for part in self.parts), default=0)
+
+    def part_for(self, domain: str) -> Part | None:
+        """The part that covers a domain."""
+        return next((part for part in self.parts if domain in part.domains), None)
 
     def save(self, folder: Path) -> Path:
         """Write it beside the index; a crash leaves the old one or the new one."""
@@ -61,20 +93,35 @@ class StoredCertificate(BaseModel):
 def load_certificate(folder: Path) -> StoredCertificate | None:
     """The certificate of an index, or None where none was computed.
 
+    One of the first format knew no domains, so nobody can say which questions it covers: it comes back stale.
+
     Raises:
-        IndexStateError: the file is damaged.
+        IndexStateError: the file is damaged, or of a later format.
     """
     path = folder / FILE
     try:
-        return StoredCertificate.model_validate_json(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        form = values.get("format", 1) if isinstance(values, dict) else None
+        if isinstance(form, int) and form > FORMAT:
+            raise IndexStateError(
+                f"{path} was written by a newer ClinCite (format {form}); upgrade, or compute it again: rag calibrate"
+            )
+        if form == 1:
+            kept = {name: values.get(name) for name in ("alpha", "delta", "scope")}
+            values = kept | {"fingerprints": {"certificate format": "1"}, "parts": ()}
+        return StoredCertificate.model_validate_json(json.dumps(values))
     except FileNotFoundError:
         return None
-    except (ValidationError, UnicodeDecodeError) as error:
+    except (ValidationError, ValueError) as error:
         raise IndexStateError(f"{path} is damaged; compute it again with: rag calibrate, or delete it") from error
 
 
 def certificate_for(
-    stored: StoredCertificate | None, fingerprints: Mapping[str, str], scope: Scope | None, domain: Domain
+    stored: StoredCertificate | None,
+    fingerprints: Mapping[str, str],
+    scope: Scope | None,
+    domain: Domain,
+    routed: bool = True,
 ) -> Certificate:
     """What can be promised for one answer.
 
@@ -82,37 +129,45 @@ def certificate_for(
         stored: the index's certificate, if any.
         fingerprints: those of the system that answers now.
         scope: the kind of yes/no question; None for an open question.
-        domain: the router's opinion.
+        domain: where the question belongs.
+        routed: whether that is the router's opinion, as it was in the calibration, or the asker's.
     """
     if stored is None:
         return Certificate(status="uncertified", why="no certificate has been computed for this index")
+    part = stored.part_for(domain.name)
+    policy = part.policy if part else None
     changed = sorted(
         name
         for name in {*stored.fingerprints, *fingerprints}
         if stored.fingerprints.get(name) != fingerprints.get(name)
     )
-    if changed:
+    if stored.fingerprints.get("certificate format") == "1":
+        status, why = "stale", "the certificate's format has changed; compute it again with: rag calibrate"
+    elif changed:
         status, why = "stale", f"since it was computed, these have changed: {', '.join(changed)}"
-    elif stored.policy is None:
-        status, why = "uncertified", stored.why
     elif domain.out_of_domain:
         status, why = "uncertified", "the question is out of domain, outside the guarantee"
+    elif not routed:
+        status, why = "uncertified", "its domain was given, and the certificate is about those that the router names"
     elif scope is None:
         status, why = "uncertified", "the certificate covers yes/no questions, and this is an open one"
     elif scope not in stored.scope:
         status, why = "uncertified", f"the certificate was computed on questions about a {', '.join(stored.scope)} only"
+    elif part is None:
+        covered = ", ".join(d for p in stored.parts for d in p.domains)
+        status, why = "uncertified", f"the certificate covers {covered}, and this is {domain.name}"
     else:
-        status, why = "valid", stored.why
-    policy = stored.policy
+        status, why = ("valid" if policy else "uncertified"), part.why
     return Certificate.model_validate(
         {
             "status": status,
             "why": why,
             "risk": stored.risk,
             "alpha": stored.alpha,
-            "delta": stored.delta,
-            "policy": policy and {"k": policy.k, "gamma": policy.gamma, "tau": policy.tau},
-            "n": stored.n,
-            "coverage": stored.coverage,
+            "delta": part.delta if part else stored.delta,
+            "domains": part.domains if part else (),
+            "policy": policy and policy.as_dict(),
+            "n": part and part.n,
+            "coverage": part and part.coverage,
         }
     )

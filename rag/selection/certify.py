@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,9 +13,8 @@ from numpy.typing import NDArray
 from rag.errors import InputError
 from rag.selection import bounds, clusters, familywise
 from rag.selection.clusters import Groups, Rows
-from rag.selection.planning import check_levels, least_groups, smallest_alpha
-from rag.selection.policy import THRESHOLDS, Evaluated, Outcomes, Policy, evaluate, grid
-from rag.types import Certificate
+from rag.selection.planning import answers_needed, check_levels, groups_needed, learning_groups, smallest_alpha
+from rag.selection.policy import ANYWHERE, THRESHOLDS, Evaluated, Outcomes, Policy, evaluate, grid
 
 Bound = Literal["auto", "exact", "hoeffding-bentkus", "betting"]
 Control = Literal["fixed-sequence", "holm", "bonferroni"]
@@ -70,24 +70,25 @@ class Certification:
     smallest_alpha: float
 
     def alpha_with(self, groups: int) -> float:
-        """The alpha within reach of ``groups`` groups in all, learning part included, if risk and coverage stay."""
+        """The alpha that ``groups`` groups in all, learning part included, certify if risk and coverage stay.
+
+        The observed risk scatters about the true one, so a new sample of that size certifies it about every other time.
+        """
         if self.risk is None:
             return 1.0
         n = self.effective_n * groups / (self.groups + self.learning_groups)
-        return smallest_alpha(self.risk, n, self.delta / (self.policies if self.control != "fixed-sequence" else 1))
+        return smallest_alpha(self.risk, n, self._level)
 
-    def certificate(self, risk: str = "wrong-answer") -> Certificate:
-        """The form that answers carry."""
-        return Certificate(
-            status="uncertified" if self.policy is None else "valid",
-            why=self.why,
-            risk=risk,
-            alpha=self.alpha,
-            delta=self.delta,
-            policy=None if self.policy is None else self.policy.as_dict(),
-            n=self.groups,
-            coverage=None if self.policy is None else self.coverage,
-        )
+    def groups_for(self, alpha: float) -> int | None:
+        """The opposite of :meth:`alpha_with`: groups in all for ``alpha``; None where no number is enough."""
+        if self.risk is None or not self.effective_n:
+            return None
+        answers = answers_needed(self.risk, alpha, self._level)
+        return answers and math.ceil(answers * (self.groups + self.learning_groups) / self.effective_n)
+
+    @property
+    def _level(self) -> float:
+        return self.delta / (self.policies if self.control != "fixed-sequence" else 1)
 
 
 def certify(
@@ -97,6 +98,7 @@ def certify(
     delta: float,
     *,
     thresholds: Sequence[float] = THRESHOLDS,
+    routes: Sequence[float] = ANYWHERE,
     bound: Bound = "auto",
     control: Control = "fixed-sequence",
     seed: int = 0,
@@ -113,7 +115,8 @@ def certify(
         groups: ``group_id`` (patient or article) per question.
         alpha: tolerated risk in (0, 1).
         delta: tolerated probability that the promise is broken, in (0, 1).
-        thresholds: candidate confidences tau; with ``outcomes.settings`` they span the grid.
+        thresholds: candidate confidences tau; with ``outcomes.settings`` and ``routes`` they span the grid.
+        routes: candidate probabilities rho of the router.
         bound: ``exact`` (one random question per group), ``hoeffding-bentkus`` or ``betting`` (all questions, as
             group losses); ``auto`` is exact where every group has one question, and betting otherwise.
         control: ``fixed-sequence`` spends ``learning_share`` of the groups on a good order and tests on the rest;
@@ -123,25 +126,20 @@ def certify(
 
     Raises:
         InputError: alpha, delta or learning_share outside (0, 1); unknown bound or control; no policies; not one group
-            per question; fewer groups than could ever certify; every answer wrong.
+            per question; fewer groups than could ever certify.
     """
     check_levels(alpha, delta)
-    _check_options(outcomes, groups, thresholds, bound, control, learning_share)
-    policies = grid(outcomes.settings, thresholds)
+    _check_options(outcomes, groups, len(thresholds) * len(routes), bound, control, learning_share)
+    policies = grid(outcomes.settings, thresholds, routes)
     sequence = control == "fixed-sequence"
     tests = 1 if sequence else len(policies)
     named = Groups.from_ids(groups)
-    learning = _learning_groups(len(named), learning_share) if sequence else 0
-    _check_enough(len(named), learning, alpha, delta, tests, learning_share)
+    learning = learning_groups(len(named), learning_share) if sequence else 0
+    check_enough(len(named), alpha, delta, tests, learning_share if sequence else 0.0)
 
     # rows by group and id, so that a file's order cannot change what the seed draws
     rows = np.asarray(sorted(range(len(outcomes)), key=lambda i: (named.of[i], outcomes.ids[i])), dtype=np.int64)
-    named, judged = named.take(rows), evaluate(outcomes.take(rows), thresholds)
-    if judged.answered.any() and not (judged.answered & ~judged.wrong).any():
-        raise InputError(
-            f"every answer to the {len(outcomes)} labelled questions is wrong, so no policy can be certified; check "
-            "that labels and answers are written alike"
-        )
+    named, judged = named.take(rows), evaluate(outcomes.take(rows), thresholds, routes)
     if bound == "auto":
         bound = "exact" if len(named) == len(outcomes) else "betting"
 
@@ -229,25 +227,22 @@ def _why(found: bool, policy: Policy, risk: float | None, answers: int, p: float
     return f"no policy was shown to have risk at most {alpha:g} at delta = {delta:g}; the closest, {observed}"
 
 
-def _learning_groups(groups: int, share: float) -> int:
-    return max(1, round(groups * share))
+def check_enough(groups: int, alpha: float, delta: float, tests: int, learning_share: float) -> None:
+    """Refuse fewer groups than could ever certify.
 
-
-def _check_enough(groups: int, learning: int, alpha: float, delta: float, tests: int, share: float) -> None:
-    least = least_groups(alpha, delta, tests)
-    if groups - learning >= least:
-        return
-    total = least
-    while learning and total - _learning_groups(total, share) < least:
-        total += 1
-    raise InputError(
-        f"alpha = {alpha:g} at delta = {delta:g} needs at least {total} groups (patients or articles) with labelled "
-        f"questions even if no answer is wrong, and there are {groups}; label more, or raise alpha or delta"
-    )
+    Raises:
+        InputError: there are fewer than :func:`~rag.selection.planning.groups_needed`; the number is named.
+    """
+    needed = groups_needed(alpha, delta, tests, learning_share)
+    if groups < needed:
+        raise InputError(
+            f"alpha = {alpha:g} at delta = {delta:g} needs at least {needed} groups (patients or articles) with "
+            f"labelled questions even if no answer is wrong, and there are {groups}; label more, or raise either level"
+        )
 
 
 def _check_options(
-    outcomes: Outcomes, groups: Sequence[str], thresholds: Sequence[float], bound: str, control: str, share: float
+    outcomes: Outcomes, groups: Sequence[str], columns: int, bound: str, control: str, share: float
 ) -> None:
     for name, value, known in (("bound", bound, BOUNDS), ("control", control, CONTROLS)):
         if value not in known:
@@ -258,5 +253,5 @@ def _check_options(
         raise InputError(
             f"there are {len(outcomes)} questions but {len(groups)} group ids; give one group per question"
         )
-    if not outcomes.settings or not len(thresholds):
+    if not outcomes.settings or not columns:
         raise InputError("the grid of policies is empty; give at least one setting (k, gamma) and one threshold")

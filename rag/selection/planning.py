@@ -37,6 +37,19 @@ def least_groups(alpha: float, delta: float, tests: int = 1) -> int:
     return max(1, math.ceil(math.log(delta / tests) / math.log1p(-alpha) - 1e-9))
 
 
+def learning_groups(groups: int, share: float) -> int:
+    """How many of ``groups`` a fixed sequence spends on the order of its tests; at least one."""
+    return max(1, round(groups * share))
+
+
+def groups_needed(alpha: float, delta: float, tests: int = 1, learning_share: float = 0.0) -> int:
+    """:func:`least_groups` with the part that learns the order of tests (``learning_share`` of all groups)."""
+    least = total = least_groups(alpha, delta, tests)
+    while learning_share and total - learning_groups(total, learning_share) < least:
+        total += 1
+    return total
+
+
 def smallest_alpha(risk: float, n: float, delta: float) -> float:
     """The smallest alpha that ``n`` independent answers with this observed risk certify in one test at ``delta``.
 

@@ -35,10 +35,15 @@ def labelled(engine: Engine, lexicon: Lexicon) -> list[Labelled]:
 
 def test_a_certificate_is_computed_saved_and_attached_to_answers(own: Engine, labelled: list[Labelled]) -> None:
     result = calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1)
-    assert result.certification.policy is not None
+    (part,) = result.parts
+    assert part.domains == ("radiology",)
+    assert part.certification.policy is not None
     covered = own.ask("Does study CXR2814 show cardiomegaly?")
     assert covered.certificate.status == "valid"
-    assert covered.certificate.policy == result.certification.policy.as_dict()
+    assert covered.certificate.policy == part.certification.policy.as_dict()
+    assert covered.certificate.domains == ("radiology",)
+    given = own.ask("Is there cardiomegaly?", study="CXR1", domain="radiology").certificate
+    assert given.status == "uncertified", "the asker's domain is not the router's"
     assert own.ask("What is drusen?").certificate.status == "uncertified"
     assert Engine.open(own.store.path).ask("Is there cardiomegaly?", study="CXR1").certificate.status == "valid"
     for part in ("groups", "risk", "coverage", "study"):
@@ -47,8 +52,9 @@ def test_a_certificate_is_computed_saved_and_attached_to_answers(own: Engine, la
 
 def test_answers_below_the_certified_confidence_are_withheld(own: Engine, labelled: list[Labelled]) -> None:
     result = calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1)
-    strict = result.certificate.model_copy(update={"tau": 0.9})
-    strict.save(own.store.path)
+    (part,) = result.certificate.parts
+    strict = part.model_copy(update={"tau": 0.9})
+    result.certificate.model_copy(update={"parts": (strict,)}).save(own.store.path)
     answers = own.ask_many([q.question for q in labelled[:60]], record=False)
     assert all(a.confidence >= 0.9 for a in answers if a.decision == "answered")
     assert any(a.decision == "abstained" for a in answers)
@@ -85,7 +91,7 @@ def test_traces_hold_no_text(own: Engine, labelled: list[Labelled]) -> None:
     trace(labelled[:20], own, Silent())
     (cache,) = (own.store.path / calibration.TRACES).glob("*.jsonl")
     for line in cache.read_text().splitlines():
-        assert set(json.loads(line)) == {"key", "scope", "outcomes", "documents"}
+        assert set(json.loads(line)) == {"key", "scope", "domain", "outcomes", "documents"}
     assert not any(q.question.text in cache.read_text() for q in labelled)
 
 
@@ -93,8 +99,8 @@ def test_the_plot_comes_with_its_numbers(own: Engine, labelled: list[Labelled], 
     plot(calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1), tmp_path / "risk.png")
     assert (tmp_path / "risk.png").read_bytes().startswith(b"\x89PNG")
     head, *rows = (tmp_path / "risk.csv").read_text().splitlines()
-    assert head == "tau,coverage,risk"
-    coverages = [float(row.split(",")[1]) for row in rows]
+    assert head == "domains,tau,coverage,risk"
+    coverages = [float(row.split(",")[2]) for row in rows]
     assert coverages == sorted(coverages, reverse=True)
 
 
@@ -122,8 +128,12 @@ def test_all_wrong_labels_open_questions_and_leaks_are_refused(own: Engine, labe
         for q, a in zip(labelled, own.ask_many([q.question for q in labelled], record=False), strict=True)
         if a.verdict == q.answer
     }
-    with pytest.raises(InputError, match="wrong"):
+    with pytest.raises(InputError, match="is wrong"):
         calibrate([q for q in flipped if q.id in right], own, Silent(), alpha=0.15, delta=0.1)
+    perfect = [q for q in labelled if q.id in right]
+    with pytest.raises(InputError, match="not taken from the answers"):
+        calibrate(perfect, own, Silent(), alpha=0.15, delta=0.1)
+    assert calibrate(perfect, own, Silent(), alpha=0.15, delta=0.1, allow_perfect=True).parts[0].certification.policy
     opened = labelled[0]._replace(question=Question(text="What does it show?", study=labelled[0].question.study))
     with pytest.raises(InputError, match="not a yes/no question"):
         calibrate([opened, *labelled[1:]], own, Silent(), alpha=0.15, delta=0.1)

@@ -48,6 +48,23 @@ def test_policies_are_applied_cell_by_cell() -> None:
             assert judged.wrong[q, p] == (answered and not outcomes.correct[q, c])
 
 
+def test_a_route_threshold_answers_only_where_the_router_is_sure() -> None:
+    outcomes, groups = made(600, rate=0.4)
+    lost = np.arange(600) % 2 == 0  # half of the questions are routed unsurely, and all answers to them are wrong
+    outcomes = replace(outcomes, correct=outcomes.correct & ~lost[:, None], route=np.where(lost, 0.5, 0.95))
+    judged, policies = evaluate(outcomes, TAUS, (0.0, 0.9)), grid(outcomes.settings, TAUS, (0.0, 0.9))
+    for p, policy in enumerate(policies):
+        c = outcomes.settings.index((policy.k, policy.gamma))
+        answered = (outcomes.confidence[:, c] >= policy.tau) & (outcomes.route >= policy.rho)
+        np.testing.assert_array_equal(judged.answered[:, p], answered)
+    assert run(outcomes, groups).policy is None
+    found = run(outcomes, groups, routes=(0.0, 0.9)).policy
+    assert found is not None
+    assert found.rho == 0.9
+    assert str(found).endswith("rho=0.9")
+    assert Policy.from_dict(found.as_dict()) == found
+
+
 @pytest.mark.parametrize("control", CONTROLS)
 @pytest.mark.parametrize("bound", BOUNDS)
 @pytest.mark.parametrize("per_group", [1, 4])
@@ -63,8 +80,6 @@ def test_a_clear_case_is_certified_with_the_widest_coverage(bound: str, control:
     assert found.groups + found.learning_groups == 2000 // per_group
     assert found.bound == (("exact" if per_group == 1 else "betting") if bound == "auto" else bound)
     assert found.effective_n <= found.answers <= found.questions
-    certificate = found.certificate()
-    assert (certificate.status, certificate.n, certificate.policy) == ("valid", found.groups, found.policy.as_dict())
 
 
 def test_the_exact_p_value_is_that_of_its_counts() -> None:
@@ -110,8 +125,6 @@ def test_nothing_certified_says_why_and_what_was_nearest() -> None:
     assert "no policy was shown to have risk at most 0.02" in found.why
     assert str(found.candidate) in found.why
     assert found.smallest_alpha > 0.02
-    assert found.certificate().status == "uncertified"
-    assert found.certificate().policy is None
 
 
 def test_silence_has_no_certificate() -> None:
@@ -130,6 +143,9 @@ def test_more_groups_reach_a_smaller_alpha() -> None:
     assert found.alpha_with(total) == pytest.approx(found.smallest_alpha)
     assert found.risk is not None
     assert found.risk < found.alpha_with(4 * total) < found.alpha_with(2 * total) < found.smallest_alpha
+    alpha = found.alpha_with(3 * total)
+    assert found.groups_for(alpha) == pytest.approx(3 * total, rel=0.1), "the two plans agree"
+    assert found.groups_for(found.risk / 2) is None
 
 
 @pytest.mark.parametrize("delta", [0.0, 1.0, -0.1, 2.0, math.nan])
@@ -157,7 +173,9 @@ def test_bad_input_is_one_sentence() -> None:
         ("occurs 2 times", lambda: replace(outcomes, ids=("q0", *outcomes.ids[:-1]))),
         ("outside", lambda: replace(outcomes, confidence=outcomes.confidence + 1)),
         ("one row per question", lambda: replace(outcomes, correct=outcomes.correct[:5])),
-        ("every answer", lambda: run(replace(outcomes, correct=np.zeros((200, 2), dtype=bool)), groups)),
+        ("is wrong", lambda: replace(outcomes, correct=np.zeros((200, 2), dtype=bool)).check_labels(True)),
+        ("is right", lambda: replace(outcomes, correct=np.ones((200, 2), dtype=bool)).check_labels()),
+        ("probabilities", lambda: replace(outcomes, route=np.full(200, 1.1))),
         ("199 group ids", lambda: run(outcomes, groups[:-1])),
         ("no bound", lambda: run(outcomes, groups, bound="wald")),
         ("no control", lambda: run(outcomes, groups, control="none")),
@@ -194,8 +212,8 @@ def test_ten_thousand_questions_and_a_thousand_policies_take_seconds() -> None:
         confidence,
     )
     for per_group in (1, 3):
-        start = time.perf_counter()
+        start = time.process_time()  # not the wall clock: other work on the machine is no fault of ours
         found = certify(outcomes, [f"g{i // per_group}" for i in range(10_000)], 0.1, 0.05)
         assert found.policies == 1000
         assert found.policy is not None
-        assert time.perf_counter() - start < 6  # 1 s on an idle machine; the promise is 3
+        assert time.process_time() - start < 3

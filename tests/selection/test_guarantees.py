@@ -42,7 +42,7 @@ def test_no_control_lets_any_untrue_policy_through_too_often(clustered: bool) ->
     world = World(ALPHA, AT, clustered)
     untrue = world.true_risk(TAUS) >= ALPHA - 1e-12
     assert untrue.sum() == 4
-    for groups in (50, 200):
+    for groups in (50, 200, 1000):
         draw = world.draw(REPEATS, groups, np.random.default_rng(groups))
         by_tau = [p_values(draw, tau) for tau in TAUS]
         for name in by_tau[0]:
