@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import rag
-from rag.cli import audits, indexes
+from rag.cli import audits, indexes, training
 from rag.cli.journeys import journeys
 from rag.cli.measuring import measuring
 from rag.errors import RagError
@@ -28,6 +28,7 @@ app.add_typer(journeys)
 app.add_typer(measuring)
 app.add_typer(indexes.app, name="index")
 app.add_typer(audits.app, name="audit")
+app.add_typer(training.app, name="train")
 
 
 def main() -> None:
