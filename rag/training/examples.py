@@ -65,8 +65,7 @@ def read_examples(
             images.append(record)
         else:
             texts.setdefault(record.case_id, []).append(record.text)
-    there = f" ({len(refused)} records could not be read; the first: {refused[0].record}: {refused[0].reason})"
-    but = there if refused else ""
+    but = f" ({len(refused)} could not be read; {refused[0].record}: {refused[0].reason})" if refused else ""
     if not images:
         raise InputError(f"the records have no images{but}; a retriever learns from images with texts")
     if not texts:

@@ -83,6 +83,7 @@ def save(model: Any, config: dict[str, Any], recipe: Recipe, folder: Path) -> No
         _copy_text_files(Checkpoint.find(recipe.base), folder)
     (folder / f"{CONFIG}.new").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (folder / f"{CONFIG}.new").replace(folder / CONFIG)
+    aside.chmod(0o644)  # the library writes for its owner alone
     aside.replace(folder / WEIGHTS)
 
 
