@@ -68,10 +68,10 @@ def write(facts: Facts) -> str:
         "## Training",
         f"```\n{facts.command}\n```",
         f"Symmetric InfoNCE with learned temperature; images that share a case or a text are positives of one text. "
-        f"{_frozen(recipe)} The epoch with the best recall on dev was kept: number {trained.best_epoch + 1} of "
-        f"{len(trained.dev_recall)}. It took {trained.seconds / 60:.0f} minutes on {facts.threads} threads of "
+        f"{_frozen(recipe)} The epoch with the best recall on dev was kept: number {trained.best_epoch} of "
+        f"{len(trained.dev_recall) - 1}. It took {trained.seconds / 60:.0f} minutes on {facts.threads} threads of "
         f"{platform.machine()} ({platform.system()}), looking at the images included.",
-        "Recall on dev (mean of R@1, R@5, R@10 in both directions) by epoch: "
+        "Recall on dev (mean of R@1, R@5, R@10 in both directions) before the first epoch and after each: "
         + ", ".join(f"{value:.3f}" for value in trained.dev_recall)
         + ".",
         "Recipe: " + ", ".join(f"{name} {value}" for name, value in recipe.model_dump().items()) + ".",

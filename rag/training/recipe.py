@@ -37,11 +37,18 @@ class Recipe(BaseModel):
     )
     batch_size: int = Field(128, ge=2, le=65536, description="Images contrasted with each other.")
     chunk: int = Field(256, ge=1, description="Inputs per forward pass; larger batches use gradient caching.")
-    epochs: int = Field(12, ge=1, le=10_000)
+    head_epochs: int = Field(
+        20,
+        ge=0,
+        description="Epochs in which the projections alone learn, before parts of the towers do: random projections "
+        "would spoil pretrained towers (LP-FT, Kumar et al. 2022). None where both towers are frozen.",
+    )
+    epochs: int = Field(10, ge=1, le=10_000, description="At most; those before are not counted.")
     patience: int = Field(4, ge=1, description="Epochs without a better recall on dev before training stops.")
-    image_rate: float = Field(3e-4, gt=0, le=1, description="Learning rate of the image tower's last stage.")
-    text_rate: float = Field(1e-4, gt=0, le=1, description="Learning rate of the text tower's last layer.")
-    head_rate: float = Field(2e-3, gt=0, le=1, description="Learning rate of projections and temperature.")
+    image_rate: float = Field(1e-4, gt=0, le=1, description="Learning rate of the image tower's last stage.")
+    text_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate of the text tower's last layer.")
+    head_rate: float = Field(1e-3, gt=0, le=1, description="Learning rate of the projections while they learn alone.")
+    joint_head_rate: float = Field(3e-4, gt=0, le=1, description="Their learning rate once the towers learn, too.")
     decay: float = Field(0.75, gt=0, le=1, description="Factor of the learning rate per stage or layer downward.")
     weight_decay: float = Field(0.05, ge=0, le=10)
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the rate rises; then a cosine.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,29 @@ import numpy as np
 
 from rag.encoders.runtime import torch
 from rag.progress import Progress
-from rag.training import foundation, gradcache
+from rag.training import foundation
 from rag.training.captions import vary
-from rag.training.concepts import Concepts
 from rag.training.examples import Example, Parts, keys
 from rag.training.features import FeatureCache
-from rag.training.losses import contrastive, matches, soften
+from rag.training.learner import Learner, Phase
 from rag.training.recall import rank
 from rag.training.recipe import Recipe
 from rag.training.state import RunFolder
-from rag.training.towers import Towers
+from rag.training.towers import Group, Towers
 
-_COLDEST = 0.01  # the temperature never falls below it, as in CLIP
-_EVALUATED = 64  # images per forward pass without a gradient
+_BATCH = 64  # inputs per forward pass without a gradient
 
 
 @dataclass(slots=True)
 class Trained:
-    """What a run has come to: one recall on dev per epoch, the best epoch (from 0), and the seconds that all took."""
+    """What a run has come to.
+
+    ``dev_recall``: before the first epoch (the projections have learned alone, if the recipe says so), and after each.
+    ``best_epoch``: its best place, 0 being before the first. ``seconds``: what all took, looking at images included.
+    """
 
     dev_recall: list[float] = field(default_factory=list)
-    best_epoch: int = -1
+    best_epoch: int = 0
     seconds: float = 0.0
 
 
@@ -48,143 +51,133 @@ def train(parts: Parts, recipe: Recipe, run: RunFolder, progress: Progress) -> T
     clock = time.monotonic()
     model, tokenizer, config = foundation.load(recipe)
     session = _Session(Towers(model, tokenizer, recipe), parts, recipe, run.path, progress)
-    trained, best = Trained(), session.weights()
+    learner = Learner(session.joint(), parts.train, recipe, salt=1)
+    trained = Trained()
     if saved := run.load():
         trained, best = Trained(**saved["trained"]), saved["best"]
-        session.restore(saved["weights"], saved["optimizer"])
-    earlier = trained.seconds
-    while (epoch := len(trained.dev_recall)) < recipe.epochs and epoch - trained.best_epoch <= recipe.patience:
-        session.learn(epoch, progress)
+        _restore(learner.parameters, saved["weights"])
+        learner.optimizer.load_state_dict(saved["optimizer"])
+    else:
+        session.learn_heads()
         trained.dev_recall.append(session.dev_recall())
-        if trained.dev_recall[-1] > max(trained.dev_recall[:-1], default=-1.0):
-            trained.best_epoch, best = epoch, session.weights()
+        best = _copies(learner.parameters)
+    earlier = trained.seconds
+    while (epoch := len(trained.dev_recall)) <= recipe.epochs and epoch - trained.best_epoch <= recipe.patience:
+        learner.learn(epoch - 1, progress.stage(f"epoch {epoch} of at most {recipe.epochs}", len(parts.train)))
+        trained.dev_recall.append(session.dev_recall())
+        if trained.dev_recall[-1] > max(trained.dev_recall[:-1]):
+            trained.best_epoch, best = epoch, _copies(learner.parameters)
         trained.seconds = earlier + time.monotonic() - clock
-        run.save(
-            {
-                "trained": asdict(trained),
-                "best": best,
-                "weights": session.weights(),
-                "optimizer": session.optimizer.state_dict(),
-            }
-        )
-    session.restore(best)
+        state = {"trained": asdict(trained), "best": best, "weights": _copies(learner.parameters)}
+        run.save(state | {"optimizer": learner.optimizer.state_dict()})
+    _restore(learner.parameters, best)
     foundation.save(model, config, recipe, run.out)
     return trained
 
 
 class _Session:
-    """Towers, data and optimiser of one run. Every random draw follows from the seed and the epoch alone."""
+    """Towers and data of one run."""
 
     def __init__(self, towers: Towers, parts: Parts, recipe: Recipe, folder: Path, progress: Progress) -> None:
-        self._towers, self._recipe, self._train, self._dev = towers, recipe, parts.train, parts.dev
-        self._views = FeatureCache(folder, "train", _images(parts.train), recipe.views, towers, recipe)
-        self._dev_views = FeatureCache(folder, "dev", _images(parts.dev), 0, towers, recipe)
-        for cache, images in ((self._views, parts.train), (self._dev_views, parts.dev)):
-            cache.fill(progress.stage("looking at images", len(images)))
-        self._keys, self._dev_keys = keys(parts.train), keys(parts.dev)
-        self._concepts = Concepts(parts.train)
-        self._pooled = self._pool(progress) if towers.text_is_frozen else {}
-        self._groups = list(towers.groups())
-        self.optimizer = torch().optim.AdamW(
-            [
-                {"params": [p], "lr": group.rate, "weight_decay": recipe.weight_decay if p.ndim > 1 else 0.0}
-                for group in self._groups
-                for p in group.parameters
-            ],
-            betas=(0.9, 0.98),
+        self._towers, self._recipe, self._progress = towers, recipe, progress
+        self._train, self._dev = parts.train, parts.dev
+        self._views, self._dev_views = (
+            FeatureCache(folder, name, [e.image for e in part], views, towers, recipe)
+            for name, part, views in (("train", parts.train, recipe.views), ("dev", parts.dev, 0))
         )
-        self._rates = [options["lr"] for options in self.optimizer.param_groups]
+        for cache, part in ((self._views, parts.train), (self._dev_views, parts.dev)):
+            cache.fill(progress.stage("looking at images", len(part)))
+        self._pooled = self._read((*parts.train, *parts.dev)) if towers.text_is_frozen else {}
 
-    @property
-    def _parameters(self) -> list[Any]:
-        return [p for group in self._groups for p in group.parameters]
+    def joint(self) -> Phase:
+        """The projections and the unfrozen parts of the towers learn, from views and varying texts."""
+        towers, rate = self._towers, self._recipe.sentences
+        return Phase(
+            groups=list(towers.groups()),
+            epochs=self._recipe.epochs,
+            images=self._views.get,
+            texts=lambda rows, draw: [vary(text, rate, draw) for text in self._texts_of(rows)],
+            encode_images=lambda features: towers.projected(towers.pooled_images(features), True),
+            encode_texts=partial(self._encode_texts, training=True),
+            scale=towers.model.logit_scale,
+        )
 
-    def weights(self) -> list[Any]:
-        """Copies of the trained parameters, in the order of their groups."""
-        return [p.detach().clone() for p in self._parameters]
-
-    def restore(self, weights: Sequence[Any], optimizer: dict[str, Any] | None = None) -> None:
-        with torch().no_grad():
-            for parameter, value in zip(self._parameters, weights, strict=True):
-                parameter.copy_(value)
-        if optimizer is not None:
-            self.optimizer.load_state_dict(optimizer)
-
-    def learn(self, epoch: int, progress: Progress) -> None:
-        """One pass over the training images, in batches that differ by at most one image in size."""
-        library, recipe = torch(), self._recipe
-        draw = np.random.default_rng([recipe.seed, epoch])
-        library.manual_seed(recipe.seed * 10_007 + epoch)
-        n = len(self._train)
-        batches = np.array_split(draw.permutation(n), max(1, round(n / recipe.batch_size)))
-        total = len(batches) * recipe.epochs
-        tell = progress.stage(f"epoch {epoch + 1} of at most {recipe.epochs}", n)
-        for step, rows in enumerate(batches, start=epoch * len(batches)):
-            for options, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-                options["lr"] = rate * _schedule(step / total, recipe.warmup)
-            self._step(rows, draw)
-            tell(len(rows))
-
-    def _step(self, rows: np.ndarray, draw: np.random.Generator) -> None:
-        library, recipe, towers = torch(), self._recipe, self._towers
-        # One row of each text: what its copies would do to the loss is said there.
-        _, first = np.unique(self._keys[rows], return_index=True)
-        texts = rows[np.sort(first)]
-        features = self._views.get(rows, draw.integers(0, max(1, recipe.views), len(rows)))
-        words = [vary(self._train[row].text, recipe.sentences, draw) for row in texts]
-        positives = matches(*(library.from_numpy(self._keys[chosen]) for chosen in (rows, texts)))
-        share = recipe.concepts if self._concepts.any else 0.0
-        targets = soften(positives, self._concepts.cosines(rows, texts), share)
-        scale = towers.model.logit_scale
-
-        def loss(image_vectors: Any, text_vectors: Any) -> Any:
-            return contrastive(image_vectors, text_vectors, scale.exp(), targets)
-
-        self.optimizer.zero_grad()
-        images: tuple[Callable[[Any], Any], Any] = (lambda x: towers.images(x, True), features)
-        gradcache.backward([images, (lambda x: self._texts(x, True), words)], loss, recipe.chunk, [scale])
-        library.nn.utils.clip_grad_norm_(self._parameters, recipe.clip)
-        self.optimizer.step()
-        with library.no_grad():
-            scale.clamp_(max=float(np.log(1 / _COLDEST)))
+    def learn_heads(self) -> None:
+        """The projections learn alone, from what the pretrained towers give, computed once."""
+        towers, recipe = self._towers, self._recipe
+        if not towers.starts_with_heads:
+            return
+        images = self._look()
+        pooled = self._pooled or self._read(self._train)
+        phase = Phase(
+            groups=[Group(towers.heads, recipe.head_rate)],
+            epochs=recipe.head_epochs,
+            images=lambda rows, views: images[rows, views],
+            texts=lambda rows, draw: torch().stack([pooled[text] for text in self._texts_of(rows)]),
+            encode_images=partial(towers.projected, training=True),
+            encode_texts=partial(towers.texts, training=True),
+            scale=towers.model.logit_scale,
+        )
+        learner = Learner(phase, self._train, recipe, salt=0)
+        tell = self._progress.stage("projections", recipe.head_epochs * len(self._train))
+        for epoch in range(recipe.head_epochs):
+            learner.learn(epoch, tell)
 
     def dev_recall(self) -> float:
         """R@1, R@5 and R@10 of both directions on the dev images, averaged."""
-        n = len(self._dev)
         with torch().inference_mode():
             images = [
-                self._towers.images(
-                    self._dev_views.get(range(i, min(i + _EVALUATED, n)), [0] * min(_EVALUATED, n - i)), False
-                )
-                for i in range(0, n, _EVALUATED)
+                self._towers.projected(self._towers.pooled_images(self._dev_views.get(rows, rows * 0)), False)
+                for rows in _runs(len(self._dev))
             ]
-            texts = self._texts([e.text for e in self._dev], False)
-            return rank(torch().cat(images).numpy(), texts.numpy(), self._dev_keys).mean_recall
+            texts = self._encode_texts([e.text for e in self._dev], training=False)
+            return rank(torch().cat(images).numpy(), texts.numpy(), keys(self._dev)).mean_recall
 
-    def _texts(self, texts: Sequence[str], training: bool) -> Any:
-        if self._pooled:
+    def _texts_of(self, rows: np.ndarray) -> list[str]:
+        return [self._train[row].text for row in rows]
+
+    def _encode_texts(self, texts: Sequence[str], training: bool) -> Any:
+        if self._pooled:  # the tower is frozen, and its texts do not vary
             pooled = torch().stack([self._pooled[text] for text in texts])
         else:
             pooled = self._towers.pooled_texts(texts)
         return self._towers.texts(pooled, training)
 
-    def _pool(self, progress: Progress) -> dict[str, Any]:
-        """Sentence vectors of a frozen text tower, once for each text."""
-        texts = sorted({e.text for e in (*self._train, *self._dev)}, key=len)
-        tell = progress.stage("reading texts", len(texts))
+    def _look(self) -> Any:
+        """(images, views, width) pooled features of the training images, before anything was trained."""
+        tell = self._progress.stage("pooling features", len(self._train))
+        out = []
+        with torch().no_grad():
+            for rows in _runs(len(self._train)):
+                views = max(1, self._recipe.views)
+                found = [self._towers.pooled_images(self._views.get(rows, rows * 0 + v)) for v in range(views)]
+                out.append(torch().stack(found, dim=1))
+                tell(len(rows))
+        return torch().cat(out)
+
+    def _read(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """Sentence vectors of the pretrained text tower, once for each text."""
+        texts = sorted({e.text for e in examples}, key=lambda text: (len(text), text))
+        tell = self._progress.stage("reading texts", len(texts))
         pooled: dict[str, Any] = {}
-        for start in range(0, len(texts), _EVALUATED):
-            batch = texts[start : start + _EVALUATED]
+        for rows in _runs(len(texts)):
+            batch = [texts[row] for row in rows]
             with torch().no_grad():
                 pooled.update(zip(batch, self._towers.pooled_texts(batch), strict=True))
             tell(len(batch))
         return pooled
 
 
-def _images(examples: Sequence[Example]) -> list[str]:
-    return [example.image for example in examples]
+def _runs(n: int) -> Iterator[np.ndarray]:
+    for start in range(0, n, _BATCH):
+        yield np.arange(start, min(start + _BATCH, n))
 
 
-def _schedule(done: float, warmup: float) -> float:
-    """Factor of the learning rate: linear warm-up, times a half cosine to zero."""
-    return min(1.0, done / warmup if warmup else 1.0) * 0.5 * (1 + float(np.cos(np.pi * done)))
+def _copies(parameters: Sequence[Any]) -> list[Any]:
+    return [p.detach().clone() for p in parameters]
+
+
+def _restore(parameters: Sequence[Any], values: Sequence[Any]) -> None:
+    with torch().no_grad():
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.copy_(value)

@@ -42,6 +42,7 @@ class Towers:
         self._frozen, self._trained = stages[:frozen], stages[frozen:]
         self._text_layers = layers[max(0, len(layers) - recipe.text_layers) :] if recipe.text_layers else []
         self._embeddings = recipe.text_layers > len(layers)
+        model.eval()  # batch normalisation as pretrained, and no dropout but the recipe's
         model.requires_grad_(False)
         for group in self.groups():
             for parameter in group.parameters:
@@ -53,14 +54,24 @@ class Towers:
         return not self._frozen
 
     @property
+    def heads(self) -> list[Any]:
+        """The parameters of the projections, and the temperature."""
+        model = self.model
+        return [*model.visual.head.parameters(), *model.text.proj.parameters(), model.logit_scale]
+
+    @property
+    def starts_with_heads(self) -> bool:
+        """Whether the projections learn alone at first."""
+        return bool(self._recipe.head_epochs and (self._trained or not self.text_is_frozen))
+
+    @property
     def text_is_frozen(self) -> bool:
         return not self._recipe.text_layers
 
     def groups(self) -> Iterator[Group]:
         """Trained parameters, the slower the deeper (layer-wise decay)."""
-        recipe, model = self._recipe, self.model
-        heads = [*model.visual.head.parameters(), *model.text.proj.parameters(), model.logit_scale]
-        yield Group(heads, recipe.head_rate)
+        recipe = self._recipe
+        yield Group(self.heads, recipe.joint_head_rate if self.starts_with_heads else recipe.head_rate)
         for depth, modules in enumerate(reversed(self._trained)):
             yield Group([p for m in modules for p in m.parameters()], recipe.image_rate * recipe.decay**depth)
         for depth, layer in enumerate(reversed(self._text_layers)):
@@ -74,9 +85,12 @@ class Towers:
         with torch().inference_mode():
             return _through(self._frozen, pixels.contiguous(memory_format=torch().channels_last))
 
-    def images(self, features: Any, training: bool) -> Any:
-        """(n, dim) unit vectors from what the frozen stages gave."""
-        pooled = _through(self._trained, features)
+    def pooled_images(self, features: Any) -> Any:
+        """(n, width) pooled features from what the frozen stages gave."""
+        return _through(self._trained, features)
+
+    def projected(self, pooled: Any, training: bool) -> Any:
+        """(n, dim) unit vectors from pooled image features."""
         return self._unit(self.model.visual.head(self._dropped(pooled, self._recipe.dropout, training)))
 
     def pooled_texts(self, texts: Sequence[str]) -> Any:
