@@ -7,6 +7,7 @@ interrupted run goes on where it was.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,9 +42,9 @@ def random_view(image: Image.Image, recipe: Recipe, draw: np.random.Generator) -
 
 
 class FeatureCache:
-    """(images, views, …) output of the frozen stages, in half precision; of unfrozen towers the 8-bit pixels.
+    """(images, 1 + views, …) output of the frozen stages, in half precision; of unfrozen towers the 8-bit pixels.
 
-    View 0 is the image as it is searched by; a cache with ``views`` > 0 holds random ones only.
+    View 0 is the image as it is searched by, the others are random.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class FeatureCache:
         self._images, self._views, self._towers, self._recipe = images, views, towers, recipe
         self._transform = _transform(towers.model)
         self._data: Any = None
+        self.seconds = 0.0  # that filling took, in all processes that did
 
     def fill(self, tell: Callable[[int], None]) -> None:
         """Compute what is missing. ``tell`` is told how many more images are done.
@@ -60,18 +62,21 @@ class FeatureCache:
         Raises:
             InputError: an image cannot be decoded; the message names it.
         """
-        done = json.loads(self._done.read_text()) if self._done.exists() and self._array.exists() else 0
+        done, earlier = json.loads(self._done.read_text()) if self._done.exists() else (0, 0.0)
+        clock = time.monotonic()
         tell(done)
         for start, batch in self._decoded(done):
             pixels = torch().stack([view for views in batch for view in views])
             values = self._stored(pixels)
             values = values.reshape(len(batch), -1, *values.shape[1:])
             if self._data is None:
-                self._data = self._open(values)
+                self._data = self._open(values) if not start else np.load(self._array, mmap_mode="r+")
             self._data[start : start + len(batch)] = values
             self._data.flush()
-            _write(self._done, start + len(batch))
+            self.seconds = earlier + time.monotonic() - clock
+            _write(self._done, [start + len(batch), self.seconds])
             tell(len(batch))
+        self.seconds = earlier + time.monotonic() - clock
         self._data = np.load(self._array, mmap_mode="r")
 
     def get(self, rows: Sequence[int] | np.ndarray, views: Sequence[int] | np.ndarray) -> Any:
@@ -83,8 +88,6 @@ class FeatureCache:
         return values.contiguous(memory_format=torch().channels_last) if values.ndim == 4 else values
 
     def _open(self, like: np.ndarray) -> Any:
-        if self._array.exists():
-            return np.load(self._array, mmap_mode="r+")
         shape = (len(self._images), *like.shape[1:])
         return np.lib.format.open_memmap(self._array, mode="w+", dtype=like.dtype, shape=shape)
 
@@ -101,10 +104,9 @@ class FeatureCache:
 
     def _decode(self, row: int) -> list[Any]:
         image = load_image(self._images[row])
-        if not self._views:
-            return [self._transform(image)]
         draws = (np.random.default_rng([self._recipe.seed, row, view]) for view in range(self._views))
-        return [self._transform(random_view(image, self._recipe, draw)) for draw in draws]
+        views = [image, *(random_view(image, self._recipe, draw) for draw in draws)]
+        return [self._transform(view) for view in views]
 
 
 def _transform(model: Any) -> Any:

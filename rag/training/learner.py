@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,8 @@ class Learner:
             betas=(0.9, 0.98),
         )
         self._rates = [options["lr"] for options in self.optimizer.param_groups]
+        self._averages = self._weights()
+        self._steps = 0
 
     def learn(self, epoch: int, tell: Callable[[int], None]) -> None:
         """One pass over the examples, in batches that differ by at most one in size; ``epoch`` counts from 0."""
@@ -66,11 +69,40 @@ class Learner:
             self._step(rows, draw)
             tell(len(rows))
 
+    def averages(self) -> list[Any]:
+        """Copies of the running means of the parameters."""
+        return [average.clone() for average in self._averages]
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the parameters are their running means."""
+        weights = self._weights()
+        assign(self.parameters, self._averages)
+        yield
+        assign(self.parameters, weights)
+
+    def state(self) -> dict[str, Any]:
+        """What :meth:`restore` needs to go on exactly as if nothing had happened."""
+        return {
+            "weights": self._weights(),
+            "averages": self.averages(),
+            "steps": self._steps,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        assign(self.parameters, state["weights"])
+        self._averages, self._steps = state["averages"], state["steps"]
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _weights(self) -> list[Any]:
+        return [p.detach().clone() for p in self.parameters]
+
     def _step(self, rows: np.ndarray, draw: np.random.Generator) -> None:
         library, recipe, phase = torch(), self._recipe, self._phase
         _, first = np.unique(self._keys[rows], return_index=True)
         texts = rows[np.sort(first)]  # one row of each text: the loss says why
-        images = phase.images(rows, draw.integers(0, max(1, recipe.views), len(rows)))
+        images = phase.images(rows, draw.integers(0, 1 + recipe.views, len(rows)))
         words = phase.texts(texts, draw)
         positives = matches(*(library.from_numpy(self._keys[chosen]) for chosen in (rows, texts)))
         share = recipe.concepts if self._concepts.any else 0.0
@@ -86,6 +118,16 @@ class Learner:
         self.optimizer.step()
         with library.no_grad():
             phase.scale.clamp_(max=float(np.log(1 / _COLDEST)))
+            self._steps += 1
+            weight = 1 - min(recipe.averaging, self._steps / (self._steps + 9))  # the first steps are soon forgotten
+            library._foreach_lerp_(self._averages, [p.detach() for p in self.parameters], weight)
+
+
+def assign(parameters: Sequence[Any], values: Sequence[Any]) -> None:
+    """Overwrite parameters by values of the same shapes."""
+    with torch().no_grad():
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.copy_(value)
 
 
 def _schedule(done: float, warmup: float) -> float:

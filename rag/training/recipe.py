@@ -25,10 +25,12 @@ class Recipe(BaseModel):
     context: int = Field(128, ge=8, le=512, description="Most tokens of a text, where base is 'pretrained'.")
     image_stages: int = Field(2, ge=0, le=99, description="Image tower: stages to train; 0 freezes the tower.")
     text_layers: int = Field(2, ge=0, le=99, description="Text tower: layers to train; 0 freezes the tower.")
-    views: int = Field(4, ge=0, le=64, description="Random views of each image to learn from; 0: the image as it is.")
-    crop: float = Field(0.5, gt=0, le=1, description="Smallest share of the image's square that a view shows.")
+    views: int = Field(
+        3, ge=0, le=64, description="Random views of each image to learn from, beside the image as it is."
+    )
+    crop: float = Field(0.7, gt=0, le=1, description="Smallest share of the image's square that a view shows.")
     rotation: float = Field(8.0, ge=0, le=180, description="Most degrees that a view is turned.")
-    contrast: float = Field(0.25, ge=0, lt=1, description="Most relative change of contrast and of brightness.")
+    contrast: float = Field(0.2, ge=0, lt=1, description="Most relative change of contrast and of brightness.")
     sentences: float = Field(0.6, ge=0, le=1, description="How often only some of a text's sentences are shown.")
     dropout: float = Field(0.5, ge=0, lt=1, description="Of pooled image features.")
     text_dropout: float = Field(0.2, ge=0, lt=1, description="Of pooled text features.")
@@ -43,15 +45,21 @@ class Recipe(BaseModel):
         description="Epochs in which the projections alone learn, before parts of the towers do: random projections "
         "would spoil pretrained towers (LP-FT, Kumar et al. 2022). None where both towers are frozen.",
     )
-    epochs: int = Field(10, ge=1, le=10_000, description="At most; those before are not counted.")
+    epochs: int = Field(9, ge=1, le=10_000, description="At most; those before are not counted.")
     patience: int = Field(4, ge=1, description="Epochs without a better recall on dev before training stops.")
-    image_rate: float = Field(1e-4, gt=0, le=1, description="Learning rate of the image tower's last stage.")
+    image_rate: float = Field(2e-4, gt=0, le=1, description="Learning rate of the image tower's last stage.")
     text_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate of the text tower's last layer.")
     head_rate: float = Field(1e-3, gt=0, le=1, description="Learning rate of the projections while they learn alone.")
     joint_head_rate: float = Field(3e-4, gt=0, le=1, description="Their learning rate once the towers learn, too.")
     decay: float = Field(0.75, gt=0, le=1, description="Factor of the learning rate per stage or layer downward.")
     weight_decay: float = Field(0.05, ge=0, le=10)
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the rate rises; then a cosine.")
+    averaging: float = Field(
+        0.97,
+        ge=0,
+        lt=1,
+        description="What is measured and kept is a running mean of the weights, of this decay per step; 0: the last.",
+    )
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     temperature: float = Field(0.07, gt=0, le=1, description="At the start; it is learned.")
     seed: int = Field(0, ge=0, lt=2**31)

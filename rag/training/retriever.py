@@ -17,7 +17,7 @@ from rag.training import foundation
 from rag.training.captions import vary
 from rag.training.examples import Example, Parts, keys
 from rag.training.features import FeatureCache
-from rag.training.learner import Learner, Phase
+from rag.training.learner import Learner, Phase, assign
 from rag.training.recall import rank
 from rag.training.recipe import Recipe
 from rag.training.state import RunFolder
@@ -48,29 +48,28 @@ def train(parts: Parts, recipe: Recipe, run: RunFolder, progress: Progress) -> T
         InputError: the base cannot be trained, or an image cannot be decoded.
         MissingDependencyError: a library or the base is not installed.
     """
-    clock = time.monotonic()
     model, tokenizer, config = foundation.load(recipe)
     session = _Session(Towers(model, tokenizer, recipe), parts, recipe, run.path, progress)
-    learner = Learner(session.joint(), parts.train, recipe, salt=1)
-    trained = Trained()
-    if saved := run.load():
-        trained, best = Trained(**saved["trained"]), saved["best"]
-        _restore(learner.parameters, saved["weights"])
-        learner.optimizer.load_state_dict(saved["optimizer"])
-    else:
+    clock = time.monotonic()
+    saved = run.load()
+    if not saved:
         session.learn_heads()
-        trained.dev_recall.append(session.dev_recall())
-        best = _copies(learner.parameters)
+    learner = Learner(session.joint(), parts.train, recipe, salt=1)
+    if saved:
+        trained, best = Trained(**saved["trained"]), saved["best"]
+        learner.restore(saved["learner"])
+    else:
+        trained, best = Trained([session.dev_recall()], seconds=session.seconds), learner.averages()
     earlier = trained.seconds
     while (epoch := len(trained.dev_recall)) <= recipe.epochs and epoch - trained.best_epoch <= recipe.patience:
         learner.learn(epoch - 1, progress.stage(f"epoch {epoch} of at most {recipe.epochs}", len(parts.train)))
-        trained.dev_recall.append(session.dev_recall())
+        with learner.averaged():
+            trained.dev_recall.append(session.dev_recall())
         if trained.dev_recall[-1] > max(trained.dev_recall[:-1]):
-            trained.best_epoch, best = epoch, _copies(learner.parameters)
+            trained.best_epoch, best = epoch, learner.averages()
         trained.seconds = earlier + time.monotonic() - clock
-        state = {"trained": asdict(trained), "best": best, "weights": _copies(learner.parameters)}
-        run.save(state | {"optimizer": learner.optimizer.state_dict()})
-    _restore(learner.parameters, best)
+        run.save({"trained": asdict(trained), "best": best, "learner": learner.state()})
+    assign(learner.parameters, best)
     foundation.save(model, config, recipe, run.out)
     return trained
 
@@ -88,6 +87,11 @@ class _Session:
         for cache, part in ((self._views, parts.train), (self._dev_views, parts.dev)):
             cache.fill(progress.stage("looking at images", len(part)))
         self._pooled = self._read((*parts.train, *parts.dev)) if towers.text_is_frozen else {}
+
+    @property
+    def seconds(self) -> float:
+        """That looking at the images took."""
+        return self._views.seconds + self._dev_views.seconds
 
     def joint(self) -> Phase:
         """The projections and the unfrozen parts of the towers learn, from views and varying texts."""
@@ -144,13 +148,13 @@ class _Session:
         return self._towers.texts(pooled, training)
 
     def _look(self) -> Any:
-        """(images, views, width) pooled features of the training images, before anything was trained."""
+        """(images, 1 + views, width) pooled features of the training images, before anything was trained."""
         tell = self._progress.stage("pooling features", len(self._train))
         out = []
         with torch().no_grad():
             for rows in _runs(len(self._train)):
-                views = max(1, self._recipe.views)
-                found = [self._towers.pooled_images(self._views.get(rows, rows * 0 + v)) for v in range(views)]
+                views = range(1 + self._recipe.views)
+                found = [self._towers.pooled_images(self._views.get(rows, rows * 0 + v)) for v in views]
                 out.append(torch().stack(found, dim=1))
                 tell(len(rows))
         return torch().cat(out)
@@ -171,13 +175,3 @@ class _Session:
 def _runs(n: int) -> Iterator[np.ndarray]:
     for start in range(0, n, _BATCH):
         yield np.arange(start, min(start + _BATCH, n))
-
-
-def _copies(parameters: Sequence[Any]) -> list[Any]:
-    return [p.detach().clone() for p in parameters]
-
-
-def _restore(parameters: Sequence[Any], values: Sequence[Any]) -> None:
-    with torch().no_grad():
-        for parameter, value in zip(parameters, values, strict=True):
-            parameter.copy_(value)
