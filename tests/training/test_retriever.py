@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from encoders.conftest import tiny_config, write_bert, write_model
 
 from rag.cli import main
 from rag.encoders.checkpoint import WEIGHTS
@@ -18,7 +20,15 @@ from rag.progress import Silent
 from rag.training.journey import train_retriever
 from rag.training.recipe import Recipe
 
-FROZEN = "image_stages = 0\ntext_layers = 0\nviews = 1\nimage_size = 64\ndim = 32\nepochs = 20\nbatch_size = 32\ncontext = 16\n"
+FROZEN = """image_stages = 0
+text_layers = 0
+views = 1
+image_size = 64
+dim = 32
+epochs = 20
+batch_size = 32
+context = 16
+"""
 UNFROZEN = Recipe(image_stages=1, text_layers=1, views=2, image_size=32, dim=16, epochs=3, context=16, batch_size=64)
 
 
@@ -190,3 +200,29 @@ def test_recall_counts_what_is_ahead() -> None:
         wrong = [images[j] @ texts[i] for j in range(30) if keys[j] != keys[i]]
         assert found.text_to_image[i] == sum(s > best + 1e-6 for s in wrong)
     assert recall(np.array([0, 4, 5, 30]), 5) == 0.5
+
+
+def test_every_layer_of_a_model_of_ones_own_can_be_trained(shapes: Path, tmp_path: Path) -> None:
+    """A local open_clip model: nothing is frozen, batches are larger than a chunk, and the copy needs nothing else."""
+    config = tiny_config()
+    config["model_cfg"]["vision_cfg"] = {
+        "timm_model_name": "test_efficientnet",
+        "timm_pool": "avg",
+        "timm_proj": "linear",
+        "image_size": 32,
+    }
+    own = write_bert(tmp_path / "own", seed=0)
+    (own / "model.safetensors").unlink()
+    write_model(own, config)
+    before = OpenClipEncoder(f"local-dir:{own}")
+    image, text = shapes / "images" / "0.png", "A red circle."
+    vectors = before.encode_images([image]), before.encode_texts([text])
+    recipe = Recipe(
+        base=f"local-dir:{own}", image_stages=99, text_layers=99, views=1, chunk=50, epochs=1, head_epochs=0
+    )
+    train_retriever(str(shapes), tmp_path / "out", recipe, Silent())
+    shutil.move(own, tmp_path / "away")
+    after = OpenClipEncoder(f"local-dir:{tmp_path / 'out'}")
+    for old, new in zip(vectors, (after.encode_images([image]), after.encode_texts([text])), strict=True):
+        assert np.isfinite(new).all()
+        assert np.abs(new - old).max() > 0
