@@ -45,17 +45,17 @@ class Recipe(BaseModel):
         description="Epochs in which the projections alone learn, before parts of the towers do: random projections "
         "would spoil pretrained towers (LP-FT, Kumar et al. 2022). None where both towers are frozen.",
     )
-    epochs: int = Field(9, ge=1, le=10_000, description="At most; those before are not counted.")
-    patience: int = Field(4, ge=1, description="Epochs without a better recall on dev before training stops.")
-    image_rate: float = Field(2e-4, gt=0, le=1, description="Learning rate of the image tower's last stage.")
-    text_rate: float = Field(5e-5, gt=0, le=1, description="Learning rate of the text tower's last layer.")
+    epochs: int = Field(8, ge=1, le=10_000, description="At most; those before are not counted.")
+    patience: int = Field(6, ge=1, description="Epochs without a better recall on dev before training stops.")
+    image_rate: float = Field(3e-4, gt=0, le=1, description="Learning rate of the image tower's last stage.")
+    text_rate: float = Field(1e-4, gt=0, le=1, description="Learning rate of the text tower's last layer.")
     head_rate: float = Field(1e-3, gt=0, le=1, description="Learning rate of the projections while they learn alone.")
     joint_head_rate: float = Field(3e-4, gt=0, le=1, description="Their learning rate once the towers learn, too.")
     decay: float = Field(0.75, gt=0, le=1, description="Factor of the learning rate per stage or layer downward.")
     weight_decay: float = Field(0.05, ge=0, le=10)
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the rate rises; then a cosine.")
     averaging: float = Field(
-        0.97,
+        0.9,
         ge=0,
         lt=1,
         description="What is measured and kept is a running mean of the weights, of this decay per step; 0: the last.",
