@@ -63,13 +63,14 @@ def write(facts: Facts) -> str:
                 for source, domain, lic in _sources(every)
             ],
         ),
-        f"Images with text. No patient or article (`group`) is in two parts: {_groups(parts)}. The test part was used "
-        f"once, for the figures below. {parts.skipped} images of other splits or domains were left out.",
+        f"Images with text. No patient or article (`group`) is in two parts: {_groups(parts)}. Nothing was "
+        "chosen by the test part in this run; since every run ends with its figures, a recipe revised after earlier "
+        f"runs was not blind to them. {parts.skipped} images of other splits or domains were left out.",
         "## Training",
         f"```\n{facts.command}\n```",
         f"Symmetric InfoNCE with learned temperature; images that share a case or a text are positives of one text. "
         f"{_frozen(recipe)} The epoch with the best recall on dev was kept: number {trained.best_epoch} of "
-        f"{len(trained.dev_recall) - 1}. It took {trained.seconds / 60:.0f} minutes on {facts.threads} threads of "
+        f"{len(trained.dev_recall) - 1}. It took {trained.seconds / 60:.0f} minutes with {facts.threads} thread(s) on "
         f"{platform.machine()} ({platform.system()}), looking at the images included.",
         "Recall on dev (mean of R@1, R@5, R@10 in both directions) before the first epoch and after each: "
         + ", ".join(f"{value:.3f}" for value in trained.dev_recall)
