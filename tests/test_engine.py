@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rag.corpus.packaged import packaged_file
+from rag.encoders.features import encode_with_features
 from rag.encoders.registry import load_image_encoder
 from rag.engine import Engine
 from rag.errors import IndexStateError, InputError
@@ -115,9 +116,15 @@ def test_an_answer_says_which_domains_were_searched_and_cites_no_others(engine: 
 def test_an_image_out_of_domain_is_flagged_and_never_votes(indexes: Path, tmp_path: Path) -> None:
     encoder = load_image_encoder(Settings().encoders)
     image = str(packaged_file("skimage", "data", "retina.jpg"))
-    near = encoder.encode_images([packaged_file("skimage", "data", "ihc.png")])
+    _, near = encode_with_features(encoder, [packaged_file("skimage", "data", "ihc.png")])
     far_from_all = TrainedHead(
-        ("pathology", "radiology"), encoder.fingerprint, 0 * near[[0, 0]], near[0, :2] * 0, 1.0, near, 0.1
+        ("ophthalmology", "pathology", "radiology"),
+        encoder.fingerprint,
+        0 * near[[0, 0, 0]],
+        near[0, :3] * 0,
+        1.0,
+        near,
+        0.1,
     )
     far_from_all.save(tmp_path / "router.safetensors")
     routing = {"model": tmp_path / "router.safetensors"}

@@ -100,9 +100,10 @@ def test_killed_while_encoding_the_next_run_completes(tmp_path: Path) -> None:
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     staged = tmp_path / "mine" / "staging"
     deadline = time.monotonic() + 120
-    first_batch = 1024 * 384 * 4  # bytes of its vectors
+    first_batch = 1024 * (384 + 256) * 4  # bytes of its vectors, for texts and for images
     while time.monotonic() < deadline and _bytes(staged) < first_batch:
         time.sleep(0.05)
+    time.sleep(0.5)  # the batch is staged once its line follows its vectors; the next one takes seconds
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)

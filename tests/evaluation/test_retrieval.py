@@ -334,5 +334,5 @@ def test_real_cases(data: Path) -> None:
     found = evaluate_retrieval(cases, encoder, None, SILENT)
     for direction in {r.direction for r in found.rows}:
         pooled = row(found, direction)
-        assert pooled.metrics["R@10"].value > pooled.baselines["random"]["R@10"] + 0.1
+        assert pooled.metrics["MRR"].value > 1.5 * pooled.baselines["random"]["MRR"]
     assert row(found, ALIKE, "pathology").metrics["P@5"].value > 0.6
