@@ -142,6 +142,15 @@ def test_an_image_out_of_domain_is_flagged_and_never_votes(indexes: Path, tmp_pa
     assert withheld.decision == "abstained"
 
 
+def test_an_image_like_no_other_is_told_so_and_not_asked_for_again(engine: Engine) -> None:
+    with engine.store.snapshot() as snapshot:
+        groups = tuple({d.group_id for d in snapshot.documents("image")})
+    image = str(packaged_file("skimage", "data", "retina.jpg"))
+    answer = engine.ask("Is there a retinal haemorrhage?", image=image, exclude_groups=groups)
+    assert answer.decision == "abstained"
+    assert "no indexed image is like this one" in answer.reason
+
+
 def test_an_excluded_group_is_never_evidence(engine: Engine) -> None:
     image = str(packaged_file("skimage", "data", "retina.jpg"))
     seen = engine.ask("What does this photograph show?", image=image).evidence[0].group_id

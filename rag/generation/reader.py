@@ -117,6 +117,8 @@ class ReaderGenerator:
     def _literature(self, request: Request) -> Draft:
         """General questions: only literature may answer; another patient's report says nothing about this one."""
         asked = request.asked
+        if asked.about_patient and request.question.image is not None:
+            return refusal("no indexed image is like this one, and only similar cases may say what it shows")
         if asked.about_patient:
             return refusal("it is about a patient: name the study, or give the image")
         best: tuple[float, Evidence, Reading] | None = None
