@@ -25,9 +25,11 @@ def score(take: Take, queries: Vectors, found: Positions) -> Vectors:
     scores = np.empty(found.shape, np.float32)
     step = max(1, _PAIRS // max(1, found.shape[1]))
     for start in range(0, len(found), step):
-        part = slice(start, start + step)
-        vectors = take(found[part].ravel()).astype(np.float64).reshape(*found[part].shape, queries.shape[1])
-        scores[part] = np.einsum("qcd,qd->qc", vectors, queries[part].astype(np.float64))
+        asked = queries[start : start + step].astype(np.float64)
+        for left in range(0, found.shape[1], _PAIRS):  # ties may make a row as long as the segment
+            part = slice(start, start + step), slice(left, left + _PAIRS)
+            vectors = take(found[part].ravel()).astype(np.float64).reshape(*found[part].shape, queries.shape[1])
+            scores[part] = np.einsum("qcd,qd->qc", vectors, asked)
     scores[found < 0] = -np.inf
     return scores
 
