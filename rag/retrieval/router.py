@@ -32,8 +32,8 @@ from rag.retrieval.head import FILE, TrainedHead
 from rag.settings import RoutingSettings
 from rag.types import Domain, sha256_of
 
-# Log-odds of one word. Fitted by likelihood on 2,350 captions and questions whose domain is known: 3 for captions of
-# figures and notes, 4 for short questions; the lower one is the more careful.
+# Log-odds of one word. Fitted by likelihood on 2,350 captions and questions of known domain that hold such a word: 3
+# for captions of figures and notes, 4 for short questions; the lower one is the more careful.
 _WORD = 3.0
 _PROMPT_SCALE = 100.0  # of prompt similarities: CLIP's own logit scale, at its limit
 _SMOOTHING = 0.1  # share of the neighbours' votes that is spread evenly
