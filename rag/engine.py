@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -31,7 +31,19 @@ from rag.selection.drift import scores_of
 from rag.selection.gap import gap_cut
 from rag.selection.policy import GRID, Policy
 from rag.settings import Settings
-from rag.types import Answer, Certificate, Citation, Domain, Draft, Evidence, Hit, Question, Sentence, sha256_of
+from rag.types import (
+    Answer,
+    Certificate,
+    Citation,
+    Domain,
+    Draft,
+    Event,
+    Evidence,
+    Hit,
+    Question,
+    Sentence,
+    sha256_of,
+)
 from rag.verification.verify import Verified, verify
 
 LEDGER = "ledger.sqlite"
@@ -52,6 +64,11 @@ class View:
     generator: Generator
     certificate: StoredCertificate | None
     fingerprints: dict[str, str]
+
+    @property
+    def widest(self) -> int:
+        """Most hits that a certified policy may look at: the gap rule looks one past the last."""
+        return self.certificate.widest + 1 if self.certificate else 0
 
     @classmethod
     def open(cls, store: IndexStore, settings: Settings) -> View:
@@ -86,6 +103,15 @@ class View:
         }
         searcher = Searcher(snapshot, text, image, settings.retrieval)
         return cls(snapshot, lexicon, searcher, router, generator, load_certificate(store.path), fingerprints)
+
+
+class Worked(NamedTuple):
+    """An answer, and how it came about: what the generator wrote, what the verifier made of it, by which policy."""
+
+    answer: Answer
+    draft: Draft
+    verified: Verified
+    policy: Policy
 
 
 class Said(NamedTuple):
@@ -146,18 +172,39 @@ class Engine:
         with clock("read"):
             questions = [self._checked(q, view) for q in questions]
             asked = [read_question(q.text, view.lexicon, q.study) for q in questions]
-        widest = view.certificate.widest + 1 if view.certificate else 0  # the gap rule looks one past the last
-        found, domains = self._retrieve(questions, asked, view, clock, widest)
+        found, domains = self._retrieve(questions, asked, view, clock, view.widest)
         answers = []
         for q, a, f, domain in zip(questions, asked, found, domains, strict=True):
-            certificate = certificate_for(view.certificate, view.fingerprints, _scope(a, f), domain, q.domain is None)
-            certified = certificate.policy if certificate.status == "valid" else None
-            policy = Policy.from_dict(certified) if certified else self._default_policy()
-            answer = self._answer(q, a, f, domain, policy, certificate, view, clock.copy(len(questions)))
+            worked = self._worked(q, a, f, domain, view, clock.copy(len(questions)))
             if record:
-                self.ledger.append(answer)
-            answers.append(answer)
+                self.ledger.append(worked.answer)
+            answers.append(worked.answer)
         return answers
+
+    def stream(self, question: Question) -> Iterator[Event]:
+        """Answer one question, telling what happens as it happens; the last event holds the recorded answer.
+
+        Sentences are told as soon as each is verified, hence before the decision: if the answer is then withheld, the
+        last event says so and whoever showed them takes them back.
+        """
+        view, clock = self._follow(), Clock()
+        yield Event(kind="stage", stage="read")
+        with clock("read"):
+            q = self._checked(question, view)
+            asked = read_question(q.text, view.lexicon, q.study)
+        yield Event(kind="stage", stage="retrieve")
+        (found,), (domain,) = self._retrieve([q], [asked], view, clock, view.widest)
+        certificate, policy = self._policy(q, asked, found, domain, view)
+        evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
+        yield Event(kind="evidence", evidence=evidence)
+        yield Event(kind="stage", stage="generate")
+        worked = self._answer(q, asked, found, domain, policy, certificate, view, clock)
+        answer = worked.answer
+        for n, sentence in enumerate(answer.sentences):
+            cited = tuple(c for c in answer.citations if c.sentence == n)
+            yield Event(kind="sentence", sentence=sentence, citations=cited)
+        self.ledger.append(answer)
+        yield Event(kind="answer", answer=answer)
 
     def outcomes(self, questions: Sequence[Question], settings: Sequence[tuple[int, float]]) -> list[Trial]:
         """What would be answered under each (k, gamma), whatever the confidence.
@@ -177,7 +224,7 @@ class Engine:
                 policy = Policy(k, gamma, 0.0)
                 contexts = len(_kept(f, policy))
                 if contexts not in seen:
-                    answer = self._answer(q, a, f, domain, policy, _UNASKED, view, clock)
+                    answer = self._answer(q, a, f, domain, policy, _UNASKED, view, clock).answer
                     confidence, similarity, _ = scores_of(answer)
                     seen[contexts] = Said(answer.verdict, confidence, similarity)
                 row.append(seen[contexts])
@@ -259,6 +306,20 @@ class Engine:
         near = [(n.document.domain, n.similarity) for n in sight.near[:_VOTERS]]
         return view.router.route(q.text, concepts, vector=sight.vector, features=sight.features, neighbours=near)
 
+    def _policy(
+        self, q: Question, asked: Asked, found: Found, domain: Domain, view: View
+    ) -> tuple[Certificate, Policy]:
+        """The certificate that covers the question, or why none does, and the policy to answer by."""
+        certificate = certificate_for(
+            view.certificate, view.fingerprints, _scope(asked, found), domain, q.domain is None
+        )
+        certified = certificate.policy if certificate.status == "valid" else None
+        return certificate, Policy.from_dict(certified) if certified else self._default_policy()
+
+    def _worked(self, q: Question, asked: Asked, found: Found, domain: Domain, view: View, clock: Clock) -> Worked:
+        certificate, policy = self._policy(q, asked, found, domain, view)
+        return self._answer(q, asked, found, domain, policy, certificate, view, clock)
+
     def _default_policy(self) -> Policy:
         selection = self.settings.selection
         return Policy(selection.k_max, selection.gamma, self.settings.answering.min_confidence)
@@ -273,14 +334,15 @@ class Engine:
         certificate: Certificate,
         view: View,
         clock: Clock,
-    ) -> Answer:
+    ) -> Worked:
         with clock("select"):
             evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
         with clock("generate"):
             draft = self._draft(Request(q, asked, evidence, self.settings.answering.max_sentences), found, domain, view)
         with clock("verify"):
             verified = verify(draft, asked, evidence, view.lexicon)
-        return self._decide(q, draft, verified, evidence, domain, policy, certificate, view, clock)
+        answer = self._decide(q, draft, verified, evidence, domain, policy, certificate, view, clock)
+        return Worked(answer, draft, verified, policy)
 
     def _draft(self, request: Request, found: Found, domain: Domain, view: View) -> Draft:
         """Generate, unless what was found cannot bear on the question at all."""

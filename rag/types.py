@@ -202,3 +202,17 @@ class Answer(Noun):
     audit_id: str
     index_version: int
     timings_ms: dict[str, float]
+
+
+class Event(Noun):
+    """One thing that happened while a question was being answered; exactly the fields of its kind are set.
+
+    Evidence has the generator's numbers; a sentence and its citations have the answer's. Passage ids tie them together.
+    """
+
+    kind: Literal["stage", "evidence", "sentence", "answer"]
+    stage: str | None = Field(None, description="What begins now: read, retrieve, generate, …")
+    evidence: tuple[Evidence, ...] = ()
+    sentence: Sentence | None = None
+    citations: tuple[Citation, ...] = ()
+    answer: Answer | None = None

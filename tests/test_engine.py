@@ -237,3 +237,18 @@ def test_similar_cases_vote_by_image_alone_one_vote_a_patient(tmp_path: Path) ->
     check_contract(answer, Engine(store))
     assert answer.verdict == "no" or answer.decision == "abstained"
     assert [s.text.startswith("No") for s in answer.sentences] == [True]
+
+
+@pytest.mark.parametrize("question", ["Does study CXR2814 show cardiomegaly?", "What is the capital of France?"])
+def test_a_stream_tells_what_happens_and_ends_with_the_answer_that_asking_gives(question: str, engine: Engine) -> None:
+    events = list(engine.stream(Question(text=question)))
+    answer = events[-1].answer
+    assert answer is not None
+    plain = engine.ask(question)
+    changing = {"audit_id", "timings_ms"}
+    assert answer.model_dump(exclude=changing) == plain.model_dump(exclude=changing)
+    assert engine.ledger.get(answer.audit_id).answer == answer
+    assert [e.sentence for e in events if e.kind == "sentence"] == list(answer.sentences)
+    assert [c for e in events for c in e.citations] == list(answer.citations)
+    (shown,) = (e.evidence for e in events if e.kind == "evidence")
+    assert {e.passage_id for e in shown} == {e.passage_id for e in answer.evidence}
