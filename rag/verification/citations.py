@@ -1,9 +1,9 @@
 """Free text with ``[n]`` markers, as language models write it, becomes draft sentences that point at exact spans.
 
 A marker belongs to the sentence that it stands in, or that it follows: "… is enlarged [1].", "… is enlarged. [1]",
-"… [1][2]", "[1, 3]", "[2-4]" and "【1】" are all read. What is pointed at is the span of the cited passage that supports
-the sentence best: one sentence of it, or a few that follow each other. Numbers that no evidence has are kept as quotes of
-nothing, so that the verifier can repair or refuse them.
+"… [1][2]", "[1, 3]", "[2-4]" and "【1】" are all read. What is pointed at is the span of the cited passage that
+supports the sentence best: one sentence of it, or a few that follow each other. Numbers that no evidence has are kept
+as quotes of nothing, so that the verifier can repair or refuse them.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _numbers(inside: str) -> list[int]:
 
 
 def _owner(spans: Sequence[tuple[int, int]], position: int, text: str) -> int | None:
-    """The sentence that a marker at ``position`` belongs to: the one around it or before it; at a line's start, the next."""
+    """The sentence that a marker at ``position`` is in or follows; at a line's start, the next one."""
     before = [i for i, (start, _) in enumerate(spans) if start < position]
     after = [i for i, (start, _) in enumerate(spans) if start >= position]
     opens_line = not text[text.rfind("\n", 0, position) + 1 : position].strip()

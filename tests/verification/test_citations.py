@@ -20,8 +20,9 @@ PASSAGES = (
 def passages(*texts: str, offset: int = 7) -> list[Evidence]:
     return [
         Evidence(
-            number=n, document_id=f"d{n}", passage_id=f"d{n}#0", kind="report", domain="radiology", title="", source="s",
-            licence="l", case_id=f"d{n}", group_id=f"d{n}", channel="text", score=1.0, text=text, start=offset, sha256="0",
+            number=n, document_id=f"d{n}", passage_id=f"d{n}#0", kind="report", domain="radiology", title="",
+            source="s", licence="l", case_id=f"d{n}", group_id=f"d{n}", channel="text", score=1.0, text=text,
+            start=offset, sha256="0",
         )
         for n, text in enumerate(texts, start=1)
     ]  # fmt: skip
