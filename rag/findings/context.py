@@ -19,12 +19,14 @@ from rag.findings.tokens import Token, tokens_of
 HISTORY = re.compile(r"^(indication|comparison|history|clinical[a-z ]*|reason[a-z ]*|technique|exam[a-z ]*)\s*:", re.I)
 _PAST_SECTION = re.compile(r"^\s*(?:past\s+(?:medical|surgical|ocular)\s+(?:history|hx)|pmhx?|psh|poh)\s*[:\-]", re.I)
 _FAMILY_SECTION = re.compile(r"^\s*(?:family\s+(?:medical\s+)?(?:history|hx)|fh|fhx)\s*[:\-]", re.I)
-_DOUBT_ENDS = frozenset({"who", "now", "without", "because", "due", "despite", "secondary"})
+_DOUBT_ENDS = frozenset({"who", "now", "without", "because", "despite"})
 _DOUBT_REACHES = 12  # tokens
 _PREDICATE_REACHES = 14  # tokens
 _NEW_STATEMENT = frozenset({"stable", "unchanged", "normal", "clear"})  # after a comma they begin one even in a list
 _LIST_WORDS = frozenset({"or", "nor", "and/or"})
-_NOT_A_STOP = frozenset({"dr", "mr", "mrs", "ms", "vs", "no", "st", "approx", "ca", "fig", "e", "g", "i", "p", "q", "o", "w", "s"})
+_NOT_A_STOP = frozenset(
+    {"dr", "mr", "mrs", "ms", "vs", "no", "st", "approx", "ca", "fig", "e", "g", "i", "p", "q", "o", "w", "s"}
+)
 _SURE: dict[Status, float] = {
     "absent": 1.0, "present": 1.0, "uncertain": 0.55, "hypothetical": 0.55, "historical": 0.8, "family": 0.8,
 }  # fmt: skip
@@ -65,7 +67,10 @@ def status_of(sentence: str, phrase: str | tuple[int, int]) -> Context:
     inside = [i for i, t in enumerate(tokens) if t.end > start and t.start < end]
     if not inside:
         raise InputError(f"the span {start} to {end} holds no word of the sentence")
-    return Scopes(tokens).context(inside[0], inside[-1] + 1)
+    first, last = inside[0], inside[-1] + 1
+    while last - first > 1 and tokens[first].word in ("no", "not", "without"):
+        first += 1  # the phrase brings its own negation
+    return Scopes(tokens).context(first, last)
 
 
 class Scopes:
@@ -84,8 +89,6 @@ class Scopes:
 
     def context(self, first: int, last: int, rivals: Sequence[tuple[int, int]] = ()) -> Context:
         """Of tokens[first:last]. ``rivals`` are the other phrases of interest: a predicate belongs to the nearest."""
-        while last - first > 1 and self._words[first] in ("no", "not", "without"):
-            first += 1  # the phrase brings its own negation
         before = self._before
         if any(c.first < last and c.last > first for c in before):
             before = self._cues.before.all(self._tokens, range(first, last))
@@ -127,8 +130,8 @@ class Scopes:
             return True
         between = self._words[begin:first]
         if cue.meaning in ("uncertain", "historical", "hypothetical", "present"):
-            far = len(between) > _DOUBT_REACHES or "and" in between[4:] or self._asserted(begin, first, 1)
-            return far or not _DOUBT_ENDS.isdisjoint(between)
+            far = len(between) > _DOUBT_REACHES or "and" in between[4:] or not _DOUBT_ENDS.isdisjoint(between)
+            return far or (cue.meaning == "historical" and self._asserted(begin, first, 1))
         if cue.meaning == "family":
             return False
         if cue.meaning == "none":
@@ -143,16 +146,19 @@ class Scopes:
             if word in ("with", "having") and between[i - 1] in cues.goes_on_with:
                 continue
             # the first word is no boundary: "does not demonstrate effusion", "no associated effusion"
-            goes_on = between[i - 1] == "to" or (word == "there" and between[i - 1] == "that")
+            goes_on = between[i - 1] in ("to", "previously") or (word == "there" and between[i - 1] == "that")
             if word in cues.negation_ends and not goes_on:
                 return True
         lemmas = [t.lemma for t in self._tokens[begin:first]]
         if self._words[cue.first] in ("no", "not", "without", "never", "any", "cannot") and any(
-            (a in cues.changes or between[i] in cues.changes) and any(b in cues.change_links for b in between[i + 1 : i + 3])
+            (a in cues.changes or between[i] in cues.changes)
+            and any(b in cues.change_links for b in between[i + 1 : i + 3])
             for i, a in enumerate(lemmas)
         ):
             return True
-        if self._asserted(begin, first, 1) or any(c.meaning == "none" and begin <= c.first < first for c in self._before):
+        if self._asserted(begin, first, 1) or any(
+            c.meaning == "none" and begin <= c.first < first for c in self._before
+        ):
             return True
         return self._new_statement(begin, first, last)
 
@@ -179,7 +185,15 @@ class Scopes:
             if words[i] == "," and opens and not goes_on:
                 return True
             # "no edema seen, pulses intact": the statement before the comma is complete
-            if i > begin and words[i - 1] in ("seen", "noted", "identified", "present", "found", "appreciated", "observed"):
+            if i > begin and words[i - 1] in (
+                "seen",
+                "noted",
+                "identified",
+                "present",
+                "found",
+                "appreciated",
+                "observed",
+            ):
                 return True
         return False
 
@@ -187,7 +201,7 @@ class Scopes:
         return min((s for s in self._stops if s >= i), default=len(self._words))
 
     def _describes(self, first: int) -> bool:
-        """"negative Murphy's sign", "non-tender"; but not "HER2-negative carcinoma"."""
+        """ "negative Murphy's sign", "non-tender"; but not "HER2-negative carcinoma"."""
         words = self._words
         i = first - 1
         if i >= 0 and words[i] == "-":
@@ -197,8 +211,12 @@ class Scopes:
             return True
         if i < 0 or words[i] not in self._cues.adjectives:
             return False
-        return i == 0 or not words[i - 1][0].isalnum() and words[i - 1] != "-" or words[i - 1] in (
-            self._cues.auxiliaries | self._cues.articles | {"and", "or", "with", "had", "but", "his", "her"}
+        return (
+            i == 0
+            or not words[i - 1][0].isalnum()
+            and words[i - 1] != "-"
+            or words[i - 1]
+            in (self._cues.auxiliaries | self._cues.articles | {"and", "or", "with", "had", "but", "his", "her"})
         )
 
     def _relative(self, first: int, last: int) -> bool:
@@ -208,7 +226,7 @@ class Scopes:
         for i in range(begin, first):
             if self._tokens[i].lemma in cues.relatives:
                 return not any(w in cues.tellers for w in words[i + 1 : i + 4])
-        if any(w in ("in", "(", ":", "-") for w in words[last : last + 2]) or words[last:last + 1] == [":"]:
+        if any(w in ("in", "(", ":", "-") for w in words[last : last + 2]) or words[last : last + 1] == [":"]:
             here = range(last, min(stop if words[last : last + 1] != [":"] else len(words), last + 6))
             return any(self._tokens[i].lemma in cues.relatives for i in here)
         return False
@@ -220,7 +238,7 @@ class Scopes:
         words, cues = self._words, self._cues
         after: set[Effect] = set()
         stop = self._next_stop(last)
-        if any(cues.past.at(self._tokens, i) for i in range(last, min(len(words), last + 8))):
+        if any(cues.past.at(self._tokens, i) for i in range(last, min(stop, last + 4))):
             after.add("historical")
         if words[last : last + 2] == ["in", "1"] or (
             words[last : last + 1] == ["in"] and re.fullmatch(r"(?:19|20)\d\d", (words[last + 1 : last + 2] or [""])[0])
@@ -243,7 +261,7 @@ class Scopes:
                 continue
             found = self._predicate(i, stop, bare=i - last, comma=commas > 0 and not listed)
             if found is not None:
-                if commas and not listed:
+                if commas and not listed and "open" not in found and word != "difficult":
                     return after
                 if any(
                     last < a and b <= i and not any(w in ("or", "and", ",", "nor") for w in words[last:a])
@@ -253,7 +271,13 @@ class Scopes:
                 return after | found
             if word in cues.auxiliaries - {"to", "thought", "felt", "considered", "believed"} or word in cues.verbs:
                 return after
-            if self._cues.before.at(self._tokens, i) is not None and word in ("no", "without", "denies", "denied", "negative"):
+            if self._cues.before.at(self._tokens, i) is not None and word in (
+                "no",
+                "without",
+                "denies",
+                "denied",
+                "negative",
+            ):
                 return after
             if word in ("which", "that", "who") and i > last:
                 # "pneumonia, which was not seen on the admission film" tells of another time

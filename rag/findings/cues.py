@@ -153,11 +153,23 @@ def load_cues() -> Cues:
             affirming=Phrases({"present": clause["affirming"]}),
             predicates=Phrases({name: predicate[name] for name in ("seen", "denying", "excluding", "doubting")}),
             past=Phrases({"historical": predicate["past"]}),
-            **{name: frozenset(predicate[name]) for name in ("auxiliaries", "adverbs", "modals", "negators", "answers")},
+            **{
+                name: frozenset(predicate[name]) for name in ("auxiliaries", "adverbs", "modals", "negators", "answers")
+            },
             **{
                 name: frozenset(clause[name])
-                for name in ("adjectives", "breaks", "verbs", "negation_ends", "goes_on_with", "changes", "change_links",
-                             "subjects", "articles", "openers")
+                for name in (
+                    "adjectives",
+                    "breaks",
+                    "verbs",
+                    "negation_ends",
+                    "goes_on_with",
+                    "changes",
+                    "change_links",
+                    "subjects",
+                    "articles",
+                    "openers",
+                )
             },
             relatives=frozenset(people["relatives"]),
             tellers=frozenset(people["tellers"]),

@@ -75,7 +75,20 @@ _KEEP = {
 }
 
 
-_CONTRACTED = {"doesnt", "dont", "didnt", "isnt", "arent", "wasnt", "werent", "hasnt", "hadnt", "havent", "couldnt", "wont"}
+_CONTRACTED = {
+    "doesnt",
+    "dont",
+    "didnt",
+    "isnt",
+    "arent",
+    "wasnt",
+    "werent",
+    "hasnt",
+    "hadnt",
+    "havent",
+    "couldnt",
+    "wont",
+}
 
 
 @dataclass(frozen=True, slots=True)
