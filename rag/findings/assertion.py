@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rag.corpus.sentences import sentence_spans
-from rag.findings.context import HISTORY, Scopes
+from rag.findings.context import HISTORY, Reader
 from rag.findings.cues import NOWHERE, Place, Status, load_cues
 from rag.findings.lexicon import Lexicon, Mention
 from rag.findings.predication import predications
@@ -53,8 +53,8 @@ def sentence_assertions(sentence: str, lexicon: Lexicon, offset: int = 0) -> lis
     """What one sentence asserts; offsets are shifted by ``offset``."""
     span = (offset, offset + len(sentence))
     tokens = tokens_of(sentence)
-    scopes = Scopes(tokens)
-    return [a for first, last in _clauses(tokens) for a in _read_clause(tokens, first, last, scopes, lexicon, span)]
+    reader = Reader(tokens)
+    return [a for first, last in _clauses(tokens) for a in _read_clause(tokens, first, last, reader, lexicon, span)]
 
 
 def _clauses(tokens: Sequence[Token]) -> list[tuple[int, int]]:
@@ -65,7 +65,7 @@ def _clauses(tokens: Sequence[Token]) -> list[tuple[int, int]]:
 
 
 def _read_clause(
-    sentence: Sequence[Token], begin: int, end: int, scopes: Scopes, lexicon: Lexicon, span: tuple[int, int]
+    sentence: Sequence[Token], begin: int, end: int, reader: Reader, lexicon: Lexicon, span: tuple[int, int]
 ) -> list[Assertion]:
     """What sentence[begin:end] asserts; cues may stand outside it ("Pleural effusion: none")."""
     tokens = sentence[begin:end]
@@ -75,7 +75,7 @@ def _read_clause(
     for mention in mentions:
         if mention.kind == "structure":
             continue
-        context = scopes.context(begin + mention.first, begin + mention.last, rivals)
+        context = reader.context(begin + mention.first, begin + mention.last, rivals)
         if mention.kind == "opposite":
             status: Status = "present" if context.status == "absent" else "absent"
             found.append(Assertion(mention.concept, status, *span, sure=context.sure))
@@ -83,7 +83,7 @@ def _read_clause(
             place = _place(mention, mentions, tokens)
             found.append(Assertion(mention.concept, context.status, *span, place, context.sure))
     for statement in lexicon.normal_statements(tokens):
-        if scopes.context(begin + statement.first, begin + statement.last, rivals).status != "absent":
+        if reader.context(begin + statement.first, begin + statement.last, rivals).status != "absent":
             found += [Assertion(f, "absent", *span, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]]
     found += [Assertion(p.concept, p.status, *span, p.place, p.sure) for p in predications(tokens, mentions, lexicon)]
     return found

@@ -14,7 +14,7 @@ from rag.settings import knowledge_dir
 from rag.types import sha256_of
 
 Status = Literal["present", "absent", "uncertain", "historical", "hypothetical", "family"]
-Effect = Literal["present", "absent", "uncertain", "historical", "hypothetical", "family", "none"]
+Effect = Literal["present", "absent", "uncertain", "historical", "hypothetical", "family", "none", "open"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class Place:
 
 
 NOWHERE = Place()
+_CLAUSE_WORDS = (
+    "adjectives", "breaks", "verbs", "negation_ends", "goes_on_with", "changes", "change_links", "subjects", "articles",
+    "openers",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,21 +160,7 @@ def load_cues() -> Cues:
             **{
                 name: frozenset(predicate[name]) for name in ("auxiliaries", "adverbs", "modals", "negators", "answers")
             },
-            **{
-                name: frozenset(clause[name])
-                for name in (
-                    "adjectives",
-                    "breaks",
-                    "verbs",
-                    "negation_ends",
-                    "goes_on_with",
-                    "changes",
-                    "change_links",
-                    "subjects",
-                    "articles",
-                    "openers",
-                )
-            },
+            **{n: frozenset(clause[n]) for n in _CLAUSE_WORDS},
             relatives=frozenset(people["relatives"]),
             tellers=frozenset(people["tellers"]),
             states=_phrases(data["state"]),
