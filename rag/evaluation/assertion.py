@@ -100,7 +100,7 @@ def read_rows(path: Path, where: tuple[str, str] | None = None) -> list[Row]:
     """Rows of a file; with ``where`` only those whose field has that value, such as ``("part", "apart")``.
 
     Raises:
-        InputError: the file cannot be read, a row lacks a field or its phrase is not in its sentence (the line is named).
+        InputError: the file cannot be read, a row lacks a field or its phrase; the line is named.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
