@@ -19,6 +19,7 @@ from rag.cli.shared import (
     Index,
     Indexes,
     Json,
+    Profile,
     bars,
     ledger_of,
     print_json,
@@ -154,6 +155,39 @@ def _verify_all(ledger: Ledger, expect: str | None, as_json: bool) -> None:
     say({"ok": report.ok, **asdict(report)}, words, as_json)
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command("replay", epilog="Example: rag audit replay a-20261123-7f3k2m9q")
+def audit_replay(
+    audit_id: AuditId, index: SomeIndex = None, indexes: Indexes = None, profile: Profile = None, as_json: Json = False
+) -> None:
+    """Answer a recorded question again, from the same index version by the same policy, and say what differs.
+
+    Exit code 0 means identical, up to rounding; 1 means different, or impossible to answer again.
+    """
+    from rag.engine import Engine
+    from rag.replay import replay
+
+    settings = settings_of(indexes, profile)
+    store, entry = entry_of(settings, audit_id, index)
+    done = replay(Engine(store, settings), entry)
+    if as_json:
+        told = {name: [change._asdict() for change in getattr(done, name)] for name in ("changed", "differences")}
+        print_json(asdict(done) | told)
+    else:
+        typer.echo(f"{done.outcome}: {done.why} (index version {done.index_version})")
+        for title, changes in (("changed", done.changed), ("differs", done.differences)):
+            for change in changes:
+                typer.echo(f"  {title}: {change.name}: {_short(change.then)} -> {_short(change.now)}")
+        for note in done.notes:
+            typer.echo(f"  note: {note}")
+    if done.outcome != "identical":
+        raise typer.Exit(1)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 else f"{text[:197]}…"
 
 
 @app.command(
