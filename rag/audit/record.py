@@ -37,6 +37,7 @@ _FACTS = (
     "confidence",
     "domain",
     "certificate",
+    "prompt_sha256",
     "timings_ms",
 )
 _WORDS = ("answer", "reason", "sentences", "citations")
@@ -198,7 +199,7 @@ def recorded(answer: Answer, working: Working, image_sha256: str | None) -> tupl
     citations = [
         {k: c[k] for k in ("sentence", "number", "start", "end", "verdict", "score")} for c in values["citations"]
     ]
-    facts = {name: values.pop(name) for name in _FACTS}
+    facts = {name: values.pop(name) for name in _FACTS if name in values}
     parts["answer"] = Part.of(compact_json({name: values.pop(name) for name in _WORDS}))
     parts |= {name: Part.of(compact_json(value)) for name, value in values.items() if value is not None}
     work = working.model_dump(mode="json")

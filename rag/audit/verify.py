@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from rag.audit.chain import ChainReport, edited_parts
 from rag.audit.record import EVIDENCE, Entry
+from rag.errors import InputError
+from rag.indexing import IndexStore
+from rag.indexing.snapshot import Snapshot
 from rag.types import Answer, Document, sha256_of
 
 
@@ -30,7 +34,27 @@ class AuditReport:
         return all(check.ok for check in self.checks)
 
 
-def verify(entry: Entry, lookup: Callable[[str, int], Document | None], chain: ChainReport) -> AuditReport:
+Lookup = Callable[[str, int], Document | None]
+
+
+def documents_in(store: IndexStore) -> Lookup:
+    """(document id, index version) -> the document as it was in that version; None where either is gone."""
+
+    @cache
+    def snapshot(version: int) -> Snapshot | None:
+        try:
+            return store.snapshot(version)
+        except InputError:  # forgotten by a compaction
+            return None
+
+    def lookup(document: str, version: int) -> Document | None:
+        then = snapshot(version)
+        return then.document(document) if then is not None else None
+
+    return lookup
+
+
+def verify(entry: Entry, lookup: Lookup, chain: ChainReport) -> AuditReport:
     """Verify ``entry``, which holds an answer; what a recorded redaction took out of it is not looked at.
 
     Args:

@@ -121,7 +121,7 @@ def audit_verify(
     A chain shows every edited, removed or moved entry, but not that its end is missing: note the head hash that --all
     prints, somewhere else, and give it to --expect later.
     """
-    from rag.audit.verify import verify
+    from rag.audit.verify import documents_in, verify
 
     if everything == (audit_id is not None):
         raise InputError("give the id of one answer, or --all with --index NAME")
@@ -130,11 +130,7 @@ def audit_verify(
         _verify_all(ledger_of(store_of(settings, _named(index))), expect, as_json)
         return
     store, entry = entry_of(settings, str(audit_id), index)
-    report = verify(
-        entry,
-        lambda document, version: store.snapshot(version).document(document),
-        ledger_of(store).verify_chain(images=False, expect=expect),
-    )
+    report = verify(entry, documents_in(store), ledger_of(store).verify_chain(images=False, expect=expect))
     if as_json:
         print_json({"audit_id": audit_id, "ok": report.ok, "checks": [asdict(c) for c in report.checks]})
     else:
@@ -218,13 +214,13 @@ def audit_export(
     from rag.audit.feedback import labelled_questions
 
     settings = settings_of(indexes)
-    chosen = format_ or "jsonl"
+    chosen = format_ or ("html" if audit_id else "jsonl")
     if (chosen == "html" and audit_id is None) or (chosen == "questions" and audit_id is not None):
         raise InputError("html is a report of one answer, questions are of a whole ledger: give an id, or --index NAME")
     told: dict[str, Any] = {"format": chosen, "out": out and str(out)}
     if audit_id is not None:
-        _, entry = entry_of(settings, audit_id, index)
-        lines = list(jsonl([entry], texts))
+        store, entry = entry_of(settings, audit_id, index)
+        lines = [_report(store, entry)] if chosen == "html" else list(jsonl([entry], texts))
         told["entries"] = 1
         _write(out, lines, as_json)
     elif chosen == "jsonl":
@@ -346,6 +342,19 @@ def _row(entry: Entry) -> dict[str, Any]:
             row |= {"decision": entry.fields.get("mark", entry.kind), "caller": entry.caller}
             row["question"] = entry.fields.get("about") or entry.fields.get("why", "")
     return row
+
+
+def _report(store: IndexStore, entry: Entry) -> str:
+    from rag.audit.feedback import feedback_on
+    from rag.audit.report import html_report
+    from rag.audit.verify import documents_in, verify
+
+    if entry.kind != "answer":
+        raise InputError(f"{entry.audit_id} is not an answer; a report shows answers, see: rag audit list")
+    ledger = ledger_of(store)
+    lookup = documents_in(store)
+    audit = verify(entry, lookup, ledger.verify_chain(images=False))
+    return html_report(entry, lookup, audit, ledger.images, feedback_on(ledger, entry.audit_id))
 
 
 def _named(index: str | None) -> str:
