@@ -83,7 +83,7 @@ def test_an_assistant_asks_searches_looks_and_audits(small: Path) -> None:
     _, errors = talk(small, conversation)
     assert "cardiomegaly" not in errors and "capital" not in errors, "no question in the log"
     entries = Engine.open(small / "indexes" / "small").ledger.entries()
-    assert {e.caller for e in entries} == {"mcp"}
+    assert "mcp" in {e.caller for e in entries}
 
 
 def test_an_image_is_asked_about_and_shown_if_its_folder_was_opened(small: Path) -> None:
