@@ -13,8 +13,8 @@ from typing import Any
 from rag.encoders.runtime import torch
 
 WORDS = (
-    "You answer clinical questions for professionals from evidence. Yes, the heart is enlarged [1]. No effusion is seen "
-    "[2]. The image that the question is about: Question: Passages: passage number report literature of this very study "
+    "You answer clinical questions for professionals from evidence. Yes, the heart is enlarged [1]. No effusion is "
+    "seen [2]. The image that the question is about: Question: Passages: passage number report of this study "
 )
 
 
@@ -29,10 +29,17 @@ def tokenizer(special: list[str], template: str, **options: Any) -> Any:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     inner.train_from_iterator(
         [WORDS] * 20 + ["Yes No yes no"] * 20,
-        trainers.BpeTrainer(vocab_size=600, special_tokens=["<pad>", "<s>", "</s>", *special], initial_alphabet=alphabet),
+        trainers.BpeTrainer(
+            vocab_size=600, special_tokens=["<pad>", "<s>", "</s>", *special], initial_alphabet=alphabet
+        ),
     )
     made = PreTrainedTokenizerFast(
-        tokenizer_object=inner, bos_token="<s>", eos_token="</s>", pad_token="<pad>", extra_special_tokens=special, **options
+        tokenizer_object=inner,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        extra_special_tokens=special,
+        **options,
     )
     made.chat_template = template
     return made
@@ -85,9 +92,10 @@ def llava(folder: Path) -> None:
     )
 
     template = (
-        "{% for m in messages %}{% if m.role == 'system' %}" + PARTS.replace("IMAGE", "<image>") + "{% else %}USER: "
-        + PARTS.replace("IMAGE", "<image>") + "{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
-    )  # fmt: skip
+        "{% for m in messages %}{% if m.role == 'user' %}USER: {% endif %}"
+        + PARTS.replace("IMAGE", "<image>")
+        + "{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+    )
     tok = tokenizer(["<image>"], template, model_max_length=4096)
     vision = CLIPVisionConfig(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14,
@@ -109,8 +117,13 @@ def llava(folder: Path) -> None:
 
 def qwen2_5_vl(folder: Path) -> None:
     """Qwen2.5-VL: what Lingshu is."""
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
-    from transformers import Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+        Qwen2VLImageProcessor,
+        Qwen2VLVideoProcessor,
+    )
 
     place = "<|vision_start|><|image_pad|><|vision_end|>"
     template = (
@@ -125,12 +138,13 @@ def qwen2_5_vl(folder: Path) -> None:
     )}  # fmt: skip
     config = Qwen2_5_VLConfig(
         text_config=_small(
-            vocab_size=len(tok), rope_parameters={"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4},
+            vocab_size=len(tok),
+            rope_parameters={"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4},
             **_ids(tok),
         ),
         vision_config={
-            "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 32, "patch_size": 14,
-            "fullatt_block_indexes": [1], "window_size": 56, "spatial_merge_size": 2,
+            "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 32,
+            "patch_size": 14, "fullatt_block_indexes": [1], "window_size": 56, "spatial_merge_size": 2,
         },
         **at,
     )  # fmt: skip
@@ -154,11 +168,15 @@ def gemma3(folder: Path) -> None:
 
     special = ["<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"]
     template = (
-        "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
-        "<start_of_turn>{{ m.role }}\n" + PARTS.replace("IMAGE", "<start_of_image>") + "<end_of_turn>\n{% endfor %}"
+        "{{ bos_token }}{% for m in messages %}"
+        "{% if m.role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}<start_of_turn>{{ m.role }}\n"
+        + PARTS.replace("IMAGE", "<start_of_image>")
+        + "<end_of_turn>\n{% endfor %}"
         "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
     )
-    tok = tokenizer(special, template, boi_token="<start_of_image>", eoi_token="<end_of_image>", image_token="<image_soft_token>")
+    tok = tokenizer(
+        special, template, boi_token="<start_of_image>", eoi_token="<end_of_image>", image_token="<image_soft_token>"
+    )
     text = Gemma3TextConfig(vocab_size=len(tok), head_dim=8, sliding_window=512, **_small(), **_ids(tok))
     vision = SiglipVisionConfig(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=56, patch_size=14
