@@ -29,7 +29,7 @@ from rag.retrieval.encoders import check_encoders
 from rag.retrieval.router import Router
 from rag.retrieval.search import Found, Searcher, Sight
 from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
-from rag.selection.drift import scores_of
+from rag.selection.confidence import Combiner, Signals, signals_of
 from rag.selection.gap import gap_cut
 from rag.selection.policy import GRID, Policy
 from rag.settings import Settings
@@ -71,6 +71,11 @@ class View:
     def widest(self) -> int:
         """Most hits that a certified policy may look at: the gap rule looks one past the last."""
         return self.certificate.widest + 1 if self.certificate else 0
+
+    def combiner(self, domain: Domain) -> Combiner | None:
+        """What the certificate weighs signals with in this domain, where it does."""
+        part = self.certificate.part_for(domain.name) if self.certificate else None
+        return part.combiner if part else None
 
     @classmethod
     def open(cls, store: IndexStore, settings: Settings) -> View:
@@ -120,14 +125,15 @@ class Worked(NamedTuple):
     verified: Verified
     policy: Policy
     attempts: tuple[Attempt, ...]
+    signals: Signals
 
 
 class Said(NamedTuple):
-    """What the engine would say under one setting: no verdict is a refusal. Scores as in ``drift.scores_of``."""
+    """What the engine would say under one setting: no verdict is a refusal. ``confidence`` is not combined."""
 
     verdict: Literal["yes", "no"] | None
     confidence: float
-    similarity: float
+    signals: Signals
 
 
 class Trial(NamedTuple):
@@ -233,9 +239,8 @@ class Engine:
                 policy = Policy(k, gamma, 0.0)
                 contexts = len(_kept(f, policy))
                 if contexts not in seen:
-                    answer = _finished(self._answer(q, a, f, domain, policy, _UNASKED, view, clock)).answer
-                    confidence, similarity, _ = scores_of(answer)
-                    seen[contexts] = Said(answer.verdict, confidence, similarity)
+                    worked = _finished(self._answer(q, a, f, domain, policy, _UNASKED, view, clock))
+                    seen[contexts] = Said(worked.answer.verdict, worked.answer.confidence, worked.signals)
                 row.append(seen[contexts])
             trials.append(Trial(_scope(a, f), domain, tuple(row), tuple(h.document.id for h in f.hits)))
         return trials
@@ -354,8 +359,10 @@ class Engine:
         else:
             revisions = self.settings.generation.revisions
             tried = yield from _numbered_events(attempts(request, view.generator, view.lexicon, revisions, clock))
-        answer = self._decide(q, tried[-1], evidence, domain, policy, certificate, view, clock)
-        return Worked(answer, tried[-1].draft, tried[-1].verified, policy, tried)
+        draft, verified, _ = tried[-1]
+        signals = signals_of(draft, verified.score, asked, evidence, view.lexicon)
+        answer = self._decide(q, tried[-1], signals, evidence, domain, policy, certificate, view, clock)
+        return Worked(answer, draft, verified, policy, tried, signals)
 
     def _hopeless(self, request: Request, found: Found, domain: Domain) -> str | None:
         """Why what was found cannot bear on the question at all, so that nothing need be generated."""
@@ -374,6 +381,7 @@ class Engine:
         self,
         q: Question,
         attempt: Attempt,
+        signals: Signals,
         evidence: tuple[Evidence, ...],
         domain: Domain,
         policy: Policy,
@@ -383,7 +391,8 @@ class Engine:
     ) -> Answer:
         """Answer or abstain, with the reason in words."""
         draft, verified, problem = attempt
-        confidence, least = round(draft.confidence * verified.score, 4), policy.tau
+        combine = view.combiner(domain) if certificate.status == "valid" and verified.sentences else None
+        confidence, least = round(signals.product if combine is None else combine(signals), 4), policy.tau
         if problem is None and confidence < least:
             problem = f"confidence {confidence:.2f} is below the least allowed, {least:.2f}"
         if problem is None and domain.probability < policy.rho:
