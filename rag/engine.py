@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rag.audit.ledger import Ledger, new_audit_id
+from rag.audit.ledger import Given, Ledger, new_audit_id
+from rag.audit.record import Dropped, Failed, Working
 from rag.clock import Clock
 from rag.corpus.images import check_image
 from rag.drafting import Attempt, Passed, attempts
@@ -30,7 +31,7 @@ from rag.retrieval.router import Router
 from rag.retrieval.search import Found, Searcher, Sight
 from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
 from rag.selection.confidence import Combiner, Signals, signals_of
-from rag.selection.gap import gap_cut
+from rag.selection.contexts import kept, selection
 from rag.selection.policy import GRID, Policy
 from rag.settings import Settings
 from rag.types import (
@@ -43,6 +44,7 @@ from rag.types import (
     Evidence,
     Hit,
     Question,
+    Selection,
     Sentence,
     sha256_of,
 )
@@ -72,20 +74,15 @@ class View:
         """Most hits that a certified policy may look at: the gap rule looks one past the last."""
         return self.certificate.widest + 1 if self.certificate else 0
 
-    def combiner(self, domain: Domain) -> Combiner | None:
-        """What the certificate weighs signals with in this domain, where it does."""
-        part = self.certificate.part_for(domain.name) if self.certificate else None
-        return part.combiner if part else None
-
     @classmethod
-    def open(cls, store: IndexStore, settings: Settings) -> View:
-        """The latest version.
+    def open(cls, store: IndexStore, settings: Settings, version: int | None = None) -> View:
+        """The latest version, or a past one.
 
         Raises:
-            InputError: the index is empty.
+            InputError: the index is empty, or has no such version.
             IndexStateError: it holds vectors of other encoders than the settings name.
         """
-        version = store.version()
+        version = store.version() if version is None else version
         if not version or not (snapshot := store.snapshot(version)).counts():
             raise InputError(
                 f"index {store.name!r} is empty; add a corpus with: rag ingest SOURCE --index {store.name}"
@@ -126,6 +123,32 @@ class Worked(NamedTuple):
     policy: Policy
     attempts: tuple[Attempt, ...]
     signals: Signals
+
+    def working(self, view: View, settings: Settings) -> Working:
+        """What the ledger keeps besides the answer."""
+        passages = {e.number: e.passage_id for e in self.answer.evidence}
+        cited = dict.fromkeys(c.number for c in self.verified.citations)  # in the order that numbered the answer
+        order = [*cited, *(n for n in sorted(passages) if n not in cited)]
+        return Working(
+            draft=self.draft,
+            shown=tuple(passages[new] for _, new in sorted(zip(order, sorted(passages), strict=True))),
+            dropped=_dropped(self.verified),
+            earlier=tuple(
+                Failed(draft=a.draft, dropped=_dropped(a.verified), why=a.failure or "") for a in self.attempts[:-1]
+            ),
+            policy=self.policy.as_dict(),
+            fingerprints=view.fingerprints,
+            settings=settings.model_dump(mode="json", include={"retrieval", "routing", "answering"}),
+        )
+
+
+class Reworked(NamedTuple):
+    """A past question answered again: what came out, the policy that would apply today, the kinds of vector index."""
+
+    worked: Worked
+    working: Working
+    today: Policy
+    backends: frozenset[str]
 
 
 class Said(NamedTuple):
@@ -173,29 +196,38 @@ class Engine:
         chosen = settings or Settings()
         return cls(IndexStore.open(Path(path), chosen.vectors), chosen)
 
-    def ask(self, question: str | Question, **options: Any) -> Answer:
+    def ask(self, question: str | Question, *, caller: str = "python", **options: Any) -> Answer:
         """Answer one question. ``options`` are the fields of :class:`~rag.types.Question` (image, study, …)."""
-        return self.ask_many([question if isinstance(question, Question) else Question(text=question, **options)])[0]
+        asked = question if isinstance(question, Question) else Question(text=question, **options)
+        return self.ask_many([asked], caller=caller)[0]
 
-    def ask_many(self, questions: Sequence[Question], *, record: bool = True) -> list[Answer]:
+    def ask_many(
+        self, questions: Sequence[Question], *, record: bool = True, caller: str | Sequence[str] = "python"
+    ) -> list[Answer]:
         """Answer several questions; encoders and search run on all of them at once.
 
-        ``record=False`` leaves the ledger out: for measurements, whose answers are given to nobody.
+        Args:
+            record: False leaves the ledger out: for measurements, whose answers are given to nobody.
+            caller: who asks, as the ledger is to name them (the id of a key, never a secret): one name, or one for
+                each question.
         """
         view, clock = self._follow(), Clock()
         with clock("read"):
             questions = [self._checked(q, view) for q in questions]
             asked = [read_question(q.text, view.lexicon, q.study) for q in questions]
         found, domains = self._retrieve(questions, asked, view, clock, view.widest)
-        answers = []
-        for q, a, f, domain in zip(questions, asked, found, domains, strict=True):
-            worked = self._worked(q, a, f, domain, view, clock.copy(len(questions)))
-            if record:
-                self.ledger.append(worked.answer)
-            answers.append(worked.answer)
-        return answers
+        worked = [
+            self._worked(q, a, f, domain, view, clock.copy(len(questions)))
+            for q, a, f, domain in zip(questions, asked, found, domains, strict=True)
+        ]
+        if record:
+            callers = [caller] * len(worked) if isinstance(caller, str) else caller
+            self.ledger.extend(
+                Given(w.answer, w.working(view, self.settings), who) for w, who in zip(worked, callers, strict=True)
+            )
+        return [w.answer for w in worked]
 
-    def stream(self, question: Question) -> Iterator[Event]:
+    def stream(self, question: Question, *, caller: str = "python") -> Iterator[Event]:
         """Answer one question, telling what happens as it happens; the last event holds the recorded answer.
 
         Sentences are told as soon as each is verified, hence before the decision: if the answer is then withheld, the
@@ -218,8 +250,27 @@ class Engine:
         yield Event(kind="stage", stage="generate")
         worked = yield from self._answer(q, asked, found, domain, policy, certificate, view, clock)
         answer = worked.answer
-        self.ledger.append(answer)
+        self.ledger.append(answer, worked.working(view, self.settings), caller)
         yield Event(kind="answer", answer=answer)
+
+    def rework(self, question: Question, version: int, policy: Policy, certificate: Certificate) -> Reworked:
+        """Answer as of index version ``version``, by a given policy and under a given certificate; nothing is recorded.
+
+        Raises:
+            InputError: the question cannot be answered, or the version has been forgotten.
+            IndexStateError: that version was encoded by other encoders than the settings name.
+        """
+        view, clock = self._follow(), Clock()
+        if view.snapshot.version != version:
+            view = View.open(self.store, self.settings, version)
+        q = self._checked(question, view)
+        asked = read_question(q.text, view.lexicon, q.study)
+        (found,), (domain,) = self._retrieve([q], [asked], view, clock, max(view.widest, policy.k + 1))
+        worked = _finished(self._answer(q, asked, found, domain, policy, certificate, view, clock))
+        spaces = view.snapshot.spaces()
+        backends = {name for space in spaces for name in view.snapshot.backends(space)}
+        today = self._policy(q, asked, found, domain, view)[1]
+        return Reworked(worked, worked.working(view, self.settings), today, frozenset(backends))
 
     def outcomes(self, questions: Sequence[Question], settings: Sequence[tuple[int, float]]) -> list[Trial]:
         """What would be answered under each (k, gamma), whatever the confidence.
@@ -361,7 +412,8 @@ class Engine:
             tried = yield from _numbered_events(attempts(request, view.generator, view.lexicon, revisions, clock))
         draft, verified, _ = tried[-1]
         signals = signals_of(draft, verified.score, asked, evidence, view.lexicon)
-        answer = self._decide(q, tried[-1], signals, evidence, domain, policy, certificate, view, clock)
+        chosen = selection(found.hits, policy)
+        answer = self._decide(q, tried[-1], signals, evidence, chosen, domain, policy, certificate, view, clock)
         return Worked(answer, draft, verified, policy, tried, signals)
 
     def _hopeless(self, request: Request, found: Found, domain: Domain) -> str | None:
@@ -383,6 +435,7 @@ class Engine:
         attempt: Attempt,
         signals: Signals,
         evidence: tuple[Evidence, ...],
+        chosen: Selection,
         domain: Domain,
         policy: Policy,
         certificate: Certificate,
@@ -391,8 +444,9 @@ class Engine:
     ) -> Answer:
         """Answer or abstain, with the reason in words."""
         draft, verified, problem = attempt
-        combine = view.combiner(domain) if certificate.status == "valid" and verified.sentences else None
-        confidence, least = round(signals.product if combine is None else combine(signals), 4), policy.tau
+        weights = certificate.weights if certificate.status == "valid" and verified.sentences else None
+        confidence = round(Combiner.of(weights)(signals) if weights else signals.product, 4)
+        least = policy.tau
         if problem is None and confidence < least:
             problem = f"confidence {confidence:.2f} is below the least allowed, {least:.2f}"
         if problem is None and domain.probability < policy.rho:
@@ -420,6 +474,7 @@ class Engine:
             sentences=sentences,
             citations=citations,
             evidence=evidence,
+            selection=chosen,
             certificate=certificate,
             audit_id=new_audit_id(),
             index_version=view.snapshot.version,
@@ -438,10 +493,7 @@ def _scope(asked: Asked, found: Found) -> Scope | None:
 
 def _kept(found: Found, policy: Policy) -> tuple[Hit, ...]:
     """How many contexts: the gap rule over fused scores; a study is read whole."""
-    hits = found.hits
-    if hits and hits[0].channel != "study":
-        return hits[: gap_cut([h.score for h in hits], policy.gamma, policy.k).k]
-    return hits
+    return found.hits[: kept(found.hits, policy)[0]]
 
 
 def _evidence(number: int, hit: Hit) -> Evidence:
@@ -465,6 +517,10 @@ def _evidence(number: int, hit: Hit) -> Evidence:
         image=hit.found_image or d.image,
         references=tuple(d.metadata.get("references", ())),
     )
+
+
+def _dropped(verified: Verified) -> tuple[Dropped, ...]:
+    return tuple(Dropped(text=text, verdict=verdict) for text, verdict in verified.dropped)
 
 
 def _image_file(e: Evidence, snapshot: Snapshot) -> str | None:

@@ -147,15 +147,15 @@ def ask(
         domain=domain,
     )
     if stream and as_json:
-        for event in engine.stream(asked):
+        for event in engine.stream(asked, caller="cli"):
             print_json(event.model_dump(mode="json", exclude_defaults=True))
         return
     if stream:
         from rag import console
 
-        answer = console.show_events(engine.stream(asked))
+        answer = console.show_events(engine.stream(asked, caller="cli"))
     else:
-        answer = engine.ask(asked)
+        answer = engine.ask(asked, caller="cli")
     if as_json:
         print_json(answer.model_dump(mode="json"))
     else:

@@ -15,6 +15,7 @@ _DURATIONS = frozenset({"hour", "day", "week", "month", "year"})
 _DENIES_CHANGE = frozenset({"no", "not", "without", "never", "cannot"})
 _NEW_STATEMENT = frozenset({"stable", "unchanged", "normal", "clear"})  # after a comma they begin one even in a list
 _COMPLETE = frozenset({"seen", "noted", "identified", "present", "found", "appreciated", "observed"})
+_STATED = frozenset({"present", "positive", "intact", "normal"})
 _LIST_WORDS = frozenset({"or", "nor"})
 _NO_STOP_AFTER = frozenset({"dr", "mr", "mrs", "ms", "vs", "no", "st", "approx", "ca", "fig"})
 
@@ -45,8 +46,8 @@ class Clause:
         """The token after the last stop before ``i``."""
         return next((s + 1 for s in reversed(self.stops) if s < i), 0)
 
-    def reaches(self, cue: Found, first: int) -> bool:
-        """Whether what ``cue`` means holds for a phrase that begins at token ``first``."""
+    def reaches(self, cue: Found, first: int, last: int) -> bool:
+        """Whether what ``cue`` means holds for the phrase tokens[first:last]."""
         begin = cue.last
         if begin < first and self.words[begin] == ":":
             begin += 1  # "Denies: fever"
@@ -54,7 +55,11 @@ class Clause:
             return False
         between = self.words[begin:first]
         if cue.meaning in ("absent", "none"):
-            return len(between) <= _DOUBT_REACHES if cue.meaning == "none" else self._denial_reaches(cue, begin, first)
+            return (
+                len(between) <= _DOUBT_REACHES
+                if cue.meaning == "none"
+                else self._denial_reaches(cue, begin, first, last)
+            )
         if cue.meaning == "family":
             return True
         if len(between) > _DOUBT_REACHES or "and" in between[4:] or not _DOUBT_ENDS.isdisjoint(between):
@@ -64,7 +69,7 @@ class Clause:
     def _is_stop(self, i: int) -> bool:
         word, text = self.words[i], self.tokens[i].text
         before = self.words[i - 1] if i else ""
-        if word in load_cues().breaks:
+        if load_cues().stops.at(self.tokens, i) is not None:
             return not (word == "yet" and before == "not")
         if text in (".", "!"):
             return len(before) > 1 and before not in _NO_STOP_AFTER
@@ -75,7 +80,7 @@ class Clause:
         lasting = any(t.lemma in _DURATIONS for t in self.tokens[max(0, cue.first - 2) : cue.first])
         return not (lasting or not _PRESENT_BEGINS.isdisjoint(self.words[begin:first]) or self._asserts(begin, first))
 
-    def _denial_reaches(self, cue: Found, begin: int, first: int) -> bool:
+    def _denial_reaches(self, cue: Found, begin: int, first: int, last: int) -> bool:
         cues, words = load_cues(), self.words
         opening = words[cue.first]
         if opening == "neither":  # "neither ultrasound nor CT showed a stone"
@@ -92,11 +97,13 @@ class Clause:
             )
             if words[i] in cues.negation_ends and not goes_on:
                 return False
+            if words[i] == "for" and before in _COMPLETE:  # "no cause was found for her symptoms"
+                return False
         return not (
             (opening in _DENIES_CHANGE and self._only_change(begin, first))
             or self._asserts(begin, first)
             or any(c.meaning == "none" and begin <= c.first < first for c in self.cues)
-            or self._new_statement(begin, first)
+            or self._new_statement(begin, first, last)
         )
 
     def _only_change(self, begin: int, first: int) -> bool:
@@ -112,7 +119,7 @@ class Clause:
         """Whether an affirming phrase begins inside the scope, after its first token."""
         return any(load_cues().affirming.at(self.tokens, i, first) is not None for i in range(begin + 1, first))
 
-    def _new_statement(self, begin: int, first: int) -> bool:
+    def _new_statement(self, begin: int, first: int, last: int) -> bool:
         """Whether a comma or "and" opens a statement of its own before the phrase."""
         cues, words, stop = load_cues(), self.words, self.next_stop(first)
         for i in range(begin, first):
@@ -126,5 +133,7 @@ class Clause:
             if words[i] == "," and opens and not in_list:
                 return True
             if i > begin and words[i - 1] in _COMPLETE:  # "no edema seen, pulses intact"
+                return True
+            if last < len(words) and words[last] in _STATED:  # "no rebound, bowel sounds present"
                 return True
         return False

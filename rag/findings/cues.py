@@ -106,6 +106,7 @@ class Cues:
     answers: frozenset[str]
     past: Phrases
     breaks: frozenset[str]
+    stops: Phrases
     verbs: frozenset[str]
     negation_ends: frozenset[str]
     goes_on_with: frozenset[str]
@@ -161,6 +162,7 @@ def load_cues() -> Cues:
                 name: frozenset(predicate[name]) for name in ("auxiliaries", "adverbs", "modals", "negators", "answers")
             },
             **{n: frozenset(clause[n]) for n in _CLAUSE_WORDS},
+            stops=Phrases({"stop": clause["breaks"]}),
             relatives=frozenset(people["relatives"]),
             tellers=frozenset(people["tellers"]),
             states=_phrases(data["state"]),

@@ -59,11 +59,22 @@ def _verb(clause: Clause, last: int, stop: int, rivals: Sequence[tuple[int, int]
             apart = comma and not listed and "open" not in said and word not in ("difficult", "hard")
             taken = any(last < a and b <= i and not {",", *_COORDINATING} & set(words[last:a]) for a, b in rivals)
             return set() if apart or taken or (between and _ANOTHER_SUBJECT & set(between)) else said
-        if (word in cues.auxiliaries and word not in _OPINIONS) or word in cues.verbs or word in _ANOTHER_SUBJECT:
+        if word in cues.auxiliaries and word not in _OPINIONS:
+            return _second_verb(clause, i, stop)
+        if word in cues.verbs or word in _ANOTHER_SUBJECT:
             return set()
         comma |= word == ","
         listed |= word in _COORDINATING
     return set()
+
+
+def _second_verb(clause: Clause, i: int, stop: int) -> set[Effect]:
+    """ "HIV testing was offered and came back negative"."""
+    cues = load_cues()
+    link = next((j for j in range(i + 1, min(stop, i + 5)) if clause.words[j] == "and"), None)
+    if link is None or link + 1 >= stop or clause.words[link + 1] not in cues.auxiliaries | cues.negators:
+        return set()
+    return _predicate(clause, link + 1, stop, link + 1 - i) or set()
 
 
 def _answer(clause: Clause, i: int) -> set[Effect]:
@@ -93,16 +104,20 @@ def _predicate(clause: Clause, i: int, stop: int, distance: int) -> set[Effect] 
         j += 2 if words[j] == "no" else 1
     what = cues.predicates.at(clause.tokens, j, stop) if j < stop else None
     if what is None:
-        return None
+        elliptic = negated and verb and (j >= stop or not words[j][0].isalnum())  # "atypia is not."
+        return {"absent"} if elliptic else None
+    follows = words[what.last] if what.last < len(words) else ""
+    has_object = not verb and follows[:1].isalnum() and follows not in _NO_OBJECT
     phrase, able = " ".join(words[what.first : what.last]), not {"can", "could"}.isdisjoint(words[i:j])
     if what.meaning == "excluding":
+        if has_object:
+            return None  # "MRI for back pain excluded cord compression"
         if negated:
             return {"open"}
         return {"hypothetical"} if modal and not able else {"absent"}  # "must be ruled out", "can be ruled out"
     if what.meaning == "seen":
         return {"absent"} if negated else None
     if what.meaning == "denying":
-        follows = words[what.last] if what.last < len(words) else ""
         if negated:
             return set()
         if not verb and distance and phrase in ("negative", "none", "absent"):

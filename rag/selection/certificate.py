@@ -169,6 +169,7 @@ def certificate_for(
             "delta": part.delta if part else stored.delta,
             "domains": part.domains if part else (),
             "policy": policy and policy.as_dict(),
+            "weights": part and part.combiner and (*part.combiner.weights, part.combiner.intercept),
             "n": part and part.n,
             "coverage": part and part.coverage,
         }

@@ -72,6 +72,11 @@ class Combiner(BaseModel):
     intercept: float
     n: int = Field(ge=1, description="Answers that they were learned from.")
 
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> Combiner:
+        """From the weights with the intercept after them, as an answer's certificate shows them."""
+        return cls.model_validate({"weights": tuple(numbers[:-1]), "intercept": numbers[-1], "n": 1})
+
     def __call__(self, signals: Signals) -> float:
         """P(right), in (0, 1)."""
         return float(self.all(np.asarray([signals]))[0])
