@@ -27,8 +27,8 @@ from rag.retrieval.encoders import check_encoders
 from rag.retrieval.router import Router
 from rag.retrieval.search import Found, Searcher, Sight
 from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
+from rag.selection.contexts import kept, selection
 from rag.selection.drift import scores_of
-from rag.selection.gap import gap_cut
 from rag.selection.policy import GRID, Policy
 from rag.settings import Settings
 from rag.types import (
@@ -41,6 +41,7 @@ from rag.types import (
     Evidence,
     Hit,
     Question,
+    Selection,
     Sentence,
     sha256_of,
 )
@@ -355,7 +356,8 @@ class Engine:
             draft = self._draft(Request(q, asked, evidence, self.settings.answering.max_sentences), found, domain, view)
         with clock("verify"):
             verified = verify(draft, asked, evidence, view.lexicon)
-        answer = self._decide(q, draft, verified, evidence, domain, policy, certificate, view, clock)
+        chosen = selection(found.hits, policy)
+        answer = self._decide(q, draft, verified, evidence, chosen, domain, policy, certificate, view, clock)
         return Worked(answer, draft, verified, policy)
 
     def _draft(self, request: Request, found: Found, domain: Domain, view: View) -> Draft:
@@ -377,6 +379,7 @@ class Engine:
         draft: Draft,
         verified: Verified,
         evidence: tuple[Evidence, ...],
+        chosen: Selection,
         domain: Domain,
         policy: Policy,
         certificate: Certificate,
@@ -414,6 +417,7 @@ class Engine:
             sentences=sentences,
             citations=citations,
             evidence=evidence,
+            selection=chosen,
             certificate=certificate,
             audit_id=new_audit_id(),
             index_version=view.snapshot.version,
@@ -431,10 +435,7 @@ def _scope(asked: Asked, found: Found) -> Scope | None:
 
 def _kept(found: Found, policy: Policy) -> tuple[Hit, ...]:
     """How many contexts: the gap rule over fused scores; a study is read whole."""
-    hits = found.hits
-    if hits and hits[0].channel != "study":
-        return hits[: gap_cut([h.score for h in hits], policy.gamma, policy.k).k]
-    return hits
+    return found.hits[: kept(found.hits, policy)[0]]
 
 
 def _evidence(number: int, hit: Hit) -> Evidence:

@@ -184,6 +184,31 @@ class Certificate(Noun):
     coverage: float | None = None
 
 
+class Candidate(Noun):
+    """A passage that search brought, chosen as evidence or not."""
+
+    passage_id: str
+    document_id: str
+    title: str = ""
+    score: float = Field(description="What the gap rule read: fused score, or the cosine of a similar image.")
+
+
+Rule = Literal["gap", "ceiling", "all", "study"]
+
+
+class Selection(Noun):
+    """How many of the passages found became evidence, and why no more; with the curve that decided."""
+
+    candidates: tuple[Candidate, ...] = Field(description="Best first; the first ``kept`` of them became evidence.")
+    kept: int = Field(ge=0)
+    rule: Rule = Field(
+        description="gap: the scores fell by more than gamma; ceiling: k were kept and more were found; "
+        "all: nothing was left out; study: the question's own case is read whole."
+    )
+    gamma: float = Field(gt=0, description="Gap rule: cut after the first i with log(S_i / S_{i+1}) > gamma.")
+    k: int = Field(ge=1, description="Most passages that the policy allows.")
+
+
 class Answer(Noun):
     """The contract between the engine and everyone who shows, stores or checks an answer."""
 
@@ -198,6 +223,7 @@ class Answer(Noun):
     sentences: tuple[Sentence, ...]
     citations: tuple[Citation, ...]
     evidence: tuple[Evidence, ...]
+    selection: Selection | None = Field(None, description="None in answers recorded before this was kept.")
     certificate: Certificate
     audit_id: str
     index_version: int
