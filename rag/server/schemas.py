@@ -23,9 +23,7 @@ class Body(BaseModel):
 class AskBody(Body):
     """A question."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"question": "Does study CXR2814 show cardiomegaly?", "index": "demo"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"question": "Does study CXR2814 show cardiomegaly?"}]})
 
     question: Text
     index: Name | None = Field(None, description="The server's first index unless given.")
@@ -157,6 +155,7 @@ class RolledBack(BaseModel):
     version: int
 
 
+Stage = Annotated[list[int | None], Field(min_length=2, max_length=2)]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
 
@@ -170,8 +169,8 @@ class JobOut(BaseModel):
     created: str
     started: str | None = None
     finished: str | None = None
-    progress: dict[str, tuple[int, int | None]] = Field(
-        default_factory=dict, description="Per stage: units done, and all of them where that is known."
+    progress: dict[str, Stage] = Field(
+        default_factory=dict, description="Per stage: units done, and all of them where that is known, else null."
     )
     result: dict[str, Any] | None = Field(None, description="Of an ingest: counts, quarantined records, times.")
     error: str | None = None

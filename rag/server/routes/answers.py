@@ -13,8 +13,8 @@ from starlette.concurrency import run_in_threadpool
 
 from rag.errors import InputError
 from rag.server.auth import Asker, Auditor
-from rag.server.bodies import read_json, read_question, takes
-from rag.server.pictures import EDGE, decode_base64, hold, shown
+from rag.server.bodies import held_image, read_json, read_question, takes
+from rag.server.pictures import EDGE, Picture, shown
 from rag.server.problems import Problem, body_of, documented, problem_of
 from rag.server.schemas import (
     AnswerOut,
@@ -30,7 +30,7 @@ from rag.server.schemas import (
     sentence_out,
 )
 from rag.server.service import Served, Service
-from rag.server.sse import EventStream, event
+from rag.server.sse import EVENT_SCHEMA, EventStream, event
 from rag.types import Event, Question
 
 router = APIRouter(tags=["answers"])
@@ -49,7 +49,7 @@ _SEARCH = _MULTIPART | {"properties": _FIELDS | {"k": {"type": "integer", "minim
 _EVENTS = {
     "description": "The answer; with `stream`, events: `stage`, `evidence`, `sentence` (each with its citations, as "
     "soon as it is verified), `certificate`, `answer` (the whole of it), or `error` (a problem).",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": EVENT_SCHEMA}},
 }
 
 _JPEG = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
@@ -145,7 +145,7 @@ async def batch(request: Request, caller: Asker) -> Response:
 async def _one(service: Service, served: Served, body: AskBody) -> dict[str, Any]:
     held, settings = ExitStack(), service.settings.serving
     try:
-        image = hold(decode_base64(body.image, settings), settings, held) if body.image is not None else None
+        image = await held_image(body.image, settings, held)
     except BaseException:
         held.close()
         raise
@@ -223,7 +223,7 @@ async def evidence_image(
     return Response(picture.content, media_type=picture.media_type, headers=headers)
 
 
-def _picture(service: Service, audit_id: str, number: int, edge: int) -> Any:
+def _picture(service: Service, audit_id: str, number: int, edge: int) -> Picture:
     served, entry = service.entry(audit_id)
     evidence = next((e for e in entry.answer.evidence if e.number == number), None)
     if evidence is None or evidence.image is None:
