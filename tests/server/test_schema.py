@@ -24,11 +24,11 @@ CHECKS = (
 
 def test_no_request_breaks_the_server_or_its_description(copied: Path, tmp_path: Path) -> None:
     pytest.importorskip("schemathesis")
-    with running(copied) as one:
+    with running(copied) as one:  # but for the events of a job, which end when the job does
         one.service.jobs._start = lambda identity: None  # type: ignore[method-assign] # queued; their work is tested elsewhere
         program = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
         options = ["--max-examples", "5", "--seed", "1", "--generation-database", "none", "--checks", ",".join(CHECKS)]
-        options += ["--phases", "examples,coverage,fuzzing", "--report", "json", "--report-json-path", "report.json"]
+        options += ["--phases", "examples,coverage,fuzzing", "--exclude-path", "/v1/jobs/{id}/events"]
         run = [*program, "run", f"{one.url}/openapi.json", *options]
         done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
