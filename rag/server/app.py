@@ -19,7 +19,7 @@ from rag.server import problems
 from rag.server.auth import Authenticator
 from rag.server.guard import Guard
 from rag.server.openapi import describe
-from rag.server.routes import answers, chat, indexes, jobs, system
+from rag.server.routes import answers, audit, chat, indexes, jobs, system
 from rag.server.service import Service
 from rag.server.tracing import OpenTelemetry, Tracer, Untraced
 
@@ -57,7 +57,7 @@ def create_app(service: Service, tracer: Tracer | None = None, stopping: asyncio
     app.state.service, app.state.auth, app.state.stopping = service, auth, stopping or asyncio.Event()
     app.openapi = lambda: describe(app, service.names[0])  # type: ignore[method-assign]
     problems.install(app)
-    for module in (answers, indexes, jobs, chat, system):
+    for module in (answers, audit, indexes, jobs, chat, system):
         app.include_router(module.router)
     _add_page(app)
     inner: ASGIApp = app

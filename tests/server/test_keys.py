@@ -94,6 +94,22 @@ def test_scopes(locked: tuple[Served, KeyFile], refused: Any) -> None:
     refused(post("/v1/indexes/small/compact", headers=made["audit"]), 403, "admin")
 
 
+def test_an_answer_is_shown_to_its_asker_and_to_auditors(locked: tuple[Served, KeyFile], refused: Any) -> None:
+    one, keys = locked
+    mine, other = (bearer(keys.add(name, ["ask"])[0]) for name in ("mine", "other"))
+    auditor = bearer(keys.add("auditor", ["ask", "audit"])[0])
+    answer = one.client.post("/v1/answers", json={"question": QUESTION}, headers=mine).json()
+    path = f"/v1/answers/{answer['audit_id']}"
+    assert one.client.get(path, headers=mine).json() == answer
+    assert one.client.get(path, headers=auditor).json() == answer
+    refused(one.client.get(path, headers=other), 404)
+    refused(one.client.post(f"{path}/feedback", json={"verdict": "wrong"}, headers=other), 404)
+    refused(one.client.get(f"/v1/audit/{answer['audit_id']}", headers=mine), 403, "audit")
+    shown = one.client.get(f"/v1/audit/{answer['audit_id']}", headers=auditor).json()
+    assert shown["caller"].startswith("key:")
+    assert shown["caller"].removeprefix("key:") in {k.id for k in keys.listed() if k.name == "mine"}
+
+
 def test_keys_end_and_are_revoked_at_once(locked: tuple[Served, KeyFile], refused: Any) -> None:
     one, keys = locked
     short, _ = keys.add("short", ["ask"], days=1e-6)
@@ -156,7 +172,7 @@ def test_the_file_holds_no_keys_and_is_its_owner_s_alone(tmp_path: Path) -> None
         keys.revoke("nobody")
     keys.path.write_text('{"keys": [{}]}')
     with pytest.raises(InputError, match="not a file of keys"):
-        KeyFile(keys.path).keys()
+        KeyFile(keys.path).listed()
 
 
 def test_beyond_loopback_only_with_authentication(tmp_path: Path) -> None:
@@ -169,12 +185,13 @@ def test_beyond_loopback_only_with_authentication(tmp_path: Path) -> None:
 def test_keys_on_the_command_line(tmp_path: Path) -> None:
     def rag(*args: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from rag.cli import main; main()", "serve", *args]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ, check=False)
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
 
-    added = json.loads(rag("keys", "add", "--name", "ward-3", "--scope", "ask", "--days", "90", "--json").stdout)
+    file = ("--keys", str(tmp_path / "keys.json"), "--json")
+    added = json.loads(rag("keys", "add", "--name", "ward-3", "--scope", "ask", "--days", "90", *file).stdout)
     assert added["key"].startswith("cck_")
-    assert [k["name"] for k in json.loads(rag("keys", "list", "--json").stdout)["keys"]] == ["ward-3"]
-    assert json.loads(rag("keys", "revoke", "ward-3", "--json").stdout)["revoked"] == [added["id"]]
+    assert [k["name"] for k in json.loads(rag("keys", "list", *file).stdout)["keys"]] == ["ward-3"]
+    assert json.loads(rag("keys", "revoke", "ward-3", *file).stdout)["revoked"] == [added["id"]]
     refused = rag("--host", "0.0.0.0", "--indexes", str(tmp_path))
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: listening on 0.0.0.0 without authentication is refused")

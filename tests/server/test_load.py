@@ -87,8 +87,8 @@ def test_a_reader_who_leaves_stops_the_work(copied: Path, temporary: Path) -> No
         engine = one.service.index("small").engine
         stream, at_work, go_on = engine.stream, threading.Event(), threading.Event()
 
-        def slow(question: Question) -> Any:
-            for n, happened in enumerate(stream(question)):
+        def slow(question: Question, **options: Any) -> Any:
+            for n, happened in enumerate(stream(question, **options)):
                 if n == 1:
                     at_work.set()
                     go_on.wait(20)

@@ -111,7 +111,7 @@ async def chat(request: Request, caller: Asker) -> Response:
         held.close()
         raise
     base = str(request.base_url).rstrip("/")
-    asked = served.batcher.submit(Question(text=text, image=path), held)
+    asked = served.batcher.submit(Question(text=text, image=path), caller.id, held)
     if body.stream:
         return EventStream(_chunks(service, served, asked, body.model, base), asked.cancel)
     answer = await service.answer(served, asked)
