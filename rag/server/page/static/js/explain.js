@@ -34,16 +34,24 @@ export function confidence(answer) {
   ];
 }
 
+const BASES = {
+  words: "Probability of the domain, judged by the words of the question.",
+  study: "The domain of the study.",
+  named: "The domain that was asked for.",
+  "trained router": "Probability of the domain, judged by the image and the words of the question.",
+  "zero-shot prompts": "Probability of the domain, judged by the image, without training, and the words of the question.",
+  "similar images": "Probability of the domain, judged by similar images and the words of the question.",
+};
+
 /** Where the question belongs and what was searched. */
 export function route(domain) {
-  const basis = domain.basis ? `, judged by ${domain.basis === "words" ? "its words" : domain.basis === "study" ? "its study" : `the ${domain.basis}`}` : "";
   const searched = domain.searched?.length ? `Searched: ${list(domain.searched)}.` : "Searched: every domain.";
   if (domain.out_of_domain) {
-    return [h("p", { class: "flag" }, h("strong", {}, "Out of domain. "), "The question is unlike what this index is about, and no guarantee covers it."), h("p", { class: "fine" }, searched)];
+    return [h("p", { class: "flag" }, h("strong", {}, "Out of domain. "), `${domain.basis === "words" ? "Nothing in the question belongs to a domain of this index" : "The image is unlike those of every domain"}, and no guarantee covers it.`), h("p", { class: "fine" }, searched)];
   }
   return [
     h("p", { class: "figure-line" }, h("span", {}, h("strong", {}, capital(domain.name)), ` ${percent(domain.probability)}`), bar(domain.probability)),
-    h("p", { class: "fine" }, `Probability of the domain${basis}. ${searched}`),
+    h("p", { class: "fine" }, `${BASES[domain.basis] || "Probability of the domain."} ${searched}`),
   ];
 }
 

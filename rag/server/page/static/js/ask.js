@@ -8,6 +8,8 @@ import { many } from "./text.js";
 
 const EXAMPLES = ["What are drusen?", "How is the cardiothoracic ratio measured?", "What does a pleural effusion look like on a chest X-ray?", "What is the capital of France?"];
 
+const RETRY_MS = 1500;
+
 export class AskView {
   #indexes = [];
   #running = null; // AbortController of the question under way
@@ -51,7 +53,8 @@ export class AskView {
       this.#holdings();
       if (!names.length) this.#problem("This server holds no index yet. Build one with: rag ingest SOURCE --index NAME");
     } catch (problem) {
-      if (problem.status !== 401) this.#problem(problem.message);
+      if (problem.status === 503) setTimeout(() => this.loadIndexes(), RETRY_MS); // it is still opening them
+      if (problem.status !== 401) byId("holdings").textContent = problem.message;
     }
   }
 
