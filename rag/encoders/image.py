@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rag.corpus.images import load_image
+from rag.encoders.decoding import batches
 from rag.encoders.protocols import Vectors
 from rag.encoders.runtime import files_sha256, package_folder, torch
 from rag.errors import MissingDependencyError
@@ -38,24 +38,16 @@ class ImageNetEncoder:
 
     def encode_images(self, images: Sequence[str | Path], *, progress: Callable[[int], None] | None = None) -> Vectors:
         """See :class:`~rag.encoders.protocols.ImageEncoder`. Files are decoded in threads while the model runs."""
-        if not images:
-            return np.zeros((0, self.dim), dtype=np.float32)
-        library, model = torch(), self._model
         out = np.empty((len(images), self.dim), dtype=np.float32)
-        with ThreadPoolExecutor(2) as pool, library.inference_mode():
-            batches = [images[i : i + self._batch_size] for i in range(0, len(images), self._batch_size)]
-            ahead = [pool.submit(self._decode, path) for path in batches[0]]
-            for n, batch in enumerate(batches):
-                decoded, ahead = (
-                    ahead,
-                    [pool.submit(self._decode, p) for p in (batches[n + 1] if n + 1 < len(batches) else ())],
-                )
-                pixels = library.stack([f.result() for f in decoded])
-                features = model.forward_head(model.forward_features(pixels), pre_logits=True)
-                features = library.nn.functional.normalize(features, dim=-1)
-                out[n * self._batch_size : n * self._batch_size + len(batch)] = features.numpy()
-                if progress:
-                    progress(len(batch))
+        done = 0
+        for pixels in batches(images, self._decode, torch().stack, self._batch_size):
+            with torch().inference_mode():
+                features = self._model.forward_head(self._model.forward_features(pixels), pre_logits=True)
+                features = torch().nn.functional.normalize(features, dim=-1)
+            out[done : done + len(pixels)] = features.numpy()
+            done += len(pixels)
+            if progress:
+                progress(len(pixels))
         return out
 
     def classify(self, image: str | Path) -> int:

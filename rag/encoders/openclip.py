@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,11 @@ from PIL import Image
 
 from rag.corpus.images import load_image
 from rag.encoders.checkpoint import Checkpoint
+from rag.encoders.decoding import batches
 from rag.encoders.protocols import Vectors
 from rag.encoders.runtime import BatchSize, device, mixed_precision, torch
 from rag.errors import InputError
 
-_AHEAD = 2  # batches decoded while one is encoded
 _MAX_ASPECT = 16  # of longer strips the middle is seen: resized by the short side they would not fit in memory
 _PREPROCESSING = "1"  # raise it when the code below changes what the model sees
 
@@ -125,18 +123,7 @@ class OpenClipEncoder:
         if not images:
             return
         size, _ = self._batch.size, self._transforms  # the model is loaded once, before the threads ask for it
-        waiting: deque[Future[Any]] = deque()
-        with ThreadPoolExecutor(self._workers) as pool:
-            try:
-                for start in range(0, len(images), size):
-                    decoding = [pool.submit(self._decode, path) for path in images[start : start + size]]
-                    waiting.append(pool.submit(self._stack, decoding))  # runs after them: the pool keeps the order
-                    if len(waiting) > _AHEAD:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)  # one bad file: do not decode the rest first
+        yield from batches(images, self._decode, self._stack, size, self._workers)
 
     def _decode(self, path: str | Path) -> npt.NDArray[np.uint8]:
         return self._resized(load_image(Path(path)))
@@ -161,8 +148,8 @@ class OpenClipEncoder:
         mean, std = (torch().tensor(some, device=pixels.device).view(1, -1, 1, 1) for some in (scale.mean, scale.std))
         return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
 
-    def _stack(self, decoding: Sequence[Future[Any]]) -> Any:
-        pixels = torch().from_numpy(np.stack([one.result() for one in decoding]))
+    def _stack(self, decoded: Sequence[npt.NDArray[np.uint8]]) -> Any:
+        pixels = torch().from_numpy(np.stack(decoded))
         return pixels.pin_memory() if self._device == "cuda" else pixels
 
     def _encode(self, encode: Callable[[Any], Any], inputs: Any) -> Vectors:

@@ -107,11 +107,11 @@ def support(text: str, quote: str, passage: str, asked: Asked, lexicon: Lexicon)
     if inner:
         verbatim = all(_squeeze(q) in _squeeze(quote) for q in inner)
         return ("supported", 1.0) if verbatim else ("unsupported", 0.0)
-    return _entails(quote, text, lexicon)
+    return entails(quote, text, lexicon)
 
 
-def _entails(quote: str, text: str, lexicon: Lexicon) -> tuple[Verdict, float]:
-    """Assertion reader first, words second."""
+def entails(quote: str, text: str, lexicon: Lexicon) -> tuple[Verdict, float]:
+    """Whether ``quote`` says what ``text`` says, and how surely: assertions first, words second."""
     said, claims = assertions_of(quote, lexicon), [a for a in assertions_of(text, lexicon) if not a.derived]
     verdicts = [_entail_one(claim, said, lexicon) for claim in claims]
     if "contradicted" in verdicts:

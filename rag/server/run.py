@@ -1,0 +1,125 @@
+"""From settings to a server that listens, and stops cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import uvicorn
+
+from rag.errors import InputError, StorageError
+from rag.server.app import create_app
+from rag.server.guard import is_loopback
+from rag.server.service import Service
+from rag.settings import ServingSettings, Settings
+
+
+def serve(settings: Settings, names: Sequence[str], say: Callable[[str], None]) -> None:
+    """Open the indexes, listen, and return when the process is told to stop (SIGINT, SIGTERM) and has finished.
+
+    Args:
+        names: the indexes to serve, the first being the default; none means all that are not empty.
+        say: where the lines of the start go.
+
+    Raises:
+        InputError: an index that is not there or empty, a file of keys that cannot be used, or an address beyond
+            loopback without authentication.
+        IndexStateError: an index that is damaged, or of other encoders.
+        StorageError: the address is taken or not this machine's.
+    """
+    serving = settings.serving
+    check_address(serving)
+    service = Service(settings, names)
+    stopping = asyncio.Event()
+    app = create_app(service, stopping=stopping)
+    with _bound(serving) as listener:
+        service.open()
+        config = uvicorn.Config(
+            app,
+            lifespan="on",
+            access_log=False,  # it would print addresses; the guard logs routes
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=int(serving.shutdown_s) + 1,
+            ssl_certfile=serving.tls_certificate,
+            ssl_keyfile=serving.tls_key,
+        )
+        _log_to_stderr()
+        for line in _start(serving, service, listener):
+            say(line)
+        _Server(config, stopping).run(sockets=[listener])
+
+
+def check_address(serving: ServingSettings) -> None:
+    """Beyond loopback nobody is served without a key or a token.
+
+    Raises:
+        InputError: the settings say otherwise, or name half of a certificate.
+    """
+    if not is_loopback(serving.host) and serving.keys is None and serving.oidc is None:
+        raise InputError(
+            f"listening on {serving.host} without authentication is refused; make a key with: rag serve keys add, and "
+            "give its file with --keys"
+        )
+    if (serving.tls_certificate is None) != (serving.tls_key is None):
+        raise InputError("serving.tls_certificate and serving.tls_key go together; give both or neither")
+
+
+class _Server(uvicorn.Server):
+    """Tells those who follow jobs when it is to stop, so that it need not wait for them."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._stopping.set()
+
+
+def _bound(serving: ServingSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((serving.host, serving.port))
+    except OSError as error:
+        listener.close()
+        raise StorageError(f"cannot listen on {serving.host}:{serving.port}: {error.strerror or error}") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _start(serving: ServingSettings, service: Service, listener: socket.socket) -> list[str]:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    scheme = "https" if serving.tls_certificate else "http"
+    auth = [n for n, on in (("API keys", serving.keys), ("OIDC tokens", serving.oidc)) if on]
+    served = ", ".join(f"{n} (version {service.index(n).engine.version})" for n in service.names)
+    lines = [
+        f"ClinCite listens on {scheme}://{shown}:{port}",
+        f"indexes: {served}",
+        f"authentication: {' and '.join(auth) if auth else 'off (this machine only)'}",
+        "research software, not a medical device",
+    ]
+    if auth and scheme == "http" and not is_loopback(serving.host):
+        lines.insert(
+            3, "warning: keys travel unencrypted; put TLS in front, or set serving.tls_certificate and tls_key"
+        )
+    return lines
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name, level in (("rag.server", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        if not logger.handlers:
+            logger.addHandler(handler)
+        logger.propagate = False
