@@ -111,7 +111,7 @@ function corpora(rows) {
 
 function table(label, head, rows, numeric) {
   const cell = (tag, content, i) => h(tag, { class: numeric.includes(i) ? "number" : null, scope: tag === "th" ? "col" : null, "data-label": head[i] || null }, content);
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, h("table", { class: "stack" },
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table of ${label.toLowerCase()}` }, h("table", { class: "stack" },
     h("thead", {}, h("tr", {}, head.map((t, i) => cell(t ? "th" : "td", t, i)))),
     h("tbody", {}, rows.map((r) => h("tr", {}, r.map((c, i) => cell("td", c, i)))))));
 }

@@ -54,14 +54,26 @@ function verified({ ok, checks }) {
   ];
 }
 
-function replayed(report) {
-  if (report.identical) return [h("p", { class: "good" }, h("strong", {}, "The same answer came out again."))];
-  const differences = report.differences || [];
+/** Changes come as {name, then, now} or as [name, then, now]. */
+const change = (c) => (Array.isArray(c) ? { name: c[0], then: c[1], now: c[2] } : c);
+const brief = (value) => {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return text.length > 160 ? `${text.slice(0, 160)}…` : text;
+};
+
+function replayed({ outcome, why, differences = [], changed = [], notes = [] }) {
+  const titles = { identical: "The same answer came out again.", different: "A different answer came out.", impossible: "It cannot be answered again." };
+  const rows = (changes) => changes.map(change).map(({ name, then, now }) => h("li", { class: "fail" },
+    h("span", { class: "mark" }, "≠"), sentence(name), h("span", { class: "fine" }, `Then ${brief(then)}, now ${brief(now)}`)));
   return [
-    h("p", { class: "bad" }, h("strong", {}, "Something differs.")),
-    h("ul", { class: "checks" }, differences.map((d) => h("li", { class: "fail" }, h("span", { class: "mark" }, "≠"),
-      typeof d === "string" ? sentence(d) : sentence(`${d.what ?? d.name}: ${d.recorded ?? d.before} → ${d.replayed ?? d.after}`)))),
-  ];
+    h("p", { class: outcome === "identical" ? "good" : "bad" }, h("strong", {}, titles[outcome] || sentence(outcome))),
+    h("p", {}, sentence(why)),
+    differences.length ? h("p", { class: "label" }, "What differs in the answer") : null,
+    differences.length ? h("ul", { class: "checks" }, rows(differences)) : null,
+    changed.length ? h("p", { class: "label" }, "What has changed in the system since") : null,
+    changed.length ? h("ul", { class: "checks" }, rows(changed)) : null,
+    ...notes.map((n) => h("p", { class: "fine" }, sentence(n))),
+  ].filter(Boolean);
 }
 
 function feedback(id) {

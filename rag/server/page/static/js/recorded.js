@@ -20,11 +20,12 @@ export class RecordedView {
       view.answer(answer, { quiet: true });
       this.view = view;
       this.element.replaceChildren(
+        h("h1", { class: "hidden" }, "Recorded answer"),
         h("p", { class: "crumb" }, h("a", { href: "#/history" }, "History"), ` / ${id}`),
         h("div", { class: "result" }, view.element));
       view.heading.focus({ preventScroll: true });
     } catch (problem) {
-      this.element.replaceChildren(h("p", { class: "crumb" }, h("a", { href: "#/history" }, "History")), h("p", { class: "problem", role: "alert" }, problem.message));
+      this.element.replaceChildren(h("h1", { class: "hidden" }, "Recorded answer"), h("p", { class: "crumb" }, h("a", { href: "#/history" }, "History")), h("p", { class: "problem", role: "alert" }, problem.message));
     }
   }
 }

@@ -1,0 +1,61 @@
+"""Every answer can be found again, verified, replayed, taken away and judged."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from .browsing import Open, ask, shot
+
+
+def test_an_answer_is_found_in_the_history_as_it_was_given(page: Page) -> None:
+    ask(page, "What is the capital of Spain?")
+    ask(page, "What is drusen?")
+    before = page.locator("#view-ask .sentences").inner_text()
+    page.get_by_role("link", name="History").click()
+    rows = page.locator(".history li")
+    expect(rows.nth(0)).to_contain_text("What is drusen?")
+    expect(rows.nth(0)).to_contain_text("Answered")
+    expect(rows.nth(1)).to_contain_text("Not answered")
+    shot(page, "history")
+    rows.nth(0).get_by_role("link").click()
+    expect(page.locator("#view-answer h2.asked")).to_have_text("What is drusen?")
+    assert page.locator("#view-answer .sentences").inner_text() == before
+    page.reload()
+    expect(page.locator("#view-answer .card").first).to_be_visible()
+    shot(page, "recorded")
+    page.go_back()
+    expect(rows.nth(0)).to_be_visible()
+
+
+def test_a_record_is_verified_and_replayed(page: Page) -> None:
+    ask(page, "What is drusen?")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator(".audit-result .good")).to_have_text("The record holds.")
+    assert page.locator(".checks .pass").count() >= 4
+    page.get_by_role("button", name="Replay").click()
+    expect(page.locator(".audit-result .good")).to_have_text("The same answer came out again.")
+
+
+def test_a_report_of_an_answer_is_taken_away(page: Page) -> None:
+    ask(page, "What is drusen?")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report").click()
+    assert "extracellular material" in download.value.path().read_text()
+    assert download.value.suggested_filename.endswith(".html")
+
+
+def test_an_answer_is_judged_right_wrong_or_corrected(page: Page) -> None:
+    ask(page, "What is drusen?")
+    page.get_by_role("button", name="Right", exact=True).click()
+    expect(page.locator(".feedback")).to_contain_text("It is on record with the answer.")
+    ask(page, "Does study CXR2814 show cardiomegaly?")
+    page.get_by_role("button", name="Correct it").click()
+    page.get_by_label("The right answer").fill("no")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".feedback")).to_contain_text("It is on record with the answer.")
+
+
+def test_an_answer_that_is_not_on_record_is_one_sentence(open_page: Open) -> None:
+    page = open_page("/#/answers/a-20200101-aaaaaaaa", expected=("status of 404", "status of 422"))
+    expect(page.locator("#view-answer .problem")).not_to_be_empty()
+    assert page.locator("#view-answer .problem").inner_text().endswith(".")
