@@ -82,3 +82,13 @@ def test_references_are_links_that_say_nothing_of_where_they_were_followed(page:
     link = page.get_by_role("link", name="PMID:2", exact=True)
     expect(link).to_have_attribute("href", "https://pubmed.ncbi.nlm.nih.gov/2/")
     expect(link).to_have_attribute("rel", "noreferrer noopener")
+
+
+def test_long_passages_that_nothing_cites_are_folded_until_asked_for(page: Page) -> None:
+    ask(page, "What is the capital of France?")
+    number = page.locator(".card", has=page.locator(".unfold")).first.get_attribute("id")
+    quote = page.locator(f"#{number} blockquote")
+    hidden = "(q) => q.scrollHeight > q.clientHeight + 1"
+    assert quote.evaluate(hidden)
+    page.locator(f"#{number}").get_by_role("button", name="Whole passage").click()
+    assert not quote.evaluate(hidden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from .browsing import Open, ask, shot
@@ -27,6 +28,7 @@ def test_an_answer_is_found_in_the_history_as_it_was_given(page: Page) -> None:
     expect(rows.nth(0)).to_be_visible()
 
 
+@pytest.mark.usefixtures("audited")
 def test_a_record_is_verified_and_replayed(page: Page) -> None:
     ask(page, "What is drusen?")
     page.get_by_role("button", name="Verify").click()
@@ -36,6 +38,7 @@ def test_a_record_is_verified_and_replayed(page: Page) -> None:
     expect(page.locator(".audit-result .good")).to_have_text("The same answer came out again.")
 
 
+@pytest.mark.usefixtures("audited")
 def test_a_report_of_an_answer_is_taken_away(page: Page) -> None:
     ask(page, "What is drusen?")
     with page.expect_download() as download:
@@ -44,6 +47,7 @@ def test_a_report_of_an_answer_is_taken_away(page: Page) -> None:
     assert download.value.suggested_filename.endswith(".html")
 
 
+@pytest.mark.usefixtures("audited")
 def test_an_answer_is_judged_right_wrong_or_corrected(page: Page) -> None:
     ask(page, "What is drusen?")
     page.get_by_role("button", name="Right", exact=True).click()

@@ -10,7 +10,7 @@ import { whatToDo } from "./advice.js";
 
 const STAGES = {
   queue: "Waiting for its turn", read: "Reading the question", route: "Finding the domain", retrieve: "Searching the evidence",
-  select: "Choosing contexts", generate: "Writing from the evidence", verify: "Verifying every sentence", record: "Recording the answer",
+  select: "Choosing contexts", generate: "Writing from the evidence, not decided yet", verify: "Verifying every sentence", record: "Recording the answer",
 };
 
 /** Shows an answer in `element`. Feed it the events of a stream, or one whole answer. */

@@ -5,6 +5,7 @@ import { bringIntoView, h } from "./dom.js";
 import { marked } from "./text.js";
 import { openViewer } from "./viewer.js";
 
+const LONG = 260; // characters that a passage may have without being folded
 const KINDS = { report: "Report", literature: "Literature", image: "Image" };
 const CHANNELS = {
   text: "similar in meaning", words: "same words", image: "similar image", "image-report": "fits the image",
@@ -51,7 +52,8 @@ export class EvidencePane {
     const cards = [...this.#cards.values()];
     const cited = cards.filter((c) => c.citations.length);
     const rest = cards.filter((c) => !c.citations.length);
-    this.title.textContent = answered ? "Evidence" : "Nearest evidence";
+    this.title.textContent = answered || cited.length ? "Evidence" : "Nearest evidence";
+    for (const c of rest) if (final) shorten(c);
     const parts = cited.map((c) => c.element);
     if (final && cited.length && rest.length) parts.push(h("h3", { class: "divider" }, "Read as well, not cited"));
     parts.push(...rest.map((c) => c.element));
@@ -117,6 +119,14 @@ function card(e, final) {
   const made = { evidence: e, element, quote, badge, sentences, citations: [], number: null };
   if (final) number(made, e.number);
   return made;
+}
+
+/** Folds a long passage that nothing cites; a button unfolds it. */
+function shorten({ quote }) {
+  if (quote.textContent.length < LONG || quote.classList.contains("folded")) return;
+  quote.classList.add("folded");
+  const button = h("button", { type: "button", class: "link unfold", onclick: () => { quote.classList.remove("folded"); button.remove(); } }, "Whole passage");
+  quote.after(button);
 }
 
 function number(found, n) {

@@ -105,8 +105,16 @@ function guarantee(certificate) {
   return sentence(`certified for ${domains}: at most ${percent(certificate.alpha)} of answers wrong, while nothing changes`);
 }
 
+/** One row for each source, kind and licence, with its domains. */
 function corpora(rows) {
-  return table("Corpora", ["Source", "Kind", "Domain", "Licence", "Documents"], rows.map((c) => [c.source, c.kind, c.domain, c.licence, count(c.documents)]), [4]);
+  const groups = new Map();
+  for (const c of rows) {
+    const id = JSON.stringify([c.source, c.kind, c.licence]);
+    groups.set(id, [...(groups.get(id) || []), c]);
+  }
+  return table("Corpora", ["Source", "Kind", "Domains", "Licence", "Documents"], [...groups.values()].map((g) => [
+    g[0].source, g[0].kind, g.map((c) => (g.length > 1 ? `${c.domain} ${count(c.documents)}` : c.domain)).join(", "), g[0].licence,
+    count(g.reduce((sum, c) => sum + c.documents, 0))]), [4]);
 }
 
 function table(label, head, rows, numeric) {

@@ -67,7 +67,7 @@ export class IngestPanel {
   }
 
   #draw(job) {
-    const stages = Object.entries(job.progress || {});
+    const stages = job.state === "done" ? [] : Object.entries(job.progress || {});
     this.job.hidden = false;
     this.job.replaceChildren(
       h("p", { class: "job-state" }, h("strong", {}, STATES[job.state] || job.state), job.error ? `: ${job.error}` : ""),
@@ -77,10 +77,11 @@ export class IngestPanel {
   }
 
   #stage(name, done, all) {
-    const id = `stage-${name.replace(/\W/g, "-")}`;
-    return h("p", { class: "stage-row" }, h("label", { for: id }, capital(name)),
-      h("progress", { id, max: all ?? 1, value: all === null && !done ? null : all === null ? null : done }),
-      h("span", { class: "number" }, all === null ? count(done) : `${count(done)} of ${count(all)}`));
+    const words = capital(/^reading j-/.test(name) ? "reading the files" : name.split(":")[0]);
+    const known = all !== null && all > 0;
+    return h("p", { class: "stage-row" }, h("span", {}, words),
+      known ? h("progress", { "aria-label": words, max: all, value: done }) : h("span", {}),
+      h("span", { class: "number" }, known ? `${count(done)} of ${count(all)}` : done ? count(done) : ""));
   }
 
   #control(job) {
