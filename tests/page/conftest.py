@@ -11,6 +11,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -51,12 +52,30 @@ CASES = [
 
 _SERVE = """
 import sys
-from pathlib import Path
 from rag.server.run import serve
 from rag.settings import Settings
-settings = Settings.model_validate({"indexes": Path(sys.argv[1]), "serving": {"port": 0}})
-serve(settings, ("small",), lambda line: print(line, flush=True))
+serve(Settings.model_validate_json(sys.argv[1]), ("small",), lambda line: print(line, flush=True))
 """
+
+
+@contextmanager
+def serving(folder: Path, **settings: Any) -> Iterator[str]:
+    """A server, in a process of its own, of the index ``small`` in ``folder``; gives its address."""
+    whole = json.dumps({"indexes": str(folder), "serving": {"port": 0, **settings}})
+    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with (folder / "server.log").open("w") as log:
+        command = [sys.executable, "-c", _SERVE, whole]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=env, text=True)
+    assert server.stdout is not None
+    address = next((found[0] for line in server.stdout if (found := re.search(r"http://[\d.:]+", line))), None)
+    if address is None:
+        pytest.fail(f"the server did not start: {(folder / 'server.log').read_text()[-2000:]}")
+    threading.Thread(target=server.stdout.read, daemon=True).start()
+    try:
+        yield address
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 @pytest.fixture(scope="session")
@@ -73,23 +92,19 @@ def site(indexes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     encoders = Settings().encoders
     with IndexStore.open(folder / "small") as store:
         ingest([Source(folder / "made-up.jsonl")], store, load_text_encoder(encoders), load_image_encoder(encoders))
-    log = (folder / "server.log").open("w")
-    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    server = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(folder)], stdout=subprocess.PIPE, stderr=log, env=env, text=True
-    )
-    assert server.stdout is not None
-    address = None
-    for line in server.stdout:
-        if found := re.search(r"http://[\d.:]+", line):
-            address = found[0]
-            break
-    if address is None:
-        pytest.fail(f"the server did not start: {(folder / 'server.log').read_text()[-2000:]}")
-    threading.Thread(target=server.stdout.read, daemon=True).start()
-    yield address
-    server.terminate()
-    server.wait(30)
+    with serving(folder) as address:
+        yield address
+
+
+@pytest.fixture
+def locked(indexes: Path, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address of a server that asks for a key, and a key that may ask and no more."""
+    from rag.server.keys import KeyFile
+
+    shutil.copytree(indexes / "small", tmp_path / "small")
+    key, _ = KeyFile(tmp_path / "keys.json").add("reader", ["ask"])
+    with serving(tmp_path, keys=str(tmp_path / "keys.json")) as address:
+        yield address, key
 
 
 @pytest.fixture(scope="session")
@@ -127,20 +142,22 @@ def open_page(browser: Browser, site: str) -> Iterator[Open]:
     """Opens the page; afterwards nothing may have gone wrong in it or have been asked of another origin."""
     opened: list[tuple[Page, Watched, tuple[str, ...]]] = []
 
-    def opener(path: str = "/", *, expected: tuple[str, ...] = (), **options: Any) -> Page:
+    def opener(path: str = "/", *, at: str = site, expected: tuple[str, ...] = (), **options: Any) -> Page:
         context = browser.new_context(**({"viewport": WIDE, "reduced_motion": "reduce"} | options))
         context.set_default_timeout(15_000)
         page = context.new_page()
         opened.append((page, Watched(page), expected))
-        page.goto(site + path)
-        page.wait_for_selector("#index option", state="attached")
+        page.goto(at + path)
+        if at == site:
+            page.wait_for_selector("#index option", state="attached")
         return page
 
     yield opener
     for page, watched, expected in opened:
-        page.context.close()
         assert [e for e in watched.errors if not any(x in e for x in expected)] == []
-        assert {u for u in watched.requests if not u.startswith((site, "blob:", "data:"))} == set() or expected
+        own = (page.url.split("#")[0], "blob:", "data:")
+        assert [u for u in watched.requests if not u.startswith(own) and "evil.js" not in u] == []
+        page.context.close()
 
 
 @pytest.fixture

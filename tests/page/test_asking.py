@@ -139,3 +139,13 @@ def test_a_server_that_cannot_be_reached_is_named(open_page: Open) -> None:
     page.fill("#question", "What is drusen?")
     page.press("#question", "Enter")
     expect(page.locator(".outcome .problem")).to_have_text("The server cannot be reached. Is it still running?")
+
+
+def test_an_answer_on_its_way_can_be_stopped(page: Page) -> None:
+    page.route("**/v1/answers", lambda route: None)  # a server that takes its time
+    page.fill("#question", "What is drusen?")
+    page.press("#question", "Enter")
+    expect(page.locator(".progress")).to_contain_text("Reading the question")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(".outcome .problem")).to_have_text("Stopped.")
+    expect(page.get_by_role("button", name="Ask", exact=True)).to_be_enabled()

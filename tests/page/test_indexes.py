@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -86,4 +87,19 @@ def test_sources_that_hold_nothing_readable_change_nothing_and_say_so(indexes_pa
     page.get_by_role("button", name="Add to the index").click()
     expect(page.locator(".job-state")).to_contain_text("Failed", timeout=60_000)
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    assert version(page) == now
+
+
+def test_an_ingest_can_be_cancelled_and_publishes_nothing(indexes_page: Page, tmp_path: Path) -> None:
+    page = indexes_page
+    now = version(page)
+    rows = ({"id": f"long-{n}", "text": f"Case {n}. The heart is enlarged. " * 20} for n in range(4000))
+    (tmp_path / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    page.set_input_files("#sources", str(tmp_path / "long.jsonl"))
+    page.get_by_role("button", name="Add to the index").click()
+    page.locator(".job").get_by_role("button", name="Cancel").click()
+    expect(page.locator(".job-state")).to_contain_text("Cancelled", timeout=60_000)
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    page.reload()
+    expect(page.locator(".index-detail h2")).to_have_text("small")
     assert version(page) == now

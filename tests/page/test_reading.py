@@ -14,6 +14,7 @@ def test_pointing_at_a_sentence_lights_its_quote_in_context(page: Page) -> None:
     sentence.hover()
     card = page.locator(f"#evidence-{number}")
     expect(card).to_have_class("card lit")
+    expect(card.locator(".unfold")).to_have_count(0)
     quote = card.locator("mark.lit").inner_text()
     assert quote in sentence.inner_text()
     assert len(card.locator("blockquote").inner_text()) >= len(quote)

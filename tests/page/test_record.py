@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from urllib.request import Request as HTTPRequest
+from urllib.request import urlopen
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -63,3 +67,15 @@ def test_an_answer_that_is_not_on_record_is_one_sentence(open_page: Open) -> Non
     page = open_page("/#/answers/a-20200101-aaaaaaaa", expected=("status of 404", "status of 422"))
     expect(page.locator("#view-answer .problem")).not_to_be_empty()
     assert page.locator("#view-answer .problem").inner_text().endswith(".")
+
+
+def test_a_long_history_is_read_page_by_page(open_page: Open, site: str) -> None:
+    for n in range(25):
+        body = json.dumps({"question": f"What is drusen, asked {n} times?"}).encode()
+        urlopen(HTTPRequest(f"{site}/v1/answers", body, {"Content-Type": "application/json"})).close()
+    page = open_page("/#/history")
+    rows = page.locator(".history li")
+    expect(rows).to_have_count(20)
+    expect(rows.first).to_contain_text("asked 24 times")
+    page.get_by_role("button", name="Older answers").click()
+    expect(rows.nth(24)).to_contain_text("asked 0 times")

@@ -6,6 +6,8 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from rag.corpus.packaged import packaged_file
+
 from .browsing import HOSTILE, Open, ask
 
 
@@ -75,24 +77,22 @@ def test_the_first_paint_is_quick_and_the_page_light(page: Page) -> None:
     assert 0 < total < 200_000
 
 
-def test_the_key_is_asked_for_where_it_is_needed_and_sent(open_page: Open, site: str) -> None:
-    page = open_page(expected=("status of 401",))
-    sent: list[str | None] = []
-
-    def guarded(route: object, request: object) -> None:
-        sent.append(request.headers.get("authorization"))  # type: ignore[attr-defined]
-        if sent[-1] == "Bearer right":
-            route.continue_()  # type: ignore[attr-defined]
-        else:
-            body = '{"title": "Unauthorized", "status": 401, "detail": "this server asks for a key"}'
-            route.fulfill(status=401, body=body, content_type="application/problem+json")  # type: ignore[attr-defined]
-
-    page.route("**/v1/indexes", guarded)
-    page.reload()
+def test_a_key_is_asked_for_sent_and_forgotten_with_the_tab(open_page: Open, locked: tuple[str, str]) -> None:
+    address, key = locked
+    page = open_page(at=address, expected=("status of 401", "status of 403"))
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("This server asks for a key.")
-    dialog.get_by_label("Key").fill("right")
+    expect(dialog).to_contain_text("This server asks for a key")
+    dialog.get_by_label("Key").fill("cck_wrong")
+    dialog.get_by_role("button", name="Use this key").click()
+    expect(dialog).to_contain_text("The key is not known here.")
+    dialog.get_by_label("Key").fill(key)
     dialog.get_by_role("button", name="Use this key").click()
     page.wait_for_selector("#index option", state="attached")
-    assert sent[-1] == "Bearer right"
+    ask(page, "What does this photograph show?", packaged_file("skimage", "data", "retina.jpg"))
+    page.wait_for_selector(".card .thumbnail:enabled")  # images of the evidence need the key, too
+    page.get_by_role("link", name="History").click()
+    expect(page.locator("#view-history .empty")).to_have_text("The key lacks the scope 'audit'.")
     assert page.evaluate("localStorage.length") == 0
+    other = page.context.new_page()
+    other.goto(address)
+    expect(other.get_by_role("dialog")).to_contain_text("This server asks for a key")

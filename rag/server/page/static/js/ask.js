@@ -2,7 +2,7 @@
 
 import { AnswerView } from "./answer.js";
 import { events, get, problemIn } from "./api.js";
-import { announce, byId, h } from "./dom.js";
+import { announce, bringIntoView, byId, h } from "./dom.js";
 import { PictureInput } from "./picture.js";
 import { many } from "./text.js";
 
@@ -94,6 +94,8 @@ export class AskView {
     byId("result").replaceChildren(view.element);
     byId("result").hidden = false;
     view.stage("read");
+    if (matchMedia("(max-width: 62rem)").matches) bringIntoView(view.element, "start");
+    if (matchMedia("(pointer: coarse)").matches) this.question.blur(); // puts the keyboard on the screen away
     try {
       const image = await this.picture.data();
       const body = { question: text, stream: true, index: byId("index").value || undefined };

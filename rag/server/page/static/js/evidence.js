@@ -46,6 +46,7 @@ export class EvidencePane {
   /** Cards in two groups, once it is known which are cited. */
   arrange(answered) {
     this.#arrange(true, answered);
+    for (const c of this.#cards.values()) if (!c.citations.length) fold(c);
   }
 
   #arrange(final, answered) {
@@ -53,7 +54,6 @@ export class EvidencePane {
     const cited = cards.filter((c) => c.citations.length);
     const rest = cards.filter((c) => !c.citations.length);
     this.title.textContent = answered || cited.length ? "Evidence" : "Nearest evidence";
-    for (const c of rest) if (final) shorten(c);
     const parts = cited.map((c) => c.element);
     if (final && cited.length && rest.length) parts.push(h("h3", { class: "divider" }, "Read as well, not cited"));
     parts.push(...rest.map((c) => c.element));
@@ -122,7 +122,7 @@ function card(e, final) {
 }
 
 /** Folds a long passage that nothing cites; a button unfolds it. */
-function shorten({ quote }) {
+function fold({ quote }) {
   if (quote.textContent.length < LONG || quote.classList.contains("folded")) return;
   quote.classList.add("folded");
   const button = h("button", { type: "button", class: "link unfold", onclick: () => { quote.classList.remove("folded"); button.remove(); } }, "Whole passage");

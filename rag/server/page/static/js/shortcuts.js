@@ -7,7 +7,7 @@ const OFF = "clincite.single-keys-off";
 const SHOWN = [
   ["/", "Write a question"], ["Enter", "Ask (in the question)"], ["j k", "Next and previous sentence of the answer"],
   ["1 … 9", "Go to that piece of evidence"], ["h", "History"], ["i", "Indexes"], ["t", "Dark or light"],
-  ["Esc", "Stop, or put the light out"], ["+ − 0", "Zoom an enlarged image; arrow keys move it"], ["?", "This list"],
+  ["Esc", "Leave the question; stop an answer"], ["+ − 0", "Zoom an enlarged image; arrow keys move it"], ["?", "This list"],
 ];
 
 const enabled = () => !stored();
@@ -33,7 +33,10 @@ export const help = () => helpDialog(SHOWN, { enabled: enabled(), toggle });
 export function listen(actions) {
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
-    if (event.key === "Escape") return actions.escape();
+    if (event.key === "Escape") {
+      event.target.blur?.();
+      return actions.escape();
+    }
     const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey || !enabled()) return undefined;
     const action = /^[1-9]$/.test(event.key) ? () => actions.digit(Number(event.key)) : actions[event.key];
