@@ -9,6 +9,8 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Page, expect
 
+from rag.corpus.packaged import packaged_file
+
 from .browsing import Open, ask, shot
 
 
@@ -79,3 +81,24 @@ def test_a_long_history_is_read_page_by_page(open_page: Open, site: str) -> None
     expect(rows.first).to_contain_text("asked 24 times")
     page.get_by_role("button", name="Older answers").click()
     expect(rows.nth(24)).to_contain_text("asked 0 times")
+
+
+@pytest.mark.usefixtures("audited")
+def test_the_image_of_a_question_is_on_record_with_it(page: Page) -> None:
+    ask(page, "What does this photograph show?", packaged_file("skimage", "data", "retina.jpg"))
+    page.get_by_role("link", name="History").click()
+    page.locator(".history a").first.click()
+    page.wait_for_selector("#view-answer .asked-image:enabled")
+    assert page.locator("#view-answer .asked-image img").evaluate("(i) => i.complete && i.naturalWidth > 100")
+
+
+@pytest.mark.usefixtures("audited")
+def test_the_whole_record_is_verified_and_exported(page: Page) -> None:
+    ask(page, "What is drusen?")
+    page.get_by_role("link", name="History").click()
+    page.get_by_role("button", name="Verify all").click()
+    expect(page.locator("#view-history .good")).to_contain_text("hold")
+    head = page.locator("#view-history code").inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    assert head in download.value.path().read_text().splitlines()[-1]

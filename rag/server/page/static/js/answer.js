@@ -5,7 +5,7 @@ import { EvidencePane } from "./evidence.js";
 import * as explain from "./explain.js";
 import { recordPanel } from "./record.js";
 import { duration, percent, sentence as inSentence } from "./text.js";
-import { openViewer } from "./viewer.js";
+import { loadedThumbnail, openViewer } from "./viewer.js";
 import { whatToDo } from "./advice.js";
 
 const STAGES = {
@@ -18,7 +18,8 @@ export class AnswerView {
   #sentences = [];
   #lit = null;
 
-  /** @param {{text: string, image?: {url: string, name: string}}} question as it was asked */
+  /** @param {{text: string, image?: {url?: string, name?: string, path?: string}}} question as it was asked; an image
+   *   is here already (url; none for DICOM, which browsers do not show) or on the server (path) */
   constructor(question) {
     this.pane = new EvidencePane((n) => this.goSentence(n));
     this.progress = h("p", { class: "progress", role: "status" });
@@ -137,8 +138,9 @@ export class AnswerView {
 
 function picture(image) {
   if (!image) return null;
-  if (!image.url) return h("p", { class: "fine asked-image" }, `Asked with an image${image.name ? `: ${image.name}` : ""}`);
   const alt = "The image of the question";
+  if (image.path) return loadedThumbnail(image.path, alt, alt, "asked-image");
+  if (!image.url) return h("p", { class: "fine asked-image" }, `With the image ${image.name}`);
   return h("button", { type: "button", class: "thumbnail asked-image", "aria-label": `Enlarge: ${alt}`, onclick: () => openViewer(image.url, alt, alt) },
     h("img", { src: image.url, alt }));
 }

@@ -1,9 +1,8 @@
 // The evidence beside an answer: numbered cards, quotes marked in their context, images to enlarge.
 
-import { blobUrl } from "./api.js";
 import { bringIntoView, h } from "./dom.js";
 import { marked } from "./text.js";
-import { openViewer } from "./viewer.js";
+import { loadedThumbnail } from "./viewer.js";
 
 const LONG = 260; // characters that a passage may have without being folded
 const KINDS = { report: "Report", literature: "Literature", image: "Image" };
@@ -111,7 +110,7 @@ function card(e, final) {
         h("h3", {}, title),
         h("p", { class: "meta" }, [KINDS[e.kind] || e.kind, e.domain, CHANNELS[e.channel] || e.channel].join(" · "),
           e.channel === "study" ? null : h("span", { class: "score", title: relevance(e) }, ` ${e.score.toFixed(2)}`)))),
-    e.image ? thumbnail(e) : null,
+    e.image ? loadedThumbnail(`${e.image}?edge=2048`, `Image of ${title}`, title) : null,
     e.text ? quote : h("p", { class: "empty" }, "An image without text."),
     sentences,
     h("footer", {}, h("span", {}, h("span", { class: "source" }, e.source), ` · ${e.document_id}`),
@@ -151,20 +150,6 @@ function mark(found, onSentence) {
       i ? ", " : "",
       h("button", { type: "button", class: "link", "aria-label": `Go to sentence ${n + 1}`, onclick: () => onSentence(n) }, String(n + 1)),
     ]));
-}
-
-function thumbnail(e) {
-  const alt = `Image of ${e.title || e.document_id}`;
-  const image = h("img", { alt, loading: "lazy" });
-  const button = h("button", { type: "button", class: "thumbnail", "aria-label": `Enlarge: ${alt}`, disabled: true }, image);
-  blobUrl(`${e.image}?edge=2048`).then(
-    (url) => {
-      image.src = url;
-      button.disabled = false;
-      button.addEventListener("click", () => openViewer(url, alt, e.title || e.document_id));
-    },
-    (problem) => button.replaceWith(h("p", { class: "empty" }, `The image cannot be shown: ${problem.message}`)));
-  return button;
 }
 
 function references(list) {

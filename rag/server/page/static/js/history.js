@@ -1,8 +1,9 @@
 // The answers on record in an index, newest first.
 
+import { download, whileBusy } from "./actions.js";
 import { get } from "./api.js";
 import { h } from "./dom.js";
-import { when } from "./text.js";
+import { many, sentence, when } from "./text.js";
 
 const PAGE = 20;
 
@@ -11,14 +12,33 @@ export class HistoryView {
 
   constructor(element) {
     this.index = h("select", { id: "history-index", onchange: () => this.#restart() });
+    this.result = h("div", { class: "audit-result", role: "status" });
     this.list = h("ol", { class: "history", hidden: true });
     this.state = h("p", { class: "empty", role: "status" });
     this.more = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.#load() }, "Older answers");
     element.append(
       h("h1", { id: "history-title", tabindex: "-1" }, "History"),
       h("p", { class: "lead" }, "Every answer is kept as it was given, with its evidence, and can be verified and replayed."),
-      h("label", { class: "field", for: "history-index" }, h("span", {}, "Index"), this.index),
-      this.list, this.state, this.more);
+      h("div", { class: "actions" },
+        h("label", { class: "field", for: "history-index" }, h("span", {}, "Index"), this.index),
+        this.#action("Verify all", () => this.#verify()),
+        this.#action("Export", () => download(`v1/audit/export?${this.#query()}`, `${this.index.value}-ledger.jsonl`))),
+      this.result, this.list, this.state, this.more);
+  }
+
+  #query = () => new URLSearchParams({ index: this.index.value });
+
+  #action(label, work) {
+    const failed = (problem) => this.result.replaceChildren(h("p", { class: "problem" }, problem.message));
+    return h("button", { type: "button", class: "quiet", onclick: (event) => whileBusy(event.currentTarget, work, failed) }, label);
+  }
+
+  /** The whole ledger: any entry that was edited, removed or moved breaks its chain. */
+  async #verify() {
+    const { ok, entries, head, problem } = await get(`v1/audit/chain?${this.#query()}`);
+    this.result.replaceChildren(
+      h("p", { class: ok ? "good" : "bad" }, h("strong", {}, ok ? `All ${many(entries, "entry", "entries")} hold, none is missing in between.` : sentence(problem))),
+      h("p", { class: "fine" }, "The last entry’s hash; noted elsewhere, it later shows that nothing was cut off: ", h("code", {}, head)));
   }
 
   async show() {
@@ -34,6 +54,7 @@ export class HistoryView {
 
   async #restart() {
     this.#before = null;
+    this.result.replaceChildren();
     this.list.replaceChildren();
     await this.#load();
   }
@@ -68,5 +89,5 @@ function row(a) {
   return h("li", {}, h("a", { href: `#/answers/${a.audit_id}` },
     h("span", { class: "question" }, a.question),
     h("span", { class: `decision ${a.decision}` }, a.decision === "answered" ? "Answered" : "Not answered"),
-    h("span", { class: "meta" }, `${when(a.created)} · ${a.audit_id}`)));
+    h("span", { class: "meta" }, [when(a.created), a.audit_id, a.caller].filter(Boolean).join(" · "))));
 }

@@ -1,6 +1,7 @@
 // What is on record of an answer: verify it, replay it, take it away, say whether it was right.
 
-import { blobUrl, get, post } from "./api.js";
+import { download, whileBusy } from "./actions.js";
+import { get, post } from "./api.js";
 import { h } from "./dom.js";
 import { sentence } from "./text.js";
 
@@ -11,7 +12,7 @@ export function recordPanel(answer) {
   const show = (...nodes) => result.replaceChildren(...nodes);
   const action = (label, hint, work) => h("button", {
     type: "button", class: "quiet", title: hint,
-    onclick: (event) => busy(event.currentTarget, work, (problem) => show(h("p", { class: "problem" }, problem.message))),
+    onclick: (event) => whileBusy(event.currentTarget, work, (problem) => show(h("p", { class: "problem" }, problem.message))),
   }, label);
   return h("section", { class: "record", "aria-label": "Record" },
     h("h2", {}, "On record"),
@@ -19,30 +20,9 @@ export function recordPanel(answer) {
     h("div", { class: "actions" },
       action("Verify", "Do the record’s hashes hold, and does every quote stand in its source?", async () => show(...verified(await get(`${path}/verify`)))),
       action("Replay", "Ask again as of the same index version and compare", async () => show(...replayed(await get(`${path}/replay`)))),
-      action("Report", "A readable report of this answer and its evidence", async () => save(await blobUrl(`${path}/report`), `${id}.html`))),
+      action("Report", "A readable report of this answer and its evidence", () => download(`${path}/report`, `${id}.html`))),
     result,
     feedback(id));
-}
-
-async function busy(button, work, failed) {
-  button.disabled = true;
-  button.setAttribute("aria-busy", "true");
-  try {
-    await work();
-  } catch (problem) {
-    failed(problem);
-  } finally {
-    button.disabled = false;
-    button.removeAttribute("aria-busy");
-  }
-}
-
-function save(url, name) {
-  const link = h("a", { href: url, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 function verified({ ok, checks }) {
@@ -85,7 +65,7 @@ function feedback(id) {
   };
   const button = (label, work) => h("button", {
     type: "button", class: "quiet",
-    onclick: (event) => busy(event.currentTarget, work, (problem) => { said.textContent = problem.message; }),
+    onclick: (event) => whileBusy(event.currentTarget, work, (problem) => { said.textContent = problem.message; }),
   }, label);
   const text = h("textarea", { rows: "2", id: `correction-${id}`, maxlength: "2000" });
   const form = h("form", {
@@ -93,7 +73,7 @@ function feedback(id) {
     onsubmit: (event) => {
       event.preventDefault();
       if (!text.value.trim()) return text.focus();
-      return busy(event.submitter, () => send("corrected", text.value.trim()), (problem) => { said.textContent = problem.message; });
+      return whileBusy(event.submitter, () => send("corrected", text.value.trim()), (problem) => { said.textContent = problem.message; });
     },
   }, h("label", { for: `correction-${id}` }, "The right answer"), text, h("button", { type: "submit", class: "quiet" }, "Send"));
   return h("div", { class: "feedback" },

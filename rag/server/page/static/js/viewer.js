@@ -1,5 +1,6 @@
 // An image, enlarged: wheel, buttons, keys or two fingers zoom; dragging and arrow keys move.
 
+import { blobUrl } from "./api.js";
 import { h } from "./dom.js";
 
 const MOST = 12;
@@ -90,4 +91,18 @@ export function openViewer(url, alt, title) {
   document.body.append(dialog);
   dialog.showModal();
   stage.focus();
+}
+
+/** A thumbnail of an image on the server, which may need the key; pressing it enlarges the image. */
+export function loadedThumbnail(path, alt, title, name = "") {
+  const image = h("img", { alt });
+  const button = h("button", { type: "button", class: `thumbnail ${name}`, "aria-label": `Enlarge: ${alt}`, disabled: true }, image);
+  blobUrl(path).then(
+    (url) => {
+      image.src = url;
+      button.disabled = false;
+      button.addEventListener("click", () => openViewer(url, alt, title));
+    },
+    (problem) => button.replaceWith(h("p", { class: "empty" }, `The image cannot be shown. ${problem.message}`)));
+  return button;
 }
