@@ -41,7 +41,7 @@ def test_a_record_is_verified_and_replayed(page: Page) -> None:
     expect(page.locator(".audit-result .good")).to_have_text("The record holds.")
     assert page.locator(".checks .pass").count() >= 4
     page.get_by_role("button", name="Replay").click()
-    expect(page.locator(".audit-result .good")).to_have_text("The same answer came out again.")
+    expect(page.locator(".audit-result .good")).to_have_text("The same answer, from the same evidence.")
 
 
 @pytest.mark.usefixtures("audited")

@@ -26,6 +26,7 @@ function box(status, title, children) {
 
 /** How sure the system is of this one answer. */
 export function confidence(answer) {
+  if (answer.decision !== "answered" && !answer.sentences.length) return [h("p", { class: "fine" }, "No sentence stood, so there is nothing to be sure of.")];
   const said = answer.verdict && answer.probability !== null
     ? `The evidence makes “yes” ${percent(answer.probability)} probable.` : "";
   return [

@@ -42,12 +42,12 @@ const brief = (value) => {
 };
 
 function replayed({ outcome, why, differences = [], changed = [], notes = [] }) {
-  const titles = { identical: "The same answer came out again.", different: "A different answer came out.", impossible: "It cannot be answered again." };
+  const titles = { identical: why, different: "A different answer came out", impossible: "It cannot be answered again" };
   const rows = (changes) => changes.map(change).map(({ name, then, now }) => h("li", { class: "fail" },
     h("span", { class: "mark" }, "≠"), sentence(name), h("span", { class: "fine" }, `Then ${brief(then)}, now ${brief(now)}`)));
   return [
-    h("p", { class: outcome === "identical" ? "good" : "bad" }, h("strong", {}, titles[outcome] || sentence(outcome))),
-    h("p", {}, sentence(why)),
+    h("p", { class: outcome === "identical" ? "good" : "bad" }, h("strong", {}, sentence(titles[outcome] || outcome))),
+    outcome === "identical" ? null : h("p", {}, sentence(why)),
     differences.length ? h("p", { class: "label" }, "What differs in the answer") : null,
     differences.length ? h("ul", { class: "checks" }, rows(differences)) : null,
     changed.length ? h("p", { class: "label" }, "What has changed in the system since") : null,
