@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rag.audit.ledger import Ledger, new_audit_id
+from rag.audit.ledger import Given, Ledger, new_audit_id
+from rag.audit.record import Dropped, Working
 from rag.clock import Clock
 from rag.corpus.images import check_image
 from rag.encoders.registry import load_image_encoder, load_text_encoder
@@ -72,14 +73,14 @@ class View:
         return self.certificate.widest + 1 if self.certificate else 0
 
     @classmethod
-    def open(cls, store: IndexStore, settings: Settings) -> View:
-        """The latest version.
+    def open(cls, store: IndexStore, settings: Settings, version: int | None = None) -> View:
+        """The latest version, or a past one.
 
         Raises:
-            InputError: the index is empty.
+            InputError: the index is empty, or has no such version.
             IndexStateError: it holds vectors of other encoders than the settings name.
         """
-        version = store.version()
+        version = store.version() if version is None else version
         if not version or not (snapshot := store.snapshot(version)).counts():
             raise InputError(
                 f"index {store.name!r} is empty; add a corpus with: rag ingest SOURCE --index {store.name}"
@@ -113,6 +114,29 @@ class Worked(NamedTuple):
     draft: Draft
     verified: Verified
     policy: Policy
+
+    def working(self, view: View, settings: Settings) -> Working:
+        """What the ledger keeps besides the answer."""
+        passages = {e.number: e.passage_id for e in self.answer.evidence}
+        cited = dict.fromkeys(c.number for c in self.verified.citations)  # in the order that numbered the answer
+        order = [*cited, *(n for n in sorted(passages) if n not in cited)]
+        return Working(
+            draft=self.draft,
+            shown=tuple(passages[new] for _, new in sorted(zip(order, sorted(passages), strict=True))),
+            dropped=tuple(Dropped(text=text, verdict=verdict) for text, verdict in self.verified.dropped),
+            policy=self.policy.as_dict(),
+            fingerprints=view.fingerprints,
+            settings=settings.model_dump(mode="json", include={"retrieval", "routing", "answering"}),
+        )
+
+
+class Reworked(NamedTuple):
+    """A past question answered again: what came out, the policy that would apply today, the kinds of vector index."""
+
+    worked: Worked
+    working: Working
+    today: Policy
+    backends: frozenset[str]
 
 
 class Said(NamedTuple):
@@ -160,29 +184,38 @@ class Engine:
         chosen = settings or Settings()
         return cls(IndexStore.open(Path(path), chosen.vectors), chosen)
 
-    def ask(self, question: str | Question, **options: Any) -> Answer:
+    def ask(self, question: str | Question, *, caller: str = "python", **options: Any) -> Answer:
         """Answer one question. ``options`` are the fields of :class:`~rag.types.Question` (image, study, …)."""
-        return self.ask_many([question if isinstance(question, Question) else Question(text=question, **options)])[0]
+        asked = question if isinstance(question, Question) else Question(text=question, **options)
+        return self.ask_many([asked], caller=caller)[0]
 
-    def ask_many(self, questions: Sequence[Question], *, record: bool = True) -> list[Answer]:
+    def ask_many(
+        self, questions: Sequence[Question], *, record: bool = True, caller: str | Sequence[str] = "python"
+    ) -> list[Answer]:
         """Answer several questions; encoders and search run on all of them at once.
 
-        ``record=False`` leaves the ledger out: for measurements, whose answers are given to nobody.
+        Args:
+            record: False leaves the ledger out: for measurements, whose answers are given to nobody.
+            caller: who asks, as the ledger is to name them (the id of a key, never a secret): one name, or one for
+                each question.
         """
         view, clock = self._follow(), Clock()
         with clock("read"):
             questions = [self._checked(q, view) for q in questions]
             asked = [read_question(q.text, view.lexicon, q.study) for q in questions]
         found, domains = self._retrieve(questions, asked, view, clock, view.widest)
-        answers = []
-        for q, a, f, domain in zip(questions, asked, found, domains, strict=True):
-            worked = self._worked(q, a, f, domain, view, clock.copy(len(questions)))
-            if record:
-                self.ledger.append(worked.answer)
-            answers.append(worked.answer)
-        return answers
+        worked = [
+            self._worked(q, a, f, domain, view, clock.copy(len(questions)))
+            for q, a, f, domain in zip(questions, asked, found, domains, strict=True)
+        ]
+        if record:
+            callers = [caller] * len(worked) if isinstance(caller, str) else caller
+            self.ledger.extend(
+                Given(w.answer, w.working(view, self.settings), who) for w, who in zip(worked, callers, strict=True)
+            )
+        return [w.answer for w in worked]
 
-    def stream(self, question: Question) -> Iterator[Event]:
+    def stream(self, question: Question, *, caller: str = "python") -> Iterator[Event]:
         """Answer one question, telling what happens as it happens; the last event holds the recorded answer.
 
         Sentences are told as soon as each is verified, hence before the decision: if the answer is then withheld, the
@@ -204,8 +237,27 @@ class Engine:
         for n, sentence in enumerate(answer.sentences):
             cited = tuple(c for c in answer.citations if c.sentence == n)
             yield Event(kind="sentence", sentence=sentence, citations=cited)
-        self.ledger.append(answer)
+        self.ledger.append(answer, worked.working(view, self.settings), caller)
         yield Event(kind="answer", answer=answer)
+
+    def rework(self, question: Question, version: int, policy: Policy, certificate: Certificate) -> Reworked:
+        """Answer as of index version ``version``, by a given policy and under a given certificate; nothing is recorded.
+
+        Raises:
+            InputError: the question cannot be answered, or the version has been forgotten.
+            IndexStateError: that version was encoded by other encoders than the settings name.
+        """
+        view, clock = self._follow(), Clock()
+        if view.snapshot.version != version:
+            view = View.open(self.store, self.settings, version)
+        q = self._checked(question, view)
+        asked = read_question(q.text, view.lexicon, q.study)
+        (found,), (domain,) = self._retrieve([q], [asked], view, clock, max(view.widest, policy.k + 1))
+        worked = self._answer(q, asked, found, domain, policy, certificate, view, clock)
+        spaces = view.snapshot.spaces()
+        backends = {name for space in spaces for name in view.snapshot.backends(space)}
+        today = self._policy(q, asked, found, domain, view)[1]
+        return Reworked(worked, worked.working(view, self.settings), today, frozenset(backends))
 
     def outcomes(self, questions: Sequence[Question], settings: Sequence[tuple[int, float]]) -> list[Trial]:
         """What would be answered under each (k, gamma), whatever the confidence.

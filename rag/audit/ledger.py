@@ -1,168 +1,308 @@
-"""The ledger: every answer, append-only and hash-chained.
+"""The ledger: every answer, every judgement of one and every redaction, append-only and hash-chained.
 
 The ledger holds questions, evidence and answers, because that is what an audit is about: its file is readable by its
-owner only. Changing, removing or reordering an entry breaks the chain; a file that is cut off at its end shows only to
-someone who kept a later hash.
+owner only. Changing, removing or reordering an entry breaks the chain. A chain alone cannot show that its end was cut
+off, or that somebody who may write the file wrote it anew from some entry on: that shows to someone who kept a later
+hash (``rag audit verify --all`` prints it, ``--expect`` compares).
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from rag.audit.chain import ChainReport, check_chain
+from rag.audit.images import FOLDER, ImageStore
+from rag.audit.record import GENESIS, IMAGE, Entry, Kind, Part, Working, compact_json, new_audit_id, recorded
+from rag.audit.schema import prepare
 from rag.errors import IndexStateError, InputError, StorageError
-from rag.types import Answer, sha256_of
+from rag.types import Answer
 
-_APPLICATION_ID = 0x434C4C47  # "CLLG"
-_FORMAT = 1
-_GENESIS = "0" * 64
-_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that is misread
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    number INTEGER PRIMARY KEY,
-    audit_id TEXT NOT NULL UNIQUE,
-    created TEXT NOT NULL,
-    answer TEXT NOT NULL,
-    previous TEXT NOT NULL,
-    sha256 TEXT NOT NULL
-) STRICT;
-CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON entries
-    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON entries
-    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-"""
+__all__ = ["ChainReport", "Entry", "Given", "Ledger", "new_audit_id"]
+_BATCH = 256
+_MOST_CALLER = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One recorded answer. ``text`` is the JSON that was hashed, ``previous`` the hash of the entry before."""
+class Given(NamedTuple):
+    """An answer to record, how it came about, and who asked: the id of a key, 'cli' or 'python', never a secret."""
 
-    number: int
-    audit_id: str
-    created: str
-    text: str
-    previous: str
-    sha256: str
-
-    @property
-    def answer(self) -> Answer:
-        return Answer.model_validate_json(self.text)
-
-    @property
-    def expected_sha256(self) -> str:
-        return entry_hash(self.previous, self.created, self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class ChainReport:
-    """Whether every entry's hash holds and follows from the one before; the first that does not, otherwise."""
-
-    entries: int
-    broken_at: str | None
-
-    @property
-    def ok(self) -> bool:
-        return self.broken_at is None
-
-
-def new_audit_id() -> str:
-    """An id such as ``a-20261123-7f3k2m9q``: the day, and 40 bits that nobody can guess."""
-    return f"a-{datetime.now(UTC):%Y%m%d}-{''.join(secrets.choice(_ALPHABET) for _ in range(8))}"
-
-
-def entry_hash(previous: str, created: str, text: str) -> str:
-    """SHA-256 over the previous hash, the time and the JSON, separated by newlines."""
-    return sha256_of(f"{previous}\n{created}\n{text}")
+    answer: Answer
+    working: Working = Working()
+    caller: str = "python"
 
 
 class Ledger:
-    """An SQLite file of entries. Appends from several processes at once keep one chain."""
+    """An SQLite file of entries, and a folder of images beside it. Safe for many threads and processes.
+
+    Writing uses one connection that is kept open. Every commit reaches the disk before it returns (``synchronous =
+    FULL``): an answer that was given is never lost, and costs one flush of the disk, which the answers recorded
+    together by :meth:`extend` share.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.images = ImageStore(path.parent / FOLDER)
+        self._lock = threading.Lock()
+        self._kept: tuple[sqlite3.Connection, int, tuple[int, int]] | None = None
 
-    def append(self, answer: Answer) -> None:
-        """Record ``answer`` under its audit id.
+    # ---------------------------------------------------------------- writing
+
+    def append(self, answer: Answer, working: Working | None = None, caller: str = "python") -> None:
+        """Record one answer; see :meth:`extend`."""
+        self.extend([Given(answer, working or Working(), caller)])
+
+    def extend(self, given: Iterable[Given]) -> None:
+        """Record answers under their audit ids, all or none of them. The image of a question is copied as well.
 
         Raises:
-            StorageError: the file cannot be written; the answer must then not be given.
+            InputError: the image of a question cannot be read any more.
+            StorageError: the file cannot be written; the answers must then not be given.
         """
-        text, created = answer.model_dump_json(), datetime.now(UTC).isoformat(timespec="milliseconds")
-        with self._connected(create=True) as connection:
-            connection.execute("BEGIN IMMEDIATE")  # one writer at a time, so that each sees the last hash
-            row = connection.execute("SELECT number, sha256 FROM entries ORDER BY number DESC LIMIT 1").fetchone()
-            number, previous = (row[0] + 1, row[1]) if row else (1, _GENESIS)
-            values = (number, answer.audit_id, created, text, previous, entry_hash(previous, created, text))
-            connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", values)
-            connection.execute("COMMIT")
+        kept = [(one, self._keep_image(one.answer)) for one in given]
+        made = [(one, *recorded(one.answer, one.working, sha256)) for one, sha256 in kept]
+        with self.transaction() as connection:
+            for one, fields, parts in made:
+                if IMAGE in parts and not self.images.path(parts[IMAGE].text).exists():
+                    self._keep_image(one.answer)  # a redaction removed the same bytes meanwhile
+                self.add(connection, "answer", one.answer.audit_id, one.caller, fields, parts)
+
+    def add(
+        self,
+        connection: sqlite3.Connection,
+        kind: Kind,
+        audit_id: str,
+        caller: str,
+        fields: Mapping[str, Any],
+        parts: Mapping[str, Part],
+    ) -> None:
+        """Add an entry inside a transaction."""
+        row = connection.execute("SELECT number, sha256 FROM entries ORDER BY number DESC LIMIT 1").fetchone()
+        number, previous = (row[0] + 1, row[1]) if row else (1, GENESIS)
+        created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        head = {"format": 2, "number": number, "kind": kind, "audit_id": audit_id, "created": created}
+        commitments = {name: part.commitment for name, part in parts.items()}
+        record = compact_json({**head, "caller": caller[:_MOST_CALLER], **fields, "parts": commitments})
+        entry = Entry(number, kind, audit_id, created, record, previous, "", parts)
+        values = (number, kind, audit_id, created, record, previous, entry.expected_sha256)
+        connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        rows = [(number, name, part.salt, part.text) for name, part in parts.items()]
+        connection.executemany("INSERT INTO parts VALUES (?, ?, ?, ?)", rows)
+
+    def redact(
+        self, choose: Callable[[Entry], Collection[str]], why: str, caller: str = "python"
+    ) -> tuple[Entry | None, int]:
+        """Take parts out for good, record that, and remove the images that no entry holds any more.
+
+        Args:
+            choose: the names of the parts of an entry that have to go.
+
+        Returns:
+            The entry that records the redaction, None where there was nothing to take out; and how many images went.
+        """
+        audit_id, last = new_audit_id("r"), 0
+        redacted: list[dict[str, Any]] = []
+
+        def look(entries: Iterable[Entry]) -> None:
+            nonlocal last
+            for entry in entries:
+                last = entry.number
+                if names := sorted(set(choose(entry)) & entry.parts.keys()):
+                    redacted.append({"entry": entry.number, "audit_id": entry.audit_id, "parts": names})
+
+        look(self.walk())  # most of the work, and nobody waits for it
+        with self.transaction() as connection:
+            look(_walk(connection, after=last))
+            if redacted:
+                self.add(connection, "redaction", audit_id, caller, {"why": why, "redacted": redacted}, {})
+            gone = [(one["entry"], name) for one in redacted for name in one["parts"]]
+            connection.executemany("DELETE FROM parts WHERE entry = ? AND name = ?", gone)
+        with self.transaction() as connection:  # only now: bytes that go must be recorded as gone
+            rows = connection.execute("SELECT DISTINCT text FROM parts WHERE name = ?", (IMAGE,))
+            images = self.images.sweep({sha256 for (sha256,) in rows})
+        with self._writing() as connection:  # the write-ahead log still holds the texts
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return (self.get(audit_id) if redacted else None), images
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction, the only one at its time: all of it or, after any error, nothing."""
+        with self._writing() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Give the connection up; the next append opens another."""
+        with self._lock:
+            self._drop()
+
+    # ---------------------------------------------------------------- reading
 
     def get(self, audit_id: str) -> Entry:
         """The entry of an audit id.
 
         Raises:
-            InputError: there is none; the newest ids are named.
+            InputError: there is none; the newest answers are named.
         """
-        with self._connected() as connection:
-            row = connection.execute("SELECT * FROM entries WHERE audit_id = ?", (audit_id,)).fetchone()
-            newest = connection.execute("SELECT audit_id FROM entries ORDER BY number DESC LIMIT 3").fetchall()
-        if row is None:
-            listed = ", ".join(r[0] for r in newest) or "none yet"
+        with self._reading() as connection:
+            found = _entries(connection, "WHERE audit_id = ?", (audit_id,))
+            newest = "SELECT audit_id FROM entries WHERE kind = 'answer' ORDER BY number DESC LIMIT 3"
+            listed = ", ".join(row[0] for row in connection.execute(newest)) or "none yet"
+        if not found:
             raise InputError(f"no answer is recorded under {audit_id!r}; the newest ids are: {listed}")
-        return Entry(*row)
+        return found[0]
 
-    def entries(self, limit: int = 100, before: int | None = None) -> list[Entry]:
-        """The newest entries first, at most ``limit``, those numbered below ``before`` if it is given."""
+    def entries(self, limit: int = 100, before: int | None = None, kind: Kind | None = "answer") -> list[Entry]:
+        """The newest entries first, at most ``limit``, of one kind or of all (None).
+
+        Args:
+            before: only entries with a lower number than this.
+        """
         if not self._path.exists():
             return []
-        with self._connected() as connection:
-            where, values = ("WHERE number < ?", (before,)) if before is not None else ("", ())
-            rows = connection.execute(f"SELECT * FROM entries {where} ORDER BY number DESC LIMIT ?", (*values, limit))
-            return [Entry(*row) for row in rows]
+        conditions, values = ["1"], list[Any]()
+        if before is not None:
+            conditions, values = [*conditions, "number < ?"], [*values, before]
+        if kind is not None:
+            conditions, values = [*conditions, "kind = ?"], [*values, kind]
+        with self._reading() as connection:
+            where = f"WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"
+            return _entries(connection, where, (*values, limit))
 
-    def verify_chain(self) -> ChainReport:
-        """Recompute every hash from the first entry on."""
-        previous, number = _GENESIS, 0
-        with self._connected() as connection:
-            for row in connection.execute("SELECT * FROM entries ORDER BY number"):
-                entry, number = Entry(*row), number + 1
-                if entry.previous != previous or entry.sha256 != entry.expected_sha256 or entry.number != number:
-                    return ChainReport(number, entry.audit_id)
-                previous = entry.sha256
-        return ChainReport(number, None)
+    def walk(self) -> Iterator[Entry]:
+        """All entries as of one moment, oldest first, a few at a time."""
+        if not self._path.exists():
+            return
+        with self._reading() as connection:
+            connection.execute("BEGIN")
+            yield from _walk(connection)
+            connection.execute("ROLLBACK")
+
+    def count(self) -> int:
+        """How many entries there are."""
+        if not self._path.exists():
+            return 0
+        with self._reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM entries").fetchone()[0])
+
+    def verify_chain(
+        self, *, images: bool = True, expect: str | None = None, advance: Callable[[int], None] = lambda _: None
+    ) -> ChainReport:
+        """Recompute every hash from the first entry on.
+
+        Args:
+            images: check the bytes of the questions' images as well.
+            expect: a hash that the chain must go through: one noted earlier as its head.
+            advance: told how many entries were looked at.
+        """
+
+        def watched() -> Iterator[Entry]:
+            for entry in self.walk():
+                yield entry
+                advance(1)
+
+        if not self._path.exists():
+            raise InputError(f"nothing is recorded yet: there is no {self._path}")
+        return check_chain(watched(), self.images if images else None, expect)
+
+    # ---------------------------------------------------------------- connections
+
+    def _keep_image(self, answer: Answer) -> str | None:
+        return self.images.keep(Path(answer.question.image)) if answer.question.image else None
 
     @contextmanager
-    def _connected(self, create: bool = False) -> Iterator[sqlite3.Connection]:
-        if not create and not self._path.exists():
-            raise InputError(f"nothing is recorded yet: there is no {self._path}")
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection for writing; it stays open, unless an error or another file under our path speaks against."""
+        with self._lock, self._translated():
+            try:
+                yield self._connection()
+            except (sqlite3.Error, OSError):
+                self._drop()
+                raise
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._kept is not None:
+            connection, process, file = self._kept
+            if process == os.getpid() and _identity(self._path) == file:
+                return connection
+            self._drop()  # we are a forked child, or the index was deleted and built anew
+        if not self._path.exists():
+            os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
+        connection = self._open()
+        self._kept = (connection, os.getpid(), _identity(self._path))
+        return connection
+
+    def _drop(self) -> None:
+        if self._kept is not None:
+            self._kept[0].close()
+            self._kept = None
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
-            if create and not self._path.exists():
-                os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
-            with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as connection:
-                self._check(connection)
-                yield connection
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")  # what is redacted is overwritten, not left in the file
+            prepare(connection, self._path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if not self._path.exists():
+            raise InputError(f"nothing is recorded yet: there is no {self._path}")
+        with self._translated(), closing(self._open()) as connection:
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
         except (sqlite3.OperationalError, OSError) as error:
             raise StorageError(f"the ledger {self._path} cannot be written or read: {error}") from error
         except sqlite3.DatabaseError as error:
             raise IndexStateError(f"the ledger {self._path} is damaged or not a ledger: {error}") from error
 
-    def _check(self, connection: sqlite3.Connection) -> None:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (form,) = connection.execute("PRAGMA user_version").fetchone()
-        if (application, form) == (_APPLICATION_ID, _FORMAT):
-            return
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if application == _APPLICATION_ID and form > _FORMAT:
-            raise IndexStateError(
-                f"the ledger {self._path} was written by a newer ClinCite (format {form}); upgrade to read it"
-            )
-        if application or form or tables:
-            raise IndexStateError(f"{self._path} is another program's SQLite file, not a ledger; move it away")
-        connection.execute("PRAGMA journal_mode = WAL")
-        marks = f"PRAGMA application_id = {_APPLICATION_ID};PRAGMA user_version = {_FORMAT};"
-        connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}{marks}COMMIT;")
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file lies under a path; (0, 0) where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_dev, status.st_ino
+
+
+def _entries(connection: sqlite3.Connection, where: str, values: Collection[Any]) -> list[Entry]:
+    """Entries with their parts."""
+    query = f"SELECT number, kind, audit_id, created, record, previous, sha256 FROM entries {where}"
+    rows: list[tuple[Any, ...]] = connection.execute(query, tuple(values)).fetchall()
+    parts: defaultdict[int, dict[str, Part]] = defaultdict(dict)
+    listed = compact_json([row[0] for row in rows])
+    query = "SELECT entry, name, salt, text FROM parts WHERE entry IN (SELECT value FROM json_each(?)) ORDER BY rowid"
+    for number, name, salt, text in connection.execute(query, (listed,)):
+        parts[number][name] = Part(salt, text)
+    return [
+        Entry(number, kind, audit_id, created, record, previous, sha256, parts[number])
+        for number, kind, audit_id, created, record, previous, sha256 in rows
+    ]
+
+
+def _walk(connection: sqlite3.Connection, after: int = -(2**63)) -> Iterator[Entry]:
+    last = after
+    while page := _entries(connection, "WHERE number > ? ORDER BY number LIMIT ?", (last, _BATCH)):
+        yield from page
+        last = page[-1].number

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
-from rag.audit.ledger import ChainReport, Entry
+from rag.audit.chain import ChainReport, edited_parts
+from rag.audit.record import EVIDENCE, Entry
+from rag.errors import InputError
+from rag.indexing import IndexStore
+from rag.indexing.snapshot import Snapshot
 from rag.types import Answer, Document, sha256_of
 
 
@@ -29,27 +34,47 @@ class AuditReport:
         return all(check.ok for check in self.checks)
 
 
-def verify(entry: Entry, lookup: Callable[[str, int], Document | None], chain: ChainReport) -> AuditReport:
-    """Verify ``entry``.
+Lookup = Callable[[str, int], Document | None]
+
+
+def documents_in(store: IndexStore) -> Lookup:
+    """(document id, index version) -> the document as it was in that version; None where either is gone."""
+
+    @cache
+    def snapshot(version: int) -> Snapshot | None:
+        try:
+            return store.snapshot(version)
+        except InputError:  # forgotten by a compaction
+            return None
+
+    def lookup(document: str, version: int) -> Document | None:
+        then = snapshot(version)
+        return then.document(document) if then is not None else None
+
+    return lookup
+
+
+def verify(entry: Entry, lookup: Lookup, chain: ChainReport) -> AuditReport:
+    """Verify ``entry``, which holds an answer; what a recorded redaction took out of it is not looked at.
 
     Args:
         entry: what the ledger holds.
         lookup: (document id, index version) -> the document as it was in that version, or None.
         chain: the result of checking the whole ledger.
     """
-    hash_ok = entry.sha256 == entry.expected_sha256
+    edited = _edited(entry)
+    broken = f"broken at {chain.broken_at}: {chain.problem}"
     checks = [
-        Check("the entry is as it was recorded", hash_ok, "" if hash_ok else f"entry {entry.number}: the hash differs"),
-        Check(
-            "the ledger's chain is unbroken",
-            chain.ok,
-            f"broken at {chain.broken_at}" if not chain.ok else f"{chain.entries} entries",
-        ),
+        Check("the entry is as it was recorded", not edited, f"entry {entry.number}: {edited}" if edited else ""),
+        Check("the ledger's chain is unbroken", chain.ok, f"{chain.entries} entries" if chain.ok else broken),
     ]
     try:
         answer = entry.answer
     except ValueError:
         return AuditReport((*checks, Check("the entry can be read", False, "its JSON is not an answer")))
+    gone = ", ".join(entry.redacted)
+    answer = answer.model_copy(update={"evidence": tuple(e for e in answer.evidence if _kept(entry, e.number))})
+    answer = answer.model_copy(update={"citations": tuple(c for c in answer.citations if _kept(entry, c.number))})
     documents = {e.document_id: lookup(e.document_id, answer.index_version) for e in answer.evidence}
     checks += [
         _check("every piece of evidence still hashes to what was recorded", _evidence_hashes(answer)),
@@ -58,9 +83,23 @@ def verify(entry: Entry, lookup: Callable[[str, int], Document | None], chain: C
             _evidence_texts(answer, documents),
         ),
         _check("every quote stands in its document at its offsets", _quotes(answer, documents)),
-        _check("every citation lies inside the evidence that it names", _citations(answer)),
+        _check("every citation lies inside the evidence that it names", _citations(answer, entry)),
     ]
+    if gone:
+        checks.append(Check("what is missing was redacted by a recorded entry", chain.ok, f"{gone}"))
     return AuditReport(tuple(checks))
+
+
+def _edited(entry: Entry) -> str:
+    """What of an entry is not as it was recorded."""
+    expected = entry.expected_sha256
+    if expected is not None and entry.sha256 != expected:
+        return "its hash differs"
+    return ", ".join(f"its part {name!r} was edited" for name in edited_parts(entry))
+
+
+def _kept(entry: Entry, number: int) -> bool:
+    return f"{EVIDENCE}{number}" not in entry.redacted
 
 
 def _check(name: str, problems: list[str]) -> Check:
@@ -91,7 +130,7 @@ def _quotes(answer: Answer, documents: dict[str, Document | None]) -> list[str]:
     return problems
 
 
-def _citations(answer: Answer) -> list[str]:
+def _citations(answer: Answer, entry: Entry) -> list[str]:
     problems = []
     by_number = {e.number: e for e in answer.evidence}
     for c in answer.citations:
@@ -102,7 +141,9 @@ def _citations(answer: Answer) -> list[str]:
         if not inside or c.sentence >= len(answer.sentences) or c.number not in answer.sentences[c.sentence].citations:
             problems.append(f"citation [{c.number}]")
     for n, sentence in enumerate(answer.sentences):
-        cited = {c.number for c in answer.citations if c.sentence == n}
+        cited = {c.number for c in answer.citations if c.sentence == n} | {
+            m for m in sentence.citations if not _kept(entry, m)
+        }
         if not sentence.citations or set(sentence.citations) - cited:
             problems.append(f"sentence {n + 1}")
     return problems

@@ -138,6 +138,7 @@ def ask(
     engine = engine_of(settings_of(indexes, profile), index)
     answer = engine.ask(
         question,
+        caller="cli",
         image=str(image) if image else None,
         study=study,
         exclude_groups=tuple(exclude_group or ()),

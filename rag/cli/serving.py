@@ -85,7 +85,7 @@ def keys_list(file: KeysFile = DEFAULT_KEYS, as_json: Json = False) -> None:
     """The keys, without the keys themselves."""
     from rag.server.keys import KeyFile
 
-    found = KeyFile(file).keys()
+    found = KeyFile(file).listed()
     if as_json:
         print_json({"keys": [_row(k) for k in found]})
     else:

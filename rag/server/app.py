@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
@@ -18,7 +19,7 @@ from rag.server import problems
 from rag.server.auth import Authenticator
 from rag.server.guard import Guard
 from rag.server.openapi import describe
-from rag.server.routes import answers, chat, indexes, jobs, system
+from rag.server.routes import answers, audit, chat, indexes, jobs, system
 from rag.server.service import Service
 from rag.server.tracing import OpenTelemetry, Tracer, Untraced
 
@@ -42,6 +43,7 @@ def create_app(service: Service, tracer: Tracer | None = None, stopping: asyncio
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_exception_handler(_unheard)
         if not service.ready:
             await run_in_threadpool(service.open)
         try:
@@ -53,9 +55,9 @@ def create_app(service: Service, tracer: Tracer | None = None, stopping: asyncio
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service, app.state.auth, app.state.stopping = service, auth, stopping or asyncio.Event()
-    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    app.openapi = lambda: describe(app, service.names[0])  # type: ignore[method-assign]
     problems.install(app)
-    for module in (answers, indexes, jobs, chat, system):
+    for module in (answers, audit, indexes, jobs, chat, system):
         app.include_router(module.router)
     _add_page(app)
     inner: ASGIApp = app
@@ -68,6 +70,13 @@ def create_app(service: Service, tracer: Tracer | None = None, stopping: asyncio
             expose_headers=["Retry-After", "X-Request-Id"],
         )
     return Guard(inner, serving, service.metrics, traced)
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An error that nobody waited for: logged as all others are, without its message."""
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        problems.report(error)
 
 
 def _add_page(app: FastAPI) -> None:

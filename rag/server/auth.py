@@ -39,7 +39,7 @@ class Authenticator:
     def __init__(self, settings: ServingSettings) -> None:
         self._keys = KeyFile(settings.keys) if settings.keys is not None else None
         if self._keys is not None:
-            self._keys.keys()  # a file that cannot be used is said at the start
+            self._keys.listed()  # a file that cannot be used is said at the start
         self._provider = Provider(settings.oidc) if settings.oidc is not None else None
         self._limit = RateLimit(settings.requests_per_minute)
 

@@ -10,21 +10,24 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rag.errors import RagError
 from rag.server.metrics import Metrics
 from rag.server.problems import Problem, busy
 from rag.types import Answer, Question
 
-Ask = Callable[[Sequence[Question]], list[Answer]]
+_T = TypeVar("_T")
+Ask = Callable[[Sequence[Question], Sequence[str]], list[Answer]]  # questions and their askers
 
 
 @dataclass
 class _Waiting:
     question: Question
+    caller: str
     answer: asyncio.Future[Answer]
     held: ExitStack  # a temporary image, let go when nobody needs it any more
 
@@ -68,7 +71,7 @@ class Batcher:
                 f"{len(self._waiting)} questions are waiting already; try again later",
             )
 
-    def submit(self, question: Question, held: ExitStack) -> asyncio.Future[Answer]:
+    def submit(self, question: Question, caller: str, held: ExitStack) -> asyncio.Future[Answer]:
         """Put a question into the queue. ``held`` is closed when it has been answered, refused or dropped.
 
         Cancelling the future gives the question up. Raises Problem 429 where the queue is full.
@@ -79,7 +82,7 @@ class Batcher:
             held.close()
             raise
         loop = asyncio.get_running_loop()
-        entry = _Waiting(question, loop.create_future(), held)
+        entry = _Waiting(question, caller, loop.create_future(), held)
         self._waiting.append(entry)
         self._metrics.queue.inc()
         if self._running < self._lanes:
@@ -126,7 +129,7 @@ class Batcher:
     async def _work(self, batch: list[_Waiting]) -> None:
         begin, loop = time.perf_counter(), asyncio.get_running_loop()
         try:
-            results = await loop.run_in_executor(self._executor, self._answers, [e.question for e in batch])
+            results = await loop.run_in_executor(self._executor, self._answers, batch)
         except BaseException as error:
             results = [error if isinstance(error, Exception) else RuntimeError()] * len(batch)
         self._seconds = 0.8 * self._seconds + 0.2 * (time.perf_counter() - begin) / len(batch) / self._lanes
@@ -140,11 +143,46 @@ class Batcher:
             else:
                 entry.answer.set_exception(result)
 
-    def _answers(self, questions: list[Question]) -> list[Answer | Exception]:
+    def _answers(self, batch: Sequence[_Waiting]) -> list[Answer | Exception]:
         """One question that cannot be answered must not take its neighbours with it: then each is asked alone."""
         try:
-            return list(self._ask(questions))
+            return list(self._ask([e.question for e in batch], [e.caller for e in batch]))
         except Exception as error:
-            if len(questions) == 1 or not isinstance(error, RagError):
-                return [error] * len(questions)
-            return [self._answers([q])[0] for q in questions]
+            if len(batch) == 1 or not isinstance(error, RagError):
+                return [error] * len(batch)
+            return [self._answers([e])[0] for e in batch]
+
+
+class Pool:
+    """A few threads for work that cannot be put together, with room for as many more to wait."""
+
+    def __init__(self, threads: int, queue: int, timeout_s: float, metrics: Metrics) -> None:
+        self._timeout_s = timeout_s
+        self._executor = ThreadPoolExecutor(threads, "aside")
+        self._most = threads + queue
+        self._metrics = metrics
+        self._here = 0
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """The result of ``work``.
+
+        Raises:
+            Problem: 429 where there is no room, 504 where it takes too long.
+        """
+        if self._here >= self._most:
+            self._metrics.refused.labels("queue full").inc()
+            raise busy(1.0, f"{self._here} requests are waiting already; try again later")
+        self._here += 1
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        future.add_done_callback(self._leave)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), self._timeout_s)
+        except TimeoutError as error:
+            self._metrics.refused.labels("timeout").inc()
+            raise Problem(504, f"it took longer than {self._timeout_s:g} s and was given up") from error
+
+    def _leave(self, future: object) -> None:
+        self._here -= 1
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=True)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -113,8 +114,7 @@ async def read_question(request: Request, model: type[_B], held: ExitStack) -> t
     settings: ServingSettings = request.app.state.service.settings.serving
     if content_type(request) == JSON:
         body = await read_json(request, model)
-        image = getattr(body, "image", None)
-        return body, hold(decode_base64(image, settings), settings, held) if image is not None else None
+        return body, await held_image(getattr(body, "image", None), settings, held)
     if content_type(request) != MULTIPART:
         raise Problem(415, f"send {JSON} or {MULTIPART}")
     form = await read_form(request, max_files=1, max_field=(settings.max_image_mib << 20) * 4 // 3 + 4096)
@@ -124,11 +124,17 @@ async def read_question(request: Request, model: type[_B], held: ExitStack) -> t
         if isinstance(sent, UploadFile):
             if sent.size is not None and sent.size > settings.max_image_mib << 20:
                 raise Problem(413, f"image: it is larger than {settings.max_image_mib} MiB; shrink it first")
-            return body, hold(await sent.read(), settings, held)
+            return body, await run_in_threadpool(hold, await sent.read(), settings, held)
     finally:
         await form.close()
-    image = getattr(body, "image", None)
-    return body, hold(decode_base64(image, settings), settings, held) if image is not None else None
+    return body, await held_image(getattr(body, "image", None), settings, held)
+
+
+async def held_image(encoded: str | None, settings: ServingSettings, held: ExitStack) -> str | None:
+    """The temporary file of an image in base64; decoded in a thread, so that nobody else waits for it."""
+    if encoded is None:
+        return None
+    return await run_in_threadpool(lambda: hold(decode_base64(encoded, settings), settings, held))
 
 
 def takes(model: type[Body], multipart: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -201,7 +201,7 @@ class Jobs:
             created=created,
             started=started,
             finished=finished,
-            progress=dict(listener.stages) if listener else json.loads(progress),
+            progress={k: list(v) for k, v in listener.stages.items()} if listener else json.loads(progress),
             result=json.loads(result) if result else None,
             error=error,
         )

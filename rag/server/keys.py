@@ -54,7 +54,7 @@ class KeyFile:
         self._seen: tuple[int, int, int] | None = None
         self._keys: dict[str, Key] = {}
 
-    def keys(self) -> list[Key]:
+    def listed(self) -> list[Key]:
         """All keys, oldest first.
 
         Raises:

@@ -10,9 +10,9 @@ from fastapi.openapi.utils import get_openapi
 import rag
 from rag.server.problems import PROBLEM_SCHEMA
 from rag.server.routes.chat import ChatBody
-from rag.server.schemas import AskBody, BatchBody, IngestBody, RollbackBody, SearchBody
+from rag.server.schemas import AskBody, BatchBody, FeedbackBody, IngestBody, RollbackBody, SearchBody
 
-_BODIES = (AskBody, BatchBody, ChatBody, IngestBody, RollbackBody, SearchBody)
+_BODIES = (AskBody, BatchBody, ChatBody, FeedbackBody, IngestBody, RollbackBody, SearchBody)
 _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = (
     "Cited, risk-controlled answers from medical images, reports and literature. Research software, not a medical "
@@ -20,8 +20,8 @@ _ABOUT = (
 )
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document; worked out once."""
+def describe(app: FastAPI, index: str) -> dict[str, Any]:
+    """The OpenAPI document, worked out once; ``index`` is the one that examples name."""
     if app.openapi_schema is None:
         document = get_openapi(title="ClinCite", version=rag.__version__, description=_ABOUT, routes=app.routes)
         components = document.setdefault("components", {})
@@ -38,6 +38,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
         }
         for path, operations in document["paths"].items():
             for operation in operations.values():
+                for parameter in operation.get("parameters", ()):
+                    if parameter["in"] == "path" and parameter["name"] == "name":
+                        parameter["example"] = index
+                body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+                if "model" in body.get("example", {}):
+                    body["example"] = body["example"] | {"model": index}
                 if path.startswith("/v1/") or path == "/metrics":
                     operation["security"] = [{"key": []}, {}]
         app.openapi_schema = document

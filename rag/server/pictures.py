@@ -19,7 +19,7 @@ from rag.settings import ServingSettings
 
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w-]+=[\w.-]+)*;base64,", re.I)
 _TYPES = ("image/png", "image/jpeg", "image/tiff", "image/bmp", "image/webp", "image/gif", "application/dicom")
-_NAME = "the uploaded image"  # what messages call it
+_NAME = "upload"  # what messages call it
 EDGE = 2048  # longest side of an image that goes out, in pixels
 _LEAST_EDGE = 16
 
@@ -68,9 +68,9 @@ def hold(content: bytes, settings: ServingSettings, held: ExitStack) -> str:
     try:
         info = check_image(path)
     except InputError as error:
-        if "pixels" in str(error) and "at most" in str(error):
+        if "pixels" in str(error) and "shrink" in str(error):
             raise _too_many(settings) from error
-        raise Problem(422, f"image: {error}") from error
+        raise Problem(422, str(error)) from error
     if info.width * info.height > settings.max_image_megapixels * 1_000_000:
         raise _too_many(settings)
     return str(path)

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import NamedTuple
 
 import uvicorn
 
@@ -14,15 +15,44 @@ from rag.errors import InputError, StorageError
 from rag.server.app import create_app
 from rag.server.guard import is_loopback
 from rag.server.service import Service
+from rag.server.tracing import Tracer
 from rag.settings import ServingSettings, Settings
 
 
+class Prepared(NamedTuple):
+    """A server whose indexes are open and whose address is bound; ``server.run(sockets=[listener])`` serves."""
+
+    server: uvicorn.Server
+    listener: socket.socket
+    service: Service
+
+    @property
+    def url(self) -> str:
+        host, port = self.listener.getsockname()[:2]
+        scheme = "https" if self.service.settings.serving.tls_certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def serve(settings: Settings, names: Sequence[str], say: Callable[[str], None]) -> None:
-    """Open the indexes, listen, and return when the process is told to stop (SIGINT, SIGTERM) and has finished.
+    """Listen, and return when the process is told to stop (SIGINT, SIGTERM) and has finished what it began.
 
     Args:
         names: the indexes to serve, the first being the default; none means all that are not empty.
         say: where the lines of the start go.
+
+    Raises:
+        RagError: see ``prepare``.
+    """
+    prepared = prepare(settings, names)
+    _log_to_stderr()
+    for line in _start(prepared):
+        say(line)
+    with prepared.listener:
+        prepared.server.run(sockets=[prepared.listener])
+
+
+def prepare(settings: Settings, names: Sequence[str], tracer: Tracer | None = None) -> Prepared:
+    """Bind the address and open the indexes.
 
     Raises:
         InputError: an index that is not there or empty, a file of keys that cannot be used, or an address beyond
@@ -32,27 +62,27 @@ def serve(settings: Settings, names: Sequence[str], say: Callable[[str], None]) 
     """
     serving = settings.serving
     check_address(serving)
-    service = Service(settings, names)
-    stopping = asyncio.Event()
-    app = create_app(service, stopping=stopping)
-    with _bound(serving) as listener:
+    service, stopping = Service(settings, names), asyncio.Event()
+    app = create_app(service, tracer, stopping)
+    listener = _bound(serving)
+    try:
         service.open()
-        config = uvicorn.Config(
-            app,
-            lifespan="on",
-            access_log=False,  # it would print addresses; the guard logs routes
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=int(serving.shutdown_s) + 1,
-            ssl_certfile=serving.tls_certificate,
-            ssl_keyfile=serving.tls_key,
-        )
-        _log_to_stderr()
-        for line in _start(serving, service, listener):
-            say(line)
-        _Server(config, stopping).run(sockets=[listener])
+    except BaseException:
+        listener.close()
+        raise
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        access_log=False,  # it would print addresses; the guard logs routes
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=int(serving.shutdown_s) + 1,
+        ssl_certfile=serving.tls_certificate,
+        ssl_keyfile=serving.tls_key,
+    )
+    return Prepared(_Server(config, stopping), listener, service)
 
 
 def check_address(serving: ServingSettings) -> None:
@@ -95,23 +125,18 @@ def _bound(serving: ServingSettings) -> socket.socket:
     return listener
 
 
-def _start(serving: ServingSettings, service: Service, listener: socket.socket) -> list[str]:
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    scheme = "https" if serving.tls_certificate else "http"
+def _start(prepared: Prepared) -> list[str]:
+    service, serving = prepared.service, prepared.service.settings.serving
     auth = [n for n, on in (("API keys", serving.keys), ("OIDC tokens", serving.oidc)) if on]
     served = ", ".join(f"{n} (version {service.index(n).engine.version})" for n in service.names)
     lines = [
-        f"ClinCite listens on {scheme}://{shown}:{port}",
+        f"ClinCite listens on {prepared.url}",
         f"indexes: {served}",
         f"authentication: {' and '.join(auth) if auth else 'off (this machine only)'}",
-        "research software, not a medical device",
     ]
-    if auth and scheme == "http" and not is_loopback(serving.host):
-        lines.insert(
-            3, "warning: keys travel unencrypted; put TLS in front, or set serving.tls_certificate and tls_key"
-        )
-    return lines
+    if prepared.url.startswith("http:") and not is_loopback(serving.host):
+        lines.append("warning: keys travel unencrypted; put TLS in front, or set serving.tls_certificate and tls_key")
+    return [*lines, "research software, not a medical device"]
 
 
 def _log_to_stderr() -> None:

@@ -23,9 +23,7 @@ class Body(BaseModel):
 class AskBody(Body):
     """A question."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"question": "Does study CXR2814 show cardiomegaly?", "index": "demo"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"question": "Does study CXR2814 show cardiomegaly?"}]})
 
     question: Text
     index: Name | None = Field(None, description="The server's first index unless given.")
@@ -60,6 +58,18 @@ class BatchBody(Body):
     )
 
     questions: tuple[AskBody, ...] = Field(min_length=1, max_length=1000)
+
+
+class FeedbackBody(Body):
+    """Whether an answer was right; ``corrected`` brings the right one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"verdict": "corrected", "correction": "No, the heart is normal."}]}
+    )
+
+    verdict: Literal["right", "wrong", "corrected"]
+    correction: str | None = Field(None, max_length=10_000)
+    reason: str | None = Field(None, max_length=10_000)
 
 
 class RollbackBody(Body):
@@ -157,6 +167,7 @@ class RolledBack(BaseModel):
     version: int
 
 
+Stage = Annotated[list[int | None], Field(min_length=2, max_length=2)]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
 
@@ -170,8 +181,8 @@ class JobOut(BaseModel):
     created: str
     started: str | None = None
     finished: str | None = None
-    progress: dict[str, tuple[int, int | None]] = Field(
-        default_factory=dict, description="Per stage: units done, and all of them where that is known."
+    progress: dict[str, Stage] = Field(
+        default_factory=dict, description="Per stage: units done, and all of them where that is known, else null."
     )
     result: dict[str, Any] | None = Field(None, description="Of an ingest: counts, quarantined records, times.")
     error: str | None = None
@@ -180,7 +191,8 @@ class JobOut(BaseModel):
 def answer_out(answer: Answer) -> dict[str, Any]:
     """The answer for the wire: nothing of the server's disk."""
     whole: dict[str, Any] = answer.model_dump(mode="json")
-    whole["question"]["image"] = None
+    if whole["question"]["image"] is not None:
+        whole["question"]["image"] = f"/v1/answers/{answer.audit_id}/image"
     for evidence in whole["evidence"]:
         if evidence["image"] is not None:
             evidence["image"] = f"/v1/answers/{answer.audit_id}/evidence/{evidence['number']}/image"

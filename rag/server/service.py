@@ -15,7 +15,8 @@ from rag.engine import Engine
 from rag.errors import InputError
 from rag.indexing.records import IndexSummary
 from rag.indexing.store import IndexStore, list_indexes
-from rag.server.batching import Batcher
+from rag.server.auth import Caller
+from rag.server.batching import Batcher, Pool
 from rag.server.jobs import Jobs, Listener
 from rag.server.metrics import Metrics
 from rag.server.problems import Problem, busy, without_paths
@@ -74,6 +75,7 @@ class Service:
         self._answering = ThreadPoolExecutor(_LANES, "answering")
         self._streaming = ThreadPoolExecutor(serving.streams, "streaming")
         self._working = ThreadPoolExecutor(1, "jobs")
+        self.aside = Pool(_LANES, serving.queue, serving.timeout_s, self.metrics)  # searches and audits
         self._streams = 0
         self._served: dict[str, Served] = {}
         works = {"ingest": self._ingest, "compact": self._compact}
@@ -97,8 +99,10 @@ class Service:
             with suppress(InputError):
                 engine.ask_many([Question(text=_WARM)], record=False)
 
-            def ask(questions: Sequence[Question], engine: Engine = engine, name: str = name) -> list[Answer]:
-                return self._counted(name, engine.ask_many(questions))
+            def ask(
+                questions: Sequence[Question], callers: Sequence[str], engine: Engine = engine, name: str = name
+            ) -> list[Answer]:
+                return self._counted(name, engine.ask_many(questions, caller=callers))
 
             batcher = Batcher(
                 ask, self._answering, self.metrics, size=serving.batch_size, queue=serving.queue, lanes=_LANES
@@ -113,6 +117,7 @@ class Service:
         self.jobs.interrupt()
         for pool in (self._answering, self._streaming, self._working):
             pool.shutdown(wait=True, cancel_futures=pool is self._working)
+        self.aside.close()
         for served in self._served.values():
             served.store.close()
 
@@ -127,19 +132,21 @@ class Service:
 
     # ---------------------------------------------------------------- questions
 
-    async def ask(self, served: Served, question: Question, held: ExitStack) -> Answer:
+    async def ask(self, served: Served, question: Question, caller: Caller, held: ExitStack) -> Answer:
         """The answer, worked out together with others that are waiting; see ``Batcher``."""
-        return await self.answer(served, served.batcher.submit(question, held))
+        return await self.answer(served, served.batcher.submit(question, caller.id, held))
 
     async def answer(self, served: Served, asked: Future[Answer]) -> Answer:
         """The answer to a question that was submitted."""
         return await served.batcher.wait(asked, self.settings.serving.timeout_s)
 
-    async def stream(self, served: Served, question: Question, seat: Seat) -> AsyncIterator[Event]:
+    async def stream(self, served: Served, question: Question, caller: Caller, seat: Seat) -> AsyncIterator[Event]:
         """The engine's events; its work stops when the reader goes. ``seat`` comes from ``admit``."""
         seat.taken = True
         timeout_s = self.settings.serving.timeout_s
-        events = in_thread(lambda: served.engine.stream(question), self._streaming, seat.release, timeout_s)
+        events = in_thread(
+            lambda: served.engine.stream(question, caller=caller.id), self._streaming, seat.release, timeout_s
+        )
         async with aclosing(events):
             async for event in events:
                 if event.answer is not None:
@@ -162,20 +169,29 @@ class Service:
 
         return Seat(leave)
 
-    def search(self, served: Served, question: Question, k: int) -> tuple[list[Hit], int]:
+    async def search(self, served: Served, question: Question, k: int) -> tuple[list[Hit], int]:
         """The hits, and the version of the index that they are from."""
-        engine = served.engine
+        return await self.aside.run(lambda: self._search(served.engine, question, k))
+
+    @staticmethod
+    def _search(engine: Engine, question: Question, k: int) -> tuple[list[Hit], int]:
         while True:
             version = engine.version
             hits = engine.search(question, k)
             if engine.version == version:  # versions only grow, so it was this one throughout
                 return hits, version
 
-    def entry(self, audit_id: str) -> tuple[Served, Entry]:
-        """The recorded answer, from whichever index's ledger holds it; raises Problem 404 where none does."""
+    def entry(self, audit_id: str, caller: Caller | None = None) -> tuple[Served, Entry]:
+        """The recorded answer, from whichever index's ledger holds it.
+
+        Raises:
+            Problem: 404 where there is none, or none that ``caller`` may see: theirs, or any with the scope 'audit'.
+        """
         for served in self._served.values():
             with suppress(InputError):
-                return served, served.engine.ledger.get(audit_id)
+                entry = served.engine.ledger.get(audit_id)
+                if entry.kind == "answer" and (caller is None or caller.may("audit") or caller.id == entry.caller):
+                    return served, entry
         raise Problem(404, "no answer is recorded under this id")
 
     def _counted(self, name: str, answers: list[Answer]) -> list[Answer]:

@@ -16,6 +16,11 @@ from starlette.types import Receive, Scope, Send
 
 _T = TypeVar("_T")
 HEARTBEAT_S = 10.0
+EVENT_SCHEMA = {
+    "type": "object",
+    "description": "One event; its data are JSON.",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+}
 _END = object()
 
 
@@ -88,10 +93,10 @@ async def in_thread(
         loop.call_soon_threadsafe(items.put_nowait, item)
 
     def work() -> None:
-        if gone.is_set():
-            return
-        iterator = make()
+        iterator: Iterator[_T] = iter(())
         try:
+            if not gone.is_set():
+                iterator = make()
             for item in iterator:
                 put((item, None))
                 if gone.is_set():

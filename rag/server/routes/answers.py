@@ -12,9 +12,9 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from rag.errors import InputError
-from rag.server.auth import Asker, Auditor
-from rag.server.bodies import read_json, read_question, takes
-from rag.server.pictures import EDGE, decode_base64, hold, shown
+from rag.server.auth import Asker, Auditor, Caller
+from rag.server.bodies import held_image, read_json, read_question, takes
+from rag.server.pictures import EDGE, Picture, shown
 from rag.server.problems import Problem, body_of, documented, problem_of
 from rag.server.schemas import (
     AnswerOut,
@@ -30,10 +30,11 @@ from rag.server.schemas import (
     sentence_out,
 )
 from rag.server.service import Served, Service
-from rag.server.sse import EventStream, event
+from rag.server.sse import EVENT_SCHEMA, EventStream, event
 from rag.types import Event, Question
 
 router = APIRouter(tags=["answers"])
+Edge = Annotated[int, Query(ge=64, le=EDGE, description="Longest side in pixels.")]
 ASKED = (400, 404, 413, 415, 422, 504)
 _FIELDS: dict[str, Any] = {
     "question": {"type": "string", "minLength": 1},
@@ -49,7 +50,7 @@ _SEARCH = _MULTIPART | {"properties": _FIELDS | {"k": {"type": "integer", "minim
 _EVENTS = {
     "description": "The answer; with `stream`, events: `stage`, `evidence`, `sentence` (each with its citations, as "
     "soon as it is verified), `certificate`, `answer` (the whole of it), or `error` (a problem).",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": EVENT_SCHEMA}},
 }
 
 _JPEG = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
@@ -82,11 +83,11 @@ async def ask(request: Request, caller: Asker) -> Response:
         question = question_of(body, image)
         if body.stream:
             seat = service.admit(held)
-            return EventStream(_told(service.stream(served, question, seat)), seat.abandon)
+            return EventStream(_told(service.stream(served, question, caller, seat)), seat.abandon)
     except BaseException:
         held.close()
         raise
-    answer = await service.ask(served, question, held)
+    answer = await service.ask(served, question, caller, held)
     return Response(compact_json(answer_out(answer)), media_type="application/json")
 
 
@@ -131,7 +132,7 @@ async def batch(request: Request, caller: Asker) -> Response:
     for one in set(served):
         one.batcher.admit(served.count(one))
     results = await asyncio.gather(
-        *(_one(service, s, q) for s, q in zip(served, body.questions, strict=True)), return_exceptions=True
+        *(_one(service, s, q, caller) for s, q in zip(served, body.questions, strict=True)), return_exceptions=True
     )
     listed = [
         {"answer": None, "problem": body_of(problem_of(r)) if isinstance(r, Exception) else None}
@@ -142,14 +143,14 @@ async def batch(request: Request, caller: Asker) -> Response:
     return Response(compact_json({"results": listed}), media_type="application/json")
 
 
-async def _one(service: Service, served: Served, body: AskBody) -> dict[str, Any]:
+async def _one(service: Service, served: Served, body: AskBody, caller: Caller) -> dict[str, Any]:
     held, settings = ExitStack(), service.settings.serving
     try:
-        image = hold(decode_base64(body.image, settings), settings, held) if body.image is not None else None
+        image = await held_image(body.image, settings, held)
     except BaseException:
         held.close()
         raise
-    return answer_out(await service.ask(served, question_of(body, image), held))
+    return answer_out(await service.ask(served, question_of(body, image), caller, held))
 
 
 @router.post(
@@ -165,7 +166,7 @@ async def search(request: Request, caller: Asker) -> Response:
     with ExitStack() as held:
         body, image = await read_question(request, SearchBody, held)
         served = service.index(body.index)
-        hits, version = await run_in_threadpool(service.search, served, question_of(body, image), body.k)
+        hits, version = await service.search(served, question_of(body, image), body.k)
     found = {"hits": [hit_out(h) for h in hits], "index": served.name, "index_version": version}
     return Response(compact_json(found), media_type="application/json")
 
@@ -174,8 +175,8 @@ async def search(request: Request, caller: Asker) -> Response:
     "/v1/answers/{audit_id}", summary="A recorded answer", response_model=AnswerOut, responses=documented(404, 422)
 )
 async def recorded(request: Request, audit_id: str, caller: Asker) -> Response:
-    """As it was given."""
-    _, entry = await run_in_threadpool(service_of(request).entry, audit_id)
+    """As it was given: to who asked, and to auditors."""
+    _, entry = await run_in_threadpool(service_of(request).entry, audit_id, caller)
     return Response(compact_json(answer_out(entry.answer)), media_type="application/json")
 
 
@@ -198,6 +199,7 @@ async def history(
                 "created": e.created,
                 "decision": e.answer.decision,
                 "question": e.answer.question.text,
+                "caller": e.caller,
             }
             for e in entries
         ]
@@ -215,16 +217,37 @@ async def evidence_image(
     audit_id: str,
     number: int,
     caller: Asker,
-    edge: Annotated[int, Query(ge=64, le=EDGE, description="Longest side in pixels.")] = 1024,
+    edge: Edge = 1024,
 ) -> Response:
     """Only images that this answer names, as of its index version, and only while they are what was indexed."""
-    picture = await run_in_threadpool(_picture, service_of(request), audit_id, number, edge)
+    return _sent(await run_in_threadpool(_evidence, service_of(request), audit_id, number, caller, edge), edge)
+
+
+@router.get(
+    "/v1/answers/{audit_id}/image",
+    summary="The image that a question came with",
+    response_class=Response,
+    responses={200: _JPEG, **documented(404, 410, 422)},
+)
+async def question_image(request: Request, audit_id: str, caller: Asker, edge: Edge = 1024) -> Response:
+    """As the ledger keeps it; 410 once it has been redacted."""
+    return _sent(await run_in_threadpool(_asked, service_of(request), audit_id, caller, edge), edge)
+
+
+def _sent(picture: Picture, edge: int) -> Response:
     headers = {"Cache-Control": "private, max-age=3600", "ETag": f'"{picture.sha256[:32]}-{edge}"'}
     return Response(picture.content, media_type=picture.media_type, headers=headers)
 
 
-def _picture(service: Service, audit_id: str, number: int, edge: int) -> Any:
-    served, entry = service.entry(audit_id)
+def _asked(service: Service, audit_id: str, caller: Caller, edge: int) -> Picture:
+    served, entry = service.entry(audit_id, caller)
+    if entry.image_sha256 is None:
+        raise Problem(404, "the question came without an image")
+    return shown(served.engine.ledger.images.path(entry.image_sha256), entry.image_sha256, edge)
+
+
+def _evidence(service: Service, audit_id: str, number: int, caller: Caller, edge: int) -> Picture:
+    served, entry = service.entry(audit_id, caller)
     evidence = next((e for e in entry.answer.evidence if e.number == number), None)
     if evidence is None or evidence.image is None:
         raise Problem(404, "the answer has no image under this number")

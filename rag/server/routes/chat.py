@@ -16,13 +16,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.server.auth import Asker
-from rag.server.bodies import read_json, takes
-from rag.server.pictures import decode_base64, hold
+from rag.server.bodies import held_image, read_json, takes
 from rag.server.problems import Problem, documented, problem_of, response_to
 from rag.server.routes.answers import ASKED, service_of
 from rag.server.schemas import Body, compact_json
 from rag.server.service import Served, Service
-from rag.server.sse import EventStream, event
+from rag.server.sse import EVENT_SCHEMA, EventStream, event
 from rag.types import Answer, Question
 
 router = APIRouter(tags=["chat"])
@@ -81,7 +80,7 @@ class ChatOut(BaseModel):
 
 
 _STREAM = {
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": EVENT_SCHEMA}},
     "description": "The completion, or chunks.",
 }
 
@@ -107,13 +106,12 @@ async def chat(request: Request, caller: Asker) -> Response:
         body = await read_json(request, ChatBody)
         served = service.index(body.model)
         text, image = _question(body)
-        settings = service.settings.serving
-        path = hold(decode_base64(image, settings), settings, held) if image is not None else None
+        path = await held_image(image, service.settings.serving, held)
     except BaseException:
         held.close()
         raise
     base = str(request.base_url).rstrip("/")
-    asked = served.batcher.submit(Question(text=text, image=path), held)
+    asked = served.batcher.submit(Question(text=text, image=path), caller.id, held)
     if body.stream:
         return EventStream(_chunks(service, served, asked, body.model, base), asked.cancel)
     answer = await service.answer(served, asked)

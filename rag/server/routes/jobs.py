@@ -12,14 +12,14 @@ from rag.server.auth import Caller, require
 from rag.server.problems import documented
 from rag.server.routes.answers import service_of
 from rag.server.schemas import JobOut
-from rag.server.sse import EventStream, event
+from rag.server.sse import EVENT_SCHEMA, EventStream, event
 
 router = APIRouter(tags=["jobs"])
 Worker = Annotated[Caller, Depends(require("ingest", "admin"))]
 Id = Annotated[str, Path(max_length=100)]
 _STREAM = {
     "description": "Events: `progress` (the job) whenever it has changed, `done` (the job) when it is over.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": EVENT_SCHEMA}},
 }
 
 

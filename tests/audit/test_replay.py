@@ -1,0 +1,174 @@
+"""A recorded question is answered again as of its version: the same answer, or a named difference."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rag.audit.redaction import redact
+from rag.corpus.packaged import packaged_file
+from rag.encoders.registry import load_image_encoder, load_text_encoder
+from rag.engine import Engine
+from rag.indexing import IndexStore
+from rag.ingest import Source, ingest
+from rag.replay import Replay, replay
+from rag.selection.certificate import FILE, Part, StoredCertificate
+from rag.settings import Settings
+from rag.types import Answer, Question
+
+ENLARGED = "Does study c1 show cardiomegaly?"
+Build = Callable[..., Engine]
+
+
+def rows() -> list[dict[str, str]]:
+    return [
+        {"id": "c1", "text": "The heart is enlarged. No effusion.", "domain": "radiology", "group": "p1"},
+        {"id": "c2", "text": "Normal chest. The lungs are clear.", "domain": "radiology", "group": "p2"},
+        {"id": "c3", "text": "Pleural effusion on the left.", "domain": "radiology", "group": "p3"},
+        {"id": "e1", "image": "retina.png", "text": "Normal retina.", "domain": "ophthalmology", "group": "p4"},
+        {"id": "e2", "image": "other.png", "text": "Retinal haemorrhage.", "domain": "ophthalmology", "group": "p5"},
+    ]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    retina = Image.open(packaged_file("skimage", "data", "retina.jpg")).resize((300, 300))
+    retina.save(folder / "retina.png")
+    retina.rotate(20).save(folder / "other.png")
+    retina.crop((10, 10, 290, 290)).save(folder / "asked.png")
+    add(IndexStore.create(folder / "index"), rows(), folder)
+    return folder
+
+
+def add(store: IndexStore, more: list[dict[str, str]], folder: Path) -> None:
+    path = folder / f"cases{store.version()}.jsonl"
+    path.write_text("\n".join(map(json.dumps, more)))
+    settings = Settings().encoders
+    ingest([Source(path)], store, load_text_encoder(settings), load_image_encoder(settings))
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    """A copy of the built index and its images, to do with as a test likes."""
+    return shutil.copytree(built, tmp_path / "copy")
+
+
+def again(engine: Engine, answer: Answer) -> Replay:
+    return replay(engine, engine.ledger.get(answer.audit_id))
+
+
+def test_an_old_answer_is_found_again_after_the_index_has_changed(folder: Path) -> None:
+    engine = Engine.open(folder / "index")
+    questions = [ENLARGED, "What is seen in a pleural effusion?", "Is there an effusion?"]
+    answers = engine.ask_many([Question(text=q) for q in questions])  # in one batch; replayed one by one
+    changed = [row | ({"text": "The heart is normal."} if row["id"] == "c1" else {}) for row in rows()]
+    changed.append({"id": "c9", "text": "Pleural effusion on the right.", "domain": "radiology", "group": "p9"})
+    add(engine.store, changed, folder)
+    assert engine.ask(ENLARGED).verdict == "no"
+    for answer in answers:
+        done = again(engine, answer)
+        assert (done.outcome, done.changed, done.differences) == ("identical", (), ()), done
+    assert engine.ledger.count() == 4, "a replay records nothing"
+
+
+def test_a_question_about_an_image_needs_no_file_but_the_kept_one(folder: Path) -> None:
+    engine = Engine.open(folder / "index")
+    answer = engine.ask("What does this photograph show?", image=str(folder / "asked.png"))
+    assert answer.evidence[0].channel == "image"
+    (folder / "asked.png").unlink()
+    assert again(engine, answer).outcome == "identical"
+    redact(engine.ledger, answer.audit_id, "retention")
+    done = again(engine, answer)
+    assert (done.outcome, "redacted" in done.why) == ("impossible", True)
+
+
+def test_changed_settings_are_named_with_what_they_changed(folder: Path) -> None:
+    answer = Engine.open(folder / "index").ask("What is seen in a pleural effusion?")
+    settings = Settings.model_validate({"retrieval": {"min_similarity": 0.999}})
+    done = again(Engine.open(folder / "index", settings), answer)
+    assert done.outcome == "different"
+    changes = {change.name: (change.then, change.now) for change in done.changed}
+    assert changes["retrieval.min_similarity"] == (0.3, 0.999)
+    assert "retrieval settings" in changes
+    assert {"decision", "answer"} <= {d.name for d in done.differences}
+    assert "retrieval.min_similarity" in done.why
+
+
+def test_the_recorded_policy_applies_and_another_of_today_is_named(folder: Path) -> None:
+    engine = Engine.open(folder / "index")
+    part = {"k": 2, "gamma": 0.35, "tau": 0.2, "n": 50, "coverage": 0.9, "risk_interval": (0.0, 0.1)}
+    certificate = StoredCertificate(
+        alpha=0.1,
+        delta=0.1,
+        scope=("study",),
+        fingerprints=engine.fingerprints,
+        parts=(Part.model_validate({"domains": ("radiology",), "delta": 0.1, "why": "tested", **part}),),
+    )
+    certificate.save(engine.store.path)
+    answer = engine.ask(ENLARGED)
+    assert answer.certificate.status == "valid"
+    (engine.store.path / FILE).unlink()
+    done = again(engine, answer)
+    assert done.outcome == "identical"
+    assert [(c.name, c.then[:3]) for c in done.changed] == [("policy", "k=2")]
+
+
+def test_evidence_that_reads_differently_is_named(folder: Path) -> None:
+    engine = Engine.open(folder / "index")
+    answer = engine.ask(ENLARGED)
+    with closing(sqlite3.connect(folder / "index" / "catalogue.sqlite")) as connection, connection:
+        connection.execute("UPDATE documents SET body = replace(body, 'enlarged', 'ENLARGED')")
+    done = again(Engine.open(folder / "index"), answer)
+    assert done.outcome == "different"
+    assert {"evidence", "answer", "citations"} <= {d.name for d in done.differences}
+    assert "nothing that was recorded has changed" in done.why
+
+
+def test_a_version_that_was_forgotten_cannot_be_replayed(folder: Path) -> None:
+    engine = Engine.open(folder / "index")
+    answer = engine.ask(ENLARGED)
+    add(engine.store, [{"id": "c9", "text": "Normal heart.", "group": "p9"}], folder)
+    engine = Engine.open(folder / "index")
+    engine.store.compact(keep=[])
+    done = again(engine, answer)
+    assert done.outcome == "impossible"
+    assert "no version 1" in done.why
+
+
+def test_a_redacted_question_cannot_be_replayed_and_a_redacted_answer_is_compared_by_the_rest(folder: Path) -> None:
+    engine = Engine.open(folder / "index")
+    answer = engine.ask(ENLARGED)
+    engine.ledger.redact(lambda entry: ("answer", "evidence:1"), "by mistake")
+    done = again(engine, answer)
+    assert done.outcome == "identical"
+    assert any("answer, evidence:1" in note for note in done.notes)
+    redact(engine.ledger, answer.audit_id, "by mistake", what="texts")
+    assert again(engine, answer).outcome == "impossible"
+
+
+def test_the_command_says_identical_or_what_differs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import typer
+
+    from rag.cli.audits import audit_replay
+
+    answer = Engine.open(folder / "index").ask(ENLARGED, caller="cli")
+    audit_replay(answer.audit_id, indexes=folder)
+    assert capsys.readouterr().out.startswith("identical")
+    profile = folder / "other.toml"
+    profile.write_text("[answering]\nmin_confidence = 0.9\nmax_sentences = 1\n")
+    audit_replay(answer.audit_id, indexes=folder, profile=str(profile), as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["outcome"] == "identical"
+    assert {"name": "answering.max_sentences", "then": 6, "now": 1} in told["changed"]
+    redact(Engine.open(folder / "index").ledger, answer.audit_id, "by mistake", what="texts")
+    with pytest.raises(typer.Exit):
+        audit_replay(answer.audit_id, indexes=folder)
+    assert capsys.readouterr().out.startswith("impossible")
