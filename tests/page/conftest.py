@@ -107,9 +107,12 @@ def locked(indexes: Path, tmp_path: Path) -> Iterator[tuple[str, str]]:
         yield address, key
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium (or the one that CHROMIUM names); skips where it is absent."""
+    """Debian's Chromium (or the one that CHROMIUM names); skips where it is absent.
+
+    Not for the session: while Playwright's loop runs in this thread, no other test can run one of its own.
+    """
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("Chromium is not installed (apt-get install chromium), so the page is not tested")
