@@ -132,8 +132,7 @@ async def load(served: Served, asked: Iterator[str], clients: int, number: int) 
 
     async def ask() -> None:
         client = Client(served)
-        for question in ahead:
-            replies.append(await client.send("POST", "/v1/answers", {"question": question}))
+        replies.extend([await client.send("POST", "/v1/answers", {"question": question}) for question in ahead])
         client.close()
 
     begin = time.perf_counter()
