@@ -149,6 +149,6 @@ def _said_of(structure: Mention, state: _State, tokens: Sequence[Token], lexicon
         concept = named.get(("enlarged",), structure.concept)
     if concept is None:
         return []
-    around = (t.lemma for t in tokens[max(0, structure.first - 3) : structure.last + 2])
+    around = tokens[max(0, structure.first - 3) : structure.last + 2]
     place = Place(load_cues().place(around).sides, frozenset(), state.degrees)
     return [Predication(concept, state.status, place, state.sure)]
