@@ -7,29 +7,31 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator as Steps
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from rag.audit.ledger import Given, Ledger, new_audit_id
-from rag.audit.record import Dropped, Working
+from rag.audit.record import Dropped, Failed, Working
 from rag.clock import Clock
 from rag.corpus.images import check_image
+from rag.drafting import Attempt, Passed, attempts
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError
 from rag.findings.lexicon import Lexicon, Term
 from rag.findings.question import Asked, read_question
 from rag.generation.protocol import Generator, Request, refusal
-from rag.generation.reader import ReaderGenerator
+from rag.generation.registry import load_generator
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore
 from rag.retrieval.encoders import check_encoders
 from rag.retrieval.router import Router
 from rag.retrieval.search import Found, Searcher, Sight
 from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
+from rag.selection.confidence import Combiner, Signals, signals_of
 from rag.selection.contexts import kept, selection
-from rag.selection.drift import scores_of
 from rag.selection.policy import GRID, Policy
 from rag.settings import Settings
 from rag.types import (
@@ -46,7 +48,7 @@ from rag.types import (
     Sentence,
     sha256_of,
 )
-from rag.verification.verify import Verified, verify
+from rag.verification.verify import Verified
 
 LEDGER = "ledger.sqlite"
 _VOTERS = 5  # most similar images that vote on the domain
@@ -91,7 +93,7 @@ class View:
         check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
         terms = [Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms()]
         lexicon = Lexicon.load(terms=terms)
-        generator = ReaderGenerator(lexicon)
+        generator = load_generator(settings.generation, lexicon)
         router = Router.open(settings.routing, image, {c.domain for c in snapshot.counts()}, store.path)
         fingerprints = {
             "index version": str(version),
@@ -103,17 +105,24 @@ class View:
             "most sentences": str(settings.answering.max_sentences),
             "policy grid": GRID,
         }
+        if generator.prompt_sha256 is not None:
+            fingerprints["prompt"] = generator.prompt_sha256
         searcher = Searcher(snapshot, text, image, settings.retrieval)
         return cls(snapshot, lexicon, searcher, router, generator, load_certificate(store.path), fingerprints)
 
 
 class Worked(NamedTuple):
-    """An answer, and how it came about: what the generator wrote, what the verifier made of it, by which policy."""
+    """An answer, and how it came about: what the generator wrote, what the verifier made of it, by which policy.
+
+    ``attempts`` are all drafts with their verdicts, in order; ``draft`` and ``verified`` are those of the last one.
+    """
 
     answer: Answer
     draft: Draft
     verified: Verified
     policy: Policy
+    attempts: tuple[Attempt, ...]
+    signals: Signals
 
     def working(self, view: View, settings: Settings) -> Working:
         """What the ledger keeps besides the answer."""
@@ -123,10 +132,17 @@ class Worked(NamedTuple):
         return Working(
             draft=self.draft,
             shown=tuple(passages[new] for _, new in sorted(zip(order, sorted(passages), strict=True))),
-            dropped=tuple(Dropped(text=text, verdict=verdict) for text, verdict in self.verified.dropped),
+            dropped=_dropped(self.verified),
+            earlier=tuple(
+                Failed(draft=a.draft, dropped=_dropped(a.verified), why=a.failure or "") for a in self.attempts[:-1]
+            ),
             policy=self.policy.as_dict(),
             fingerprints=view.fingerprints,
-            settings=settings.model_dump(mode="json", include={"retrieval", "routing", "answering"}),
+            settings=settings.model_dump(
+                mode="json",
+                include={"retrieval", "routing", "answering", "generation"},
+                exclude={"generation": {"openai": {"api_key"}}},
+            ),
         )
 
 
@@ -140,11 +156,11 @@ class Reworked(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What the engine would say under one setting: no verdict is a refusal. Scores as in ``drift.scores_of``."""
+    """What the engine would say under one setting: no verdict is a refusal. ``confidence`` is not combined."""
 
     verdict: Literal["yes", "no"] | None
     confidence: float
-    similarity: float
+    signals: Signals
 
 
 class Trial(NamedTuple):
@@ -219,7 +235,11 @@ class Engine:
         """Answer one question, telling what happens as it happens; the last event holds the recorded answer.
 
         Sentences are told as soon as each is verified, hence before the decision: if the answer is then withheld, the
-        last event says so and whoever showed them takes them back.
+        last event says so and whoever showed them takes them back. They come with the numbers and in the order of the
+        final answer, and a draft that has told one is never replaced by another.
+
+        Raises:
+            RagError: the question cannot be answered as it is, or the generator failed midway; nothing is recorded.
         """
         view, clock = self._follow(), Clock()
         yield Event(kind="stage", stage="read")
@@ -232,11 +252,8 @@ class Engine:
         evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
         yield Event(kind="evidence", evidence=evidence)
         yield Event(kind="stage", stage="generate")
-        worked = self._answer(q, asked, found, domain, policy, certificate, view, clock)
+        worked = yield from self._answer(q, asked, found, domain, policy, certificate, view, clock)
         answer = worked.answer
-        for n, sentence in enumerate(answer.sentences):
-            cited = tuple(c for c in answer.citations if c.sentence == n)
-            yield Event(kind="sentence", sentence=sentence, citations=cited)
         self.ledger.append(answer, worked.working(view, self.settings), caller)
         yield Event(kind="answer", answer=answer)
 
@@ -253,7 +270,7 @@ class Engine:
         q = self._checked(question, view)
         asked = read_question(q.text, view.lexicon, q.study)
         (found,), (domain,) = self._retrieve([q], [asked], view, clock, max(view.widest, policy.k + 1))
-        worked = self._answer(q, asked, found, domain, policy, certificate, view, clock)
+        worked = _finished(self._answer(q, asked, found, domain, policy, certificate, view, clock))
         spaces = view.snapshot.spaces()
         backends = {name for space in spaces for name in view.snapshot.backends(space)}
         today = self._policy(q, asked, found, domain, view)[1]
@@ -277,9 +294,8 @@ class Engine:
                 policy = Policy(k, gamma, 0.0)
                 contexts = len(_kept(f, policy))
                 if contexts not in seen:
-                    answer = self._answer(q, a, f, domain, policy, _UNASKED, view, clock).answer
-                    confidence, similarity, _ = scores_of(answer)
-                    seen[contexts] = Said(answer.verdict, confidence, similarity)
+                    worked = _finished(self._answer(q, a, f, domain, policy, _UNASKED, view, clock))
+                    seen[contexts] = Said(worked.answer.verdict, worked.answer.confidence, worked.signals)
                 row.append(seen[contexts])
             trials.append(Trial(_scope(a, f), domain, tuple(row), tuple(h.document.id for h in f.hits)))
         return trials
@@ -385,7 +401,7 @@ class Engine:
 
     def _worked(self, q: Question, asked: Asked, found: Found, domain: Domain, view: View, clock: Clock) -> Worked:
         certificate, policy = self._policy(q, asked, found, domain, view)
-        return self._answer(q, asked, found, domain, policy, certificate, view, clock)
+        return _finished(self._answer(q, asked, found, domain, policy, certificate, view, clock))
 
     def _default_policy(self) -> Policy:
         selection = self.settings.selection
@@ -401,35 +417,41 @@ class Engine:
         certificate: Certificate,
         view: View,
         clock: Clock,
-    ) -> Worked:
+    ) -> Steps[Event, None, Worked]:
+        """Generate, verify and decide; sentences that pass are told as they do."""
         with clock("select"):
             evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
-        with clock("generate"):
-            draft = self._draft(Request(q, asked, evidence, self.settings.answering.max_sentences), found, domain, view)
-        with clock("verify"):
-            verified = verify(draft, asked, evidence, view.lexicon)
+            pictures = {e.number: path for e in evidence if (path := _image_file(e, view.snapshot))}
+            request = Request(q, asked, evidence, self.settings.answering.max_sentences, pictures)
+        if why := self._hopeless(request, found, domain):
+            tried: tuple[Attempt, ...] = (Attempt(refusal(why), Verified((), (), ()), why),)
+        else:
+            revisions = self.settings.generation.revisions
+            tried = yield from _numbered_events(attempts(request, view.generator, view.lexicon, revisions, clock))
+        draft, verified, _ = tried[-1]
+        signals = signals_of(draft, verified.score, asked, evidence, view.lexicon)
         chosen = selection(found.hits, policy)
-        answer = self._decide(q, draft, verified, evidence, chosen, domain, policy, certificate, view, clock)
-        return Worked(answer, draft, verified, policy)
+        answer = self._decide(q, tried[-1], signals, evidence, chosen, domain, policy, certificate, view, clock)
+        return Worked(answer, draft, verified, policy, tried, signals)
 
-    def _draft(self, request: Request, found: Found, domain: Domain, view: View) -> Draft:
-        """Generate, unless what was found cannot bear on the question at all."""
+    def _hopeless(self, request: Request, found: Found, domain: Domain) -> str | None:
+        """Why what was found cannot bear on the question at all, so that nothing need be generated."""
         strict = request.asked.yes_no or self.settings.answering.when_out_of_domain == "abstain"
         if domain.out_of_domain and domain.basis != "words" and strict:
-            return refusal("the image is unlike those of every domain that the router was trained on")
+            return "the image is unlike those of every domain that the router was trained on"
         similarity = found.text_similarity
         if request.question.study is None and not any(e.channel == "image" for e in request.evidence):
             if domain.out_of_domain:
-                return refusal("nothing in the question belongs to the domains of this index")
+                return "nothing in the question belongs to the domains of this index"
             if similarity is not None and similarity < self.settings.retrieval.min_similarity:
-                return refusal("the closest passage is too far from the question")
-        return view.generator.generate(request)
+                return "the closest passage is too far from the question"
+        return None
 
     def _decide(
         self,
         q: Question,
-        draft: Draft,
-        verified: Verified,
+        attempt: Attempt,
+        signals: Signals,
         evidence: tuple[Evidence, ...],
         chosen: Selection,
         domain: Domain,
@@ -439,11 +461,10 @@ class Engine:
         clock: Clock,
     ) -> Answer:
         """Answer or abstain, with the reason in words."""
-        confidence, least = round(draft.confidence * verified.score, 4), policy.tau
-        problem = draft.refusal
-        if problem is None and not verified.sentences:
-            kinds = ", ".join(sorted({v for _, v in verified.dropped})) or "nothing was written"
-            problem = f"no sentence of the draft passed verification ({kinds})"
+        draft, verified, problem = attempt
+        weights = certificate.weights if certificate.status == "valid" and verified.sentences else None
+        confidence = round(Combiner.of(weights)(signals) if weights else signals.product, 4)
+        least = policy.tau
         if problem is None and confidence < least:
             problem = f"confidence {confidence:.2f} is below the least allowed, {least:.2f}"
         if problem is None and domain.probability < policy.rho:
@@ -455,6 +476,8 @@ class Engine:
             reason += "; similar images need not share a diagnosis"
         if domain.out_of_domain:
             reason += "; the image is out of domain, unlike those of every domain that the router was trained on"
+        if draft.left_out:
+            reason += f"; {len(draft.left_out)} of {len(evidence)} passages did not fit into the model's window"
         sentences, citations, evidence = _numbered(verified, evidence)
         body = " ".join(f"{s.text} {''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
         return Answer(
@@ -473,6 +496,7 @@ class Engine:
             certificate=certificate,
             audit_id=new_audit_id(),
             index_version=view.snapshot.version,
+            prompt_sha256=view.generator.prompt_sha256,
             timings_ms=clock.timings(),
         )
 
@@ -510,6 +534,50 @@ def _evidence(number: int, hit: Hit) -> Evidence:
         sha256=p.sha256,
         image=hit.found_image or d.image,
         references=tuple(d.metadata.get("references", ())),
+    )
+
+
+def _dropped(verified: Verified) -> tuple[Dropped, ...]:
+    return tuple(Dropped(text=text, verdict=verdict) for text, verdict in verified.dropped)
+
+
+def _image_file(e: Evidence, snapshot: Snapshot) -> str | None:
+    """The file of the image that brought a piece of evidence, or that it is."""
+    document = snapshot.document(e.image) if e.image else None
+    return document.image if document else e.image
+
+
+def _finished(working: Steps[Event, None, Worked]) -> Worked:
+    """What comes out where nobody listens."""
+    while True:
+        try:
+            next(working)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+
+
+def _numbered_events(
+    working: Steps[Passed, None, tuple[Attempt, ...]],
+) -> Steps[Event, None, tuple[Attempt, ...]]:
+    """Sentences as they pass, with the numbers that they will have in the answer."""
+    new: dict[int, int] = {}
+    while True:
+        try:
+            passed = next(working)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        for c in passed.citations:
+            new.setdefault(c.number, len(new) + 1)
+        sentence, citations = _renumbered(passed.sentence, passed.citations, new)
+        yield Event(kind="sentence", sentence=sentence, citations=citations)
+
+
+def _renumbered(
+    sentence: Sentence, citations: Sequence[Citation], new: Mapping[int, int]
+) -> tuple[Sentence, tuple[Citation, ...]]:
+    return (
+        sentence.model_copy(update={"citations": tuple(sorted(new[n] for n in sentence.citations))}),
+        tuple(c.model_copy(update={"number": new[c.number]}) for c in citations),
     )
 
 

@@ -113,6 +113,68 @@ class SelectionSettings(_Group):
     gamma: float = Field(0.35, gt=0, description="Gap rule: cut where log(S_i / S_{i+1}) exceeds this (MMed-RAG).")
 
 
+class TransformersSettings(_Group):
+    """A language model on this machine, through the transformers library."""
+
+    model: str | None = Field(
+        None, description="A folder with the model, or its id on the model hub (found in the hub's cache when offline)."
+    )
+    revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
+    device: str | None = Field(None, description="'cuda', 'cuda:1', 'cpu'; the first GPU where there is one.")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="Precision of the weights; 'auto' is bfloat16 on a GPU and float32 on a processor."
+    )
+    window: int | None = Field(
+        None, ge=128, description="Tokens of prompt and answer together; the model's own number unless given."
+    )
+
+
+class OpenAISettings(_Group):
+    """A server that speaks OpenAI's chat completions: vLLM and others. Question, evidence and images are sent to it."""
+
+    base_url: str | None = Field(
+        None, description="Address that ends before /chat/completions, e.g. http://gpu:8000/v1."
+    )
+    model: str | None = Field(None, description="The model's name on that server.")
+    api_key: SecretStr | None = Field(None, description="Better in the environment: RAG_GENERATION__OPENAI__API_KEY.")
+    logprobs: bool = Field(True, description="Ask for token probabilities; a server that refuses is asked without.")
+    window: int | None = Field(
+        None, ge=128, description="Tokens of prompt and answer together; unless given, evidence is never left out."
+    )
+    connect_timeout: float = Field(10.0, gt=0, description="Seconds until the server must have accepted.")
+    read_timeout: float = Field(60.0, gt=0, description="Longest silence in seconds.")
+    total_timeout: float = Field(300.0, gt=0, description="Seconds for one draft, waiting and trying again included.")
+    attempts: int = Field(3, ge=1, le=10, description="Tries where the server is busy (429), failing (5xx) or away.")
+    concurrency: int = Field(4, ge=1, le=1024, description="Most requests of this process at once.")
+    max_response_bytes: int = Field(4_000_000, ge=1000, description="A longer response is an error.")
+    proxy: str | None = Field(None, description="Proxy to go through; the environment's are not used.")
+    ca_file: Path | None = Field(None, description="Certificates (PEM) to trust in place of the public ones.")
+
+
+class GenerationSettings(_Group):
+    """Who writes the draft. Whoever does, every sentence is verified afterwards."""
+
+    kind: str = Field(
+        "reader",
+        description="'reader' (no language model), 'transformers' (a model on this machine) or 'openai' (a server).",
+    )
+    prompt: str = Field(
+        "cite",
+        description="A template of knowledge/prompts ('cite', or 'compare': reports are references to compare with, "
+        "never the diagnosis), or a path that ends in .jinja.",
+    )
+    max_new_tokens: int = Field(512, ge=1, le=32_768, description="Longest draft in tokens.")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 always takes the likeliest token, so answers repeat.")
+    seed: int = Field(0, ge=0, description="Of the draws at temperatures above 0.")
+    revisions: int = Field(1, ge=0, le=3, description="How often a failed draft is sent back with the objections.")
+    images: int = Field(
+        1, ge=0, le=16, description="Most images shown: the question's first, then those of the evidence; 0 for none."
+    )
+    image_side: int = Field(1024, ge=64, le=8192, description="Longer sides are scaled down to this many pixels.")
+    transformers: TransformersSettings = Field(default_factory=lambda: TransformersSettings.model_validate({}))
+    openai: OpenAISettings = Field(default_factory=lambda: OpenAISettings.model_validate({}))
+
+
 class AnsweringSettings(_Group):
     """When an answer is good enough to give."""
 
@@ -192,6 +254,7 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))
     routing: RoutingSettings = Field(default_factory=lambda: RoutingSettings.model_validate({}))
     selection: SelectionSettings = Field(default_factory=lambda: SelectionSettings.model_validate({}))
+    generation: GenerationSettings = Field(default_factory=lambda: GenerationSettings.model_validate({}))
     answering: AnsweringSettings = Field(default_factory=lambda: AnsweringSettings.model_validate({}))
     serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
 
@@ -235,9 +298,13 @@ def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
 
 def profile_text(settings: Settings, note: str) -> str:
     """The settings that were given as a profile in TOML, ``note`` in a comment above; folders and secrets stay out."""
-    kept = settings.model_dump(
-        mode="json", exclude_unset=True, exclude={"indexes": True, "serving": True, "vectors": {"milvus_token"}}
-    )
+    kept_out: Any = {
+        "indexes": True,
+        "serving": True,
+        "vectors": {"milvus_token"},
+        "generation": {"openai": {"api_key"}},
+    }
+    kept = settings.model_dump(mode="json", exclude_unset=True, exclude=kept_out)
     lines = [f"# {line}" for line in note.splitlines()]
     for name, group in kept.items():
         lines += _table(name, group)

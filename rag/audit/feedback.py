@@ -54,8 +54,7 @@ def give_feedback(
         InputError: no such answer, an unknown mark, a correction without text or where none belongs, or texts that are
             too long.
     """
-    if ledger.get(audit_id).kind != "answer":
-        raise InputError(f"{audit_id!r} is not an answer; give feedback on answers, see: rag audit list")
+    ledger.answered(audit_id)
     if mark not in MARKS:
         raise InputError(f"{mark!r} is not a judgement; use one of: {', '.join(MARKS)}")
     texts = {"correction": correction, "reason": reason}
@@ -82,7 +81,7 @@ def feedback_of(entry: Entry) -> Feedback:
 
 def feedback_on(ledger: Ledger, audit_id: str) -> list[Feedback]:
     """All judgements of an answer, oldest first."""
-    return [f for entry in ledger.walk() if entry.kind == "feedback" and (f := feedback_of(entry)).about == audit_id]
+    return [f for entry in ledger.walk("feedback") if (f := feedback_of(entry)).about == audit_id]
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def labelled_questions(ledger: Ledger) -> Labels:
     """
     rows: list[dict[str, Any]] = []
     skipped: Counter[str] = Counter()
-    judged = {f.about: f for entry in ledger.walk() if entry.kind == "feedback" for f in [feedback_of(entry)]}
+    judged = {f.about: f for entry in ledger.walk("feedback") for f in [feedback_of(entry)]}
     for entry, feedback in _judged(ledger, judged):
         answer = entry.answer
         label, problem = _label(answer, feedback), ""
@@ -128,7 +127,7 @@ def labelled_questions(ledger: Ledger) -> Labels:
 
 
 def _judged(ledger: Ledger, judged: dict[str, Feedback]) -> Iterator[tuple[Entry, Feedback]]:
-    for entry in ledger.walk():
+    for entry in ledger.walk("answer"):
         if entry.audit_id in judged:
             yield entry, judged[entry.audit_id]
 

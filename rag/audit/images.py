@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import tempfile
@@ -10,11 +11,25 @@ import time
 from collections.abc import Container
 from pathlib import Path
 
+from rag.corpus.images import load_image
 from rag.errors import InputError, StorageError
 
 FOLDER = "images"
 _NAME = re.compile(r"[0-9a-f]{64}")
 _STALE_S = 3600.0  # a temporary file this old belongs to nobody any more
+
+
+def small_jpeg(path: Path, side: int) -> bytes:
+    """The image as a reader would see it, its longer side at most ``side`` pixels, as the bytes of a JPEG file.
+
+    Raises:
+        InputError: it is missing or cannot be decoded.
+    """
+    image = load_image(path)
+    image.thumbnail((side, side))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
 
 
 class ImageStore:

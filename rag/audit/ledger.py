@@ -164,6 +164,17 @@ class Ledger:
             raise InputError(f"no answer is recorded under {audit_id!r}; the newest ids are: {listed}")
         return found[0]
 
+    def answered(self, audit_id: str) -> Entry:
+        """The entry of an audit id, if it holds an answer.
+
+        Raises:
+            InputError: there is none, or it is a judgement or a redaction.
+        """
+        entry = self.get(audit_id)
+        if entry.kind != "answer":
+            raise InputError(f"{audit_id!r} is not an answer but a {entry.kind}; see the answers with: rag audit list")
+        return entry
+
     def entries(self, limit: int = 100, before: int | None = None, kind: Kind | None = "answer") -> list[Entry]:
         """The newest entries first, at most ``limit``, of one kind or of all (None).
 
@@ -181,13 +192,13 @@ class Ledger:
             where = f"WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"
             return _entries(connection, where, (*values, limit))
 
-    def walk(self) -> Iterator[Entry]:
-        """All entries as of one moment, oldest first, a few at a time."""
+    def walk(self, kind: Kind | None = None) -> Iterator[Entry]:
+        """All entries, or those of one kind, as of one moment, oldest first, a few at a time."""
         if not self._path.exists():
             return
         with self._reading() as connection:
             connection.execute("BEGIN")
-            yield from _walk(connection)
+            yield from _walk(connection, kind=kind)
             connection.execute("ROLLBACK")
 
     def count(self) -> int:
@@ -301,8 +312,8 @@ def _entries(connection: sqlite3.Connection, where: str, values: Collection[Any]
     ]
 
 
-def _walk(connection: sqlite3.Connection, after: int = -(2**63)) -> Iterator[Entry]:
-    last = after
-    while page := _entries(connection, "WHERE number > ? ORDER BY number LIMIT ?", (last, _BATCH)):
+def _walk(connection: sqlite3.Connection, after: int = -(2**63), kind: Kind | None = None) -> Iterator[Entry]:
+    last, where = after, "WHERE number > ? AND kind = coalesce(?, kind) ORDER BY number LIMIT ?"
+    while page := _entries(connection, where, (last, kind, _BATCH)):
         yield from page
         last = page[-1].number

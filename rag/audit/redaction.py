@@ -77,7 +77,7 @@ def redact_documents(
     groups (it excludes the group from the search, or names a study of it), the question and its image go as well.
     """
     gone = _Gone(set(documents), set(groups))
-    for entry in ledger.walk():  # which documents a group has shows in the evidence of any entry
+    for entry in ledger.walk("answer"):  # which documents a group has shows in the evidence of any entry
         gone.learn(entry)
     return _run(ledger, gone.choose, why, caller)
 

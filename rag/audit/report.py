@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rag.audit.feedback import Feedback
-from rag.audit.images import ImageStore
+from rag.audit.images import ImageStore, small_jpeg
 from rag.audit.markup import Html, join, tag
 from rag.audit.record import EVIDENCE, IMAGE, Entry
 from rag.audit.verify import AuditReport, Lookup
-from rag.corpus.images import load_image
 from rag.errors import RagError
 from rag.types import Answer, Certificate, Evidence
 
@@ -149,10 +147,8 @@ def _evidences(entry: Entry, answer: Answer, lookup: Lookup) -> list[Html]:
         source = f"{e.document_id}, {e.source}, {e.kind}, licence {e.licence}"
         source += f", found by {e.channel} (score {e.score:.3f})"
         picture = None
-        if e.image is not None and left > 0:
-            document = lookup(e.image, answer.index_version)
-            path = document.image if document is not None and document.image else e.image
-            picture = _picture(Path(path), f"the image of evidence {e.number}")
+        if left > 0 and (path := image_of(e, answer.index_version, lookup)) is not None:
+            picture = _picture(path, f"the image of evidence {e.number}")
             left -= 1
         gone = f"{EVIDENCE}{e.number}" in entry.redacted
         shown.append(
@@ -167,6 +163,14 @@ def _evidences(entry: Entry, answer: Answer, lookup: Lookup) -> list[Html]:
             )
         )
     return shown or [tag("p", "Nothing was found.")]
+
+
+def image_of(evidence: Evidence, version: int, lookup: Lookup) -> Path | None:
+    """The file of the image that a piece of evidence is or was found by, if any; it need not exist any more."""
+    if evidence.image is None:
+        return None
+    document = lookup(evidence.image, version)  # found by a similar image, which is named by its document
+    return Path(document.image if document is not None and document.image else evidence.image)
 
 
 def _highlighted(e: Evidence, answer: Answer) -> list[object]:
@@ -224,11 +228,7 @@ def _table(rows: Iterable[tuple[str, object]], code: bool = False) -> Html:
 def _picture(path: Path, words: str) -> Html:
     """The image, small; or why it is not shown."""
     try:
-        image = load_image(path)
+        data = base64.b64encode(small_jpeg(path, _SIDE)).decode()
     except RagError as error:
         return tag("p", f"({words} cannot be shown: {error})", class_="fine")
-    image.thumbnail((_SIDE, _SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return tag("p", tag("img", src=f"data:image/jpeg;base64,{data}", alt=words, width=image.width, height=image.height))
+    return tag("p", tag("img", src=f"data:image/jpeg;base64,{data}", alt=words))

@@ -11,6 +11,7 @@ import typer
 
 import rag
 from rag.cli import audits, indexes, serving, training
+from rag.cli.assistants import assistants
 from rag.cli.journeys import journeys
 from rag.cli.measuring import measuring
 from rag.errors import RagError
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(journeys)
 app.add_typer(measuring)
+app.add_typer(assistants)
 app.add_typer(indexes.app, name="index")
 app.add_typer(audits.app, name="audit")
 app.add_typer(training.app, name="train")

@@ -349,9 +349,8 @@ def _report(store: IndexStore, entry: Entry) -> str:
     from rag.audit.report import html_report
     from rag.audit.verify import documents_in, verify
 
-    if entry.kind != "answer":
-        raise InputError(f"{entry.audit_id} is not an answer; a report shows answers, see: rag audit list")
     ledger = ledger_of(store)
+    ledger.answered(entry.audit_id)
     lookup = documents_in(store)
     audit = verify(entry, lookup, ledger.verify_chain(images=False))
     return html_report(entry, lookup, audit, ledger.images, feedback_on(ledger, entry.audit_id))

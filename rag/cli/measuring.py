@@ -134,6 +134,30 @@ def retrieval(
     _channels(source, split, domains, label, index, learn_weights, settings, as_json)
 
 
+@evaluate.command(epilog="Example: rag evaluate assertion sentences.jsonl --where part=apart")
+def assertion(
+    sentences: Annotated[Path, typer.Argument(help="JSONL of sentence, concept and status.")],
+    where: Annotated[str | None, typer.Option(help="Only rows whose field has this value, as FIELD=VALUE.")] = None,
+    wrong: Annotated[bool, typer.Option("--wrong", help="Also list the rows that were read otherwise.")] = False,
+    as_json: Json = False,
+) -> None:
+    """How well denied, doubted, past and present findings are told apart in labelled sentences.
+
+    A row has a sentence, a concept (words of it) and a status: present, absent, uncertain, historical, hypothetical or
+    family; affirmed, negated and possible are read as well. A status that the file never uses counts as present.
+    """
+    from rag.evaluation.assertion import evaluate_assertion, read_rows
+
+    if where is not None and "=" not in where:
+        raise InputError(f"--where {where!r} is not of the form FIELD=VALUE, for example part=apart")
+    name, _, value = (where or "").partition("=")
+    found = evaluate_assertion(read_rows(sentences, (name, value) if where else None))
+    words = found.table()
+    if wrong:
+        words += "".join(f"\n{r.id}: {r.phrase!r} is {r.status}, read as {s}: {r.sentence}" for r, s in found.wrong)
+    say(found.as_json(), words, as_json)
+
+
 def _directions(
     cases: list[Case], left_out: dict[str, int], encoder: str, compare: str, settings: Settings, as_json: bool
 ) -> None:
@@ -247,6 +271,14 @@ def calibrate(
         bool,
         typer.Option("--allow-perfect", help="Every answer may be right: the labels were made without seeing answers."),
     ] = False,
+    combine: Annotated[
+        bool,
+        typer.Option(
+            "--combine",
+            help="Weigh the generator's probability, the verifier's support, the agreement and the similarity of the "
+            "evidence by what the ordering groups teach, in place of their product. Choose before seeing a result.",
+        ),
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Also write the risk-coverage curve: a PNG, and a CSV beside it.")
     ] = None,
@@ -290,6 +322,7 @@ def calibrate(
             seed=seed,
             pooled=pooled,
             allow_perfect=allow_perfect,
+            combine=combine,
         )
     if plot is not None:
         draw(result, plot)

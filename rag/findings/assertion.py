@@ -8,22 +8,18 @@ on questions and on drafts, so that a question, its answer and its support are c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from rag.corpus.sentences import sentence_spans
-from rag.findings.cues import NOWHERE, Effect, Place, Status, load_cues
+from rag.findings.context import HISTORY, Reader
+from rag.findings.cues import NOWHERE, Place, Status, load_cues
 from rag.findings.lexicon import Lexicon, Mention
 from rag.findings.predication import predications
 from rag.findings.tokens import Token, tokens_of
 
-# Sections of a report that tell why it was made, not what it found.
-HISTORY = re.compile(r"^(indication|comparison|history|clinical[a-z ]*|reason[a-z ]*|technique|exam[a-z ]*)\s*:", re.I)
+__all__ = ["HISTORY", "Assertion", "assertions_of", "sentence_assertions"]
 _SEPARATORS = frozenset({"and", ",", "with", "or", "versus"})
-_NEW_STATEMENT = frozenset({"stable", "unchanged", "normal", "clear"})  # after a comma they begin one
-_DOUBT_REACHES = 12  # tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +40,6 @@ class Assertion:
     derived: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Cue:
-    """A cue at tokens[first:last] and what it does to the mentions in its scope."""
-
-    first: int
-    last: int
-    effect: Effect
-
-
 def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
     """Everything ``text`` asserts, in order. Sections such as INDICATION are read as history."""
     found: list[Assertion] = []
@@ -65,107 +52,45 @@ def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
 def sentence_assertions(sentence: str, lexicon: Lexicon, offset: int = 0) -> list[Assertion]:
     """What one sentence asserts; offsets are shifted by ``offset``."""
     span = (offset, offset + len(sentence))
-    return [a for clause in _clauses(tokens_of(sentence)) for a in _read_clause(clause, lexicon, span)]
+    tokens = tokens_of(sentence)
+    reader = Reader(tokens)
+    return [a for first, last in _clauses(tokens) for a in _read_clause(tokens, first, last, reader, lexicon, span)]
 
 
-def _clauses(tokens: Sequence[Token]) -> list[Sequence[Token]]:
+def _clauses(tokens: Sequence[Token]) -> list[tuple[int, int]]:
     breaks = load_cues().breaks
-    clauses: list[Sequence[Token]] = []
-    begin = 0
-    for i, token in enumerate(tokens):
-        if token.lemma in breaks or token.text == ":":
-            clauses.append(tokens[begin:i])
-            begin = i + 1
-    clauses.append(tokens[begin:])
-    return [clause for clause in clauses if clause]
+    ends = [i for i, t in enumerate(tokens) if t.lemma in breaks or t.text == ":"] + [len(tokens)]
+    begins = [0, *(i + 1 for i in ends)]
+    return [(begin, end) for begin, end in zip(begins, ends, strict=False) if begin < end]
 
 
-def _read_clause(tokens: Sequence[Token], lexicon: Lexicon, span: tuple[int, int]) -> list[Assertion]:
-    cues = load_cues()
+def _read_clause(
+    sentence: Sequence[Token], begin: int, end: int, reader: Reader, lexicon: Lexicon, span: tuple[int, int]
+) -> list[Assertion]:
+    """What sentence[begin:end] asserts; cues may stand outside it ("Pleural effusion: none")."""
+    tokens = sentence[begin:end]
     mentions = lexicon.mentions(tokens)
-    before, after = _find(tokens, cues.before), _find(tokens, cues.after)
+    rivals = [(begin + m.first, begin + m.last) for m in mentions]
+    labelled = begin and sentence[begin - 1].text == ":"
+    header = load_cues().place(sentence[: begin - 1]) if labelled else None
     found: list[Assertion] = []
     for mention in mentions:
         if mention.kind == "structure":
             continue
-        status, sure = _status(mention, mentions, tokens, before, after)
+        context = reader.context(begin + mention.first, begin + mention.last, rivals)
         if mention.kind == "opposite":
-            found.append(Assertion(mention.concept, "present" if status == "absent" else "absent", *span, sure=sure))
+            status: Status = "present" if context.status == "absent" else "absent"
+            found.append(Assertion(mention.concept, status, *span, sure=context.sure))
         else:
-            found.append(Assertion(mention.concept, status, *span, _place(mention, mentions, tokens), sure))
+            place = _place(mention, mentions, tokens)
+            if header is not None and not place.sides:  # "Lung, left lower lobe: squamous cell carcinoma"
+                place = replace(place, sides=header.sides, zones=place.zones or header.zones)
+            found.append(Assertion(mention.concept, context.status, *span, place, context.sure))
     for statement in lexicon.normal_statements(tokens):
-        if _status(statement, mentions, tokens, before, after)[0] != "absent":
+        if reader.context(begin + statement.first, begin + statement.last, rivals).status != "absent":
             found += [Assertion(f, "absent", *span, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]]
     found += [Assertion(p.concept, p.status, *span, p.place, p.sure) for p in predications(tokens, mentions, lexicon)]
     return found
-
-
-def _find(tokens: Sequence[Token], phrases: Sequence[tuple[tuple[str, ...], Effect]]) -> list[_Cue]:
-    """The cues of the clause in order; longer ones hide the shorter ones inside them."""
-    words = tuple(t.lemma for t in tokens)
-    present = set(words)
-    found: list[_Cue] = []
-    used: set[int] = set()
-    for phrase, effect in phrases:
-        if phrase[0] not in present:
-            continue
-        for i in range(len(words) - len(phrase) + 1):
-            here = range(i, i + len(phrase))
-            if words[i : i + len(phrase)] == phrase and used.isdisjoint(here):
-                found.append(_Cue(i, i + len(phrase), effect))
-                used.update(here)
-    return sorted(found, key=lambda cue: cue.first)
-
-
-def _status(
-    mention: Mention,
-    mentions: Sequence[Mention],
-    tokens: Sequence[Token],
-    before: Sequence[_Cue],
-    after: Sequence[_Cue],
-) -> tuple[Status, float]:
-    """What the cues whose scope holds the mention make of it, and how sure that is: denial, doubt, history."""
-    effects: set[Effect] = set()
-    for cue in before:
-        if cue.last <= mention.first and not _scope_ends(tokens, cue.last, mention.first, cue.effect):
-            if cue.effect == "none":
-                effects.discard("absent")  # "no change in effusion" denies the change
-            effects.add(cue.effect)
-    for cue in after:
-        if cue.first >= mention.last and not _another_subject(mention, mentions, tokens, cue.first):
-            effects.add(cue.effect)
-            if cue.effect == "uncertain":
-                effects.discard("absent")  # "effusion is not excluded"
-    if "absent" in effects:
-        return "absent", 1.0
-    if "uncertain" in effects:
-        return "uncertain", 0.55
-    if "historical" in effects:
-        return "historical", 0.8
-    if any(t.text == "?" for t in tokens[: mention.first]):
-        return "uncertain", 0.5
-    return "present", 1.0
-
-
-def _scope_ends(tokens: Sequence[Token], begin: int, end: int, effect: Effect) -> bool:
-    """Whether the scope of a cue that ends at token ``begin`` stops before token ``end``."""
-    between = [t.lemma for t in tokens[begin:end]]
-    if effect != "absent":
-        return len(between) > _DOUBT_REACHES or "and" in between[4:]
-    # the first word is no boundary: "does not demonstrate effusion", "no associated effusion"
-    if not load_cues().negation_ends.isdisjoint(between[1:]):
-        return True
-    return any(a == "," and b in _NEW_STATEMENT for a, b in pairwise(between))
-
-
-def _another_subject(mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token], cue: int) -> bool:
-    """Whether a mention between this one and the cue, not coordinated with it, is what the cue is about."""
-    return any(
-        mention.last < other.first
-        and other.last <= cue
-        and not any(t.lemma in ("or", "and", ",", "nor") for t in tokens[mention.last : other.first])
-        for other in mentions
-    )
 
 
 def _place(mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token]) -> Place:
@@ -181,7 +106,7 @@ def _place(mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token
     if where + 1 < len(findings):
         following = findings[where + 1].first
         end = _separator(tokens, mention.last, following, following)
-    return load_cues().place(t.lemma for t in tokens[begin:end])
+    return load_cues().place(tokens[begin:end])
 
 
 def _separator(tokens: Sequence[Token], begin: int, end: int, otherwise: int) -> int:

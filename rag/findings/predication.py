@@ -124,9 +124,15 @@ def _negated(state: _State) -> _State:
 def _state_at(tokens: Sequence[Token], i: int, group: Sequence[Mention], lexicon: Lexicon) -> _State | None:
     """The state word or phrase at token ``i``, preferring those that findings of ``group`` name."""
     words = tuple(t.lemma for t in tokens[i : i + 6])
-    structures = [m.concept for m in group] or list(lexicon.states)
+    structures = {m.concept for m in group}
     named = max(
-        (n for c in structures for n, _ in lexicon.states.get(c, ()) if words[: len(n)] == n), key=len, default=()
+        (
+            n
+            for n, structure in lexicon.states_by_first_word.get(words[0], ())
+            if words[: len(n)] == n and (not structures or structure in structures)
+        ),
+        key=len,
+        default=(),
     )
     generic = next(((p, kind) for p, kind in load_cues().states if words[: len(p)] == p), None)
     if generic is not None and len(generic[0]) > len(named):
@@ -143,6 +149,6 @@ def _said_of(structure: Mention, state: _State, tokens: Sequence[Token], lexicon
         concept = named.get(("enlarged",), structure.concept)
     if concept is None:
         return []
-    around = (t.lemma for t in tokens[max(0, structure.first - 3) : structure.last + 2])
+    around = tokens[max(0, structure.first - 3) : structure.last + 2]
     place = Place(load_cues().place(around).sides, frozenset(), state.degrees)
     return [Predication(concept, state.status, place, state.sure)]

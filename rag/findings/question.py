@@ -68,7 +68,7 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
         words=content_words(body),
         topics=frozenset(m.concept for m in lexicon.mentions(tokens)),
         about_patient=bool(_PATIENT.search(plain.strip())),
-        place=load_cues().place(lemmas),
+        place=load_cues().place(tokens),
         hedged=not load_cues().hedges.isdisjoint(t.text.lower() for t in tokens),
         change=bool({"change", "changed", "difference"} & set(lemmas))
         and not any(lexicon.concepts[c.concept].kind == "finding" for c in claims),

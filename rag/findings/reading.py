@@ -15,6 +15,8 @@ from rag.findings.tokens import tokens_of
 # P(yes) when a text only raises what is asked ("may represent pneumonia"): human coders of the Open-i reports
 # rarely code such a finding as present.
 RAISED = 0.35
+_RAISED = {"uncertain", "hypothetical"}  # "may represent pneumonia", "rule out pneumonia"
+_NOT_NOW = {"historical", "family"}
 _NEGATORS = {"no", "not", "without", "never", "negative", "free", "absent", "resolved", "nor", "neither", "unlikely"}
 
 
@@ -79,7 +81,7 @@ def read(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
         if best is None or support.weight > best.weight:
             sides[yes] = support
 
-    assertions = [a for a in _parsed(text, lexicon) if a.status != "historical"]
+    assertions = [a for a in _parsed(text, lexicon) if a.status not in _NOT_NOW]
     if asked.change:
         return _read_change(asked, text, lexicon)
     for claim in asked.claims:
@@ -89,7 +91,7 @@ def read(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
                 continue
             says_yes, weight = match
             extra = _coverage(asked.words, text[a.start : a.end])
-            raised = says_yes and a.status == "uncertain" and not asked.hedged
+            raised = says_yes and a.status in _RAISED and not asked.hedged
             derived = a.derived or a.concept != claim.concept
             offer(says_yes, Support(a.start, a.end, weight * (0.6 + 0.4 * extra), derived, raised))
     mentioned = sides[True] is not None or sides[False] is not None
@@ -110,7 +112,7 @@ def _match(claim: Assertion, a: Assertion, asked: Asked, lexicon: Lexicon) -> tu
         return None
     exact = a.concept == claim.concept
     weight = a.sure * (0.8 if a.derived else 1.0)
-    if a.status in ("present", "uncertain"):
+    if a.status == "present" or a.status in _RAISED:
         if not narrower:
             return None  # "opacity" does not say "pneumonia"
         weight *= 1.0 if exact else 0.8

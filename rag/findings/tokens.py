@@ -6,7 +6,11 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[A-Za-z\u00c0-\u024f]+(?:'[a-z]+)?|\S")
+_LETTER = r"[A-Za-z\u00c0-\u024f\u0370-\u04ff]"
+_UNSEEN = "\u00ad\u200b\u200c\u200d\u2060\ufeff"  # soft hyphen and characters of no width: they part no word
+_TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|{_LETTER}(?:[{_UNSEEN}]*{_LETTER})*(?:['\u2019][a-z]+|\d+(?![.,]?\d))?|\S")
+_LOOKS_LATIN = str.maketrans("авекмнорстухіјѕԁαεικνορτυχ", "abekmhopctyxijsdaeiknoptux")  # inside Latin words alone
+_HIDDEN = re.compile(f"[{_UNSEEN}]")
 _IRREGULAR = {
     "vertebrae": "vertebra",
     "bullae": "bulla",
@@ -71,14 +75,34 @@ _KEEP = {
 }
 
 
+_CONTRACTED = {
+    "doesnt",
+    "dont",
+    "didnt",
+    "isnt",
+    "arent",
+    "wasnt",
+    "werent",
+    "hasnt",
+    "hadnt",
+    "havent",
+    "couldnt",
+    "wont",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word, number or punctuation mark; ``text[start:end]`` is what stands there."""
+    """One word, number or punctuation mark; ``text[start:end]`` is what stands there.
+
+    ``word`` is its lower-cased form, in which "n't" is "not"; ``lemma`` its singular.
+    """
 
     start: int
     end: int
     text: str
     lemma: str
+    word: str
 
     @property
     def is_word(self) -> bool:
@@ -88,7 +112,7 @@ class Token:
 @lru_cache(maxsize=100_000)
 def lemma(word: str) -> str:
     """Lower-cased singular of an English word: enough to match a phrase in its plural, nothing more."""
-    word = word.lower()
+    word = _word(word)
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     if word.endswith("'s"):
@@ -104,7 +128,18 @@ def lemma(word: str) -> str:
 
 def tokens_of(text: str, offset: int = 0) -> list[Token]:
     """Tokens of ``text``; ``offset`` is added to their positions."""
-    return [Token(m.start() + offset, m.end() + offset, m.group(), lemma(m.group())) for m in _TOKEN.finditer(text)]
+    return [Token(m.start() + offset, m.end() + offset, m[0], lemma(m[0]), _word(m[0])) for m in _TOKEN.finditer(text)]
+
+
+@lru_cache(maxsize=100_000)
+def _word(text: str) -> str:
+    """Lower-cased, without characters that are not seen; contracted negations are "not"."""
+    word = _HIDDEN.sub("", text).lower().replace("\u2019", "'")
+    if not word.isascii() and re.search("[a-z]", word):
+        word = word.translate(_LOOKS_LATIN)
+    if word in ("can't", "cant"):
+        return "cannot"
+    return "not" if word.endswith("n't") or word in _CONTRACTED else word
 
 
 @lru_cache(maxsize=100_000)

@@ -1,0 +1,140 @@
+"""A request becomes a draft that may be given: write → verify → drop what fails → write again once → give up.
+
+Sentences that passed are told while the rest is being written. That is safe because a draft which has told something is
+never replaced: it is written again only if none of its sentences passed, or if the one that says yes or no did not, and
+after that failure it tells nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator as Steps
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import NamedTuple
+
+from rag.clock import Clock
+from rag.findings.lexicon import Lexicon
+from rag.generation.protocol import Generator, Request, drafts
+from rag.types import Citation, Draft, DraftSentence, Evidence, Sentence
+from rag.verification.citations import parse
+from rag.verification.verify import Verified, verify
+
+# "Yes. The heart is enlarged [1]." is one statement, and the second half carries the citation of the first
+_VERDICT = re.compile(r"[\W_]*(yes|no)\b[\s.,:;!*\u2013\u2014-]*", re.I)
+_ENDS = re.compile(r"[.!?][\"'”’)*]*(?:\s*\[[^\]]*\])*\W*$|\]\W*$")
+
+
+class Attempt(NamedTuple):
+    """A draft, what the verifier made of it, and why it may not be given (None where it may)."""
+
+    draft: Draft
+    verified: Verified
+    failure: str | None
+
+
+class Passed(NamedTuple):
+    """A sentence that passed, and its citations; numbers are those of the request's evidence."""
+
+    sentence: Sentence
+    citations: tuple[Citation, ...]
+
+
+def attempts(
+    request: Request, generator: Generator, lexicon: Lexicon, revisions: int, clock: Clock
+) -> Steps[Passed, None, tuple[Attempt, ...]]:
+    """Yields sentences as they pass; returns all attempts, of which the last one counts.
+
+    Raises:
+        RagError: the generator failed midway.
+    """
+    made: list[Attempt] = []
+    while True:
+        attempt = yield from _attempt(request, generator, lexicon, clock)
+        made.append(attempt)
+        if attempt.failure is None or attempt.draft.refusal or not generator.revises or len(made) > revisions:
+            return tuple(made)
+        request = replace(request, objections=_objections(attempt))
+
+
+def _attempt(request: Request, generator: Generator, lexicon: Lexicon, clock: Clock) -> Steps[Passed, None, Attempt]:
+    draft: Draft | None = None
+    told = 0
+    with closing(drafts(generator, request)) as growing:
+        while True:
+            with clock("generate"):
+                longer = next(growing, None)
+            if longer is None:
+                break
+            draft = longer
+            if draft.text is None or draft.refusal:
+                continue
+            with clock("verify"):
+                sentences = _read(draft, request, lexicon)[:-1]  # the last one may go on
+                so_far = _checked(draft, sentences[: request.max_sentences], request, lexicon)
+            yield from _passed(so_far.verified, told)
+            told = max(told, len(so_far.verified.sentences))
+            if len(sentences) >= request.max_sentences:
+                break
+    assert draft is not None, "a generator writes at least one draft"
+    with clock("verify"):
+        sentences = draft.sentences if draft.text is None else _whole(draft, _read(draft, request, lexicon))
+        attempt = _checked(draft, sentences[: request.max_sentences] if draft.text else sentences, request, lexicon)
+    yield from _passed(attempt.verified, told)
+    return attempt
+
+
+def _passed(verified: Verified, told: int) -> Steps[Passed, None, None]:
+    for n, sentence in enumerate(verified.sentences[told:], start=told):
+        yield Passed(sentence, tuple(c for c in verified.citations if c.sentence == n))
+
+
+def _read(draft: Draft, request: Request, lexicon: Lexicon) -> tuple[DraftSentence, ...]:
+    """The sentences of a language model's text, which may cite only what the model was shown."""
+    text = draft.text or ""
+    if request.asked.yes_no and (said := _VERDICT.match(text)):
+        text = f"{said[1].capitalize()}: {text[said.end() :]}"
+    return parse(text, _shown(draft, request.evidence), lexicon)
+
+
+def _whole(draft: Draft, sentences: tuple[DraftSentence, ...]) -> tuple[DraftSentence, ...]:
+    """Without a last sentence that was cut off."""
+    return sentences[:-1] if draft.truncated and not _ENDS.search(draft.text or "") else sentences
+
+
+def _shown(draft: Draft, evidence: Sequence[Evidence]) -> list[Evidence]:
+    return [e for e in evidence if e.passage_id not in draft.left_out]
+
+
+def _checked(draft: Draft, sentences: Sequence[DraftSentence], request: Request, lexicon: Lexicon) -> Attempt:
+    """Verify, and see whether what is left may be given."""
+    if draft.refusal and draft.text is not None:
+        return Attempt(draft, Verified((), (), ()), draft.refusal)
+    draft = draft.model_copy(update={"sentences": tuple(sentences)})
+    verified = verify(draft, request.asked, _shown(draft, request.evidence), lexicon)
+    failure = draft.refusal
+    if failure is None and draft.text is not None and request.asked.yes_no:
+        first = draft.model_copy(update={"sentences": draft.sentences[:1]})
+        if draft.verdict is None:
+            failure = "the draft says neither yes nor no"
+        elif not verify(first, request.asked, _shown(draft, request.evidence), lexicon).sentences:
+            failure = f"the sentence that says {draft.verdict} did not pass verification"
+        if failure is not None:
+            verified = Verified((), (), verified.dropped)
+    if failure is None and not verified.sentences:
+        kinds = ", ".join(sorted({d[1] for d in verified.dropped})) or "nothing was written"
+        failure = f"no sentence of the draft passed verification ({kinds})"
+    return Attempt(draft, verified, failure)
+
+
+def _objections(attempt: Attempt) -> tuple[str, ...]:
+    """What the generator is told of its failure."""
+    reasons = {
+        "contradicted": "the passages that it cites say otherwise",
+        "unsupported": "no passage that it cites says so",
+    }
+    return (
+        *([attempt.failure] if attempt.failure else []),
+        *(f"“{d[0]}”: {reasons.get(d[1], d[1])}" for d in attempt.verified.dropped),
+    )
