@@ -16,7 +16,6 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
@@ -161,15 +160,6 @@ def open_page(browser: Browser, site: str) -> Iterator[Open]:
         own = (page.url.split("#")[0], "blob:", "data:")
         assert [u for u in watched.requests if not u.startswith(own) and "evil.js" not in u] == []
         page.context.close()
-
-
-@pytest.fixture
-def audited(site: str) -> None:
-    """Skips where the server has no interface for audits."""
-    with urlopen(f"{site}/openapi.json") as described:  # noqa: S310 - our own server
-        paths = json.load(described)["paths"]
-    if not any(path.startswith("/v1/audit/") for path in paths):
-        pytest.skip("this server has no /v1/audit, so records are not verified over the page")
 
 
 @pytest.fixture
