@@ -1,8 +1,8 @@
 """Whether a text says what a sentence claims: supported, contradicted, or neither, with the reason in words.
 
-Three readings, of which a contradiction in any decides: the findings of the lexicon with their status, side, zone, degree
-and course; the numbers with their units; and the remaining words with their polarity. A sentence is supported only where
-all that it says is found, so that a true half does not carry an invented one.
+Three readings, of which a contradiction in any decides: the findings of the lexicon with their status, side, zone,
+degree and course; the numbers with their units; and the remaining words with their polarity. A sentence is supported
+only where all that it says is found, so that a true half does not carry an invented one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ _COMPATIBLE_COURSES = (frozenset({"new", "worse"}),)
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """``score`` in [0, 1] is how strongly the text supports the sentence; ``reason`` says what decided."""
+    """``score`` in [0, 1] is how strongly the text supports the sentence; ``reason`` says what decided.
+
+    ``settled``: no second opinion is needed, as of a quotation that is there or is not.
+    """
 
     verdict: Verdict
     score: float
     reason: str
+    settled: bool = False
 
 
 class Entailment(Protocol):
@@ -301,7 +305,7 @@ def _of_place(words: _Words, said: Wording, quoted: Wording) -> list[Judgement]:
 
 
 def _of_number(q: Quantity, said: Wording, quoted: Wording, words: _Words) -> Judgement:
-    """A number of the sentence against those of its dimension in the evidence, the ones said of the same words first."""
+    """A number of the sentence against those of its dimension in the evidence that are said of the same words."""
     shown = _text(said.tokens[q.first : q.last])
     alike = [r for r in quoted.quantities if r.dimension == q.dimension]
     if q.dimension == "count" and q.value == 1 and any(w.name == "several" for w in quoted.words):

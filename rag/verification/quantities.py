@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from rag.findings.tokens import Token
 
 _WORDS = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
-    "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17,
-    "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "single": 1,
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+    "single": 1,
     "solitary": 1, "once": 1, "twice": 2,
 }  # fmt: skip
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
@@ -24,8 +25,8 @@ _UNITS: dict[str, tuple[str, float]] = {
     "%": ("percent", 1), "percent": ("percent", 1),
     "g": ("mass", 1), "gram": ("mass", 1), "gm": ("mass", 1), "kg": ("mass", 1000), "kilogram": ("mass", 1000),
     "mg": ("mass", 0.001), "milligram": ("mass", 0.001), "mcg": ("mass", 1e-6), "microgram": ("mass", 1e-6),
-    "ml": ("volume", 1), "milliliter": ("volume", 1), "millilitre": ("volume", 1), "cc": ("volume", 1), "l": ("volume", 1000),
-    "liter": ("volume", 1000), "litre": ("volume", 1000), "dl": ("volume", 100),
+    "ml": ("volume", 1), "milliliter": ("volume", 1), "millilitre": ("volume", 1), "cc": ("volume", 1),
+    "l": ("volume", 1000),     "liter": ("volume", 1000), "litre": ("volume", 1000), "dl": ("volume", 100),
     "mmhg": ("pressure", 1), "hour": ("time", 1), "hr": ("time", 1), "day": ("time", 24), "week": ("time", 168),
     "month": ("time", 730), "year": ("time", 8760), "minute": ("time", 1 / 60), "min": ("time", 1 / 60),
     "hu": ("density", 1), "hounsfield": ("density", 1), "bpm": ("rate", 1), "diopter": ("refraction", 1),
@@ -50,7 +51,7 @@ class Quantity:
 
 
 def quantities_of(tokens: Sequence[Token]) -> list[Quantity]:
-    """Every quantity, in order: lengths in mm, masses in g, volumes in ml, times in hours; counts, grades and ratios as they are.
+    """Every quantity, in order: lengths in mm, masses in g, volumes in ml, times in hours.
 
     "3 x 4 cm" are two lengths, "20/40" is one ratio, "three of twelve" one share, "a 54-year-old" an age.
     """

@@ -1,8 +1,8 @@
 """What a text says, word by word: the words that carry content, with their polarity, their clause and their number.
 
 Where the finding lexicon is silent, a sentence and its evidence are compared by these: one word meets another that is
-the same, derived from it, or known to mean the same; "benign" denies "malignant"; and a word that stands under a negation
-on one side only is a contradiction.
+the same, derived from it, or known to mean the same; "benign" denies "malignant"; and a word that stands under a
+negation on one side only is a contradiction.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _says_nothing(token: Token, stop_words: frozenset[str], generic: frozenset[s
 
 
 def meets(a: str, b: str) -> bool:
-    """Whether ``b`` says ``a``: they are one, one is derived from the other ("sensitivity", "sensitive"), or b is an a."""
+    """Whether ``b`` says ``a``: they are one, or derived from one ("sensitivity", "sensitive"), or b is an a."""
     if a == b or b in _knowledge().wider.get(a, ()):
         return True
     if opposed(a, b):
