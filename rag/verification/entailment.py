@@ -7,21 +7,24 @@ only where all that it says is found, so that a true half does not carry an inve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rag.findings.assertion import Assertion, assertions_of
 from rag.findings.cues import Place, load_cues
 from rag.findings.lexicon import Lexicon
-from rag.findings.tokens import Token
+from rag.findings.tokens import Token, tokens_of
 from rag.types import Verdict
 from rag.verification.quantities import Quantity, same
-from rag.verification.wording import ALIKE, Embed, Word, Wording, meets, opposed, wording_of
+from rag.verification.wording import ALIKE, Embed, Word, Wording, light, meets, opposed, wording_of
 
 _ENOUGH = 0.5  # share of a sentence's words that its evidence must have before a difference in one is a contradiction
+_SAME_NUMBER = 0.6  # the same before another number is one
 _SAME_SUBJECT = 0.7  # the same before a negation is one: what is denied of another subject is not denied of this one
 _NOT_ASSERTED = frozenset({"uncertain", "hypothetical", "family"})
+_LIMITED = re.compile(r"\bmargins?\b", re.I)  # what is absent there may well be elsewhere
 _OPEN = frozenset({"uncertain", "hypothetical"})
 _COMPATIBLE_COURSES = (frozenset({"new", "worse"}),)
 
@@ -54,9 +57,11 @@ def judge(sentence: str, evidence: str, lexicon: Lexicon, embed: Embed | None = 
     ``embed`` gives unit vectors of words; with it a word may stand for one that means nearly the same.
     """
     said, quoted = wording_of(sentence), wording_of(evidence)
-    claims = [a for a in assertions_of(sentence, lexicon) if not a.derived]
-    assertions = assertions_of(evidence, lexicon)
-    of_claims = [j for claim in claims if (j := _of_claim(claim, assertions, lexicon)) is not None]
+    related = "associated" in {w.name for w in said.words}  # a relation between things says of none that it is there
+    claims = [a for a in assertions_of(sentence, lexicon) if not (a.derived or related)]
+    assertions = [_at_its_side(a, evidence) for a in assertions_of(evidence, lexicon)] if claims else []
+    elsewhere = _Elsewhere(sentence, evidence, lexicon)
+    of_claims = [j for claim in claims if (j := _of_claim(claim, assertions, lexicon, elsewhere)) is not None]
     known = len(of_claims) == len(claims) and all(j.verdict == "supported" for j in of_claims)
     accounted = _accounted(said, quoted, lexicon) if claims and known else set()
     rest = [w for w in said.words if w.token not in accounted]
@@ -79,7 +84,38 @@ def judge(sentence: str, evidence: str, lexicon: Lexicon, embed: Embed | None = 
 # ---------------------------------------------------------------------------------------------- findings
 
 
-def _of_claim(claim: Assertion, quoted: Sequence[Assertion], lexicon: Lexicon) -> Judgement | None:
+class _Elsewhere:
+    """Whether evidence denies something of a structure that the sentence is not about: "tumor is absent from the margins"."""
+
+    def __init__(self, sentence: str, evidence: str, lexicon: Lexicon) -> None:
+        self._sentence, self._evidence, self._lexicon = sentence, evidence, lexicon
+
+    def denies(self, claim: Assertion, a: Assertion) -> bool:
+        if a.concept == claim.concept or a.concept in self._structures(self._evidence[a.start : a.end]):
+            return False
+        if _LIMITED.search(self._evidence[a.start : a.end]) and not _LIMITED.search(self._sentence):
+            return True
+        said = self._structures(self._sentence)
+        return any(
+            s not in said and not self._lexicon.is_a(claim.concept, s)
+            for s in self._structures(self._evidence[a.start : a.end])
+        )
+
+    def _structures(self, text: str) -> set[str]:
+        return {m.concept for m in self._lexicon.mentions(tokens_of(text)) if m.kind == "structure"}
+
+
+def _at_its_side(a: Assertion, evidence: str) -> Assertion:
+    """A finding without a side is on that of its sentence, where there is only one."""
+    if a.place.sides or a.status == "absent":
+        return a
+    sides = load_cues().place(tokens_of(evidence[a.start : a.end])).sides
+    return replace(a, place=replace(a.place, sides=sides)) if len(sides) == 1 else a
+
+
+def _of_claim(
+    claim: Assertion, quoted: Sequence[Assertion], lexicon: Lexicon, elsewhere: _Elsewhere
+) -> Judgement | None:
     """One finding of the sentence against those of the evidence; what supports it outweighs what denies it.
 
     None where the evidence has no such finding: then its words decide ("aneurysm" of an "aorta").
@@ -88,7 +124,8 @@ def _of_claim(claim: Assertion, quoted: Sequence[Assertion], lexicon: Lexicon) -
     best: Judgement | None = None
     asserted = any(a.status == "present" and lexicon.is_a(a.concept, claim.concept) for a in quoted)
     for a in quoted:
-        if asserted and claim.status != "absent" and a.status == "absent" and a.concept != claim.concept:
+        denied = claim.status != "absent" and a.status == "absent" and a.concept != claim.concept
+        if denied and (asserted or elsewhere.denies(claim, a)):
             continue  # "squamous cell carcinoma; margins free of tumor"
         narrower, broader = lexicon.is_a(a.concept, claim.concept), lexicon.is_a(claim.concept, a.concept)
         if not (narrower or broader):
@@ -213,9 +250,9 @@ class _Words:
         """What the evidence does not speak of, or only raises."""
         found = []
         for w in self.rest:
-            if not self.pairs[w]:
+            if not self.pairs[w] and not light(w.name):
                 found.append(Judgement("unsupported", 0.0, f"the evidence does not speak of “{w.text}”"))
-            elif w.status == "present" and all(t.status in _NOT_ASSERTED for t in self.pairs[w]):
+            elif w.status == "present" and self.pairs[w] and all(t.status in _NOT_ASSERTED for t in self.pairs[w]):
                 found.append(Judgement("unsupported", 0.0, f"the evidence does not assert “{w.text}”"))
         return found
 
@@ -230,14 +267,16 @@ class _Words:
             return False
         segments = {t.segment for t in theirs}
         return not any(
-            o.status == "absent" and o.segment == w.segment and t.status == "absent" and t.segment in segments
+            o.status == "absent"
+            and t.status == "absent"
+            and (light(o.name) or (o.segment == w.segment and t.segment in segments))
             for o, met in self.pairs.items()
             for t in met
         )
 
     def opposite(self, w: Word) -> Word | None:
         """The word of the evidence that denies ``w``: said of the same neighbour, or in its place."""
-        if (neighbour := self._neighbour(w, self.words)) is not None:
+        if (neighbour := self._neighbour(w, bool(self.pairs[w]))) is not None:
             for head in self.pairs[neighbour]:
                 beside = [t for t in self._theirs if t.segment == head.segment and self._near(t, head)]
                 if not any(meets(w.name, t.name) for t in beside):
@@ -248,10 +287,11 @@ class _Words:
             return None
         return next((t for t in self._theirs if opposed(w.name, t.name)), None)
 
-    def _neighbour(self, w: Word, words: Sequence[Word]) -> Word | None:
-        """The word that ``w`` is said of: the next one of its segment, else the one before."""
-        mine = [o for o in words if o.segment == w.segment and o is not w]
-        return next((o for o in mine if o.token > w.token), mine[-1] if mine else None)
+    def _neighbour(self, w: Word, found: bool) -> Word | None:
+        """The word that ``w`` is said of: the next one of its segment; else, where ``w`` is not ``found``, the one before."""
+        mine = [o for o in self.words if o.segment == w.segment and o is not w]
+        following = next((o for o in mine if o.token > w.token), None)
+        return following or (mine[-1] if mine and not found else None)
 
     def _near(self, a: Word, b: Word) -> bool:
         at = [t.token for t in self._theirs if t.segment == b.segment]
@@ -264,7 +304,8 @@ def _of_words(words: _Words, said: Wording, quoted: Wording, by_findings: bool) 
     denies_more = any(w.status == "absent" and not words.pairs[w] for w in words.words)
     for w in words.rest:
         cover = _share_without(w, words)
-        if cover >= _SAME_SUBJECT and words.denied(w) and not (denies_more and w.status != "absent"):
+        same_subject = cover == 1.0 if light(w.name) else cover >= _SAME_SUBJECT
+        if same_subject and words.denied(w) and not (denies_more and w.status != "absent"):
             side = "the sentence denies" if w.status == "absent" else "the evidence denies"
             found.append(Judgement("contradicted", 0.0, f"{side} “{w.text}”"))
         against = words.opposite(w)
@@ -290,7 +331,10 @@ def _of_place(words: _Words, said: Wording, quoted: Wording) -> list[Judgement]:
     for met in words.pairs.values():
         for segment in {t.segment for t in met}:
             shared[segment] += 1
-    near = [s.place for s, n in zip(quoted.segments, shared, strict=True) if n and n >= 0.5 * max(shared)]
+    bound = any(same(q, r) and mine.sides & s.place.sides for q in said.quantities for s in quoted.segments for r in s.quantities)
+    if bound:
+        mine = replace(mine, sides=frozenset())  # "the left is 0.7": the number has told the side
+    near = [s.place for s, n in zip(quoted.segments, shared, strict=True) if n and n == max(shared)]
     attributes = [_attributes(mine, place) for place in near]
     for kind in zip(*attributes, strict=True):
         what, wanted, _ = kind[0]
@@ -307,7 +351,7 @@ def _of_place(words: _Words, said: Wording, quoted: Wording) -> list[Judgement]:
 def _of_number(q: Quantity, said: Wording, quoted: Wording, words: _Words) -> Judgement:
     """A number of the sentence against those of its dimension in the evidence that are said of the same words."""
     shown = _text(said.tokens[q.first : q.last])
-    alike = [r for r in quoted.quantities if r.dimension == q.dimension]
+    alike = [r for r in quoted.quantities if r.dimension == q.dimension or same(q, r)]
     if q.dimension == "count" and q.value == 1 and any(w.name == "several" for w in quoted.words):
         return Judgement("contradicted", 0.0, f"{shown} against several")
     if not alike:
@@ -327,7 +371,7 @@ def _of_number(q: Quantity, said: Wording, quoted: Wording, words: _Words) -> Ju
     if any(same(q, r) for r in alike if nearness(r) == top):
         return Judgement("supported", 1.0, f"{shown} is found")
     against = next(r for r in alike if nearness(r) == top)
-    if words.cover < _ENOUGH:
+    if words.cover < _SAME_NUMBER:
         return Judgement("unsupported", 0.0, f"the evidence does not say {shown} of it")
     return Judgement("contradicted", 0.0, f"{shown} against {_text(quoted.tokens[against.first : against.last])}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,12 +43,21 @@ _NO_COUNT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A value of one dimension at tokens[first:last]; ``count`` and ``number`` have no unit."""
+    """A value of one dimension at tokens[first:last]; ``count`` and ``number`` have no unit.
+
+    ``stated`` is the number as it stands, before its unit was taken into account.
+    """
 
     dimension: str
     value: float
     first: int
     last: int
+    stated: float = math.nan
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has no unit."""
+        return self.dimension in ("count", "number")
 
 
 def quantities_of(tokens: Sequence[Token]) -> list[Quantity]:
@@ -68,7 +78,9 @@ def quantities_of(tokens: Sequence[Token]) -> list[Quantity]:
 
 
 def same(a: Quantity, b: Quantity) -> bool:
-    """Equal in one dimension; what is measured, to the rounding of three figures."""
+    """Equal in one dimension; what is measured, to the rounding of three figures. A unit may be left out on one side."""
+    if a.plain != b.plain and a.stated == b.stated:
+        return True
     rounding = 0.005 * max(abs(a.value), abs(b.value)) if a.dimension in _MEASURED else 1e-9
     return a.dimension == b.dimension and abs(a.value - b.value) <= rounding
 
@@ -129,16 +141,16 @@ def _measured(tokens: Sequence[Token], i: int) -> Quantity | None:
     ):  # the unit of "3 x 4 cm" comes last
         unit = next((u for k in range(j + 1, min(j + 6, len(tokens))) if (u := _unit(tokens, k))), None)
         if unit is not None:
-            return Quantity(unit[0], value * unit[1], i, i + 1)
+            return Quantity(unit[0], value * unit[1], i, i + 1, value)
     if unit is not None:
         dimension, factor, last = unit
         if dimension == "time" and any(t.word == "old" for t in tokens[last : last + 2]):
-            return Quantity("age", value * factor, i, last + 1)
-        return Quantity(dimension, value * factor, i, last)
+            return Quantity("age", value * factor, i, last + 1, value)
+        return Quantity(dimension, value * factor, i, last, value)
     if 1900 <= value <= 2100 and value.is_integer() and i and tokens[i - 1].word in ("in", "since", "of", "until"):
-        return Quantity("calendar", value, i, i + 1)
+        return Quantity("calendar", value, i, i + 1, value)
     counted = j < len(tokens) and tokens[j].text.isalpha() and tokens[j].word not in _NO_COUNT
-    return Quantity("count" if counted and value.is_integer() else "number", value, i, i + 1)
+    return Quantity("count" if counted and value.is_integer() else "number", value, i, i + 1, value)
 
 
 def _unit(tokens: Sequence[Token], j: int) -> tuple[str, float, int] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -26,6 +26,7 @@ from rag.verification.quantities import Quantity, quantities_of
 Embed = Callable[[Sequence[str]], np.ndarray]  # texts -> unit vectors, float32 (n, dim)
 ALIKE = 0.62  # cosine of two words' vectors from which one may stand for the other
 _CUES = frozenset({"absent", "none", "uncertain", "historical", "family"})  # cues that are no content themselves
+_DENYING = ("un", "in", "ir", "im", "non", "a", "dis")
 _SEGMENT_ENDS = frozenset({",", ";", "and", "with", "but", ":", "which"})
 
 
@@ -67,6 +68,7 @@ class _Knowledge:
     alike: Phrases
     opposites: Mapping[str, frozenset[str]]
     wider: Mapping[str, frozenset[str]]
+    light: frozenset[str]
     generic: frozenset[str]
 
 
@@ -83,6 +85,7 @@ def _knowledge() -> _Knowledge:
             Phrases(data["alike"]),
             {name: frozenset(others) for name, others in opposites.items()},
             {name: frozenset(kinds) for name, kinds in data["wider"].items()},
+            frozenset(data["light"]["names"]),
             frozenset(data["generic"]["words"]),
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError, ValueError) as error:
@@ -102,11 +105,14 @@ def wording_of(text: str) -> Wording:
         numbers = quantities_of(sentence)
         where = _segments(sentence)
         words += _words(sentence, offset, numbers, where, first_segment)
-        shifted = [Quantity(q.dimension, q.value, q.first + offset, q.last + offset) for q in numbers]
+        shifted = [replace(q, first=q.first + offset, last=q.last + offset) for q in numbers]
         for n in range(max(where) + 1 if where else 0):
             inside = [t for t, s in zip(sentence, where, strict=True) if s == n]
             mine = tuple(q for q in shifted if where[q.first - offset] == n)
-            segments.append(Segment(load_cues().place(inside), mine))
+            place = load_cues().place(inside)
+            if n and not place.sides:  # "the left is 0.7, with inferior notching" goes on about the left
+                place = replace(place, sides=segments[-1].place.sides)
+            segments.append(Segment(place, mine))
         quantities += shifted
         tokens += sentence
     return Wording(tuple(tokens), tuple(words), tuple(segments), tuple(quantities))
@@ -170,5 +176,15 @@ def meets(a: str, b: str) -> bool:
 
 
 def opposed(a: str, b: str) -> bool:
-    """Whether one name denies the other."""
-    return b in _knowledge().opposites.get(a, ())
+    """Whether one name denies the other: by the table, or by its prefix (hyper- and hypo-, reversible and irreversible)."""
+    if b in _knowledge().opposites.get(a, ()):
+        return True
+    if a.startswith("hyper") and b == "hypo" + a[5:] or b.startswith("hyper") and a == "hypo" + b[5:]:
+        return True
+    short, long = sorted((a, b), key=len)
+    return len(short) >= 5 and any(long == prefix + short for prefix in _DENYING)
+
+
+def light(name: str) -> bool:
+    """Whether a sentence loses nothing when its evidence leaves the word out."""
+    return name in _knowledge().light
