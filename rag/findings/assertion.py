@@ -90,7 +90,11 @@ def _read_clause(
             found.append(Assertion(mention.concept, context.status, *span, place, context.sure))
     for statement in lexicon.normal_statements(tokens):
         if reader.context(begin + statement.first, begin + statement.last, rivals).status != "absent":
-            found += [Assertion(f, "absent", *span, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]]
+            around = load_cues().place(tokens[max(0, statement.first - 2) : statement.last])
+            where = Place(sides=around.sides)
+            found += [
+                Assertion(f, "absent", *span, where, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]
+            ]
     found += [Assertion(p.concept, p.status, *span, p.place, p.sure) for p in predications(tokens, mentions, lexicon)]
     return found
 

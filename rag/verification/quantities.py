@@ -78,7 +78,7 @@ def quantities_of(tokens: Sequence[Token]) -> list[Quantity]:
 
 
 def same(a: Quantity, b: Quantity) -> bool:
-    """Equal in one dimension; what is measured, to the rounding of three figures. A unit may be left out on one side."""
+    """Equal in one dimension; lengths and the like to three figures. A unit may be left out on one side."""
     if a.plain != b.plain and a.stated == b.stated:
         return True
     rounding = 0.005 * max(abs(a.value), abs(b.value)) if a.dimension in _MEASURED else 1e-9

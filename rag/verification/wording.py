@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from rag.verification.quantities import Quantity, quantities_of
 Embed = Callable[[Sequence[str]], np.ndarray]  # texts -> unit vectors, float32 (n, dim)
 ALIKE = 0.62  # cosine of two words' vectors from which one may stand for the other
 _CUES = frozenset({"absent", "none", "uncertain", "historical", "family"})  # cues that are no content themselves
+_PART_ENDS = frozenset({",", ";", "and", "but", "versus", "vs", "compared"})
 _DENYING = ("un", "in", "ir", "im", "non", "a", "dis")
 _SEGMENT_ENDS = frozenset({",", ";", "and", "with", "but", ":", "which"})
 
@@ -57,6 +58,30 @@ class Wording:
     words: tuple[Word, ...]
     segments: tuple[Segment, ...]
     quantities: tuple[Quantity, ...]
+    parts: tuple[tuple[int, int], ...]
+
+    def said_of(self, q: Quantity) -> frozenset[int]:
+        """The words (by index) that a number is said of: those of its part of the sentence, between "and" and commas.
+
+        A part that begins with its number goes on about the subject of the first one: "2.1% with warfarin and 1.4% with
+        apixaban".
+        """
+        return self._bound[q.first]
+
+    @cached_property
+    def _bound(self) -> dict[int, frozenset[int]]:
+        bound: dict[int, frozenset[int]] = {}
+        subject: frozenset[int] = frozenset()
+        for first, last in self.parts:
+            numbers = [q for q in self.quantities if first <= q.first < last]
+            mine = [i for i, w in enumerate(self.words) if first <= w.token < last]
+            if not numbers:
+                continue
+            before = frozenset(i for i in mine if self.words[i].token < numbers[0].first)
+            subject = before or subject
+            for q in numbers:
+                bound[q.first] = frozenset(mine) | subject
+        return bound
 
     def segment_of(self, token: int) -> int:
         """The segment of a quantity that begins at ``token``."""
@@ -99,6 +124,7 @@ def wording_of(text: str) -> Wording:
     words: list[Word] = []
     segments: list[Segment] = []
     quantities: list[Quantity] = []
+    parts: list[tuple[int, int]] = []
     for start, end in sentence_spans(text):
         sentence = tokens_of(text[start:end], start)
         offset, first_segment = len(tokens), len(segments)
@@ -114,8 +140,10 @@ def wording_of(text: str) -> Wording:
                 place = replace(place, sides=segments[-1].place.sides)
             segments.append(Segment(place, mine))
         quantities += shifted
+        ends = [i for i, t in enumerate(sentence) if t.word in _PART_ENDS] + [len(sentence)]
+        parts += [(a + offset, b + offset) for a, b in zip([0, *ends], ends, strict=False) if a < b]
         tokens += sentence
-    return Wording(tuple(tokens), tuple(words), tuple(segments), tuple(quantities))
+    return Wording(tuple(tokens), tuple(words), tuple(segments), tuple(quantities), tuple(parts))
 
 
 def _segments(tokens: Sequence[Token]) -> list[int]:
@@ -176,12 +204,12 @@ def meets(a: str, b: str) -> bool:
 
 
 def opposed(a: str, b: str) -> bool:
-    """Whether one name denies the other: by the table, or by its prefix (hyper- and hypo-, reversible and irreversible)."""
+    """Whether one name denies the other: by the table, or by its prefix (hyper-, hypo-; reversible, irreversible)."""
     if b in _knowledge().opposites.get(a, ()):
         return True
-    if a.startswith("hyper") and b == "hypo" + a[5:] or b.startswith("hyper") and a == "hypo" + b[5:]:
-        return True
     short, long = sorted((a, b), key=len)
+    if long.startswith("hyper") and short == "hypo" + long[5:]:
+        return True
     return len(short) >= 5 and any(long == prefix + short for prefix in _DENYING)
 
 
