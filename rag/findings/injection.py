@@ -81,7 +81,8 @@ def addresses_reader(text: str) -> bool:
 _SUSPICIOUS = re.compile(
     r"[<>{}|\\`#\[\]]|\b(?:ignor|disregard|forget|overrid|bypass|instruct|prompt|answer|respon[ds]|reply|output|assistant|"
     r"system|user|developer|model|verdict|cite|citation|quote|trust|you|your|must|evidence|passage|command|admin|"
-    r"supersede|confidence|conclude|print|write|say|image|question|task|role|chatbot|llm)",
+    r"supersede|precedence|priority|repeat|note to|a\.?i\b|ground truth|pretend|confidence|conclude|print|write|say|"
+    r"image|question|task|role|chatbot|llm)",
     re.I,
 )
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rag.corpus.sentences import sentence_spans
 from rag.findings.injection import shown, visible
 from rag.findings.lexicon import Lexicon
 from rag.findings.question import Asked
@@ -24,6 +25,7 @@ from rag.verification.wording import Embed
 _QUOTED = re.compile(r"“([^”]*)”")
 _SILENT = re.compile(r"\b(?:does|do|did) not mention\b", re.I)
 _POLARITY = re.compile(r"\s*(?:for )?(yes|no)\b\s*(?:in a similar case)?\s*(?:[,.:;!\u2013\u2014-]+\s*|$)", re.I)
+_LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?=\S)")
 _UNREADABLE = "what it quotes speaks to the reader and is no evidence"
 
 
@@ -159,15 +161,29 @@ class _Checker:
         """Quotes of evidence that there is, once each; a span outside its passage becomes the best one in it."""
         quotes: dict[tuple[int, int, int], Quote] = {}
         notes: list[str] = []
+        silent = bool(_SILENT.search(sentence.text))
         for q in sentence.quotes:
             e = self.by_number.get(q.number)
             if e is None:
                 continue
+            if silent and not _seen(q, e).strip():
+                q = self._readable() or q  # what says nothing of it is cited, not what is no evidence
+                e = self.by_number[q.number]
             if not e.start <= q.start < q.end <= e.start + len(e.text):
                 q = best_quote(sentence.text, e, self.lexicon)
                 notes.append(f"citation {q.number} pointed outside its passage: “{sentence.text}”")
             quotes.setdefault((q.number, q.start, q.end), q)
         return list(quotes.values()), notes
+
+    def _readable(self) -> Quote | None:
+        """The last sentence that is evidence."""
+        for e in reversed(list(self.by_number.values())):
+            spans = sentence_spans(visible(e.text))
+            if spans:
+                label = _LABEL.match(e.text, *spans[-1])
+                start = label.end() if label else spans[-1][0]
+                return Quote(number=e.number, start=e.start + start, end=e.start + spans[-1][1])
+        return None
 
     def _elsewhere(self, sentence: DraftSentence) -> tuple[Quote, Judgement] | None:
         """The evidence that supports a sentence which names none; None where any evidence contradicts it."""
@@ -182,7 +198,10 @@ class _Checker:
         return best
 
     def _judge(self, text: str, q: Quote) -> Judgement:
-        judged = support(text, self.quoted(q), self.by_number[q.number].text, self.asked, self.lexicon, self.embed)
+        e = self.by_number[q.number]
+        if _seen(q, e).split() != self.quoted(q).split():
+            return Judgement("unsupported", 0.0, _UNREADABLE, settled=True)
+        judged = support(text, self.quoted(q), e.text, self.asked, self.lexicon, self.embed)
         if self.entailment is None or judged.verdict == "contradicted" or judged.settled:
             return judged
         second = self.entailment.judge_pairs([(self.quoted(q), text)])[0]
@@ -197,8 +216,6 @@ def support(
         if read(asked, passage, lexicon).mentioned:
             return Judgement("contradicted", 0.0, "the passage does mention it", settled=True)
         return Judgement("supported", 0.8, "the passage does not mention it", settled=True)
-    if visible(quote).split() != quote.split():
-        return Judgement("unsupported", 0.0, _UNREADABLE, settled=True)
     inner = [q.strip() for q in _QUOTED.findall(text)]
     polarity = _POLARITY.match(text) if asked.yes_no else None
     if polarity:
@@ -217,6 +234,11 @@ def support(
             return Judgement("supported", 1.0, "it is quoted word for word", settled=True)
         return Judgement("unsupported", 0.0, "what it puts in quotation marks is not in its quote", settled=True)
     return judge(text, quote, lexicon, embed)
+
+
+def _seen(q: Quote, e: Evidence) -> str:
+    """What of a quote may be read: an order taints the rest of its line, so the whole passage tells."""
+    return visible(e.text)[max(0, q.start - e.start) : max(0, q.end - e.start)]
 
 
 def _squeeze(text: str) -> str:
