@@ -26,6 +26,7 @@ _QUOTED = re.compile(r"“([^”]*)”")
 _SILENT = re.compile(r"\b(?:does|do|did) not mention\b", re.I)
 _POLARITY = re.compile(r"\s*(?:for )?(yes|no)\b\s*(?:in a similar case)?\s*(?:[,.:;!\u2013\u2014-]+\s*|$)", re.I)
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?=\S)")
+_LAYOUT = re.compile(r"</?(?:br|p|b|i|sup|sub)\s*/?>", re.I)
 _UNREADABLE = "what it quotes speaks to the reader and is no evidence"
 
 
@@ -199,7 +200,7 @@ class _Checker:
 
     def _judge(self, text: str, q: Quote) -> Judgement:
         e = self.by_number[q.number]
-        if _seen(q, e).split() != self.quoted(q).split():
+        if _seen(q, e).split() != _LAYOUT.sub(" ", self.quoted(q)).split():
             return Judgement("unsupported", 0.0, _UNREADABLE, settled=True)
         judged = support(text, self.quoted(q), e.text, self.asked, self.lexicon, self.embed)
         if self.entailment is None or judged.verdict == "contradicted" or judged.settled:
