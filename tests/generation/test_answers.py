@@ -15,7 +15,7 @@ from rag.errors import InputError, RagError
 from rag.settings import Settings
 from rag.types import Answer, Event, Question
 
-from . import servers
+from . import checkpoints, servers
 from .servers import Server, saying
 
 STUDY = "Does study CXR2814 show cardiomegaly?"
@@ -275,3 +275,39 @@ def test_an_image_is_shown_and_so_are_those_of_the_evidence_where_wanted(
 def test_an_unknown_generator_is_refused_with_the_known_ones(open_engine: Open) -> None:
     with pytest.raises(InputError, match="reader, transformers, openai"):
         open_engine(kind="oracle")
+
+
+def test_a_model_on_this_machine_answers_and_its_answer_can_be_replayed(indexes: Path, tmp_path: Path) -> None:
+    """A tiny model that was taught one answer: everything between question and ledger is as with a large one."""
+    from rag.replay import replay
+
+    model = checkpoints.build("qwen2", tmp_path / "model")
+    checkpoints.teach(model, GOOD)
+    shutil.copytree(indexes / "small", tmp_path / "small")
+    settings = {"generation": {"kind": "transformers", "max_new_tokens": 40, "transformers": {"model": str(model)}}}
+    engine = Engine.open(tmp_path / "small", Settings.model_validate(settings))
+    events, answer = events_of(engine, STUDY)
+    check(answer, engine)
+    assert (answer.verdict, [s.text for s in answer.sentences]) == ("yes", ["Yes: there is cardiomegaly."])
+    assert answer.probability is not None
+    assert answer.probability > 0.9
+    assert [e.sentence for e in events if e.sentence] == list(answer.sentences)
+    again = replay(engine, engine.ledger.get(answer.audit_id))
+    assert (again.outcome, again.changed) == ("identical", ())
+    settings["generation"]["prompt"] = "compare"
+    other = Engine.open(tmp_path / "small", Settings.model_validate(settings))
+    assert "prompt" in {c.name for c in replay(other, engine.ledger.get(answer.audit_id)).changed}
+
+
+def test_an_answer_after_a_failed_draft_can_be_replayed(open_engine: Open, server: Server) -> None:
+    from rag.replay import replay
+
+    engine = open_engine()
+    server.acts.append(saying(WRONG))
+    answer = engine.ask(STUDY)
+    server.acts.append(saying(WRONG))
+    assert replay(engine, engine.ledger.get(answer.audit_id)).outcome == "identical"
+    server.usual = saying("Yes, the heart shows cardiomegaly [1].", yes=0.6)
+    different = replay(engine, engine.ledger.get(answer.audit_id))
+    assert different.outcome == "different"
+    assert {"earlier", "draft", "confidence"} <= {d.name for d in different.differences}
