@@ -138,7 +138,11 @@ class Worked(NamedTuple):
             ),
             policy=self.policy.as_dict(),
             fingerprints=view.fingerprints,
-            settings=settings.model_dump(mode="json", include={"retrieval", "routing", "answering"}),
+            settings=settings.model_dump(
+                mode="json",
+                include={"retrieval", "routing", "answering", "generation"},
+                exclude={"generation": {"openai": {"api_key"}}},
+            ),
         )
 
 
@@ -182,7 +186,7 @@ class Engine:
         self.settings = settings or Settings()
         self.store = store
         self.ledger = Ledger(store.path / LEDGER)
-        self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._view = View.open(store, self.settings)
 
     @classmethod
@@ -319,14 +323,28 @@ class Engine:
 
     # ---------------------------------------------------------------- steps
 
-    def _follow(self) -> View:
-        """The latest published version; a question in flight stays with the view that it began with."""
-        with self._lock:
-            if self._view.snapshot.version != self.store.version() or self._view.certificate != load_certificate(
-                self.store.path
-            ):
+    def refresh(self) -> None:
+        """Open the latest published version now, so that no question has to wait for it."""
+        with self._opening:
+            if not self._is_latest(self._view):
                 self._view = View.open(self.store, self.settings)
-            return self._view
+
+    def _follow(self) -> View:
+        """The latest published version; a question in flight stays with the view that it began with.
+
+        Whoever first meets a new version opens it; questions that others ask meanwhile are answered from the version
+        before, as if they had come a moment earlier, and nobody waits for them.
+        """
+        if not self._is_latest(self._view) and self._opening.acquire(blocking=False):
+            try:
+                if not self._is_latest(self._view):
+                    self._view = View.open(self.store, self.settings)
+            finally:
+                self._opening.release()
+        return self._view
+
+    def _is_latest(self, view: View) -> bool:
+        return view.snapshot.version == self.store.version() and view.certificate == load_certificate(self.store.path)
 
     def _checked(self, q: Question, view: View) -> Question:
         """Refuse what cannot be answered, and find the study that the question names."""

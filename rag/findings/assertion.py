@@ -71,6 +71,8 @@ def _read_clause(
     tokens = sentence[begin:end]
     mentions = lexicon.mentions(tokens)
     rivals = [(begin + m.first, begin + m.last) for m in mentions]
+    labelled = begin and sentence[begin - 1].text == ":"
+    header = load_cues().place(sentence[: begin - 1]) if labelled else None
     found: list[Assertion] = []
     for mention in mentions:
         if mention.kind == "structure":
@@ -81,6 +83,8 @@ def _read_clause(
             found.append(Assertion(mention.concept, status, *span, sure=context.sure))
         else:
             place = _place(mention, mentions, tokens)
+            if header is not None and not place.sides:  # "Lung, left lower lobe: squamous cell carcinoma"
+                place = replace(place, sides=header.sides, zones=place.zones or header.zones)
             found.append(Assertion(mention.concept, context.status, *span, place, context.sure))
     for statement in lexicon.normal_statements(tokens):
         if reader.context(begin + statement.first, begin + statement.last, rivals).status != "absent":

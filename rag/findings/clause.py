@@ -9,7 +9,7 @@ from rag.findings.cues import Found, load_cues
 from rag.findings.tokens import Token
 
 _DOUBT_REACHES = 12  # tokens
-_DOUBT_ENDS = frozenset({"who", "now", "without", "because", "despite"})
+_DOUBT_ENDS = frozenset({"who", "now", "without", "because", "despite", "compared", "than"})
 _PRESENT_BEGINS = frozenset({"has", "had", "is", "was", "developed", "underwent"})
 _DURATIONS = frozenset({"hour", "day", "week", "month", "year"})
 _DENIES_CHANGE = frozenset({"no", "not", "without", "never", "cannot"})

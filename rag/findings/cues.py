@@ -121,6 +121,7 @@ class Cues:
     sides: Mapping[str, str]
     zones: Mapping[str, str]
     degrees: Mapping[str, str]
+    axes: tuple[frozenset[str], ...]
     courses: Phrases
     inside: frozenset[str]
     lead_ins: tuple[str, ...]
@@ -169,6 +170,7 @@ def load_cues() -> Cues:
             sides=sides,
             zones=zones,
             degrees=degrees,
+            axes=tuple(map(frozenset, data["axis"]["zones"])),
             courses=Phrases(data["course"]),
             inside=frozenset({*sides, *zones, *degrees, *data["inside"]["words"]}),
             lead_ins=tuple(sorted(data["question"]["lead_ins"], key=len, reverse=True)),

@@ -20,6 +20,8 @@ from rag.verification.quantities import Quantity, same
 from rag.verification.wording import ALIKE, Embed, Word, Wording, meets, opposed, wording_of
 
 _ENOUGH = 0.5  # share of a sentence's words that its evidence must have before a difference in one is a contradiction
+_SAME_SUBJECT = 0.7  # the same before a negation is one: what is denied of another subject is not denied of this one
+_NOT_ASSERTED = frozenset({"uncertain", "hypothetical", "family"})
 _OPEN = frozenset({"uncertain", "hypothetical"})
 _COMPATIBLE_COURSES = (frozenset({"new", "worse"}),)
 
@@ -50,8 +52,9 @@ def judge(sentence: str, evidence: str, lexicon: Lexicon, embed: Embed | None = 
     said, quoted = wording_of(sentence), wording_of(evidence)
     claims = [a for a in assertions_of(sentence, lexicon) if not a.derived]
     assertions = assertions_of(evidence, lexicon)
-    of_claims = [_of_claim(claim, assertions, lexicon) for claim in claims]
-    accounted = _accounted(said, quoted, lexicon) if claims and all(j.verdict == "supported" for j in of_claims) else set()
+    of_claims = [j for claim in claims if (j := _of_claim(claim, assertions, lexicon)) is not None]
+    known = len(of_claims) == len(claims) and all(j.verdict == "supported" for j in of_claims)
+    accounted = _accounted(said, quoted, lexicon) if claims and known else set()
     rest = [w for w in said.words if w.token not in accounted]
     words = _Words(said.words, rest, quoted, embed)
     problems = [j for j in of_claims if j.verdict == "contradicted"]
@@ -72,11 +75,17 @@ def judge(sentence: str, evidence: str, lexicon: Lexicon, embed: Embed | None = 
 # ---------------------------------------------------------------------------------------------- findings
 
 
-def _of_claim(claim: Assertion, quoted: Sequence[Assertion], lexicon: Lexicon) -> Judgement:
-    """One finding of the sentence against those of the evidence; what supports it outweighs what denies it."""
+def _of_claim(claim: Assertion, quoted: Sequence[Assertion], lexicon: Lexicon) -> Judgement | None:
+    """One finding of the sentence against those of the evidence; what supports it outweighs what denies it.
+
+    None where the evidence has no such finding: then its words decide ("aneurysm" of an "aorta").
+    """
     name = lexicon.name(claim.concept)
-    best = Judgement("unsupported", 0.0, f"the evidence does not mention {name}")
+    best: Judgement | None = None
+    asserted = any(a.status == "present" and lexicon.is_a(a.concept, claim.concept) for a in quoted)
     for a in quoted:
+        if asserted and claim.status != "absent" and a.status == "absent" and a.concept != claim.concept:
+            continue  # "squamous cell carcinoma; margins free of tumor"
         narrower, broader = lexicon.is_a(a.concept, claim.concept), lexicon.is_a(claim.concept, a.concept)
         if not (narrower or broader):
             continue
@@ -85,7 +94,7 @@ def _of_claim(claim: Assertion, quoted: Sequence[Assertion], lexicon: Lexicon) -
             continue
         if found.verdict == "supported":
             return found
-        if found.verdict == "contradicted" or best.verdict == "unsupported":
+        if best is None or found.verdict == "contradicted":
             best = found
     return best
 
@@ -125,7 +134,7 @@ def _at_place(claim: Assertion, a: Assertion, name: str, denied: bool = False) -
     for what, mine, theirs in _attributes(claim.place, a.place):
         if not mine:
             continue
-        if theirs and not _agree(mine, theirs):
+        if theirs and not _agree(what, mine, theirs):
             if denied:
                 return None
             said, found = "/".join(sorted(mine)), "/".join(sorted(theirs))
@@ -144,7 +153,10 @@ def _attributes(a: Place, b: Place) -> list[tuple[str, frozenset[str], frozenset
     ]
 
 
-def _agree(a: frozenset[str], b: frozenset[str]) -> bool:
+def _agree(what: str, a: frozenset[str], b: frozenset[str]) -> bool:
+    """Whether two non-empty sets of sides, zones, degrees or courses can be said of one thing."""
+    if what == "zone":  # "inferior temporal" is not "superior temporal"
+        return not any(a & axis and b & axis and not a & b & axis for axis in load_cues().axes)
     return bool(a & b) or any(a <= pair and b <= pair for pair in _COMPATIBLE_COURSES)
 
 
@@ -157,7 +169,8 @@ def _accounted(said: Wording, quoted: Wording, lexicon: Lexicon) -> set[int]:
         if m.kind != "structure" or known:
             found.update(range(m.first, m.last))
     states = {w for words, _ in load_cues().states for w in words}
-    states |= {w for rows in lexicon.states.values() for words, _ in rows for w in words}
+    structures = {m.concept for m in lexicon.mentions(said.tokens) if m.kind == "structure"}
+    states |= {w for s in structures for words, _ in lexicon.states.get(s, ()) for w in words}
     return found | {i for i, t in enumerate(said.tokens) if t.lemma in states}
 
 
@@ -193,27 +206,61 @@ class _Words:
         return sum(bool(self.pairs[w]) for w in self.words) / len(self.words) if self.words else 1.0
 
     def missing(self) -> list[Judgement]:
-        return [
-            Judgement("unsupported", 0.0, f"the evidence does not speak of “{w.text}”")
-            for w in self.rest
-            if not self.pairs[w]
-        ]
+        """What the evidence does not speak of, or only raises."""
+        found = []
+        for w in self.rest:
+            if not self.pairs[w]:
+                found.append(Judgement("unsupported", 0.0, f"the evidence does not speak of “{w.text}”"))
+            elif w.status == "present" and all(t.status in _NOT_ASSERTED for t in self.pairs[w]):
+                found.append(Judgement("unsupported", 0.0, f"the evidence does not assert “{w.text}”"))
+        return found
+
+    def denied(self, w: Word) -> bool:
+        """Whether ``w`` stands under a negation on one side only.
+
+        Two texts may put one denial on different words: "not associated with an increased risk", "the risk was not
+        increased". Where words of one segment are denied in both, the others are no contradiction.
+        """
+        theirs = self.pairs[w]
+        if not theirs or any((w.status == "absent") == (t.status == "absent") for t in theirs):
+            return False
+        segments = {t.segment for t in theirs}
+        return not any(
+            o.status == "absent" and o.segment == w.segment and t.status == "absent" and t.segment in segments
+            for o, met in self.pairs.items()
+            for t in met
+        )
 
     def opposite(self, w: Word) -> Word | None:
-        """The word of the evidence that denies ``w``, which itself the evidence does not have."""
+        """The word of the evidence that denies ``w``: said of the same neighbour, or in its place."""
+        if (neighbour := self._neighbour(w, self.words)) is not None:
+            for head in self.pairs[neighbour]:
+                beside = [t for t in self._theirs if t.segment == head.segment and self._near(t, head)]
+                if not any(meets(w.name, t.name) for t in beside):
+                    against = next((t for t in beside if opposed(w.name, t.name)), None)
+                    if against is not None:
+                        return against
         if self.pairs[w]:
             return None
         return next((t for t in self._theirs if opposed(w.name, t.name)), None)
+
+    def _neighbour(self, w: Word, words: Sequence[Word]) -> Word | None:
+        """The word that ``w`` is said of: the next one of its segment, else the one before."""
+        mine = [o for o in words if o.segment == w.segment and o is not w]
+        return next((o for o in mine if o.token > w.token), mine[-1] if mine else None)
+
+    def _near(self, a: Word, b: Word) -> bool:
+        at = [t.token for t in self._theirs if t.segment == b.segment]
+        return a is not b and abs(at.index(a.token) - at.index(b.token)) <= 1
 
 
 def _of_words(words: _Words, said: Wording, quoted: Wording, by_findings: bool) -> list[Judgement]:
     """Contradictions in polarity, in opposite words, and in place."""
     found: list[Judgement] = []
-    others = [w for w in words.words if words.pairs[w]]
+    denies_more = any(w.status == "absent" and not words.pairs[w] for w in words.words)
     for w in words.rest:
-        theirs = words.pairs[w]
         cover = _share_without(w, words)
-        if theirs and cover >= _ENOUGH and all((w.status == "absent") != (t.status == "absent") for t in theirs):
+        if cover >= _SAME_SUBJECT and words.denied(w) and not (denies_more and w.status != "absent"):
             side = "the sentence denies" if w.status == "absent" else "the evidence denies"
             found.append(Judgement("contradicted", 0.0, f"{side} “{w.text}”"))
         against = words.opposite(w)
@@ -222,7 +269,7 @@ def _of_words(words: _Words, said: Wording, quoted: Wording, by_findings: bool) 
                 found.append(Judgement("contradicted", 0.0, f"“{w.text}” against “{against.text}”"))
             else:
                 words.pairs[w] = [against]
-    if found or by_findings or not others or words.cover < _ENOUGH:
+    if found or by_findings or words.cover < _ENOUGH:
         return found
     return _of_place(words, said, quoted)
 
@@ -240,12 +287,13 @@ def _of_place(words: _Words, said: Wording, quoted: Wording) -> list[Judgement]:
         for segment in {t.segment for t in met}:
             shared[segment] += 1
     near = [s.place for s, n in zip(quoted.segments, shared, strict=True) if n and n >= 0.5 * max(shared)]
-    for what in ("sides", "zones", "degrees", "course"):
-        wanted: frozenset[str] = getattr(mine, what)
-        theirs = [value for place in near if (value := getattr(place, what))]
-        if wanted and theirs and not any(_agree(wanted, t) for t in theirs):
+    attributes = [_attributes(mine, place) for place in near]
+    for kind in zip(*attributes, strict=True):
+        what, wanted, _ = kind[0]
+        theirs = [value for _, _, value in kind if value]
+        if wanted and theirs and not any(_agree(what, wanted, t) for t in theirs):
             found = "/".join(sorted(theirs[0]))
-            return [Judgement("contradicted", 0.0, f"{what}: {'/'.join(sorted(wanted))} against {found}")]
+            return [Judgement("contradicted", 0.0, f"{what} is {'/'.join(sorted(wanted))} against {found}")]
     return []
 
 

@@ -31,9 +31,12 @@ _UNITS: dict[str, tuple[str, float]] = {
     "hu": ("density", 1), "hounsfield": ("density", 1), "bpm": ("rate", 1), "diopter": ("refraction", 1),
     "degree": ("angle", 1), "gy": ("dose", 1), "fold": ("fold", 1), "time": ("times", 1), "mmol": ("amount", 1),
 }  # fmt: skip
-_SCALES = frozenset({"grade", "stage", "class", "type", "level", "score", "birads", "phase"})
+_MEASURED = frozenset({"length", "mass", "volume", "amount"})
+_SCALES = frozenset({"grade", "stage", "class", "type", "level", "score", "birads", "phase", "day"})
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_NO_COUNT = frozenset({"in", "of", "on", "at", "and", "or", "the", "is", "was", "were", "are", ".", ",", ";", ")", "to", "x"})
+_NO_COUNT = frozenset(
+    {"in", "of", "on", "at", "and", "or", "the", "is", "was", "were", "are", ".", ",", ";", ")", "to", "x"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,9 @@ def quantities_of(tokens: Sequence[Token]) -> list[Quantity]:
 
 
 def same(a: Quantity, b: Quantity) -> bool:
-    """Equal in one dimension, to the rounding of three figures."""
-    return a.dimension == b.dimension and abs(a.value - b.value) <= 0.005 * max(abs(a.value), abs(b.value))
+    """Equal in one dimension; what is measured, to the rounding of three figures."""
+    rounding = 0.005 * max(abs(a.value), abs(b.value)) if a.dimension in _MEASURED else 1e-9
+    return a.dimension == b.dimension and abs(a.value - b.value) <= rounding
 
 
 def _number(token: Token) -> float | None:
@@ -113,13 +117,15 @@ def _scaled(tokens: Sequence[Token], i: int) -> Quantity | None:
 
 def _measured(tokens: Sequence[Token], i: int) -> Quantity | None:
     value = _number(tokens[i])
-    if value is None:
-        return None
+    if value is None or (i and tokens[i - 1].end == tokens[i].start and tokens[i - 1].text.isalpha()):
+        return None  # "HER2", "T2" are names
     j = i + 1
     while j < len(tokens) and tokens[j].text == "-" and j == i + 1:
         j += 1
     unit = _unit(tokens, j)
-    if unit is None and j < len(tokens) and tokens[j].word in ("x", "by", "\u00d7"):  # the unit of "3 x 4 cm" comes last
+    if (
+        unit is None and j < len(tokens) and tokens[j].word in ("x", "by", "\u00d7")
+    ):  # the unit of "3 x 4 cm" comes last
         unit = next((u for k in range(j + 1, min(j + 6, len(tokens))) if (u := _unit(tokens, k))), None)
         if unit is not None:
             return Quantity(unit[0], value * unit[1], i, i + 1)

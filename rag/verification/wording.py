@@ -25,6 +25,7 @@ from rag.verification.quantities import Quantity, quantities_of
 
 Embed = Callable[[Sequence[str]], np.ndarray]  # texts -> unit vectors, float32 (n, dim)
 ALIKE = 0.62  # cosine of two words' vectors from which one may stand for the other
+_CUES = frozenset({"absent", "none", "uncertain", "historical", "family"})  # cues that are no content themselves
 _SEGMENT_ENDS = frozenset({",", ";", "and", "with", "but", ":", "which"})
 
 
@@ -65,6 +66,7 @@ class Wording:
 class _Knowledge:
     alike: Phrases
     opposites: Mapping[str, frozenset[str]]
+    wider: Mapping[str, frozenset[str]]
     generic: frozenset[str]
 
 
@@ -80,6 +82,7 @@ def _knowledge() -> _Knowledge:
         return _Knowledge(
             Phrases(data["alike"]),
             {name: frozenset(others) for name, others in opposites.items()},
+            {name: frozenset(kinds) for name, kinds in data["wider"].items()},
             frozenset(data["generic"]["words"]),
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError, ValueError) as error:
@@ -113,7 +116,8 @@ def _segments(tokens: Sequence[Token]) -> list[int]:
     """The segment of each token."""
     found, current = [], 0
     for i, token in enumerate(tokens):
-        if token.word in _SEGMENT_ENDS and i:
+        linked = token.word == "with" and i and tokens[i - 1].word in load_cues().goes_on_with
+        if token.word in _SEGMENT_ENDS and i and not linked:
             current += 1
         found.append(current)
     return found
@@ -124,7 +128,7 @@ def _words(
 ) -> list[Word]:
     cues, known, reader = load_cues(), _knowledge(), Reader(tokens)
     used = {i for q in numbers for i in range(q.first, q.last)}
-    used |= {i for c in Clause(tokens).cues if c.meaning != "present" for i in range(c.first, c.last)}
+    used |= {i for c in Clause(tokens).cues if c.meaning in _CUES for i in range(c.first, c.last)}
     found: list[Word] = []
     alike = {f.first: f for f in known.alike.all(tokens)}
     i = 0
@@ -135,11 +139,14 @@ def _words(
             i += 1
             continue
         place = token.lemma in cues.sides or token.lemma in cues.zones or token.lemma in cues.degrees
-        if not place and not (token.text.isdigit() and phrase is None):
-            name = phrase.meaning if phrase else token.lemma
+        if phrase is not None or not (place or token.text.isdigit()):
+            name = str(phrase.meaning) if phrase else token.lemma
+            if name.startswith("_"):
+                i = last
+                continue
             status = reader.context(i, last).status
             text = " ".join(t.text for t in tokens[i:last])
-            found.append(Word(name, text, status, i + offset, first_segment + where[i]))
+            found += [Word(n, text, status, i + offset, first_segment + where[i]) for n in name.split("+")]
         i = last
     return found
 
@@ -149,9 +156,11 @@ def _says_nothing(token: Token, stop_words: frozenset[str], generic: frozenset[s
 
 
 def meets(a: str, b: str) -> bool:
-    """Whether two names are one, or one is derived from the other: "sensitivity" and "sensitive"."""
-    if a == b:
+    """Whether ``b`` says ``a``: they are one, one is derived from the other ("sensitivity", "sensitive"), or b is an a."""
+    if a == b or b in _knowledge().wider.get(a, ()):
         return True
+    if opposed(a, b):
+        return False
     common = 0
     for x, y in zip(a, b, strict=False):
         if x != y:
