@@ -27,6 +27,8 @@ class LocalModel:
         MissingDependencyError: the model or a library is not on this machine.
     """
 
+    parallel = 1
+
     def __init__(self, settings: GenerationSettings) -> None:
         s = settings.transformers
         self._settings = settings

@@ -272,6 +272,33 @@ def test_an_image_is_shown_and_so_are_those_of_the_evidence_where_wanted(
     assert pictures(3)[1].startswith("The image of passage")
 
 
+def test_many_questions_are_written_at_once_and_come_back_in_their_order(open_engine: Open, server: Server) -> None:
+    """The server answers nobody before four have asked."""
+    import threading
+
+    together = threading.Barrier(4, timeout=20)
+
+    def act(handler: servers.Handler, body: dict[str, Any]) -> None:
+        together.wait()
+        saying(GOOD if "cardiomegaly" in body["messages"][1]["content"].split("Question:")[1] else "No.")(handler, body)
+
+    server.usual = act
+    texts = [STUDY, "Does study CXR1 show a pneumothorax?"] * 2
+    engine = open_engine(revisions=0)
+    answers = engine.ask_many([Question(text=t) for t in texts], record=False)
+    assert [a.verdict for a in answers] == ["yes", None, "yes", None]
+    assert [a.question.text for a in answers] == texts
+
+
+def test_what_a_model_thinks_before_it_answers_is_no_part_of_its_answer(open_engine: Open, server: Server) -> None:
+    server.usual = saying(f"<think>No. There is a pneumothorax [1].</think> {GOOD}", yes=0.1)
+    answer = open_engine().ask(STUDY)
+    assert (answer.verdict, [s.text for s in answer.sentences]) == ("yes", ["Yes: there is cardiomegaly."])
+    assert answer.probability is None, "the first token was no answer"
+    server.usual = saying("<think>It never ends. Yes, there is cardiomegaly [1].")
+    assert open_engine().ask(STUDY).decision == "abstained"
+
+
 def test_an_unknown_generator_is_refused_with_the_known_ones(open_engine: Open) -> None:
     with pytest.raises(InputError, match="reader, transformers, openai"):
         open_engine(kind="oracle")
