@@ -1,8 +1,8 @@
 """A request becomes a draft that may be given: write → verify → drop what fails → write again once → give up.
 
-Sentences that passed are told while the rest is being written. That is safe because a draft which has told something is
-never replaced: it is written again only if none of its sentences passed, or if the one that says yes or no did not, and
-after that failure it tells nothing.
+Sentences that passed are told while the rest is being written, and a draft which has told something is never replaced:
+it is written again only if none of its sentences passed, or if the one that says yes or no did not, and then it has
+told nothing. Where the whole of a draft fails although its beginning passed, the answer is withheld.
 """
 
 from __future__ import annotations
@@ -51,14 +51,18 @@ def attempts(
     """
     made: list[Attempt] = []
     while True:
-        attempt = yield from _attempt(request, generator, lexicon, clock)
+        attempt, told = yield from _attempt(request, generator, lexicon, clock)
         made.append(attempt)
-        if attempt.failure is None or attempt.draft.refusal or not generator.revises or len(made) > revisions:
+        final = attempt.failure is None or attempt.draft.refusal is not None or told
+        if final or not generator.revises or len(made) > revisions:
             return tuple(made)
         request = replace(request, objections=_objections(attempt))
 
 
-def _attempt(request: Request, generator: Generator, lexicon: Lexicon, clock: Clock) -> Steps[Passed, None, Attempt]:
+def _attempt(
+    request: Request, generator: Generator, lexicon: Lexicon, clock: Clock
+) -> Steps[Passed, None, tuple[Attempt, bool]]:
+    """One attempt, and whether any of its sentences was told."""
     draft: Draft | None = None
     told = 0
     with closing(drafts(generator, request)) as growing:
@@ -82,7 +86,7 @@ def _attempt(request: Request, generator: Generator, lexicon: Lexicon, clock: Cl
         sentences = draft.sentences if draft.text is None else _whole(draft, _read(draft, request, lexicon))
         attempt = _checked(draft, sentences[: request.max_sentences] if draft.text else sentences, request, lexicon)
     yield from _passed(attempt.verified, told)
-    return attempt
+    return attempt, told > 0
 
 
 def _passed(verified: Verified, told: int) -> Steps[Passed, None, None]:
@@ -123,18 +127,11 @@ def _checked(draft: Draft, sentences: Sequence[DraftSentence], request: Request,
         if failure is not None:
             verified = Verified((), (), verified.dropped)
     if failure is None and not verified.sentences:
-        kinds = ", ".join(sorted({d[1] for d in verified.dropped})) or "nothing was written"
+        kinds = ", ".join(sorted({d.verdict for d in verified.dropped})) or "nothing was written"
         failure = f"no sentence of the draft passed verification ({kinds})"
     return Attempt(draft, verified, failure)
 
 
 def _objections(attempt: Attempt) -> tuple[str, ...]:
     """What the generator is told of its failure."""
-    reasons = {
-        "contradicted": "the passages that it cites say otherwise",
-        "unsupported": "no passage that it cites says so",
-    }
-    return (
-        *([attempt.failure] if attempt.failure else []),
-        *(f"“{d[0]}”: {reasons.get(d[1], d[1])}" for d in attempt.verified.dropped),
-    )
+    return (attempt.failure or "", *(f"“{d.text}”: {d.reason or d.verdict}" for d in attempt.verified.dropped))

@@ -80,4 +80,4 @@ class Trial(NamedTuple):
 
 
 def _dropped(verified: Verified) -> tuple[Dropped, ...]:
-    return tuple(Dropped(text=text, verdict=verdict) for text, verdict in verified.dropped)
+    return tuple(Dropped(text=d.text, verdict=d.verdict, reason=d.reason) for d in verified.dropped)

@@ -90,8 +90,8 @@ def test_sentences_that_fail_are_dropped_and_the_rest_is_given(open_engine: Open
     [
         (WRONG, "did not pass verification"),
         ("There is cardiomegaly [1].", "neither yes nor no"),
-        ("Yes, there is cardiomegaly [7].", "did not pass verification"),
-        ("Yes, there is cardiomegaly.", "did not pass verification"),
+        ("Yes, there is a pneumothorax [7].", "did not pass verification"),
+        ("Yes, the moon is made of cheese.", "did not pass verification"),
         ("", "neither yes nor no"),
     ],
 )
