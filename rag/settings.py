@@ -127,6 +127,11 @@ class TransformersSettings(_Group):
     window: int | None = Field(
         None, ge=128, description="Tokens of prompt and answer together; the model's own number unless given."
     )
+    chat_template: str | None = Field(
+        None,
+        description="How turns and pictures are written, where the model does not say: a template of "
+        "knowledge/prompts/chat ('mistral-instruct'), or a path that ends in .jinja.",
+    )
 
 
 class OpenAISettings(_Group):

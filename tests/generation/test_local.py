@@ -155,6 +155,24 @@ def test_the_fingerprint_changes_with_whatever_changes_answers(tiny: Tiny, tmp_p
     assert prints() not in before
 
 
+def test_a_model_without_a_chat_template_is_given_one(tiny: Tiny, tmp_path: Path) -> None:
+    """As LLaVA-Med comes out of its conversion."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny("llava"), folder)
+    (folder / "chat_template.jinja").unlink()
+    messages = Messages("Rules.", "What is seen?", (noise(1),))
+    with pytest.raises(InputError, match="chat_template"):
+        LocalModel(settings_for(folder)).count(messages)
+    model = LocalModel(settings_for(folder, transformers={"chat_template": "mistral-instruct"}))
+    ids = model._inputs(model._weights.load(), messages)["input_ids"][0]
+    text = model._weights.load().tokenizer.decode(ids)
+    assert text.startswith("<s>[INST] <image>")
+    assert text.endswith("Rules.\nImage 1:\nWhat is seen?\n[/INST]")
+    assert model.fingerprint != LocalModel(settings_for(folder)).fingerprint
+    with pytest.raises(InputError, match="one of: mistral-instruct"):
+        LocalModel(settings_for(folder, transformers={"chat_template": "nosuch"}))
+
+
 def damaged(folder: Path, how: str) -> None:
     weights = folder / "model.safetensors"
     if how == "no weights":
