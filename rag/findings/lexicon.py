@@ -137,6 +137,16 @@ class Lexicon:
         return dict(table)
 
     @cached_property
+    def states_by_first_word(self) -> dict[str, list[tuple[tuple[str, ...], str]]]:
+        """First word -> (state words, structure id): few of them can begin at any one token."""
+        table: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+        for structure, rows in self.states.items():
+            for words, _ in rows:
+                if words:
+                    table[words[0]].append((words, structure))
+        return dict(table)
+
+    @cached_property
     def _by_first_word(self) -> tuple[dict[str, list[_Phrase]], dict[str, list[_Phrase]]]:
         tables: tuple[dict[str, list[_Phrase]], ...] = (defaultdict(list), defaultdict(list))
         for phrase in self._phrases:
@@ -156,9 +166,13 @@ def _scan(tokens: Sequence[Token], table: dict[str, list[_Phrase]]) -> list[Ment
     while i < len(tokens):
         best: Mention | None = None
         best_words = 0
-        for phrase in table.get(tokens[i].lemma, ()):
+        phrases = table.get(tokens[i].lemma, ())
+        second = _second(tokens, i) if phrases else None
+        for phrase in phrases:
             if len(phrase.words) <= best_words:
                 break
+            if second is not None and phrase.cased is None and len(phrase.words) > 1 and phrase.words[1] != second:
+                continue  # most phrases end here, so it is worth looking before the whole of them is tried
             last = _match(phrase, tokens, i)
             if last is not None:
                 best, best_words = Mention(phrase.concept, phrase.kind, i, last), len(phrase.words)
@@ -168,6 +182,14 @@ def _scan(tokens: Sequence[Token], table: dict[str, list[_Phrase]]) -> list[Ment
             found.append(best)
             i = best.last
     return found
+
+
+def _second(tokens: Sequence[Token], first: int) -> str | None:
+    """The word that a phrase beginning at ``first`` must go on with; None where that may be skipped."""
+    if first + 1 == len(tokens):
+        return ""
+    following = tokens[first + 1]
+    return None if following.text in "-/" or following.lemma in load_cues().inside else following.lemma
 
 
 def _match(phrase: _Phrase, tokens: Sequence[Token], start: int) -> int | None:

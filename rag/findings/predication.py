@@ -124,9 +124,15 @@ def _negated(state: _State) -> _State:
 def _state_at(tokens: Sequence[Token], i: int, group: Sequence[Mention], lexicon: Lexicon) -> _State | None:
     """The state word or phrase at token ``i``, preferring those that findings of ``group`` name."""
     words = tuple(t.lemma for t in tokens[i : i + 6])
-    structures = [m.concept for m in group] or list(lexicon.states)
+    structures = {m.concept for m in group}
     named = max(
-        (n for c in structures for n, _ in lexicon.states.get(c, ()) if words[: len(n)] == n), key=len, default=()
+        (
+            n
+            for n, structure in lexicon.states_by_first_word.get(words[0], ())
+            if words[: len(n)] == n and (not structures or structure in structures)
+        ),
+        key=len,
+        default=(),
     )
     generic = next(((p, kind) for p, kind in load_cues().states if words[: len(p)] == p), None)
     if generic is not None and len(generic[0]) > len(named):
