@@ -213,6 +213,22 @@ def test_a_damaged_model_is_one_sentence_and_its_code_is_never_run(
         LanguageGenerator(LocalModel(settings), settings).generate(ask())
 
 
+def test_a_model_of_the_hubs_cache_is_found_by_its_id_offline(
+    tiny: Tiny, tmp_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    cached = tmp_path / "models--somebody--tiny"
+    shutil.copytree(tiny("qwen2"), cached / "snapshots" / "0123abc")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("0123abc")
+    settings, own = settings_for("somebody/tiny"), settings_for(tiny("qwen2"))
+    cached_model = LanguageGenerator(LocalModel(settings), settings)
+    assert cached_model.generate(ask()) == LanguageGenerator(LocalModel(own), own).generate(ask())
+    assert cached_model.fingerprint.startswith("transformers:somebody/tiny:")
+
+
 def test_a_model_that_is_not_here_is_said_at_once(lexicon: Lexicon) -> None:
     with pytest.raises(MissingDependencyError, match="'somebody/some-model' is not on this machine"):
         load_generator(settings_for("somebody/some-model"), lexicon)
