@@ -16,13 +16,16 @@ from typing import NamedTuple
 
 from rag.clock import Clock
 from rag.findings.lexicon import Lexicon
+from rag.findings.question import Asked
+from rag.findings.reading import read
 from rag.generation.protocol import Generator, Request, drafts
-from rag.types import Citation, Draft, DraftSentence, Evidence, Sentence
+from rag.types import Citation, Draft, DraftSentence, Evidence, Quote, Sentence
 from rag.verification.citations import parse
 from rag.verification.verify import Verified, verify
 
 # "Yes. The heart is enlarged [1]." is one statement, and the second half carries the citation of the first
-_VERDICT = re.compile(r"[\W_]*(yes|no)\b[\s.,:;!*\u2013\u2014-]*", re.I)
+_VERDICT = re.compile(r"[\W_]*(yes|no)\b[\s.,:;!*\u2013\u2014-]*(?=[^\W_])", re.I)
+_BARE = re.compile(r"(yes|no)\W*", re.I)
 _ENDS = re.compile(r"[.!?][\"'”’)*]*(?:\s*\[[^\]]*\])*\W*$|\]\W*$")
 
 
@@ -96,10 +99,33 @@ def _passed(verified: Verified, told: int) -> Steps[Passed, None, None]:
 
 def _read(draft: Draft, request: Request, lexicon: Lexicon) -> tuple[DraftSentence, ...]:
     """The sentences of a language model's text, which may cite only what the model was shown."""
-    text = draft.text or ""
-    if request.asked.yes_no and (said := _VERDICT.match(text)):
+    text, shown = draft.text or "", _shown(draft, request.evidence)
+    if not request.asked.yes_no:
+        return parse(text, shown, lexicon)
+    if said := _VERDICT.match(text):
         text = f"{said[1].capitalize()}: {text[said.end() :]}"
-    return parse(text, _shown(draft, request.evidence), lexicon)
+    sentences = parse(text, shown, lexicon)
+    if sentences and (bare := _BARE.fullmatch(sentences[0].text)):
+        yes = bare[1].lower() == "yes"
+        return _grounded(sentences[0], yes, request.asked, shown, lexicon), *sentences[1:]
+    return sentences
+
+
+def _grounded(
+    sentence: DraftSentence, yes: bool, asked: Asked, shown: Sequence[Evidence], lexicon: Lexicon
+) -> DraftSentence:
+    """A bare "Yes." points at what the assertion reader finds for it, in the passages that it cites.
+
+    Where it cites none, all that the model was shown are read, and none of them may say the opposite.
+    """
+    cited = {q.number for q in sentence.quotes}
+    readings = [(e, read(asked, e.text, lexicon)) for e in shown if not cited or e.number in cited]
+    if not cited and any(r.mentioned and (r.probability >= 0.5) != yes for _, r in readings):
+        return sentence
+    found = [(e, side) for e, r in readings if (side := r.yes if yes else r.no) is not None]
+    best = sorted(found, key=lambda x: -x[1].weight)[: None if cited else 1]
+    quotes = tuple(Quote(number=e.number, start=e.start + s.start, end=e.start + s.end) for e, s in best)
+    return DraftSentence(text="Yes." if yes else "No.", quotes=quotes) if quotes else sentence
 
 
 def _whole(draft: Draft, sentences: tuple[DraftSentence, ...]) -> tuple[DraftSentence, ...]:

@@ -17,8 +17,8 @@ from rag.generation.weights import Loaded, Weights
 from rag.settings import GenerationSettings, knowledge_dir
 from rag.types import sha256_of
 
-_YES = ("yes", "Yes", "YES", " yes", " Yes", " YES")
-_NO = ("no", "No", "NO", " no", " No", " NO")
+_YES, _NO = ("yes", "Yes", "YES"), ("no", "No", "NO")
+_SPACES = ("", "\u2581", "\u0120")  # how vocabularies write that a space comes before
 
 
 class LocalModel:
@@ -208,5 +208,13 @@ class _FirstToken:
 
 
 def _first_tokens(tokenizer: Any, words: Iterable[str]) -> set[int]:
-    ids = (tokenizer.encode(word, add_special_tokens=False) for word in words)
-    return {i[0] for i in ids if i}
+    """What the words begin with, after nothing and after a space, as the tokenizer splits them and as it lists them."""
+    found: set[int] = set()
+    for word in words:
+        for text in (word, f" {word}"):
+            found.update(tokenizer.encode(text, add_special_tokens=False)[:1])
+        for token in (f"{space}{word}" for space in _SPACES):
+            known = tokenizer.convert_tokens_to_ids(token)
+            if isinstance(known, int) and known != tokenizer.unk_token_id:
+                found.add(known)
+    return found

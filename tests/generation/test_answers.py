@@ -113,6 +113,19 @@ def test_a_failed_draft_is_sent_back_once_with_the_reasons(
     assert len(server.requests) == 4, "once, and no more"
 
 
+@pytest.mark.parametrize("text", ["Yes", "Yes.", "**Yes** [1].", "Yes [1]. There is cardiomegaly [1].", "YES!"])
+def test_a_bare_verdict_is_grounded_in_what_says_so(text: str, open_engine: Open, server: Server) -> None:
+    server.usual = saying(text)
+    engine = open_engine(revisions=0)
+    answer = engine.ask(STUDY)
+    check(answer, engine)
+    assert answer.verdict == "yes"
+    assert answer.sentences[0].text == "Yes."
+    assert "cardiomegaly" in answer.citations[0].quote
+    server.usual = saying(text.replace("Yes", "No").replace("YES", "NO").replace("There is", "There is no"))
+    assert engine.ask(STUDY).decision == "abstained", "nothing says so"
+
+
 def test_the_reader_is_never_asked_again_and_revisions_can_be_turned_off(open_engine: Open, server: Server) -> None:
     server.usual = saying(WRONG)
     assert open_engine(revisions=0).ask(STUDY).decision == "abstained"
@@ -286,7 +299,7 @@ def test_many_questions_are_written_at_once_and_come_back_in_their_order(open_en
     texts = [STUDY, "Does study CXR1 show a pneumothorax?"] * 2
     engine = open_engine(revisions=0)
     answers = engine.ask_many([Question(text=t) for t in texts], record=False)
-    assert [a.verdict for a in answers] == ["yes", None, "yes", None]
+    assert [a.verdict for a in answers] == ["yes", "no", "yes", "no"]
     assert [a.question.text for a in answers] == texts
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from rag.errors import InputError, MissingDependencyError
 from rag.findings.lexicon import Lexicon
 from rag.generation.language import LanguageGenerator
-from rag.generation.local import LocalModel
+from rag.generation.local import LocalModel, _FirstToken
 from rag.generation.messages import Messages, Picture
 from rag.generation.registry import load_generator
 
@@ -65,6 +65,25 @@ def test_the_probability_of_yes_is_the_models_own(tiny: Tiny) -> None:
     both = yes & no
     a, b = (sum(float(p[i]) for i in some - both) for some in (yes, no))
     assert first.yes == pytest.approx(a / (a + b), abs=1e-5)
+
+
+def test_yes_is_found_however_a_vocabulary_writes_it() -> None:
+    """Llama's and Gemma's begin a word with a mark; after a line break the same word comes without it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE(unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    words = "Yes No yes no the Yes\nNo\nYes\nNo " * 20
+    inner.train_from_iterator([words], trainers.BpeTrainer(vocab_size=60, special_tokens=["<unk>"]))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>")
+    vocabulary = tokenizer.get_vocab()
+    first = _FirstToken(tokenizer)
+    assert {vocabulary[t] for t in ("\u2581Yes", "\u2581yes", "Yes") if t in vocabulary} <= set(first._yes)
+    assert "\u2581Yes" in vocabulary
+    assert vocabulary["\u2581No"] in first._no
+    assert vocabulary["<unk>"] not in {*first._yes, *first._no}
+    assert not set(first._yes) & set(first._no)
 
 
 @pytest.mark.parametrize("kind", SEEING)
