@@ -138,7 +138,7 @@ class Worked(NamedTuple):
             settings=settings.model_dump(
                 mode="json",
                 include={"retrieval", "routing", "answering", "generation"},
-                exclude={"generation": {"openai": {"api_key"}}},
+                exclude={"generation": {"openai": {"api_key", "proxy"}}},
             ),
         )
 

@@ -37,11 +37,9 @@ def main() -> None:
     """Entry point of the ``rag`` command."""
     wants_json = "--json" in sys.argv
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # a command that raised typer.Exit comes back with its code
     except RagError as error:
         _fail(str(error), error.exit_code, wants_json)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; nothing was published", 1, wants_json)
     except BrokenPipeError:
@@ -54,6 +52,7 @@ def main() -> None:
         if os.environ.get("RAG_DEBUG"):
             raise
         _fail(f"internal error ({type(error).__name__}); run again with RAG_DEBUG=1 for the traceback", 1, wants_json)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int, as_json: bool) -> None:
