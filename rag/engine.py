@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from rag.audit.ledger import Given, Ledger, new_audit_id
-from rag.audit.record import Dropped, Working
+from rag.audit.record import Dropped, Failed, Working
 from rag.clock import Clock
 from rag.corpus.images import check_image
 from rag.drafting import Attempt, Passed, attempts
@@ -30,8 +30,8 @@ from rag.retrieval.encoders import check_encoders
 from rag.retrieval.router import Router
 from rag.retrieval.search import Found, Searcher, Sight
 from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
+from rag.selection.confidence import Combiner, Signals, signals_of
 from rag.selection.contexts import kept, selection
-from rag.selection.drift import scores_of
 from rag.selection.policy import GRID, Policy
 from rag.settings import Settings
 from rag.types import (
@@ -122,6 +122,7 @@ class Worked(NamedTuple):
     verified: Verified
     policy: Policy
     attempts: tuple[Attempt, ...]
+    signals: Signals
 
     def working(self, view: View, settings: Settings) -> Working:
         """What the ledger keeps besides the answer."""
@@ -131,8 +132,10 @@ class Worked(NamedTuple):
         return Working(
             draft=self.draft,
             shown=tuple(passages[new] for _, new in sorted(zip(order, sorted(passages), strict=True))),
-            dropped=tuple(Dropped(text=text, verdict=verdict) for text, verdict in self.verified.dropped),
-            earlier=tuple(attempt.draft for attempt in self.attempts[:-1]),
+            dropped=_dropped(self.verified),
+            earlier=tuple(
+                Failed(draft=a.draft, dropped=_dropped(a.verified), why=a.failure or "") for a in self.attempts[:-1]
+            ),
             policy=self.policy.as_dict(),
             fingerprints=view.fingerprints,
             settings=settings.model_dump(
@@ -153,11 +156,11 @@ class Reworked(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What the engine would say under one setting: no verdict is a refusal. Scores as in ``drift.scores_of``."""
+    """What the engine would say under one setting: no verdict is a refusal. ``confidence`` is not combined."""
 
     verdict: Literal["yes", "no"] | None
     confidence: float
-    similarity: float
+    signals: Signals
 
 
 class Trial(NamedTuple):
@@ -183,7 +186,7 @@ class Engine:
         self.settings = settings or Settings()
         self.store = store
         self.ledger = Ledger(store.path / LEDGER)
-        self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._view = View.open(store, self.settings)
 
     @classmethod
@@ -291,9 +294,8 @@ class Engine:
                 policy = Policy(k, gamma, 0.0)
                 contexts = len(_kept(f, policy))
                 if contexts not in seen:
-                    answer = _finished(self._answer(q, a, f, domain, policy, _UNASKED, view, clock)).answer
-                    confidence, similarity, _ = scores_of(answer)
-                    seen[contexts] = Said(answer.verdict, confidence, similarity)
+                    worked = _finished(self._answer(q, a, f, domain, policy, _UNASKED, view, clock))
+                    seen[contexts] = Said(worked.answer.verdict, worked.answer.confidence, worked.signals)
                 row.append(seen[contexts])
             trials.append(Trial(_scope(a, f), domain, tuple(row), tuple(h.document.id for h in f.hits)))
         return trials
@@ -321,14 +323,28 @@ class Engine:
 
     # ---------------------------------------------------------------- steps
 
-    def _follow(self) -> View:
-        """The latest published version; a question in flight stays with the view that it began with."""
-        with self._lock:
-            if self._view.snapshot.version != self.store.version() or self._view.certificate != load_certificate(
-                self.store.path
-            ):
+    def refresh(self) -> None:
+        """Open the latest published version now, so that no question has to wait for it."""
+        with self._opening:
+            if not self._is_latest(self._view):
                 self._view = View.open(self.store, self.settings)
-            return self._view
+
+    def _follow(self) -> View:
+        """The latest published version; a question in flight stays with the view that it began with.
+
+        Whoever first meets a new version opens it; questions that others ask meanwhile are answered from the version
+        before, as if they had come a moment earlier, and nobody waits for them.
+        """
+        if not self._is_latest(self._view) and self._opening.acquire(blocking=False):
+            try:
+                if not self._is_latest(self._view):
+                    self._view = View.open(self.store, self.settings)
+            finally:
+                self._opening.release()
+        return self._view
+
+    def _is_latest(self, view: View) -> bool:
+        return view.snapshot.version == self.store.version() and view.certificate == load_certificate(self.store.path)
 
     def _checked(self, q: Question, view: View) -> Question:
         """Refuse what cannot be answered, and find the study that the question names."""
@@ -405,7 +421,6 @@ class Engine:
         """Generate, verify and decide; sentences that pass are told as they do."""
         with clock("select"):
             evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
-            chosen = selection(found.hits, policy)
             pictures = {e.number: path for e in evidence if (path := _image_file(e, view.snapshot))}
             request = Request(q, asked, evidence, self.settings.answering.max_sentences, pictures)
         if why := self._hopeless(request, found, domain):
@@ -413,8 +428,11 @@ class Engine:
         else:
             revisions = self.settings.generation.revisions
             tried = yield from _numbered_events(attempts(request, view.generator, view.lexicon, revisions, clock))
-        answer = self._decide(q, tried[-1], evidence, chosen, domain, policy, certificate, view, clock)
-        return Worked(answer, tried[-1].draft, tried[-1].verified, policy, tried)
+        draft, verified, _ = tried[-1]
+        signals = signals_of(draft, verified.score, asked, evidence, view.lexicon)
+        chosen = selection(found.hits, policy)
+        answer = self._decide(q, tried[-1], signals, evidence, chosen, domain, policy, certificate, view, clock)
+        return Worked(answer, draft, verified, policy, tried, signals)
 
     def _hopeless(self, request: Request, found: Found, domain: Domain) -> str | None:
         """Why what was found cannot bear on the question at all, so that nothing need be generated."""
@@ -433,6 +451,7 @@ class Engine:
         self,
         q: Question,
         attempt: Attempt,
+        signals: Signals,
         evidence: tuple[Evidence, ...],
         chosen: Selection,
         domain: Domain,
@@ -443,7 +462,9 @@ class Engine:
     ) -> Answer:
         """Answer or abstain, with the reason in words."""
         draft, verified, problem = attempt
-        confidence, least = round(draft.confidence * verified.score, 4), policy.tau
+        weights = certificate.weights if certificate.status == "valid" and verified.sentences else None
+        confidence = round(Combiner.of(weights)(signals) if weights else signals.product, 4)
+        least = policy.tau
         if problem is None and confidence < least:
             problem = f"confidence {confidence:.2f} is below the least allowed, {least:.2f}"
         if problem is None and domain.probability < policy.rho:
@@ -514,6 +535,10 @@ def _evidence(number: int, hit: Hit) -> Evidence:
         image=hit.found_image or d.image,
         references=tuple(d.metadata.get("references", ())),
     )
+
+
+def _dropped(verified: Verified) -> tuple[Dropped, ...]:
+    return tuple(Dropped(text=text, verdict=verdict) for text, verdict in verified.dropped)
 
 
 def _image_file(e: Evidence, snapshot: Snapshot) -> str | None:

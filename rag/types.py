@@ -187,6 +187,10 @@ class Certificate(Noun):
     delta: float | None = Field(None, description="This certificate's share, where several share one delta.")
     domains: tuple[str, ...] = Field((), description="That it covers; several: on average over them.")
     policy: dict[str, float] | None = None
+    weights: tuple[float, ...] | None = Field(
+        None,
+        description="Of the signals that the confidence was combined from, the intercept last; None: their product.",
+    )
     n: int | None = None
     coverage: float | None = None
 

@@ -52,13 +52,21 @@ class Dropped(Noun):
     reason: str = ""
 
 
+class Failed(Noun):
+    """A draft that was sent back to its generator, and why."""
+
+    draft: Draft
+    dropped: tuple[Dropped, ...] = ()
+    why: str
+
+
 class Working(Noun):
     """How an answer came about, besides what the answer says itself."""
 
     draft: Draft | None = Field(None, description="As the generator wrote it, before verification.")
     shown: tuple[str, ...] = Field((), description="Passage ids in the order in which the generator numbered them.")
     dropped: tuple[Dropped, ...] = ()
-    earlier: tuple[Draft, ...] = Field((), description="Drafts that failed before this one.")
+    earlier: tuple[Failed, ...] = Field((), description="Drafts before this one, in order, that did not pass.")
     policy: dict[str, float] = Field(default_factory=dict, description="The policy applied: k, gamma, tau, rho.")
     fingerprints: dict[str, str] = Field(
         default_factory=dict, description="Of all that the answer depends on, by name."

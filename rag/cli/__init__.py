@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import rag
-from rag.cli import audits, indexes, training
+from rag.cli import audits, indexes, serving, training
 from rag.cli.assistants import assistants
 from rag.cli.journeys import journeys
 from rag.cli.measuring import measuring
@@ -31,6 +31,7 @@ app.add_typer(assistants)
 app.add_typer(indexes.app, name="index")
 app.add_typer(audits.app, name="audit")
 app.add_typer(training.app, name="train")
+app.add_typer(serving.app, name="serve")
 
 
 def main() -> None:

@@ -271,6 +271,14 @@ def calibrate(
         bool,
         typer.Option("--allow-perfect", help="Every answer may be right: the labels were made without seeing answers."),
     ] = False,
+    combine: Annotated[
+        bool,
+        typer.Option(
+            "--combine",
+            help="Weigh the generator's probability, the verifier's support, the agreement and the similarity of the "
+            "evidence by what the ordering groups teach, in place of their product. Choose before seeing a result.",
+        ),
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Also write the risk-coverage curve: a PNG, and a CSV beside it.")
     ] = None,
@@ -314,6 +322,7 @@ def calibrate(
             seed=seed,
             pooled=pooled,
             allow_perfect=allow_perfect,
+            combine=combine,
         )
     if plot is not None:
         draw(result, plot)
