@@ -538,7 +538,11 @@ def _evidence(number: int, hit: Hit) -> Evidence:
 
 
 def _dropped(verified: Verified) -> tuple[Dropped, ...]:
-    return tuple(Dropped(text=text, verdict=verdict) for text, verdict in verified.dropped)
+    reasons = [str(getattr(d, "reason", "")) for d in verified.dropped]
+    return tuple(
+        Dropped(text=text, verdict=verdict, reason=why)
+        for (text, verdict), why in zip(verified.dropped, reasons, strict=True)
+    )
 
 
 def _image_file(e: Evidence, snapshot: Snapshot) -> str | None:

@@ -116,7 +116,7 @@ def test_a_language_model_is_replayed_and_another_prompt_or_model_is_named(folde
         answer = engine.ask(ENLARGED)
         entry = engine.ledger.get(answer.audit_id)
         assert answer.verdict == "yes" and answer.prompt_sha256 is not None
-        assert [d.text for d in entry.working.earlier] == ["No. The heart is normal [1]."]
+        assert [failed.draft.text for failed in entry.working.earlier] == ["No. The heart is normal [1]."]
         assert b"sk-secret" not in bytes_on_disk(folder / "index")
         done = again(engine, answer)
         assert {d.name for d in done.differences} == {"draft", "earlier"}, "this time the first was good"
