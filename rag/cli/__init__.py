@@ -13,6 +13,7 @@ import rag
 from rag.cli import audits, indexes, serving, training
 from rag.cli.assistants import assistants
 from rag.cli.journeys import journeys
+from rag.cli.ledgers import ledgers
 from rag.cli.measuring import measuring
 from rag.errors import RagError
 
@@ -29,6 +30,7 @@ app.add_typer(journeys)
 app.add_typer(measuring)
 app.add_typer(assistants)
 app.add_typer(indexes.app, name="index")
+audits.app.add_typer(ledgers)
 app.add_typer(audits.app, name="audit")
 app.add_typer(training.app, name="train")
 app.add_typer(serving.app, name="serve")
