@@ -194,8 +194,11 @@ def changing(index: Path, requests: int, clients: int) -> dict[str, Any]:
     statuses: Counter[int] = Counter()
     done: Counter[str] = Counter()
     answers: list[dict[str, Any]] = []
-    with serving(index) as served:
+    with tempfile.TemporaryDirectory() as corpora, serving(index, ingest_roots=json.dumps([corpora])) as served:
         name = index.name
+        for n in range(2):
+            rows = [{"id": f"new-{n}-{i}", "text": f"Report {i} of corpus {n}. {FINDINGS[i % 7]}."} for i in range(200)]
+            Path(corpora, f"corpus-{n}.jsonl").write_text("\n".join(map(json.dumps, rows)))
         asked = questions(index, "open", 3)
         studies = questions(index, "study", 4)
         kinds = [
@@ -288,13 +291,12 @@ def main() -> None:
     }
     for kind in ("open", "study"):
         if args.only in (None, "latency"):
-            found[f"one client, {kind} questions"] = latency(args.index, kind, args.rounds, args.each // 4)
+            note(f"one client, {kind} questions", latency(args.index, kind, args.rounds, args.each // 4))
         if args.only in (None, "throughput"):
-            found[f"load, {kind} questions"] = throughput(args.index, kind, args.rounds, args.each, args.clients)
+            note(f"load, {kind} questions", throughput(args.index, kind, args.rounds, args.each, args.clients))
     if args.only in (None, "changing"):
-        found["while the index changes"] = changing(args.index, args.requests, 8)
-    found["load after"] = os.getloadavg()
-    print(json.dumps(found, indent=2))
+        note("while the index changes", changing(args.index, args.requests, 8))
+    note("load after", os.getloadavg())
     if args.out is not None:
         args.out.write_text(json.dumps(found, indent=2) + "\n")
 

@@ -18,7 +18,6 @@ from rag.server.service import Service
 from rag.server.tracing import Tracer
 from rag.settings import ServingSettings, Settings
 
-
 _BACKLOG = 2048
 
 
