@@ -284,11 +284,13 @@ def main() -> None:
     parser.add_argument("--only", choices=["latency", "throughput", "changing"])
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    found: dict[str, Any] = {
-        "cores": os.cpu_count(),
-        "load before": os.getloadavg(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
-    }
+    found: dict[str, Any] = {}
+
+    def note(name: str, value: Any) -> None:
+        found[name] = value
+        print(json.dumps({name: value}, indent=2), flush=True)
+
+    note("machine", {"cores": os.cpu_count(), "threads": os.environ.get("OMP_NUM_THREADS"), "load": os.getloadavg()})
     for kind in ("open", "study"):
         if args.only in (None, "latency"):
             note(f"one client, {kind} questions", latency(args.index, kind, args.rounds, args.each // 4))
