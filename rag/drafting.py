@@ -123,18 +123,14 @@ def _checked(draft: Draft, sentences: Sequence[DraftSentence], request: Request,
         if failure is not None:
             verified = Verified((), (), verified.dropped)
     if failure is None and not verified.sentences:
-        kinds = ", ".join(sorted({d[1] for d in verified.dropped})) or "nothing was written"
+        kinds = ", ".join(sorted({d.verdict for d in verified.dropped})) or "nothing was written"
         failure = f"no sentence of the draft passed verification ({kinds})"
     return Attempt(draft, verified, failure)
 
 
 def _objections(attempt: Attempt) -> tuple[str, ...]:
     """What the generator is told of its failure."""
-    reasons = {
-        "contradicted": "the passages that it cites say otherwise",
-        "unsupported": "no passage that it cites says so",
-    }
     return (
         *([attempt.failure] if attempt.failure else []),
-        *(f"“{d[0]}”: {reasons.get(d[1], d[1])}" for d in attempt.verified.dropped),
+        *(f"“{d.text}”: {d.reason}" for d in attempt.verified.dropped),
     )

@@ -538,11 +538,7 @@ def _evidence(number: int, hit: Hit) -> Evidence:
 
 
 def _dropped(verified: Verified) -> tuple[Dropped, ...]:
-    reasons = [str(getattr(d, "reason", "")) for d in verified.dropped]
-    return tuple(
-        Dropped(text=text, verdict=verdict, reason=why)
-        for (text, verdict), why in zip(verified.dropped, reasons, strict=True)
-    )
+    return tuple(Dropped(text=d.text, verdict=d.verdict, reason=d.reason) for d in verified.dropped)
 
 
 def _image_file(e: Evidence, snapshot: Snapshot) -> str | None:

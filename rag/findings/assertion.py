@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from rag.corpus.sentences import sentence_spans
 from rag.findings.context import HISTORY, Reader
 from rag.findings.cues import NOWHERE, Place, Status, load_cues
+from rag.findings.injection import visible
 from rag.findings.lexicon import Lexicon, Mention
 from rag.findings.predication import predications
 from rag.findings.tokens import Token, tokens_of
@@ -41,8 +42,9 @@ class Assertion:
 
 
 def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
-    """Everything ``text`` asserts, in order. Sections such as INDICATION are read as history."""
+    """Everything ``text`` asserts, in order. Sections such as INDICATION are read as history; orders are not read."""
     found: list[Assertion] = []
+    text = visible(text)
     for start, end in sentence_spans(text):
         said = sentence_assertions(text[start:end], lexicon, start)
         found += [replace(a, status="historical") for a in said] if HISTORY.match(text[start:end]) else said
@@ -88,7 +90,11 @@ def _read_clause(
             found.append(Assertion(mention.concept, context.status, *span, place, context.sure))
     for statement in lexicon.normal_statements(tokens):
         if reader.context(begin + statement.first, begin + statement.last, rivals).status != "absent":
-            found += [Assertion(f, "absent", *span, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]]
+            around = load_cues().place(tokens[max(0, statement.first - 2) : statement.last])
+            where = Place(sides=around.sides)
+            found += [
+                Assertion(f, "absent", *span, where, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]
+            ]
     found += [Assertion(p.concept, p.status, *span, p.place, p.sure) for p in predications(tokens, mentions, lexicon)]
     return found
 

@@ -118,6 +118,7 @@ class Cues:
     relatives: frozenset[str]
     tellers: frozenset[str]
     states: tuple[tuple[tuple[str, ...], str], ...]
+    states_by_word: Mapping[str, Sequence[tuple[tuple[str, ...], str]]]
     sides: Mapping[str, str]
     zones: Mapping[str, str]
     degrees: Mapping[str, str]
@@ -166,7 +167,8 @@ def load_cues() -> Cues:
             stops=Phrases({"stop": clause["breaks"]}),
             relatives=frozenset(people["relatives"]),
             tellers=frozenset(people["tellers"]),
-            states=_phrases(data["state"]),
+            states=(states := _phrases(data["state"])),
+            states_by_word={w: [row for row in states if row[0][0] == w] for w in {row[0][0] for row in states}},
             sides=sides,
             zones=zones,
             degrees=degrees,

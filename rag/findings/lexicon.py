@@ -137,6 +137,15 @@ class Lexicon:
         return dict(table)
 
     @cached_property
+    def states_by_word(self) -> dict[str, list[tuple[tuple[str, ...], str]]]:
+        """First word of a state -> (its words, the structure that can be in it)."""
+        table: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+        for structure, rows in self.states.items():
+            for words, _ in rows:
+                table[words[0]].append((words, structure))
+        return dict(table)
+
+    @cached_property
     def _by_first_word(self) -> tuple[dict[str, list[_Phrase]], dict[str, list[_Phrase]]]:
         tables: tuple[dict[str, list[_Phrase]], ...] = (defaultdict(list), defaultdict(list))
         for phrase in self._phrases:

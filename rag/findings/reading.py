@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
 from rag.findings.assertion import HISTORY, Assertion, assertions_of
+from rag.findings.injection import visible
 from rag.findings.lexicon import Lexicon
 from rag.findings.question import Asked, content_words
 from rag.findings.tokens import tokens_of
@@ -148,6 +149,7 @@ def _coverage(words: frozenset[str], sentence: str) -> float:
 def _read_words(asked: Asked, text: str) -> tuple[bool, Support] | None:
     """Without the lexicon: the sentence that shares most content words, and whether they stand under a negation."""
     best: tuple[float, int, int] | None = None
+    text = visible(text)
     for start, end in sentence_spans(text):
         if HISTORY.match(text[start:end]):
             continue
@@ -213,6 +215,7 @@ def _read_change(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
         "since",
     }
     yes = no = None
+    text = visible(text)
     for start, end in sentence_spans(text):
         lemmas = {t.lemma for t in tokens_of(text[start:end])}
         cover = _coverage(subject, text[start:end]) if subject else 0.5

@@ -16,7 +16,6 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
@@ -107,9 +106,12 @@ def locked(indexes: Path, tmp_path: Path) -> Iterator[tuple[str, str]]:
         yield address, key
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium (or the one that CHROMIUM names); skips where it is absent."""
+    """Debian's Chromium (or the one that CHROMIUM names); skips where it is absent.
+
+    Not for the session: while Playwright's loop runs in this thread, no other test can run one of its own.
+    """
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("Chromium is not installed (apt-get install chromium), so the page is not tested")
@@ -158,15 +160,6 @@ def open_page(browser: Browser, site: str) -> Iterator[Open]:
         own = (page.url.split("#")[0], "blob:", "data:")
         assert [u for u in watched.requests if not u.startswith(own) and "evil.js" not in u] == []
         page.context.close()
-
-
-@pytest.fixture
-def audited(site: str) -> None:
-    """Skips where the server has no interface for audits."""
-    with urlopen(f"{site}/openapi.json") as described:  # noqa: S310 - our own server
-        paths = json.load(described)["paths"]
-    if not any(path.startswith("/v1/audit/") for path in paths):
-        pytest.skip("this server has no /v1/audit, so records are not verified over the page")
 
 
 @pytest.fixture

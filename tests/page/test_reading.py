@@ -93,3 +93,23 @@ def test_long_passages_that_nothing_cites_are_folded_until_asked_for(page: Page)
     assert quote.evaluate(hidden)
     page.locator(f"#{number}").get_by_role("button", name="Whole passage").click()
     assert not quote.evaluate(hidden)
+
+
+def test_what_was_told_early_gives_way_to_the_answer(page: Page) -> None:
+    """A language model may be sent back to write again after its first sentences have been shown."""
+    ask(page, "What is drusen?")
+    audit_id = page.locator(".record .id").inner_text()
+    told = page.evaluate(
+        """async (id) => {
+          const {AnswerView} = await import(new URL("static/js/answer.js", document.baseURI));
+          const answer = await (await fetch(`v1/answers/${id}`)).json();
+          const view = new AnswerView({text: "again"});
+          view.evidence(answer.evidence);
+          answer.sentences.forEach((s) => view.sentence({...s, text: "An earlier attempt."}, []));
+          view.answer(answer);
+          return [...view.element.querySelectorAll(".sentences .words")].map((w) => w.textContent)
+            .every((text, n) => text === answer.sentences[n].text);
+        }""",
+        audit_id,
+    )
+    assert told

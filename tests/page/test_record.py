@@ -6,7 +6,6 @@ import json
 from urllib.request import Request as HTTPRequest
 from urllib.request import urlopen
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from rag.corpus.packaged import packaged_file
@@ -34,7 +33,6 @@ def test_an_answer_is_found_in_the_history_as_it_was_given(page: Page) -> None:
     expect(rows.nth(0)).to_be_visible()
 
 
-@pytest.mark.usefixtures("audited")
 def test_a_record_is_verified_and_replayed(page: Page) -> None:
     ask(page, "What is drusen?")
     page.get_by_role("button", name="Verify").click()
@@ -44,7 +42,6 @@ def test_a_record_is_verified_and_replayed(page: Page) -> None:
     expect(page.locator(".audit-result .good")).to_have_text("The same answer, from the same evidence.")
 
 
-@pytest.mark.usefixtures("audited")
 def test_a_report_of_an_answer_is_taken_away(page: Page) -> None:
     ask(page, "What is drusen?")
     with page.expect_download() as download:
@@ -53,7 +50,6 @@ def test_a_report_of_an_answer_is_taken_away(page: Page) -> None:
     assert download.value.suggested_filename.endswith(".html")
 
 
-@pytest.mark.usefixtures("audited")
 def test_an_answer_is_judged_right_wrong_or_corrected(page: Page) -> None:
     ask(page, "What is drusen?")
     page.get_by_role("button", name="Right", exact=True).click()
@@ -83,7 +79,6 @@ def test_a_long_history_is_read_page_by_page(open_page: Open, site: str) -> None
     expect(rows.nth(24)).to_contain_text("asked 0 times")
 
 
-@pytest.mark.usefixtures("audited")
 def test_the_image_of_a_question_is_on_record_with_it(page: Page) -> None:
     ask(page, "What does this photograph show?", packaged_file("skimage", "data", "retina.jpg"))
     page.get_by_role("link", name="History").click()
@@ -92,7 +87,6 @@ def test_the_image_of_a_question_is_on_record_with_it(page: Page) -> None:
     assert page.locator("#view-answer .asked-image img").evaluate("(i) => i.complete && i.naturalWidth > 100")
 
 
-@pytest.mark.usefixtures("audited")
 def test_the_whole_record_is_verified_and_exported(page: Page) -> None:
     ask(page, "What is drusen?")
     page.get_by_role("link", name="History").click()

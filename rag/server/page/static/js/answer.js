@@ -79,7 +79,8 @@ export class AnswerView {
     this.element.classList.toggle("withheld", !answered);
     this.progress.replaceChildren();
     this.pane.show(answer.evidence, { final: true, answered });
-    if (this.#sentences.length !== answer.sentences.length) {
+    const told = this.#sentences.map((s) => s.firstElementChild.textContent);
+    if (told.length !== answer.sentences.length || told.some((text, n) => text !== answer.sentences[n].text)) {
       this.#sentences = [];
       this.list.replaceChildren();
     }

@@ -6,7 +6,7 @@ import { announce, bringIntoView, byId, h } from "./dom.js";
 import { PictureInput } from "./picture.js";
 import { many } from "./text.js";
 
-const EXAMPLES = ["What are drusen?", "How is the cardiothoracic ratio measured?", "What does a pleural effusion look like on a chest X-ray?", "What is the capital of France?"];
+const EXAMPLES = ["What are drusen?", "How is the cardiothoracic ratio measured?", "What is a pneumothorax?", "What is the capital of France?"];
 
 const RETRY_MS = 1500;
 

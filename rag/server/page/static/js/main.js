@@ -67,7 +67,10 @@ document.addEventListener("key-needed", (event) => keyDialog(event.detail));
 document.addEventListener("key-changed", () => route(true));
 addEventListener("hashchange", () => route());
 listen({
-  "/": () => { location.hash = "#/ask"; ask.question.focus(); },
+  "/": () => {
+    location.hash = "#/ask";
+    route(); // at once: hashchange comes later, and what is typed meanwhile would be lost
+  },
   j: () => shown()?.step(1),
   k: () => shown()?.step(-1),
   h: () => { location.hash = "#/history"; },
