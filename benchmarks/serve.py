@@ -109,7 +109,10 @@ def serving(index: Path, **settings: Any) -> Iterator[Served]:
 
 
 def questions(index: Path, kind: str, seed: int) -> Iterator[str]:
-    """Questions without end, none twice: open ones about terms of the index, or about findings in its studies."""
+    """Questions without end, none twice: open ones about terms of the index, about findings in its studies, or both."""
+    if kind == "mixed":
+        both = zip(questions(index, "open", seed), questions(index, "study", seed), strict=True)
+        return itertools.chain.from_iterable(both)
     with IndexStore.open(index) as store, store.snapshot() as snapshot:
         terms = [d.title for d in snapshot.terms()]
         studies = [d.case_id for d in snapshot.documents("report")]
@@ -119,6 +122,12 @@ def questions(index: Path, kind: str, seed: int) -> Iterator[str]:
         pairs = [f"Does study {study} show {finding}?" for study in studies for finding in FINDINGS]
     random.Random(seed).shuffle(pairs)
     return itertools.chain(pairs, (f"{pair} ({n})" for n in itertools.count() for pair in pairs))
+
+
+def cpu_seconds(pid: int | str) -> float:
+    """What a process has computed so far: unlike time by the clock, hardly changed by what else the machine does."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
@@ -144,11 +153,14 @@ def latency(index: Path, kind: str, rounds: int, each: int) -> dict[str, Any]:
     """One client beside the Python call, by turns."""
     http: list[float] = []
     python: list[float] = []
+    cpu = {"server": 0.0, "python": 0.0}
     with serving(index) as served, tempfile.TemporaryDirectory() as folder:
         copy = shutil.copytree(index, Path(folder) / index.name)
         engine, asked = Engine.open(copy), questions(index, kind, 1)
         for turn in range(rounds + 1):  # the first warms both
+            before = cpu_seconds(served.process.pid)
             _, replies = asyncio.run(load(served, asked, 1, each))
+            between, own = cpu_seconds(served.process.pid), cpu_seconds("self")
             times = []
             for question in itertools.islice(asked, each):
                 begin = time.perf_counter()
@@ -157,8 +169,16 @@ def latency(index: Path, kind: str, rounds: int, each: int) -> dict[str, Any]:
             if turn:
                 http += [r.seconds for r in replies]
                 python += times
+                cpu["server"] += between - before
+                cpu["python"] += cpu_seconds("self") - own
     ratio = statistics.median(http) / statistics.median(python)
-    return {"server": quantiles(http), "python": quantiles(python), "p50 ratio": round(ratio, 3)}
+    return {
+        "server": quantiles(http),
+        "python": quantiles(python),
+        "p50 ratio": round(ratio, 3),
+        "cpu ms/question": {name: round(s / len(http) * 1000, 1) for name, s in cpu.items()},
+        "cpu ratio": round(cpu["server"] / cpu["python"], 3),
+    }
 
 
 def throughput(index: Path, kind: str, rounds: int, each: int, clients: int) -> dict[str, Any]:
@@ -166,6 +186,7 @@ def throughput(index: Path, kind: str, rounds: int, each: int, clients: int) -> 
     rates: dict[str, list[float]] = {"unbatched, 1 client": [], f"unbatched, {clients} clients": []}
     rates[f"batched, {clients} clients"] = []
     seconds: dict[str, list[float]] = {name: [] for name in rates}
+    cpu = dict.fromkeys(rates, 0.0)
     statuses: Counter[int] = Counter()
     with serving(index, batch_size=1) as plain, serving(index) as batched:
         asked = questions(index, kind, 2)
@@ -175,8 +196,10 @@ def throughput(index: Path, kind: str, rounds: int, each: int, clients: int) -> 
                 (f"unbatched, {clients} clients", plain, clients, each),
                 (f"batched, {clients} clients", batched, clients, each),
             ]:
+                before = cpu_seconds(served.process.pid)
                 took, replies = asyncio.run(load(served, asked, n, number))
                 if turn:
+                    cpu[name] += cpu_seconds(served.process.pid) - before
                     rates[name].append(number / took)
                     seconds[name] += [r.seconds for r in replies]
                     statuses.update(r.status for r in replies)
@@ -184,6 +207,7 @@ def throughput(index: Path, kind: str, rounds: int, each: int, clients: int) -> 
     return {
         "questions/s": {name: round(statistics.median(r), 1) for name, r in rates.items()},
         "times": {name: quantiles(s) for name, s in seconds.items()},
+        "server's cpu ms/question": {n: round(cpu[n] / len(seconds[n]) * 1000, 1) for n in rates},
         "statuses": dict(statuses),
         "batched / single-client limit": round(loaded / single, 2),
     }
@@ -194,8 +218,11 @@ def changing(index: Path, requests: int, clients: int) -> dict[str, Any]:
     statuses: Counter[int] = Counter()
     done: Counter[str] = Counter()
     answers: list[dict[str, Any]] = []
-    with serving(index) as served:
+    with tempfile.TemporaryDirectory() as corpora, serving(index, ingest_roots=json.dumps([corpora])) as served:
         name = index.name
+        for n in range(2):
+            rows = [{"id": f"new-{n}-{i}", "text": f"Report {i} of corpus {n}. {FINDINGS[i % 7]}."} for i in range(200)]
+            Path(corpora, f"corpus-{n}.jsonl").write_text("\n".join(map(json.dumps, rows)))
         asked = questions(index, "open", 3)
         studies = questions(index, "study", 4)
         kinds = [
@@ -281,20 +308,21 @@ def main() -> None:
     parser.add_argument("--only", choices=["latency", "throughput", "changing"])
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    found: dict[str, Any] = {
-        "cores": os.cpu_count(),
-        "load before": os.getloadavg(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
-    }
-    for kind in ("open", "study"):
+    found: dict[str, Any] = {}
+
+    def note(name: str, value: Any) -> None:
+        found[name] = value
+        print(json.dumps({name: value}, indent=2), flush=True)
+
+    note("machine", {"cores": os.cpu_count(), "threads": os.environ.get("OMP_NUM_THREADS"), "load": os.getloadavg()})
+    for kind in ("open", "mixed", "study"):
         if args.only in (None, "latency"):
-            found[f"one client, {kind} questions"] = latency(args.index, kind, args.rounds, args.each // 4)
+            note(f"one client, {kind} questions", latency(args.index, kind, 2 * args.rounds, args.each // 8))
         if args.only in (None, "throughput"):
-            found[f"load, {kind} questions"] = throughput(args.index, kind, args.rounds, args.each, args.clients)
+            note(f"load, {kind} questions", throughput(args.index, kind, args.rounds, args.each, args.clients))
     if args.only in (None, "changing"):
-        found["while the index changes"] = changing(args.index, args.requests, 8)
-    found["load after"] = os.getloadavg()
-    print(json.dumps(found, indent=2))
+        note("while the index changes", changing(args.index, args.requests, 8))
+    note("load after", os.getloadavg())
     if args.out is not None:
         args.out.write_text(json.dumps(found, indent=2) + "\n")
 

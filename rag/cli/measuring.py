@@ -225,10 +225,10 @@ def _channels(
     settings: Settings,
     as_json: bool,
 ) -> None:
-    from rag.engine import View
     from rag.evaluation.cases import read_labelled_cases
     from rag.evaluation.fusion import measure_fusion, search_channels
     from rag.evaluation.queries import asks_questions, queries_of_cases, read_queries
+    from rag.view import View
 
     view = View.open(store_of(settings, index), settings)
     if asks_questions(source):

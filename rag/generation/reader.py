@@ -34,6 +34,7 @@ class ReaderGenerator:
 
     prompt_sha256: str | None = None
     revises = False
+    parallel = 1
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon

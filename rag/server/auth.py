@@ -10,10 +10,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from rag.server.keys import PREFIX, SCOPES, KeyFile, Scope
+from rag.errors import RagError
+from rag.server.keys import PREFIX, SCOPES, Key, KeyFile, Scope
 from rag.server.limits import RateLimit
 from rag.server.oidc import Provider, RefusedToken
-from rag.server.problems import Problem, busy
+from rag.server.problems import Problem, busy, report
 from rag.settings import ServingSettings
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="clincite"'}
@@ -66,7 +67,7 @@ class Authenticator:
 
     async def _known(self, credential: str) -> Caller:
         if credential.startswith(PREFIX) or self._provider is None:
-            key = self._keys.find(credential) if self._keys is not None else None
+            key = self._find(credential)
             if key is None:
                 raise _unauthorised("the key is not known here")
             if key.expired(datetime.now(UTC)):
@@ -77,6 +78,13 @@ class Authenticator:
         except RefusedToken as error:
             raise _unauthorised(str(error)) from error
         return Caller(f"oidc:{subject[:200]}", frozenset(scopes))
+
+    def _find(self, credential: str) -> Key | None:
+        try:
+            return self._keys.find(credential) if self._keys is not None else None
+        except RagError as error:  # somebody moved or broke the file: then nobody is let in
+            report(error)
+            raise Problem(503, "the keys cannot be read at the moment; the server's log says where") from error
 
 
 def _unauthorised(detail: str) -> Problem:

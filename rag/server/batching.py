@@ -15,12 +15,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 
+from starlette.requests import ClientDisconnect
+
 from rag.errors import RagError
 from rag.server.metrics import Metrics
 from rag.server.problems import Problem, busy
 from rag.types import Answer, Question
 
 _T = TypeVar("_T")
+_PATIENCE_S = 4.0  # longest that the first of a batch waits for the last: a slow generator gets small batches
 Ask = Callable[[Sequence[Question], Sequence[str]], list[Answer]]  # questions and their askers
 
 
@@ -67,7 +70,7 @@ class Batcher:
         if len(self._waiting) + questions > self._most:
             self._metrics.refused.labels("queue full").inc()
             raise busy(
-                len(self._waiting) * self._seconds,
+                len(self._waiting) * self._seconds / self._lanes,
                 f"{len(self._waiting)} questions are waiting already; try again later",
             )
 
@@ -97,10 +100,16 @@ class Batcher:
 
         Raises:
             Problem: 504 after ``timeout_s``; the question is then given up.
+            ClientDisconnect: it was cancelled.
             RagError: the engine refused it.
         """
         try:
             return await asyncio.wait_for(answer, timeout_s)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if answer.cancelled() and task is not None and not task.cancelling():
+                raise ClientDisconnect from error  # the question's own end, not that of whoever waits for it
+            raise
         except TimeoutError as error:
             self._metrics.refused.labels("timeout").inc()
             raise Problem(504, f"the question took longer than {timeout_s:g} s and was given up") from error
@@ -117,7 +126,8 @@ class Batcher:
     def _take(self) -> list[_Waiting]:
         """The next questions; those whose askers have gone are dropped."""
         batch: list[_Waiting] = []
-        while self._waiting and len(batch) < self._size:
+        most = min(self._size, max(1, int(_PATIENCE_S / self._seconds)))
+        while self._waiting and len(batch) < most:
             entry = self._waiting.popleft()
             self._metrics.queue.dec()
             if entry.given_up:
@@ -132,7 +142,7 @@ class Batcher:
             results = await loop.run_in_executor(self._executor, self._answers, batch)
         except BaseException as error:
             results = [error if isinstance(error, Exception) else RuntimeError()] * len(batch)
-        self._seconds = 0.8 * self._seconds + 0.2 * (time.perf_counter() - begin) / len(batch) / self._lanes
+        self._seconds = 0.8 * self._seconds + 0.2 * max(1e-4, (time.perf_counter() - begin) / len(batch))
         self._metrics.batch.observe(len(batch))
         for entry, result in zip(batch, results, strict=True):
             entry.held.close()

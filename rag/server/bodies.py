@@ -146,3 +146,9 @@ def takes(model: type[Body], multipart: dict[str, Any] | None = None) -> dict[st
     if multipart is not None:
         content[MULTIPART] = {"schema": multipart}
     return {"requestBody": {"required": True, "content": content}}
+
+
+async def gone(request: Request) -> None:
+    """Returns when the client has closed the connection; for after the body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        continue

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -33,8 +34,9 @@ class Provider:
         self._lock = threading.Lock()
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched = -_FRESH_S
-        self._remote = settings.jwks.startswith(("https://", "http://127.0.0.1", "http://localhost"))
-        if settings.jwks.startswith("http://") and not self._remote:
+        address = urlsplit(settings.jwks)
+        self._remote = address.scheme in ("https", "http")
+        if address.scheme == "http" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
             raise InputError(f"serving.oidc.jwks {settings.jwks!r}: keys come by https only")
         if not self._remote:
             self._keys = _parsed(Path(settings.jwks).read_bytes() if Path(settings.jwks).is_file() else None, settings)

@@ -18,6 +18,8 @@ from rag.server.service import Service
 from rag.server.tracing import Tracer
 from rag.settings import ServingSettings, Settings
 
+_BACKLOG = 2048
+
 
 class Prepared(NamedTuple):
     """A server whose indexes are open and whose address is bound; ``server.run(sockets=[listener])`` serves."""
@@ -67,6 +69,7 @@ def prepare(settings: Settings, names: Sequence[str], tracer: Tracer | None = No
     listener = _bound(serving)
     try:
         service.open()
+        listener.listen(_BACKLOG)  # from now on nobody is turned away, even before the first is accepted
     except BaseException:
         listener.close()
         raise

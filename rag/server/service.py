@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing, suppress
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ from rag.server.jobs import Jobs, Listener
 from rag.server.metrics import Metrics
 from rag.server.problems import Problem, busy, without_paths
 from rag.server.sse import in_thread
-from rag.server.uploads import keep_images_only
+from rag.server.uploads import discard, keep_images_only
 from rag.settings import Settings
 from rag.types import Answer, Event, Hit, Question
 
@@ -132,9 +133,24 @@ class Service:
 
     # ---------------------------------------------------------------- questions
 
-    async def ask(self, served: Served, question: Question, caller: Caller, held: ExitStack) -> Answer:
-        """The answer, worked out together with others that are waiting; see ``Batcher``."""
-        return await self.answer(served, served.batcher.submit(question, caller.id, held))
+    async def ask(
+        self, served: Served, question: Question, caller: Caller, held: ExitStack, gone: Coroutine[Any, Any, None]
+    ) -> Answer:
+        """The answer, worked out together with others that are waiting; see ``Batcher``.
+
+        When ``gone`` returns, the asker has left, and a question that still waits is dropped.
+        """
+        try:
+            asked = served.batcher.submit(question, caller.id, held)
+        except BaseException:
+            gone.close()
+            raise
+        leaving = asyncio.create_task(gone)
+        leaving.add_done_callback(lambda _: asked.cancel())
+        try:
+            return await self.answer(served, asked)
+        finally:
+            leaving.cancel()
 
     async def answer(self, served: Served, asked: Future[Answer]) -> Answer:
         """The answer to a question that was submitted."""
@@ -213,6 +229,9 @@ class Service:
         from rag.retrieval.encoders import check_encoders
 
         served = self.index(request["index"])
+        upload = Path(request["uploaded"]) if request.get("uploaded") else None
+        if upload is not None and not upload.exists():
+            raise InputError("the upload is no longer here; send it again")
         encoders = self.settings.encoders
         text, image = load_text_encoder(encoders), load_image_encoder(encoders)
         check_encoders(
@@ -220,19 +239,24 @@ class Service:
         )
         packaged = request.get("packaged")
         source = Source(packaged if packaged is not None else Path(request["path"]), request.get("format"))
-        made = ingest(
-            [source],
-            served.store,
-            text,
-            image,
-            remove_identifiers=request["deidentify"],
-            sync=request["sync"],
-            joint=encoders.joint,
-            progress=listener,
-        )
+        try:
+            made = ingest(
+                [source],
+                served.store,
+                text,
+                image,
+                remove_identifiers=request["deidentify"],
+                sync=request["sync"],
+                joint=encoders.joint,
+                progress=listener,
+            )
+        except InputError:
+            if upload is not None:
+                discard(upload)  # it would be refused again
+            raise
         served.engine.refresh()
-        if request.get("uploaded"):
-            keep_images_only(Path(request["uploaded"]))
+        if upload is not None:
+            keep_images_only(upload)
         result = asdict(made)
         for record in result["quarantined"]:
             record["source"] = Path(record["source"]).name

@@ -100,6 +100,11 @@ def _no_way_out(path: Path, root: Path) -> None:
                 raise Problem(403, "path: it holds a link that leads out of the allowed folder")
 
 
+def discard(folder: Path) -> None:
+    """Remove an upload."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def keep_images_only(folder: Path) -> None:
     """Remove what an index no longer needs once it has read it: texts are in its catalogue, images are not."""
     for path in sorted(folder.rglob("*"), reverse=True):

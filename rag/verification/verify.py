@@ -9,7 +9,7 @@ its own quotes deny is dropped whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.corpus.sentences import sentence_spans

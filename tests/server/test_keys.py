@@ -7,8 +7,11 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from rag.errors import InputError
 from rag.server.keys import KeyFile
+from rag.server.oidc import Provider
 from rag.server.run import check_address
-from rag.settings import ServingSettings
+from rag.settings import OidcSettings, ServingSettings
 from tests.server.conftest import QUESTION, Served, running
 
 ISSUER, AUDIENCE = "https://login.example", "clincite"
@@ -157,6 +161,31 @@ def test_tokens_of_the_provider(
         "a.b.c",
     ):
         refused(get("/v1/indexes", headers=bearer(bad)), 401)
+
+
+def test_tokens_checked_with_keys_that_are_fetched(
+    copied: Path, provider: tuple[rsa.RSAPrivateKey, Path], refused: Any
+) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(provider[1].parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as jwks:
+        threading.Thread(target=jwks.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{jwks.server_port}/jwks.json"
+        with running(copied, oidc={"issuer": ISSUER, "audience": AUDIENCE, "jwks": address}) as one:
+            assert one.client.get("/v1/indexes", headers=bearer(token(provider[0]))).status_code == 200
+            refused(one.client.get("/v1/indexes", headers=bearer(token(provider[0], kid="two"))), 401)
+            refused(one.client.get("/v1/indexes", headers=bearer("cck_nothing")), 401)
+        jwks.shutdown()
+    with pytest.raises(InputError, match="https only"):
+        Provider(OidcSettings(issuer=ISSUER, audience=AUDIENCE, jwks="http://localhost.evil.example/jwks.json"))
+
+
+def test_when_the_keys_are_gone_nobody_is_let_in(copied: Path, tmp_path: Path, refused: Any) -> None:
+    keys = KeyFile(tmp_path / "keys.json")
+    key, _ = keys.add("x", ["ask"])
+    with running(copied, keys=str(keys.path)) as one:
+        assert one.client.get("/v1/indexes", headers=bearer(key)).status_code == 200
+        keys.path.unlink()
+        refused(one.client.get("/v1/indexes", headers=bearer(key)), 503, "keys")
 
 
 def test_the_file_holds_no_keys_and_is_its_owner_s_alone(tmp_path: Path) -> None:

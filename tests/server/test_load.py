@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from rag.types import Answer, Question
 from tests.server.conftest import QUESTION, Served, running
@@ -111,6 +112,21 @@ def test_a_reader_who_leaves_stops_the_work(copied: Path, temporary: Path) -> No
         engine.stream = stream  # type: ignore[method-assign]
         assert one.client.post("/v1/answers", json={"question": QUESTION, "stream": True}).status_code == 200
     assert not list(temporary.iterdir())
+
+
+def test_a_question_whose_asker_left_is_not_answered(copied: Path) -> None:
+    with running(copied, batch_size=1) as one, ThreadPoolExecutor(2) as pool:
+        sizes = slowed(one, 0.5)
+        busy = [pool.submit(one.client.post, "/v1/answers", json={"question": QUESTION}) for _ in range(2)]
+        while len(sizes) < 2:
+            time.sleep(0.01)
+        with pytest.raises(httpx.ReadTimeout):  # both lanes are taken: it waits in the queue
+            one.client.post("/v1/answers", json={"question": "What is drusen?"}, timeout=0.2)
+        assert [b.result().status_code for b in busy] == [200, 200]
+        time.sleep(0.2)
+        assert one.client.post("/v1/answers", json={"question": QUESTION}).status_code == 200
+        assert len(sizes) == 3
+        assert one.metric("clincite_waiting_questions") == 0
 
 
 def test_an_error_in_the_engine_is_a_sentence_in_both_forms(copied: Path, refused: Any, caplog: Any) -> None:

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from rag.errors import InputError
 from rag.server.auth import Asker, Auditor, Caller
-from rag.server.bodies import held_image, read_json, read_question, takes
+from rag.server.bodies import gone, held_image, read_json, read_question, takes
 from rag.server.pictures import EDGE, Picture, shown
 from rag.server.problems import Problem, body_of, documented, problem_of
 from rag.server.schemas import (
@@ -87,7 +87,7 @@ async def ask(request: Request, caller: Asker) -> Response:
     except BaseException:
         held.close()
         raise
-    answer = await service.ask(served, question, caller, held)
+    answer = await service.ask(served, question, caller, held, gone(request))
     return Response(compact_json(answer_out(answer)), media_type="application/json")
 
 
@@ -131,9 +131,10 @@ async def batch(request: Request, caller: Asker) -> Response:
     served = [service.index(q.index) for q in body.questions]
     for one in set(served):
         one.batcher.admit(served.count(one))
-    results = await asyncio.gather(
-        *(_one(service, s, q, caller) for s, q in zip(served, body.questions, strict=True)), return_exceptions=True
-    )
+    leaving = asyncio.create_task(gone(request))
+    asked = [_one(service, s, q, caller, leaving) for s, q in zip(served, body.questions, strict=True)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    leaving.cancel()
     listed = [
         {"answer": None, "problem": body_of(problem_of(r)) if isinstance(r, Exception) else None}
         if isinstance(r, BaseException)
@@ -143,14 +144,20 @@ async def batch(request: Request, caller: Asker) -> Response:
     return Response(compact_json({"results": listed}), media_type="application/json")
 
 
-async def _one(service: Service, served: Served, body: AskBody, caller: Caller) -> dict[str, Any]:
+async def _one(
+    service: Service, served: Served, body: AskBody, caller: Caller, leaving: asyncio.Task[None]
+) -> dict[str, Any]:
     held, settings = ExitStack(), service.settings.serving
     try:
         image = await held_image(body.image, settings, held)
     except BaseException:
         held.close()
         raise
-    return answer_out(await service.ask(served, question_of(body, image), caller, held))
+    return answer_out(await service.ask(served, question_of(body, image), caller, held, _when(leaving)))
+
+
+async def _when(leaving: asyncio.Task[None]) -> None:
+    await asyncio.wait({leaving})
 
 
 @router.post(

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.server.auth import Asker
-from rag.server.bodies import held_image, read_json, takes
+from rag.server.bodies import gone, held_image, read_json, takes
 from rag.server.problems import Problem, documented, problem_of, response_to
 from rag.server.routes.answers import ASKED, service_of
 from rag.server.schemas import Body, compact_json
@@ -111,10 +111,11 @@ async def chat(request: Request, caller: Asker) -> Response:
         held.close()
         raise
     base = str(request.base_url).rstrip("/")
-    asked = served.batcher.submit(Question(text=text, image=path), caller.id, held)
+    question = Question(text=text, image=path)
     if body.stream:
+        asked = served.batcher.submit(question, caller.id, held)
         return EventStream(_chunks(service, served, asked, body.model, base), asked.cancel)
-    answer = await service.answer(served, asked)
+    answer = await service.ask(served, question, caller, held, gone(request))
     return Response(compact_json(_completion(answer, body.model, base)), media_type="application/json")
 
 
