@@ -310,7 +310,8 @@ class Engine:
             tried: tuple[Attempt, ...] = (Attempt(refusal(why), Verified((), (), ()), why),)
         else:
             revisions = self.settings.generation.revisions
-            tried = yield from told(attempts(request, view.generator, view.lexicon, revisions, clock))
+            writing = attempts(request, view.generator, view.lexicon, view.verifier, revisions, clock)
+            tried = yield from told(writing)
         draft, verified, _ = tried[-1]
         best = max((e.score for e in evidence), default=0.0)
         signals = signals_of(draft, verified.score, asked, admitted, view.lexicon, best)

@@ -44,7 +44,7 @@ class Worked(NamedTuple):
             fingerprints=view.fingerprints,
             settings=settings.model_dump(
                 mode="json",
-                include={"retrieval", "routing", "answering", "generation"},
+                include={"retrieval", "routing", "answering", "generation", "verification"},
                 exclude={"generation": {"openai": {"api_key", "proxy"}}},
             ),
         )

@@ -12,7 +12,7 @@ import pytest
 
 from rag.engine import Engine
 from rag.errors import InputError, RagError
-from rag.settings import Settings
+from rag.settings import Settings, VerificationSettings
 from rag.types import Answer, Event, Question
 
 from . import checkpoints, servers
@@ -322,6 +322,32 @@ def test_what_a_model_thinks_before_it_answers_is_no_part_of_its_answer(open_eng
     assert answer.probability is None, "the first token was no answer"
     server.usual = saying("<think>It never ends. Yes, there is cardiomegaly [1].")
     assert open_engine().ask(STUDY).decision == "abstained"
+
+
+def test_a_second_opinion_is_asked_where_one_is_set_and_is_part_of_what_answers_depend_on(
+    open_engine: Open, server: Server, tmp_path: Path
+) -> None:
+    server.usual = saying("There is central vascular congestion [1].")
+    first = open_engine()
+    question = "What does study CXR2814 show?"
+    assert first.ask(question).decision == "answered"
+    judge = checkpoints.judge_that_says(tmp_path / "judge", "contradiction")
+    verification = {"cross_encoder": str(judge)}
+    strict = Engine(
+        first.store,
+        first.settings.model_copy(update={"verification": VerificationSettings.model_validate(verification)}),
+    )
+    answer = strict.ask(question)
+    assert answer.decision == "abstained"
+    assert "contradicted" in answer.reason
+    assert strict.fingerprints["verifier"] != first.fingerprints["verifier"]
+    loose = Engine(
+        first.store,
+        first.settings.model_copy(update={"verification": VerificationSettings.model_validate({"paraphrase": True})}),
+    )
+    assert loose.ask(question).decision == "answered"
+    assert loose.fingerprints["verifier"] != first.fingerprints["verifier"]
+    assert "verifier" not in open_engine(kind="reader").fingerprints
 
 
 def test_an_unknown_generator_is_refused_with_the_known_ones(open_engine: Open) -> None:
