@@ -32,8 +32,8 @@ class Place:
 
 NOWHERE = Place()
 _CLAUSE_WORDS = (
-    "adjectives", "breaks", "verbs", "negation_ends", "goes_on_with", "changes", "change_links", "subjects", "articles",
-    "openers",
+    "adjectives", "breaks", "verbs", "negation_ends", "goes_on_with", "changes", "effects", "change_links", "subjects",
+    "articles", "openers",
 )  # fmt: skip
 
 
@@ -111,6 +111,7 @@ class Cues:
     negation_ends: frozenset[str]
     goes_on_with: frozenset[str]
     changes: frozenset[str]
+    effects: frozenset[str]
     change_links: frozenset[str]
     subjects: frozenset[str]
     articles: frozenset[str]

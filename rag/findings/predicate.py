@@ -120,6 +120,8 @@ def _predicate(clause: Clause, i: int, stop: int, distance: int) -> set[Effect] 
     if what.meaning == "denying":
         if negated:
             return set()
+        if phrase == "free" and (not verb or follows in ("of", "from")):
+            return None  # "the lungs are free of infiltrates" denies no lungs
         if not verb and distance and phrase in ("negative", "none", "absent"):
             return None
         if (

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from rag.corpus.sentences import sentence_spans
 from rag.findings.assertion import Assertion, assertions_of
 from rag.findings.cues import Place, load_cues
 from rag.findings.lexicon import Lexicon
@@ -58,6 +59,8 @@ def judge(sentence: str, evidence: str, lexicon: Lexicon, embed: Embed | None = 
 
     ``embed`` gives unit vectors of words; with it a word may stand for one that means nearly the same.
     """
+    if _same(sentence) in {_same(evidence[a:b]) for a, b in sentence_spans(evidence)}:
+        return Judgement("supported", 1.0, "the evidence says so word for word")
     said, quoted = wording_of(sentence), wording_of(evidence)
     related = "associated" in {w.name for w in said.words}  # a relation between things says of none that it is there
     claims = [a for a in assertions_of(sentence, lexicon) if not (a.derived or related)]
@@ -81,6 +84,10 @@ def judge(sentence: str, evidence: str, lexicon: Lexicon, embed: Embed | None = 
         reason = missing[0].reason if missing else "the sentence says nothing that can be checked"
         return Judgement("unsupported", round(0.5 * words.cover, 4), reason)
     return Judgement("supported", round(score, 4), "all that it says is found")
+
+
+def _same(sentence: str) -> str:
+    return " ".join(sentence.split()).casefold().rstrip(".")
 
 
 # ---------------------------------------------------------------------------------------------- findings
@@ -408,11 +415,13 @@ def _of_number(q: Quantity, said: Wording, quoted: Wording, words: _Words) -> Ju
     segment = said.segments[said.segment_of(q.first)].place
     sides = segment.sides or load_cues().place(said.tokens).sides
 
+    mine = [said.words[i] for i in said.said_of(q)]
+
     def nearness(r: Quantity) -> tuple[int, int]:
         n = quoted.segment_of(r.first)
         place = quoted.segments[n].place.sides
         own = {quoted.words[i] for i in quoted.said_of(r)}
-        met = sum(not own.isdisjoint(pairs) for pairs in words.pairs.values())
+        met = sum(not own.isdisjoint(words.pairs[w]) for w in mine)
         return (0 if sides and place and not sides & place else 1), met
 
     top = max(nearness(r) for r in alike)

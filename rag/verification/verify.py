@@ -18,6 +18,7 @@ from rag.findings.lexicon import Lexicon
 from rag.findings.question import Asked
 from rag.findings.reading import read
 from rag.types import Citation, Draft, DraftSentence, Evidence, Quote, Sentence, Verdict
+from rag.verification.abbreviations import Abbreviations, expanded
 from rag.verification.entailment import Entailment, Judgement, judge
 from rag.verification.quoting import best_quote
 from rag.verification.wording import Embed
@@ -71,13 +72,14 @@ def verify(
     *,
     embed: Embed | None = None,
     entailment: Entailment | None = None,
+    abbreviations: Abbreviations | None = None,
 ) -> Verified:
     """Check each sentence of ``draft`` against the spans that it cites, and mend citations that point nowhere.
 
     ``embed`` gives unit vectors of words, so that other words may support a sentence; ``entailment`` decides where
-    words and findings do not.
+    words and findings do not; ``abbreviations`` finds those that a passage defines.
     """
-    checker = _Checker(asked, {e.number: e for e in evidence}, lexicon, embed, entailment)
+    checker = _Checker(asked, {e.number: e for e in evidence}, lexicon, embed, entailment, abbreviations)
     sentences: list[Sentence] = []
     citations: list[Citation] = []
     dropped: list[Dropped] = []
@@ -107,6 +109,7 @@ class _Checker:
     lexicon: Lexicon
     embed: Embed | None
     entailment: Entailment | None
+    abbreviations: Abbreviations | None
 
     def check(self, sentence: DraftSentence) -> tuple[list[tuple[Quote, Judgement]], Judgement, list[str]]:
         """The citations that support the sentence, the verdict on it, and what was repaired."""
@@ -202,7 +205,9 @@ class _Checker:
         e = self.by_number[q.number]
         if _seen(q, e).split() != _LAYOUT.sub(" ", self.quoted(q)).split():
             return Judgement("unsupported", 0.0, _UNREADABLE, settled=True)
-        judged = support(text, self.quoted(q), e.text, self.asked, self.lexicon, self.embed)
+        table = self.abbreviations(e.text) if self.abbreviations else {}
+        text, quote = expanded(text, table), expanded(self.quoted(q), table)
+        judged = support(text, quote, e.text, self.asked, self.lexicon, self.embed)
         if self.entailment is None or judged.verdict == "contradicted" or judged.settled:
             return judged
         second = self.entailment.judge_pairs([(self.quoted(q), text)])[0]
