@@ -1,7 +1,7 @@
 """Time to verify an answer of five sentences against ten passages, without a cross-encoder.
 
-Passages and sentences are those of tests/data/verdicts.jsonl in ever new combinations, and what the process remembers of
-earlier texts is forgotten before each: ``python benchmarks/verification.py``.
+Passages and sentences are those of tests/data/verdicts.jsonl in ever new combinations, and what the process remembers
+of earlier texts is forgotten before each: ``python benchmarks/verification.py``.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ def main(argv: list[str]) -> None:
 
 def passage(number: int, text: str) -> Evidence:
     return Evidence(
-        number=number, document_id=f"d{number}", passage_id=f"d{number}#0", kind="literature", domain="general", title="",
-        source="s", licence="l", case_id=f"d{number}", group_id=f"d{number}", channel="text", score=1.0, text=text, start=0,
+        number=number, document_id=f"d{number}", passage_id=f"d{number}#0", kind="literature", domain="general",
+        title="", source="s", licence="l", case_id=f"d{number}", group_id=f"d{number}", channel="text", score=1.0,
+        text=text, start=0,
         sha256="0",
     )  # fmt: skip
 
