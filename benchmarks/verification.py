@@ -12,7 +12,7 @@ import statistics
 import time
 from pathlib import Path
 
-from rag.findings import injection, reading
+from rag.findings import assertion, injection
 from rag.findings.lexicon import Lexicon
 from rag.findings.question import read_question
 from rag.types import Draft, Evidence
@@ -63,7 +63,7 @@ def passage(number: int, text: str) -> Evidence:
 
 def forget() -> None:
     injection.visible.cache_clear()
-    reading._parsed.cache_clear()
+    assertion.parsed.cache_clear()
     wording.wording_of.cache_clear()
 
 

@@ -61,9 +61,11 @@ class Phrases:
 
     def at(self, tokens: Sequence[Token], i: int, stop: int | None = None) -> Found | None:
         """The longest phrase that begins at token ``i`` and ends before ``stop``."""
+        token = tokens[i]
+        if token.word not in self._by_first and token.lemma not in self._by_first:
+            return None
         best: Found | None = None
         exact = False
-        token = tokens[i]
         for first in {token.word, token.lemma}:
             for words, meaning in self._by_first.get(first, ()):
                 last = i + len(words)

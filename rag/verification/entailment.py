@@ -8,7 +8,7 @@ only where all that it says is found, so that a true half does not carry an inve
 from __future__ import annotations
 
 from rag.corpus.sentences import sentence_spans
-from rag.findings.assertion import assertions_of
+from rag.findings.assertion import parsed
 from rag.findings.lexicon import Lexicon
 from rag.verification.alignment import Alignment, of_number, of_words, unstated
 from rag.verification.claims import Elsewhere, accounted, at_its_side, of_claim
@@ -25,8 +25,8 @@ def judge(sentence: str, evidence: str, lexicon: Lexicon, embed: Embed | None = 
         return supported("the evidence says so word for word")
     said, quoted = wording_of(sentence), wording_of(evidence)
     related = "associated" in {w.name for w in said.words}  # a relation between things says of none that it is there
-    claims = [a for a in assertions_of(sentence, lexicon) if not (a.derived or related)]
-    assertions = [at_its_side(a, evidence) for a in assertions_of(evidence, lexicon)] if claims else []
+    claims = [a for a in parsed(sentence, lexicon) if not (a.derived or related)]
+    assertions = [at_its_side(a, evidence) for a in parsed(evidence, lexicon)] if claims else []
     elsewhere = Elsewhere(sentence, evidence, lexicon)
     of_claims = [j for claim in claims if (j := of_claim(claim, assertions, lexicon, elsewhere)) is not None]
     known = len(of_claims) == len(claims) and all(j.verdict == "supported" for j in of_claims)
