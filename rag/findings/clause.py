@@ -113,7 +113,7 @@ class Clause:
             return True
         return any(
             (self.tokens[i].lemma in cues.changes or self.words[i] in cues.changes)
-            and not cues.change_links.isdisjoint(self.words[i + 1 : min(i + 3, first)])
+            and not cues.change_links.isdisjoint(self.words[i + 1 : min(i + 2, first)])
             for i in range(begin, first)
         )
 

@@ -17,6 +17,7 @@ _SAME_NUMBER = 0.6  # the same before another number is one
 _SAME_SUBJECT = 0.7  # the same before a negation is one: what is denied of another subject is not denied of this one
 _EXTENTS = frozenset({"wide", "long", "length", "thick", "thickness", "deep", "depth", "high", "height", "increase"})
 _DIRECTIONS = frozenset({"reduce", "increase", "improve", "worsen", "prolong", "shorten"})
+_WHERE = ("side", "zone")
 _NOT_ASSERTED = frozenset({"uncertain", "hypothetical", "family"})
 
 
@@ -25,6 +26,7 @@ class Alignment:
 
     def __init__(self, said: Wording, rest: Sequence[Word], quoted: Wording, embed: Embed | None) -> None:
         words = said.words
+        self._said, self._quoted = said, quoted
         self.words, self.rest = words, rest
         self._measured = any(q.dimension == "length" for q in said.quantities)
         self._theirs = quoted.words
@@ -82,7 +84,7 @@ class Alignment:
         Two texts may put one denial on different words: "not associated with an increased risk", "the risk was not
         increased". Where words of one segment are denied in both, the others are no contradiction.
         """
-        theirs = self.pairs[w]
+        theirs = self._at_its_place(w)
         if not theirs or any((w.status == "absent") == (t.status == "absent") for t in theirs):
             return False
         segments = {t.segment for t in theirs}
@@ -93,6 +95,16 @@ class Alignment:
             for o, met in self.pairs.items()
             for t in met
         )
+
+    def _at_its_place(self, w: Word) -> list[Word]:
+        """Those that ``w`` meets; of several, those at the place of which the sentence speaks: "peripheral margins"."""
+        mine, theirs = self._said.segments[w.segment].place, self.pairs[w]
+        here = [
+            t
+            for t in theirs
+            if any(a & b for what, a, b in attributes(mine, self._quoted.segments[t.segment].place) if what in _WHERE)
+        ]
+        return here or theirs
 
     def opposite(self, w: Word) -> Word | None:
         """The word of the evidence that denies ``w``: said of the same neighbour, or in its place."""

@@ -15,12 +15,12 @@ from rag.findings.context import status_of
 DATA = Path(__file__).parent.parent / "data" / "assertion.jsonl"
 
 
-@pytest.mark.parametrize("part", ["dev", "apart"])
+@pytest.mark.parametrize("part", ["dev", "apart", "last"])
 def test_labelled_sentences(part: str) -> None:
     scores = evaluate_assertion(read_rows(DATA, ("part", part))).scores
     assert scores["absent"].f1 >= 0.95
     assert scores["present"].f1 >= 0.96
-    assert scores["absent"].n >= 150
+    assert scores["absent"].n >= 50
 
 
 @pytest.mark.parametrize(
