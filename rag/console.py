@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -27,7 +27,7 @@ from rag.audit.verify import AuditReport
 from rag.indexing.records import IndexSummary, VersionInfo
 from rag.ingest import IngestReport
 from rag.progress import Progress
-from rag.types import Answer, Hit
+from rag.types import Answer, Event, Hit
 
 NOTICE = "Research software, not a medical device: do not use it for diagnosis or treatment."
 out = Console(highlight=False)
@@ -118,6 +118,18 @@ def show_answer(answer: Answer, quiet: bool = False) -> None:
         out.print(Text("Nearest evidence:", style="dim"))
         for e in answer.evidence[:3]:
             out.print(Text(f"   [{e.number}] {e.document_id} ({e.source}): {e.text[:120]}", style="dim"))
+
+
+def show_events(events: Iterable[Event]) -> Answer:
+    """Sentences as they pass verification; the answer that they became is returned."""
+    answer: Answer | None = None
+    for event in events:
+        if event.sentence is not None:
+            marks = "".join(f"[{n}]" for n in event.sentence.citations)
+            out.print(Text.assemble(event.sentence.text, " ", (marks, "cyan")), soft_wrap=True)
+        answer = event.answer or answer
+    assert answer is not None, "a stream ends with its answer"
+    return answer
 
 
 def show_hits(hits: Sequence[Hit]) -> None:

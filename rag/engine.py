@@ -7,156 +7,47 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator as Steps
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, TypeVar
 
 from rag.audit.ledger import Given, Ledger, new_audit_id
-from rag.audit.record import Dropped, Working
 from rag.clock import Clock
 from rag.corpus.images import check_image
-from rag.encoders.registry import load_image_encoder, load_text_encoder
+from rag.drafting import Attempt, attempts
 from rag.errors import InputError
-from rag.findings.lexicon import Lexicon, Term
 from rag.findings.question import Asked, read_question
-from rag.generation.protocol import Generator, Request, refusal
-from rag.generation.reader import ReaderGenerator
-from rag.indexing.snapshot import Snapshot
+from rag.generation.protocol import Request, refusal
 from rag.indexing.store import IndexStore
-from rag.retrieval.encoders import check_encoders
-from rag.retrieval.router import Router
-from rag.retrieval.search import Found, Searcher, Sight
-from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
+from rag.numbering import evidence_of, image_file, numbered, told
+from rag.retrieval.search import Found, Sight
+from rag.selection.certificate import Scope, certificate_for, load_certificate
+from rag.selection.confidence import Combiner, Signals, signals_of
 from rag.selection.contexts import kept, selection
-from rag.selection.drift import scores_of
-from rag.selection.policy import GRID, Policy
+from rag.selection.policy import Policy
 from rag.settings import Settings
 from rag.types import (
     Answer,
     Certificate,
-    Citation,
     Domain,
-    Draft,
     Event,
     Evidence,
     Hit,
     Question,
     Selection,
-    Sentence,
-    sha256_of,
 )
-from rag.verification.verify import Verified, verify
+from rag.verification.verify import Verified
+from rag.view import View
+from rag.workings import Reworked, Said, Trial, Worked
 
+_T = TypeVar("_T")
 LEDGER = "ledger.sqlite"
 _VOTERS = 5  # most similar images that vote on the domain
 _STUDY = re.compile(r"\b(?:study|case)\s+([A-Za-z]+[-_/]?\d\w*)", re.I)
 _IDENTIFIER = re.compile(r"[A-Za-z][\w./:-]*\d[\w./:-]*")
 _UNASKED = Certificate(status="valid", why="a trial answer, given to nobody")
-
-
-@dataclass(frozen=True)
-class View:
-    """An index as of one version, with all that answering from it needs. Never changes, so threads may share it."""
-
-    snapshot: Snapshot
-    lexicon: Lexicon
-    searcher: Searcher
-    router: Router
-    generator: Generator
-    certificate: StoredCertificate | None
-    fingerprints: dict[str, str]
-
-    @property
-    def widest(self) -> int:
-        """Most hits that a certified policy may look at: the gap rule looks one past the last."""
-        return self.certificate.widest + 1 if self.certificate else 0
-
-    @classmethod
-    def open(cls, store: IndexStore, settings: Settings, version: int | None = None) -> View:
-        """The latest version, or a past one.
-
-        Raises:
-            InputError: the index is empty, or has no such version.
-            IndexStateError: it holds vectors of other encoders than the settings name.
-        """
-        version = store.version() if version is None else version
-        if not version or not (snapshot := store.snapshot(version)).counts():
-            raise InputError(
-                f"index {store.name!r} is empty; add a corpus with: rag ingest SOURCE --index {store.name}"
-            )
-        spaces = snapshot.spaces()
-        text = load_text_encoder(settings.encoders)
-        image = load_image_encoder(settings.encoders) if spaces.keys() & {"image", "joint"} else None
-        check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
-        terms = [Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms()]
-        lexicon = Lexicon.load(terms=terms)
-        generator = ReaderGenerator(lexicon)
-        router = Router.open(settings.routing, image, {c.domain for c in snapshot.counts()}, store.path)
-        fingerprints = {
-            "index version": str(version),
-            "text encoder": text.fingerprint,
-            "image encoder": image.fingerprint if image is not None else "none",
-            "router": router.fingerprint,
-            "generator": generator.fingerprint,
-            "retrieval settings": sha256_of(settings.retrieval.model_dump_json())[:16],
-            "most sentences": str(settings.answering.max_sentences),
-            "policy grid": GRID,
-        }
-        searcher = Searcher(snapshot, text, image, settings.retrieval)
-        return cls(snapshot, lexicon, searcher, router, generator, load_certificate(store.path), fingerprints)
-
-
-class Worked(NamedTuple):
-    """An answer, and how it came about: what the generator wrote, what the verifier made of it, by which policy."""
-
-    answer: Answer
-    draft: Draft
-    verified: Verified
-    policy: Policy
-
-    def working(self, view: View, settings: Settings) -> Working:
-        """What the ledger keeps besides the answer."""
-        passages = {e.number: e.passage_id for e in self.answer.evidence}
-        cited = dict.fromkeys(c.number for c in self.verified.citations)  # in the order that numbered the answer
-        order = [*cited, *(n for n in sorted(passages) if n not in cited)]
-        return Working(
-            draft=self.draft,
-            shown=tuple(passages[new] for _, new in sorted(zip(order, sorted(passages), strict=True))),
-            dropped=tuple(Dropped(text=text, verdict=verdict) for text, verdict in self.verified.dropped),
-            policy=self.policy.as_dict(),
-            fingerprints=view.fingerprints,
-            settings=settings.model_dump(mode="json", include={"retrieval", "routing", "answering"}),
-        )
-
-
-class Reworked(NamedTuple):
-    """A past question answered again: what came out, the policy that would apply today, the kinds of vector index."""
-
-    worked: Worked
-    working: Working
-    today: Policy
-    backends: frozenset[str]
-
-
-class Said(NamedTuple):
-    """What the engine would say under one setting: no verdict is a refusal. Scores as in ``drift.scores_of``."""
-
-    verdict: Literal["yes", "no"] | None
-    confidence: float
-    similarity: float
-
-
-class Trial(NamedTuple):
-    """What the engine would say to one question under each setting, and what it found.
-
-    ``domain`` is the router's opinion; ``documents`` are the ids of the documents found, best first.
-    """
-
-    scope: Scope | None
-    domain: Domain
-    outcomes: tuple[Said, ...]
-    documents: tuple[str, ...]
 
 
 class Engine:
@@ -170,7 +61,7 @@ class Engine:
         self.settings = settings or Settings()
         self.store = store
         self.ledger = Ledger(store.path / LEDGER)
-        self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._view = View.open(store, self.settings)
 
     @classmethod
@@ -192,7 +83,7 @@ class Engine:
     def ask_many(
         self, questions: Sequence[Question], *, record: bool = True, caller: str | Sequence[str] = "python"
     ) -> list[Answer]:
-        """Answer several questions; encoders and search run on all of them at once.
+        """Answer several questions; encoders and search run on all of them at once, and so does a generator that can.
 
         Args:
             record: False leaves the ledger out: for measurements, whose answers are given to nobody.
@@ -204,10 +95,11 @@ class Engine:
             questions = [self._checked(q, view) for q in questions]
             asked = [read_question(q.text, view.lexicon, q.study) for q in questions]
         found, domains = self._retrieve(questions, asked, view, clock, view.widest)
-        worked = [
-            self._worked(q, a, f, domain, view, clock.copy(len(questions)))
-            for q, a, f, domain in zip(questions, asked, found, domains, strict=True)
-        ]
+
+        def work(i: int) -> Worked:
+            return self._worked(questions[i], asked[i], found[i], domains[i], view, clock.copy(len(questions)))
+
+        worked = _each(work, len(questions), view.generator.parallel)
         if record:
             callers = [caller] * len(worked) if isinstance(caller, str) else caller
             self.ledger.extend(
@@ -219,7 +111,11 @@ class Engine:
         """Answer one question, telling what happens as it happens; the last event holds the recorded answer.
 
         Sentences are told as soon as each is verified, hence before the decision: if the answer is then withheld, the
-        last event says so and whoever showed them takes them back.
+        last event says so and whoever showed them takes them back. They come with the numbers and in the order of the
+        final answer, and a draft that has told one is never replaced by another.
+
+        Raises:
+            RagError: the question cannot be answered as it is, or the generator failed midway; nothing is recorded.
         """
         view, clock = self._follow(), Clock()
         yield Event(kind="stage", stage="read")
@@ -229,14 +125,11 @@ class Engine:
         yield Event(kind="stage", stage="retrieve")
         (found,), (domain,) = self._retrieve([q], [asked], view, clock, view.widest)
         certificate, policy = self._policy(q, asked, found, domain, view)
-        evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
+        evidence = tuple(evidence_of(n, h) for n, h in enumerate(_kept(found, policy), start=1))
         yield Event(kind="evidence", evidence=evidence)
         yield Event(kind="stage", stage="generate")
-        worked = self._answer(q, asked, found, domain, policy, certificate, view, clock)
+        worked = yield from self._answer(q, asked, found, domain, policy, certificate, view, clock)
         answer = worked.answer
-        for n, sentence in enumerate(answer.sentences):
-            cited = tuple(c for c in answer.citations if c.sentence == n)
-            yield Event(kind="sentence", sentence=sentence, citations=cited)
         self.ledger.append(answer, worked.working(view, self.settings), caller)
         yield Event(kind="answer", answer=answer)
 
@@ -253,7 +146,7 @@ class Engine:
         q = self._checked(question, view)
         asked = read_question(q.text, view.lexicon, q.study)
         (found,), (domain,) = self._retrieve([q], [asked], view, clock, max(view.widest, policy.k + 1))
-        worked = self._answer(q, asked, found, domain, policy, certificate, view, clock)
+        worked = _finished(self._answer(q, asked, found, domain, policy, certificate, view, clock))
         spaces = view.snapshot.spaces()
         backends = {name for space in spaces for name in view.snapshot.backends(space)}
         today = self._policy(q, asked, found, domain, view)[1]
@@ -269,20 +162,24 @@ class Engine:
         questions = [self._checked(q, view) for q in questions]
         asked = [read_question(q.text, view.lexicon, q.study) for q in questions]
         found, domains = self._retrieve(questions, asked, view, clock, max(k for k, _ in settings) + 1)
-        trials = []
-        for q, a, f, domain in zip(questions, asked, found, domains, strict=True):
+
+        def trial(i: int) -> Trial:
             seen: dict[int, Said] = {}
             row = []
             for k, gamma in settings:
                 policy = Policy(k, gamma, 0.0)
-                contexts = len(_kept(f, policy))
+                contexts = len(_kept(found[i], policy))
                 if contexts not in seen:
-                    answer = self._answer(q, a, f, domain, policy, _UNASKED, view, clock).answer
-                    confidence, similarity, _ = scores_of(answer)
-                    seen[contexts] = Said(answer.verdict, confidence, similarity)
+                    working = self._answer(
+                        questions[i], asked[i], found[i], domains[i], policy, _UNASKED, view, Clock()
+                    )
+                    worked = _finished(working)
+                    seen[contexts] = Said(worked.answer.verdict, worked.answer.confidence, worked.signals)
                 row.append(seen[contexts])
-            trials.append(Trial(_scope(a, f), domain, tuple(row), tuple(h.document.id for h in f.hits)))
-        return trials
+            documents = tuple(h.document.id for h in found[i].hits)
+            return Trial(_scope(asked[i], found[i]), domains[i], tuple(row), documents)
+
+        return _each(trial, len(questions), view.generator.parallel)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -307,14 +204,28 @@ class Engine:
 
     # ---------------------------------------------------------------- steps
 
-    def _follow(self) -> View:
-        """The latest published version; a question in flight stays with the view that it began with."""
-        with self._lock:
-            if self._view.snapshot.version != self.store.version() or self._view.certificate != load_certificate(
-                self.store.path
-            ):
+    def refresh(self) -> None:
+        """Open the latest published version now, so that no question has to wait for it."""
+        with self._opening:
+            if not self._is_latest(self._view):
                 self._view = View.open(self.store, self.settings)
-            return self._view
+
+    def _follow(self) -> View:
+        """The latest published version; a question in flight stays with the view that it began with.
+
+        Whoever first meets a new version opens it; questions that others ask meanwhile are answered from the version
+        before, as if they had come a moment earlier, and nobody waits for them.
+        """
+        if not self._is_latest(self._view) and self._opening.acquire(blocking=False):
+            try:
+                if not self._is_latest(self._view):
+                    self._view = View.open(self.store, self.settings)
+            finally:
+                self._opening.release()
+        return self._view
+
+    def _is_latest(self, view: View) -> bool:
+        return view.snapshot.version == self.store.version() and view.certificate == load_certificate(self.store.path)
 
     def _checked(self, q: Question, view: View) -> Question:
         """Refuse what cannot be answered, and find the study that the question names."""
@@ -371,7 +282,7 @@ class Engine:
 
     def _worked(self, q: Question, asked: Asked, found: Found, domain: Domain, view: View, clock: Clock) -> Worked:
         certificate, policy = self._policy(q, asked, found, domain, view)
-        return self._answer(q, asked, found, domain, policy, certificate, view, clock)
+        return _finished(self._answer(q, asked, found, domain, policy, certificate, view, clock))
 
     def _default_policy(self) -> Policy:
         selection = self.settings.selection
@@ -387,35 +298,41 @@ class Engine:
         certificate: Certificate,
         view: View,
         clock: Clock,
-    ) -> Worked:
+    ) -> Steps[Event, None, Worked]:
+        """Generate, verify and decide; sentences that pass are told as they do."""
         with clock("select"):
-            evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
-        with clock("generate"):
-            draft = self._draft(Request(q, asked, evidence, self.settings.answering.max_sentences), found, domain, view)
-        with clock("verify"):
-            verified = verify(draft, asked, evidence, view.lexicon)
+            evidence = tuple(evidence_of(n, h) for n, h in enumerate(_kept(found, policy), start=1))
+            pictures = {e.number: path for e in evidence if (path := image_file(e, view.snapshot))}
+            request = Request(q, asked, evidence, self.settings.answering.max_sentences, pictures)
+        if why := self._hopeless(request, found, domain):
+            tried: tuple[Attempt, ...] = (Attempt(refusal(why), Verified((), (), ()), why),)
+        else:
+            revisions = self.settings.generation.revisions
+            tried = yield from told(attempts(request, view.generator, view.lexicon, revisions, clock))
+        draft, verified, _ = tried[-1]
+        signals = signals_of(draft, verified.score, asked, evidence, view.lexicon)
         chosen = selection(found.hits, policy)
-        answer = self._decide(q, draft, verified, evidence, chosen, domain, policy, certificate, view, clock)
-        return Worked(answer, draft, verified, policy)
+        answer = self._decide(q, tried[-1], signals, evidence, chosen, domain, policy, certificate, view, clock)
+        return Worked(answer, draft, verified, policy, tried, signals)
 
-    def _draft(self, request: Request, found: Found, domain: Domain, view: View) -> Draft:
-        """Generate, unless what was found cannot bear on the question at all."""
+    def _hopeless(self, request: Request, found: Found, domain: Domain) -> str | None:
+        """Why what was found cannot bear on the question at all, so that nothing need be generated."""
         strict = request.asked.yes_no or self.settings.answering.when_out_of_domain == "abstain"
         if domain.out_of_domain and domain.basis != "words" and strict:
-            return refusal("the image is unlike those of every domain that the router was trained on")
+            return "the image is unlike those of every domain that the router was trained on"
         similarity = found.text_similarity
         if request.question.study is None and not any(e.channel == "image" for e in request.evidence):
             if domain.out_of_domain:
-                return refusal("nothing in the question belongs to the domains of this index")
+                return "nothing in the question belongs to the domains of this index"
             if similarity is not None and similarity < self.settings.retrieval.min_similarity:
-                return refusal("the closest passage is too far from the question")
-        return view.generator.generate(request)
+                return "the closest passage is too far from the question"
+        return None
 
     def _decide(
         self,
         q: Question,
-        draft: Draft,
-        verified: Verified,
+        attempt: Attempt,
+        signals: Signals,
         evidence: tuple[Evidence, ...],
         chosen: Selection,
         domain: Domain,
@@ -425,11 +342,10 @@ class Engine:
         clock: Clock,
     ) -> Answer:
         """Answer or abstain, with the reason in words."""
-        confidence, least = round(draft.confidence * verified.score, 4), policy.tau
-        problem = draft.refusal
-        if problem is None and not verified.sentences:
-            kinds = ", ".join(sorted({v for _, v in verified.dropped})) or "nothing was written"
-            problem = f"no sentence of the draft passed verification ({kinds})"
+        draft, verified, problem = attempt
+        weights = certificate.weights if certificate.status == "valid" and verified.sentences else None
+        confidence = round(Combiner.of(weights)(signals) if weights else signals.product, 4)
+        least = policy.tau
         if problem is None and confidence < least:
             problem = f"confidence {confidence:.2f} is below the least allowed, {least:.2f}"
         if problem is None and domain.probability < policy.rho:
@@ -441,7 +357,9 @@ class Engine:
             reason += "; similar images need not share a diagnosis"
         if domain.out_of_domain:
             reason += "; the image is out of domain, unlike those of every domain that the router was trained on"
-        sentences, citations, evidence = _numbered(verified, evidence)
+        if draft.left_out:
+            reason += f"; {len(draft.left_out)} of {len(evidence)} passages did not fit into the model's window"
+        sentences, citations, evidence = numbered(verified, evidence)
         body = " ".join(f"{s.text} {''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
         return Answer(
             question=q,
@@ -459,6 +377,7 @@ class Engine:
             certificate=certificate,
             audit_id=new_audit_id(),
             index_version=view.snapshot.version,
+            prompt_sha256=view.generator.prompt_sha256,
             timings_ms=clock.timings(),
         )
 
@@ -476,39 +395,18 @@ def _kept(found: Found, policy: Policy) -> tuple[Hit, ...]:
     return found.hits[: kept(found.hits, policy)[0]]
 
 
-def _evidence(number: int, hit: Hit) -> Evidence:
-    d, p = hit.document, hit.passage
-    return Evidence(
-        number=number,
-        document_id=d.id,
-        passage_id=p.id,
-        kind=d.kind,
-        domain=d.domain,
-        title=d.title,
-        source=d.source,
-        licence=d.licence,
-        case_id=d.case_id,
-        group_id=d.group_id,
-        channel="image" if "image" in hit.ranks else hit.channel,
-        score=round(hit.similarities["image"] if "image" in hit.ranks else hit.score, 6),
-        text=p.text,
-        start=p.start,
-        sha256=p.sha256,
-        image=hit.found_image or d.image,
-        references=tuple(d.metadata.get("references", ())),
-    )
+def _each(work: Callable[[int], _T], n: int, parallel: int) -> list[_T]:
+    """``work`` of 0 … n - 1 in order, ``parallel`` of them at once; the first failure ends it."""
+    if min(n, parallel) <= 1:
+        return [work(i) for i in range(n)]
+    with ThreadPoolExecutor(min(n, parallel)) as pool:
+        return list(pool.map(work, range(n)))
 
 
-def _numbered(
-    verified: Verified, evidence: tuple[Evidence, ...]
-) -> tuple[tuple[Sentence, ...], tuple[Citation, ...], tuple[Evidence, ...]]:
-    """Renumber evidence in the order of first citation; what is not cited follows."""
-    order = list(dict.fromkeys([c.number for c in verified.citations] + [e.number for e in evidence]))
-    new = {old: n for n, old in enumerate(order, start=1)}
-    return (
-        tuple(
-            s.model_copy(update={"citations": tuple(sorted(new[n] for n in s.citations))}) for s in verified.sentences
-        ),
-        tuple(c.model_copy(update={"number": new[c.number]}) for c in verified.citations),
-        tuple(sorted((e.model_copy(update={"number": new[e.number]}) for e in evidence), key=lambda e: e.number)),
-    )
+def _finished(working: Steps[Event, None, Worked]) -> Worked:
+    """What comes out where nobody listens."""
+    while True:
+        try:
+            next(working)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]

@@ -113,6 +113,73 @@ class SelectionSettings(_Group):
     gamma: float = Field(0.35, gt=0, description="Gap rule: cut where log(S_i / S_{i+1}) exceeds this (MMed-RAG).")
 
 
+class TransformersSettings(_Group):
+    """A language model on this machine, through the transformers library."""
+
+    model: str | None = Field(
+        None, description="A folder with the model, or its id on the model hub (found in the hub's cache when offline)."
+    )
+    revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
+    device: str | None = Field(None, description="'cuda', 'cuda:1', 'cpu'; the first GPU where there is one.")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="Precision of the weights; 'auto' is bfloat16 on a GPU and float32 on a processor."
+    )
+    window: int | None = Field(
+        None, ge=128, description="Tokens of prompt and answer together; the model's own number unless given."
+    )
+    chat_template: str | None = Field(
+        None,
+        description="How turns and pictures are written, where the model does not say: a template of "
+        "knowledge/prompts/chat ('mistral-instruct'), or a path that ends in .jinja.",
+    )
+
+
+class OpenAISettings(_Group):
+    """A server that speaks OpenAI's chat completions: vLLM and others. Question, evidence and images are sent to it."""
+
+    base_url: str | None = Field(
+        None, description="Address that ends before /chat/completions, e.g. http://gpu:8000/v1."
+    )
+    model: str | None = Field(None, description="The model's name on that server.")
+    api_key: SecretStr | None = Field(None, description="Better in the environment: RAG_GENERATION__OPENAI__API_KEY.")
+    logprobs: bool = Field(True, description="Ask for token probabilities; a server that refuses is asked without.")
+    window: int | None = Field(
+        None, ge=128, description="Tokens of prompt and answer together; unless given, evidence is never left out."
+    )
+    connect_timeout: float = Field(10.0, gt=0, description="Seconds until the server must have accepted.")
+    read_timeout: float = Field(60.0, gt=0, description="Longest silence in seconds.")
+    total_timeout: float = Field(300.0, gt=0, description="Seconds for one draft, waiting and trying again included.")
+    attempts: int = Field(3, ge=1, le=10, description="Tries where the server is busy (429), failing (5xx) or away.")
+    concurrency: int = Field(4, ge=1, le=1024, description="Most requests of this process at once.")
+    max_response_bytes: int = Field(4_000_000, ge=1000, description="A longer response is an error.")
+    proxy: SecretStr | None = Field(None, description="URL of a proxy to go through; the environment's are not used.")
+    ca_file: Path | None = Field(None, description="Certificates (PEM) to trust in place of the public ones.")
+
+
+class GenerationSettings(_Group):
+    """Who writes the draft. Whoever does, every sentence is verified afterwards."""
+
+    kind: str = Field(
+        "reader",
+        description="'reader' (no language model), 'transformers' (a model on this machine) or 'openai' (a server).",
+    )
+    prompt: str = Field(
+        "cite",
+        description="A template of knowledge/prompts ('cite', or 'compare': reports are references to compare with, "
+        "never the diagnosis), or a path that ends in .jinja.",
+    )
+    max_new_tokens: int = Field(512, ge=1, le=32_768, description="Longest draft in tokens.")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 always takes the likeliest token, so answers repeat.")
+    seed: int = Field(0, ge=0, description="Of the draws at temperatures above 0.")
+    revisions: int = Field(1, ge=0, le=3, description="How often a failed draft is sent back with the objections.")
+    images: int = Field(
+        1, ge=0, le=16, description="Most images shown: the question's first, then those of the evidence; 0 for none."
+    )
+    image_side: int = Field(1024, ge=64, le=8192, description="Longer sides are scaled down to this many pixels.")
+    transformers: TransformersSettings = Field(default_factory=lambda: TransformersSettings.model_validate({}))
+    openai: OpenAISettings = Field(default_factory=lambda: OpenAISettings.model_validate({}))
+
+
 class AnsweringSettings(_Group):
     """When an answer is good enough to give."""
 
@@ -129,6 +196,56 @@ class AnsweringSettings(_Group):
     max_sentences: int = Field(6, ge=1, le=50, description="Most sentences in an open answer.")
 
 
+class OidcSettings(_Group):
+    """Bearer tokens of an identity provider (OpenID Connect), accepted beside API keys."""
+
+    issuer: str = Field(description="The token's issuer ('iss'), exactly.")
+    audience: str = Field(description="The token's audience ('aud'): this service, as the provider names it.")
+    jwks: str = Field(description="The provider's public keys: a file, or an https address that is asked for them.")
+    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"], ...] = Field(
+        ("RS256", "ES256"),
+        min_length=1,
+        description="Signatures that are accepted; never 'none', never a shared secret.",
+    )
+    scope_claim: str = Field("scope", description="The claim that lists ask, ingest, audit, admin: words or a list.")
+
+
+class ServingSettings(_Group):
+    """How answers are served; see ``rag serve``."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; others than loopback need keys or oidc.")
+    port: int = Field(8000, ge=0, le=65_535, description="0 takes a free one.")
+    keys: Path | None = Field(None, description="File of API keys; see 'rag serve keys add'.")
+    oidc: OidcSettings | None = Field(None, description="An identity provider whose tokens are accepted.")
+    tls_certificate: Path | None = Field(None, description="PEM file; with tls_key, the server speaks https itself.")
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Names that the Host header may have; loopback's unless given, any where auth is required."
+    )
+    cors_origins: tuple[str, ...] = Field((), description="Other origins whose pages may call: 'https://host'. None.")
+    batch_size: int = Field(
+        16, ge=1, le=256, description="Most waiting questions that are encoded and searched at once."
+    )
+    queue: int = Field(128, ge=1, le=10_000, description="Most questions waiting; more are refused with 429.")
+    streams: int = Field(2, ge=1, le=64, description="Streamed answers under way at once; more wait in the queue.")
+    timeout_s: float = Field(60.0, gt=0, le=3600, description="Longest that a question may take before it is given up.")
+    requests_per_minute: int = Field(600, ge=1, description="Of one key; more are refused with 429. None without keys.")
+    max_body_mib: int = Field(32, ge=1, le=1024, description="Largest request, except uploads to an ingest.")
+    max_image_mib: int = Field(20, ge=1, le=200, description="Largest image of a question.")
+    max_image_megapixels: int = Field(40, ge=1, le=100, description="Most pixels of a question's image.")
+    max_upload_mib: int = Field(
+        1024, ge=1, le=65_536, description="Largest upload to an ingest, and what it unpacks to."
+    )
+    max_upload_files: int = Field(10_000, ge=1, le=1_000_000, description="Most files of an upload, unpacked.")
+    max_batch_questions: int = Field(64, ge=1, le=1000, description="Most questions in one request to /v1/batch.")
+    ingest_roots: tuple[Path, ...] = Field((), description="Folders from which paths may be ingested. None.")
+    shutdown_s: float = Field(30.0, gt=0, le=600, description="How long a stopping server finishes what it began.")
+    otlp_endpoint: str | None = Field(
+        None,
+        description="Traces (times and statuses, no content) go to this OpenTelemetry collector: needs clincite[otel].",
+    )
+
+
 class Settings(BaseSettings):
     """All settings of ClinCite."""
 
@@ -142,7 +259,9 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))
     routing: RoutingSettings = Field(default_factory=lambda: RoutingSettings.model_validate({}))
     selection: SelectionSettings = Field(default_factory=lambda: SelectionSettings.model_validate({}))
+    generation: GenerationSettings = Field(default_factory=lambda: GenerationSettings.model_validate({}))
     answering: AnsweringSettings = Field(default_factory=lambda: AnsweringSettings.model_validate({}))
+    serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
 
     @property
     def profile(self) -> str | None:
@@ -184,7 +303,13 @@ def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
 
 def profile_text(settings: Settings, note: str) -> str:
     """The settings that were given as a profile in TOML, ``note`` in a comment above; folders and secrets stay out."""
-    kept = settings.model_dump(mode="json", exclude_unset=True, exclude={"indexes": True, "vectors": {"milvus_token"}})
+    kept_out: Any = {
+        "indexes": True,
+        "serving": True,
+        "vectors": {"milvus_token"},
+        "generation": {"openai": {"api_key", "proxy"}},
+    }
+    kept = settings.model_dump(mode="json", exclude_unset=True, exclude=kept_out)
     lines = [f"# {line}" for line in note.splitlines()]
     for name, group in kept.items():
         lines += _table(name, group)

@@ -151,13 +151,20 @@ class DraftSentence(Noun):
 
 
 class Draft(Noun):
-    """A generator's answer before verification."""
+    """A generator's answer before verification.
 
-    sentences: tuple[DraftSentence, ...]
+    A language model's draft is its ``text``; the sentences and what they cite are read from it before verification.
+    """
+
+    sentences: tuple[DraftSentence, ...] = ()
+    text: str | None = Field(None, description="As a language model wrote it, with markers like [1].")
+    truncated: bool = Field(False, description="The text ends where the model was stopped, perhaps in mid-sentence.")
     verdict: Literal["yes", "no"] | None = Field(None, description="For yes/no questions.")
     probability: float | None = Field(None, description="P(yes) in [0, 1] for yes/no questions.")
     confidence: float = Field(ge=0, le=1)
     refusal: str | None = Field(None, description="Why the generator cannot answer from this evidence.")
+    left_out: tuple[str, ...] = Field((), description="Passage ids that did not fit into the model's window.")
+    messages_sha256: str | None = Field(None, description="Of what was sent to the model, images by their content.")
 
 
 class Domain(Noun):
@@ -180,6 +187,10 @@ class Certificate(Noun):
     delta: float | None = Field(None, description="This certificate's share, where several share one delta.")
     domains: tuple[str, ...] = Field((), description="That it covers; several: on average over them.")
     policy: dict[str, float] | None = None
+    weights: tuple[float, ...] | None = Field(
+        None,
+        description="Of the signals that the confidence was combined from, the intercept last; None: their product.",
+    )
     n: int | None = None
     coverage: float | None = None
 
@@ -227,6 +238,7 @@ class Answer(Noun):
     certificate: Certificate
     audit_id: str
     index_version: int
+    prompt_sha256: str | None = Field(None, description="Of the template and its settings, where there is a prompt.")
     timings_ms: dict[str, float]
 
 

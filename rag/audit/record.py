@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from rag.types import Answer, Certificate, Domain, Draft, Noun, Question, sha256_of
 
@@ -52,12 +53,21 @@ class Dropped(Noun):
     reason: str = ""
 
 
+class Failed(Noun):
+    """A draft that was sent back to its generator, and why."""
+
+    draft: Draft
+    dropped: tuple[Dropped, ...] = ()
+    why: str
+
+
 class Working(Noun):
     """How an answer came about, besides what the answer says itself."""
 
     draft: Draft | None = Field(None, description="As the generator wrote it, before verification.")
     shown: tuple[str, ...] = Field((), description="Passage ids in the order in which the generator numbered them.")
     dropped: tuple[Dropped, ...] = ()
+    earlier: tuple[Failed, ...] = Field((), description="Drafts before this one, in order, that did not pass.")
     policy: dict[str, float] = Field(default_factory=dict, description="The policy applied: k, gamma, tau, rho.")
     fingerprints: dict[str, str] = Field(
         default_factory=dict, description="Of all that the answer depends on, by name."
@@ -105,7 +115,7 @@ class Entry:
         Raises:
             ValueError: it is not a JSON object.
         """
-        value = json.loads(self.record) if self.record else {}
+        value = from_json(self.record) if self.record else {}
         if not isinstance(value, dict):
             raise ValueError("the record is not a JSON object")
         return value
@@ -203,7 +213,7 @@ def recorded(answer: Answer, working: Working, image_sha256: str | None) -> tupl
     parts["answer"] = Part.of(compact_json({name: values.pop(name) for name in _WORDS}))
     parts |= {name: Part.of(compact_json(value)) for name, value in values.items() if value is not None}
     work = working.model_dump(mode="json")
-    draft = {name: work.pop(name) for name in ("draft", "shown", "dropped")}
+    draft = {name: work.pop(name) for name in ("draft", "shown", "dropped", "earlier")}
     parts["draft"] = Part.of(compact_json(draft))
     fields = {"answer": facts, "image_sha256": image_sha256, "evidence": references, "citations": citations, **work}
     return fields, parts

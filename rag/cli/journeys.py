@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from rag.cli.shared import (
+    Generator,
     Index,
     Indexes,
     Json,
@@ -22,9 +23,7 @@ from rag.cli.shared import (
     workers_of,
 )
 from rag.errors import InputError, RagError
-
-if TYPE_CHECKING:
-    pass
+from rag.types import Question
 
 journeys = typer.Typer()
 
@@ -119,7 +118,7 @@ def ingest(
 
 @journeys.command(
     epilog='Examples: rag ask "Does study CXR2814 show cardiomegaly?" --index demo · '
-    'rag ask "What is seen?" --index demo --image fundus.jpg'
+    'rag ask "What is seen?" --index demo --image fundus.jpg · rag ask "…" --index demo --profile medgemma --stream'
 )
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
@@ -130,20 +129,33 @@ def ask(
         list[str] | None, typer.Option(help="Patients or articles the search may not see.")
     ] = None,
     domain: Annotated[str | None, typer.Option(help="Overrides the router.")] = None,
+    generator: Generator = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print sentences as they pass verification; with --json, events by line.")
+    ] = False,
     indexes: Indexes = None,
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
     """Answer a question, every sentence cited and verified; or say why not."""
-    engine = engine_of(settings_of(indexes, profile), index)
-    answer = engine.ask(
-        question,
-        caller="cli",
+    engine = engine_of(settings_of(indexes, profile, generator), index)
+    asked = Question(
+        text=question,
         image=str(image) if image else None,
         study=study,
         exclude_groups=tuple(exclude_group or ()),
         domain=domain,
     )
+    if stream and as_json:
+        for event in engine.stream(asked, caller="cli"):
+            print_json(event.model_dump(mode="json", exclude_defaults=True))
+        return
+    if stream:
+        from rag import console
+
+        answer = console.show_events(engine.stream(asked, caller="cli"))
+    else:
+        answer = engine.ask(asked, caller="cli")
     if as_json:
         print_json(answer.model_dump(mode="json"))
     else:

@@ -225,10 +225,10 @@ def _channels(
     settings: Settings,
     as_json: bool,
 ) -> None:
-    from rag.engine import View
     from rag.evaluation.cases import read_labelled_cases
     from rag.evaluation.fusion import measure_fusion, search_channels
     from rag.evaluation.queries import asks_questions, queries_of_cases, read_queries
+    from rag.view import View
 
     view = View.open(store_of(settings, index), settings)
     if asks_questions(source):
@@ -315,6 +315,14 @@ def calibrate(
         bool,
         typer.Option("--allow-perfect", help="Every answer may be right: the labels were made without seeing answers."),
     ] = False,
+    combine: Annotated[
+        bool,
+        typer.Option(
+            "--combine",
+            help="Weigh the generator's probability, the verifier's support, the agreement and the similarity of the "
+            "evidence by what the ordering groups teach, in place of their product. Choose before seeing a result.",
+        ),
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Also write the risk-coverage curve: a PNG, and a CSV beside it.")
     ] = None,
@@ -358,6 +366,7 @@ def calibrate(
             seed=seed,
             pooled=pooled,
             allow_perfect=allow_perfect,
+            combine=combine,
         )
     if plot is not None:
         draw(result, plot)

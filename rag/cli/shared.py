@@ -26,13 +26,20 @@ Indexes = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Name = Annotated[str, typer.Argument(help="Name of the index.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile name, or a TOML file of settings.")]
+Generator = Annotated[
+    str | None,
+    typer.Option(help="Who writes: reader, transformers or openai, set up by the profile's [generation]."),
+]
 Workers = Annotated[
     str | None, typer.Option(help="Encode in this many processes, or on a Ray cluster: 'ray' or 'ray://host:port'.")
 ]
 
 
-def settings_of(indexes: Path | None, profile: str | None = None) -> Settings:
-    return load_settings(profile, **({"indexes": indexes} if indexes is not None else {}))
+def settings_of(indexes: Path | None, profile: str | None = None, generator: str | None = None) -> Settings:
+    given: dict[str, Any] = {"indexes": indexes} if indexes is not None else {}
+    if generator is not None:
+        given["generation"] = {"kind": generator}
+    return load_settings(profile, **given)
 
 
 def store_of(settings: Settings, name: str, create: bool = False) -> IndexStore:

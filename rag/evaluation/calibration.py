@@ -11,32 +11,43 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag.corpus.images import check_image
-from rag.engine import Engine, Said, Trial
+from rag.engine import Engine
 from rag.errors import InputError
 from rag.evaluation.questions import Labelled
 from rag.progress import Progress
 from rag.selection.certificate import Part, StoredCertificate
-from rag.selection.certify import CONTROLS, LEARNING_SHARE, Certification, Control, certify, check_enough
+from rag.selection.certify import (
+    CONTROLS,
+    LEARNING_SHARE,
+    Certification,
+    Control,
+    certify,
+    check_enough,
+    learning_rows,
+)
 from rag.selection.clusters import Groups
+from rag.selection.confidence import Combiner, Signals
 from rag.selection.drift import SCORES, Reference
 from rag.selection.evidence_risk import EvidenceRisk, certify_contexts
 from rag.selection.planning import check_levels, groups_needed
-from rag.selection.policy import ROUTES, SETTINGS, TAUS, Outcomes, Policy
+from rag.selection.policy import COMBINED_TAUS, ROUTES, SETTINGS, TAUS, Outcomes, Policy
 from rag.selection.strata import Stratum, strata
 from rag.types import Domain, sha256_of
+from rag.workings import Said, Trial
 
 TRACES = "traces"
 _BATCH = 32
-_TRACE_FORMAT = 2
+_TRACE_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -120,6 +131,7 @@ def calibrate(
     seed: int = 0,
     pooled: bool = False,
     allow_perfect: bool = False,
+    combine: bool = False,
 ) -> Calibration:
     """Certify a policy for each domain on labelled yes/no questions and save the certificate beside the index.
 
@@ -140,6 +152,8 @@ def calibrate(
         seed: of the split into ordering and testing groups.
         pooled: one certificate for all domains.
         allow_perfect: labels on which every answer is right were made independently of the answers.
+        combine: weigh signals by what the ordering groups teach, in place of their product; see
+            :mod:`rag.selection.confidence`. Choose before seeing a result.
 
     Raises:
         InputError: as :func:`~rag.selection.certify.certify`; or an image question's own patient could be its evidence;
@@ -148,6 +162,8 @@ def calibrate(
     check_levels(alpha, delta)
     if control not in CONTROLS:
         raise InputError(f"there is no control {control!r}; choose one of: {', '.join(CONTROLS)}")
+    if combine and control != "fixed-sequence":
+        raise InputError(f"signals are weighed on the ordering groups, and the control {control!r} has none")
     tests = 1 if control == "fixed-sequence" else len(SETTINGS) * len(TAUS) * len(ROUTES)
     share = LEARNING_SHARE if control == "fixed-sequence" else 0.0
     check_enough(len({q.group for q in questions}), alpha, delta, tests, share)
@@ -173,9 +189,15 @@ def calibrate(
     for domains in covered:
         rows = np.array(sorted(row for d in domains for row in inside[d]), dtype=np.int64)
         some, of = outcomes.take(rows), [names[row] for row in rows]
-        found = certify(some, of, alpha, each, thresholds=TAUS, routes=ROUTES, control=control, seed=seed)
-        parts.append(CalibratedPart(domains, len(rows), len(set(of)), found, _curve(some, found)))
-        stored.append(_part(domains, each, found, _references([trials[row] for row in rows], of, found, seed)))
+        combiner, taus = None, TAUS
+        if combine:
+            signals = np.array([[said.signals for said in trials[row].outcomes] for row in rows], dtype=np.float64)
+            combiner, taus = _combiner(some, signals, of, seed), COMBINED_TAUS
+            some = replace(some, confidence=np.where(np.isnan(some.confidence), np.nan, combiner.all(signals).round(4)))
+        found = certify(some, of, alpha, each, thresholds=taus, routes=ROUTES, control=control, seed=seed)
+        parts.append(CalibratedPart(domains, len(rows), len(set(of)), found, _curve(some, found, taus)))
+        scores = _references([trials[row] for row in rows], of, found, seed, combiner)
+        stored.append(_part(domains, each, found, scores, combiner))
     certificate = StoredCertificate(
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         alpha=alpha,
@@ -192,7 +214,26 @@ def calibrate(
     return Calibration(tuple(parts), certificate, len(questions), len(set(names)), outside, uncovered)
 
 
-def _part(domains: Stratum, delta: float, found: Certification, scores: dict[str, Reference]) -> Part:
+def _combiner(outcomes: Outcomes, signals: NDArray[np.float64], groups: Sequence[str], seed: int) -> Combiner:
+    """Learned from the answers, under all settings, of the groups that also order the policies, and of no others.
+
+    ``signals`` has shape (questions, settings, 4). Groups weigh alike, however many questions and answers they have.
+    """
+    rows = learning_rows(groups, seed)
+    sizes = Counter(groups[row] for row in rows)
+    share = np.array([1 / (sizes[groups[row]] * len(outcomes.settings)) for row in rows])
+    answered = ~np.isnan(outcomes.confidence[rows])
+    if not answered.any():
+        raise InputError(
+            "none of the ordering groups' questions has an answer, so there is nothing to weigh signals by"
+        )
+    weight = np.broadcast_to(share[:, None], answered.shape)[answered]
+    return Combiner.fit(signals[rows][answered], outcomes.correct[rows][answered], weight)
+
+
+def _part(
+    domains: Stratum, delta: float, found: Certification, scores: dict[str, Reference], combiner: Combiner | None
+) -> Part:
     policy = found.policy
     return Part(
         domains=domains,
@@ -206,19 +247,25 @@ def _part(domains: Stratum, delta: float, found: Certification, scores: dict[str
         observed_risk=found.risk,
         risk_interval=found.interval,
         why=found.why if len(domains) == 1 else f"{found.why}, on average over {', '.join(domains)}",
+        combiner=combiner,
         scores=scores,
     )
 
 
 def _references(
-    trials: Sequence[Trial], groups: Sequence[str], found: Certification, seed: int
+    trials: Sequence[Trial], groups: Sequence[str], found: Certification, seed: int, combiner: Combiner | None
 ) -> dict[str, Reference]:
     """What is kept of the calibration's scores under the certified policy: one question a group, for independence."""
     if found.policy is None:
         return {}
     column = SETTINGS.index((found.policy.k, found.policy.gamma))
     some = [trials[row] for row in Groups.from_ids(groups).one_each(seed)]
-    rows = [(t.outcomes[column].confidence, t.outcomes[column].similarity, t.domain.probability) for t in some]
+
+    def confidence(said: Said) -> float:
+        return said.confidence if combiner is None or said.verdict is None else round(combiner(said.signals), 4)
+
+    said = [(t.outcomes[column], t.domain.probability) for t in some]
+    rows = [(confidence(s), s.signals.similarity, route) for s, route in said]
     return {name: Reference.of(values) for name, values in zip(SCORES, zip(*rows, strict=True), strict=True)}
 
 
@@ -310,7 +357,7 @@ def _read_traces(path: Path) -> dict[str, Trial]:
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 row = json.loads(line)
-                outcomes = tuple(Said(*said) for said in row["outcomes"])
+                outcomes = tuple(Said(verdict, c, Signals(*signals)) for verdict, c, signals in row["outcomes"])
                 domain = Domain.model_validate(row["domain"])
                 known[row["key"]] = Trial(row["scope"], domain, outcomes, tuple(row["documents"]))
             except (ValueError, KeyError, TypeError):
@@ -318,13 +365,13 @@ def _read_traces(path: Path) -> dict[str, Trial]:
     return known
 
 
-def _curve(outcomes: Outcomes, found: Certification) -> tuple[tuple[float, float, float], ...]:
+def _curve(outcomes: Outcomes, found: Certification, taus: Sequence[float]) -> tuple[tuple[float, float, float], ...]:
     """(tau, coverage, risk) at the chosen setting; at the widest one where nothing was certified."""
     policy = found.policy or Policy(*SETTINGS[-1], 0.0)
     column = SETTINGS.index((policy.k, policy.gamma))
     confidence, correct = outcomes.confidence[:, column], outcomes.correct[:, column]
     rows = []
-    for tau in TAUS:
+    for tau in taus:
         answered = (confidence >= tau) & (outcomes.route >= policy.rho)
         n = int(answered.sum())
         rows.append((tau, n / len(confidence), float((answered & ~correct).sum() / n) if n else 0.0))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Generator as Steps
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from rag.findings.question import Asked
 from rag.types import Draft, Evidence, Question
@@ -11,12 +13,18 @@ from rag.types import Draft, Evidence, Question
 
 @dataclass(frozen=True)
 class Request:
-    """A question, read, with its numbered evidence."""
+    """A question, read, with its numbered evidence.
+
+    ``images`` are image files of the evidence, by its number. ``objections`` are the verifier's reasons against an
+    earlier draft of the same request; empty at the first attempt.
+    """
 
     question: Question
     asked: Asked
     evidence: tuple[Evidence, ...]
     max_sentences: int = 6
+    images: Mapping[int, str] = field(default_factory=dict)
+    objections: tuple[str, ...] = ()
 
 
 class Generator(Protocol):
@@ -27,7 +35,39 @@ class Generator(Protocol):
         """Changes whenever the generator would write something else from the same request."""
         ...
 
+    @property
+    def prompt_sha256(self) -> str | None:
+        """Of the template and the settings that shape the prompt; None for a generator without one."""
+        ...
+
+    @property
+    def revises(self) -> bool:
+        """Whether objections to a draft may lead to another one."""
+        ...
+
+    @property
+    def parallel(self) -> int:
+        """How many drafts it writes faster at once than one after another."""
+        ...
+
     def generate(self, request: Request) -> Draft: ...
+
+
+@runtime_checkable
+class StreamingGenerator(Generator, Protocol):
+    """A generator whose draft grows."""
+
+    def stream(self, request: Request) -> Iterator[Draft]:
+        """Ever longer drafts of one answer; the last one is what ``generate`` gives. Closing it stops the work."""
+        ...
+
+
+def drafts(generator: Generator, request: Request) -> Steps[Draft, None, None]:
+    """The draft as it grows, where the generator tells; else the whole draft alone."""
+    if isinstance(generator, StreamingGenerator):
+        yield from generator.stream(request)
+    else:
+        yield generator.generate(request)
 
 
 def refusal(why: str) -> Draft:

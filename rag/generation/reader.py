@@ -30,7 +30,11 @@ _ASKS_FOR_REPORTS = re.compile(r"\b(?:report|case|stud(?:y|ies)|patient|example)
 
 
 class ReaderGenerator:
-    """See the module. ``fingerprint`` is the reader's version with the lexicon's."""
+    """See the module. ``fingerprint`` is the reader's version with the lexicon's. Its draft is always the same."""
+
+    prompt_sha256: str | None = None
+    revises = False
+    parallel = 1
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon

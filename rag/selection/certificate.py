@@ -20,12 +20,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.errors import IndexStateError
+from rag.selection.confidence import Combiner
 from rag.selection.drift import Reference
 from rag.selection.policy import Policy
 from rag.types import Certificate, Domain
 
 FILE = "certificate.json"
-FORMAT = 2
+FORMAT = 3
 Scope = Literal["study", "image", "literature"]
 
 
@@ -47,6 +48,7 @@ class Part(BaseModel):
     observed_risk: float | None = Field(None, ge=0, le=1)
     risk_interval: tuple[float, float]
     why: str
+    combiner: Combiner | None = Field(None, description="How signals become confidence; without one, their product.")
     scores: dict[str, Reference] = Field(default_factory=dict, description="Of the calibration, to see drift by.")
 
     @property
@@ -61,7 +63,7 @@ class StoredCertificate(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[2] = 2
+    format: Literal[2, 3] = Field(3, description="2 knew no combiners.")
     created: str = Field("", description="UTC, ISO 8601.")
     risk: Literal["wrong-answer"] = "wrong-answer"
     alpha: float = Field(gt=0, lt=1)
@@ -167,6 +169,7 @@ def certificate_for(
             "delta": part.delta if part else stored.delta,
             "domains": part.domains if part else (),
             "policy": policy and policy.as_dict(),
+            "weights": part and part.combiner and (*part.combiner.weights, part.combiner.intercept),
             "n": part and part.n,
             "coverage": part and part.coverage,
         }

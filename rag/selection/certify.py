@@ -182,6 +182,12 @@ def certify(
     )
 
 
+def learning_rows(groups: Sequence[str], seed: int = 0, learning_share: float = LEARNING_SHARE) -> Rows:
+    """The rows that a fixed sequence learns its order from; nothing else may be learned from labels, either."""
+    named = Groups.from_ids(groups)
+    return named.split(learning_groups(len(named), learning_share), seed)[0]
+
+
 def p_values(
     judged: Evaluated, groups: Groups, alpha: float, delta: float, bound: Bound, seed: int
 ) -> NDArray[np.float64]:

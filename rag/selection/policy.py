@@ -27,7 +27,11 @@ ANYWHERE: tuple[float, ...] = (0.0,)
 SETTINGS: tuple[Setting, ...] = tuple(product((1, 2, 3, 5, 10, 20), (0.1, 0.35, 1.0, 100.0)))  # 100 never cuts
 TAUS: tuple[float, ...] = tuple(round(0.5 + 0.035 * i, 3) for i in range(15))
 ROUTES: tuple[float, ...] = (0.0, 0.6, 0.9)
-GRID = hashlib.sha256(repr((SETTINGS, TAUS, ROUTES)).encode()).hexdigest()[:16]
+# The same for a learned combination of signals, which is a probability of being right and crowds towards 1.
+COMBINED_TAUS: tuple[float, ...] = (
+    *(0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.875, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99),
+)
+GRID = hashlib.sha256(repr((SETTINGS, TAUS, ROUTES, COMBINED_TAUS)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
 from rag.findings.injection import visible
@@ -16,6 +17,7 @@ _CONSIDERED = 6  # sentences of a passage, those that share most words with the 
 _ORDER = {"supported": 2, "contradicted": 1, "unsupported": 0}
 
 
+@lru_cache(maxsize=4096)  # a draft that is still growing is read again and again
 def best_quote(sentence: str, e: Evidence, lexicon: Lexicon) -> Quote:
     """The span of ``e`` that supports ``sentence`` best; the shorter of two equals, then the earlier.
 

@@ -9,7 +9,7 @@ its own quotes deny is dropped whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.corpus.sentences import sentence_spans
@@ -34,14 +34,11 @@ _UNREADABLE = "what it quotes speaks to the reader and is no evidence"
 
 @dataclass(frozen=True)
 class Dropped:
-    """A sentence that did not pass, and why. Unpacks as (text, verdict)."""
+    """A sentence that did not pass, and why."""
 
     text: str
     verdict: Verdict
     reason: str
-
-    def __iter__(self) -> Iterator[str]:
-        return iter((self.text, self.verdict))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from rag.evaluation.questions import Labelled
 from rag.evaluation.synthesis import synthesize
 from rag.findings.lexicon import Lexicon
 from rag.progress import Silent
+from rag.selection.certificate import load_certificate
+from rag.selection.certify import learning_rows
+from rag.selection.confidence import Combiner
 from rag.settings import AnsweringSettings, Settings
 from rag.types import Question
 
@@ -58,6 +61,49 @@ def test_answers_below_the_certified_confidence_are_withheld(own: Engine, labell
     answers = own.ask_many([q.question for q in labelled[:60]], record=False)
     assert all(a.confidence >= 0.9 for a in answers if a.decision == "answered")
     assert any(a.decision == "abstained" for a in answers)
+
+
+def test_signals_are_weighed_by_the_ordering_groups_alone(own: Engine, labelled: list[Labelled]) -> None:
+    def combiner(rows: list[Labelled]) -> Combiner | None:
+        return calibrate(rows, own, Silent(), alpha=0.15, delta=0.1, combine=True).certificate.parts[0].combiner
+
+    honest = combiner(labelled)
+    trials = trace(labelled, own, Silent())
+    groups = [q.group for q, t in zip(labelled, trials, strict=True) if t.domain.name == "radiology"]
+    ordering = {groups[row] for row in learning_rows(groups)}
+
+    def flipped(inside: bool) -> list[Labelled]:
+        other = {"yes": "no", "no": "yes"}
+        return [q._replace(answer=other[q.answer]) if (q.group in ordering) == inside else q for q in labelled]
+
+    assert honest is not None
+    assert combiner(flipped(inside=False)) == honest, "labels that are tested on teach nothing"
+    assert combiner(flipped(inside=True)) != honest
+    with pytest.raises(InputError, match="'holm' has none"):
+        calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1, combine=True, control="holm")
+
+
+def test_answers_under_a_certificate_with_weighed_signals_are_as_sure_as_these_say(
+    own: Engine, labelled: list[Labelled]
+) -> None:
+    question = labelled[0].question
+    (plain,) = own.ask_many([question], record=False)
+    result = calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1, combine=True)
+    (part,) = result.certificate.parts
+    assert part.combiner is not None
+    assert part.tau is not None
+    answers = own.ask_many([q.question for q in labelled[:40]], record=False)
+    trials = own.outcomes([q.question for q in labelled[:40]], [(part.k or 1, part.gamma or 1.0)])
+    for answer, trial in zip(answers, trials, strict=True):
+        assert answer.confidence == pytest.approx(part.combiner(trial.outcomes[0].signals), abs=1e-4)
+        assert (answer.decision == "answered") == (answer.confidence >= part.tau)
+    assert load_certificate(own.store.path) == result.certificate
+    with own.store.writer() as writer:
+        writer.remove(document_ids=["CXR1"])
+        writer.publish("remove one")
+    (stale,) = own.ask_many([question], record=False)
+    assert stale.certificate.status == "stale"
+    assert stale.confidence == plain.confidence, "no certificate, no weights of it"
 
 
 def test_a_change_of_the_index_makes_the_certificate_stale(own: Engine, labelled: list[Labelled]) -> None:

@@ -1,0 +1,190 @@
+"""A language model's files on this machine, and the model built from them.
+
+Only safetensors are loaded, and no code that comes with a checkpoint is ever run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from rag.encoders.runtime import device, files_sha256, torch
+from rag.errors import InputError, MissingDependencyError, StorageError
+
+_DECISIVE = (".safetensors", ".json", ".jinja", ".model", ".txt")  # weights, configuration, templates, vocabulary
+
+
+_loading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in evaluation mode with the processor (or tokenizer) that feeds it.
+
+    ``ends`` are the tokens that end an answer. ``lock`` is held while it writes: one draft at a time, since two at once
+    might not fit into the memory.
+    """
+
+    model: Any
+    processor: Any
+    sees: bool
+    ends: frozenset[int]
+    lock: Any = field(default_factory=threading.Lock)
+
+    @property
+    def tokenizer(self) -> Any:
+        return getattr(self.processor, "tokenizer", self.processor)
+
+    @cached_property
+    def _controls(self) -> re.Pattern[str]:
+        tokenizer, processor = self.tokenizer, self.processor
+        marks = {str(t) for t in tokenizer.added_tokens_decoder.values() if t.special} | {*tokenizer.all_special_tokens}
+        marks |= {getattr(processor, n, "") for n in ("image_token", "video_token", "boi_token", "eoi_token")}
+        return re.compile(
+            "|".join(re.escape(m) for m in sorted(marks, key=len, reverse=True) if len(m) > 1) or r"\Z\A."
+        )
+
+    def guarded(self, text: str) -> str:
+        """``text`` with whatever the tokenizer would take for a control token, or for a picture, broken up."""
+        return self._controls.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model lies, and in which precision it runs on which device."""
+
+    name: str
+    folder: Path
+    device: str
+    dtype: str
+
+    @classmethod
+    def find(cls, model: str | None, revision: str | None, on: str | None, dtype: str) -> Weights:
+        """The files of a folder, or of a hub id in the hub's cache (fetched first where HF_HUB_OFFLINE=0 allows it).
+
+        Raises:
+            InputError: no model is named, or its files cannot be used.
+            MissingDependencyError: the model or a library is not on this machine.
+        """
+        if not model:
+            raise InputError(
+                "setting 'generation.transformers.model' is not set: name a folder with a model, or its id on the hub"
+            )
+        folder = Path(model) if Path(model).is_dir() else _from_hub(model, revision)
+        if not (folder / "config.json").is_file():
+            raise InputError(f"the model folder {str(folder)!r} has no config.json; copy the whole model")
+        if not any(folder.glob("*.safetensors")):
+            raise InputError(
+                f"the model folder {str(folder)!r} has no *.safetensors; weights in other formats can run code and are "
+                "not loaded: convert them first"
+            )
+        place = on or device()
+        if dtype == "auto":
+            dtype = "bfloat16" if place.startswith("cuda") else "float32"
+        return cls(folder.resolve().name if Path(model).is_dir() else model, folder, place, dtype)
+
+    @property
+    def fingerprint(self) -> str:
+        """Name, precision, and hash of every file that decides an answer; known without loading the model."""
+        files = sorted(f for f in self.folder.iterdir() if f.suffix in _DECISIVE and f.is_file())
+        return f"{self.name}:{files_sha256(files)[:16]}:{self.dtype}"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The parsed ``config.json``. Raises InputError if it is not one."""
+        try:
+            values = json.loads((self.folder / "config.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.folder / 'config.json'} is not JSON; copy the model again") from error
+        return values if isinstance(values, dict) else {}
+
+    def load(self) -> Loaded:
+        """The model, from memory where it was loaded before.
+
+        Raises:
+            InputError: transformers does not know its kind, or its files are damaged or incomplete.
+            MissingDependencyError: transformers is not installed.
+            StorageError: it does not fit into the device's memory.
+        """
+        with _loading:
+            return _load(self)
+
+
+@lru_cache(maxsize=2)
+def _load(weights: Weights) -> Loaded:
+    library, transformers = torch(), _transformers()
+    from transformers.models.auto import modeling_auto
+
+    kind = weights.config.get("model_type")
+    sees = kind in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    if not sees and kind not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise InputError(
+            f"the model in {str(weights.folder)!r} is of type {kind!r}, which transformers {transformers.__version__} "
+            "neither knows as a text nor as an image-text model; code that comes with a model is not run: convert it"
+        )
+    maker, reader = (
+        (transformers.AutoModelForImageTextToText, transformers.AutoProcessor)
+        if sees
+        else (transformers.AutoModelForCausalLM, transformers.AutoTokenizer)
+    )
+    safe = {"trust_remote_code": False, "local_files_only": True}
+    try:
+        processor = reader.from_pretrained(weights.folder, **safe)
+        model, told = maker.from_pretrained(
+            weights.folder,
+            use_safetensors=True,
+            dtype=getattr(library, weights.dtype),
+            output_loading_info=True,
+            **safe,
+        )
+        absent = sorted(told["missing_keys"]) + sorted(str(k) for k in told["mismatched_keys"])
+        model = model.to(weights.device).eval()
+    except library.OutOfMemoryError as error:
+        raise StorageError(f"the model {weights.name!r} does not fit into the memory of {weights.device}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # every reader of a file in it has exceptions of its own
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise InputError(f"the model in {str(weights.folder)!r} cannot be loaded ({reason}); copy it again") from error
+    if absent:  # transformers would fill them with random numbers
+        raise InputError(f"the weights in {str(weights.folder)!r} lack the tensor {absent[0]!r}; copy them again")
+    own, tokenizer = model.generation_config, getattr(processor, "tokenizer", processor)
+    ends = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    padding = next((i for i in (own.pad_token_id, tokenizer.pad_token_id, *ends) if isinstance(i, int)), 0)
+    # nothing of a checkpoint's own habits (its temperature, penalties, …): the settings say it all
+    model.generation_config = transformers.GenerationConfig(
+        eos_token_id=ends or None, pad_token_id=padding, bos_token_id=own.bos_token_id
+    )
+    return Loaded(model, processor, sees, frozenset(ends))
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingDependencyError('transformers is not installed: pip install "clincite[llm]"') from error
+    transformers.utils.logging.disable_progress_bar()
+    return transformers
+
+
+def _from_hub(model: str, revision: str | None) -> Path:
+    torch()
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise MissingDependencyError('huggingface_hub is not installed: pip install "clincite[llm]"') from error
+    try:
+        wanted = [f"*{suffix}" for suffix in _DECISIVE]
+        return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        raise MissingDependencyError(
+            f"the language model {model!r} is not on this machine (looked for a folder of that name, then in the model "
+            "cache), and nothing is fetched unasked; allow it once with HF_HUB_OFFLINE=0, or give a folder"
+        ) from error

@@ -1,0 +1,65 @@
+// How an answer came about, in words: route, contexts, confidence, certificate.
+
+import { curve, whySelected } from "./curve.js";
+import { bar, h } from "./dom.js";
+import { capital, count, many, percent, sentence } from "./text.js";
+
+const list = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
+
+/** What the certificate promises, or that it promises nothing. */
+export function certificate(c) {
+  if (c.status === "valid" && c.alpha !== null) {
+    const domains = c.domains?.length ? ` about ${list(c.domains)}` : "";
+    return box("valid", "Guaranteed", [
+      h("p", {}, h("strong", {}, `At most ${percent(c.alpha)} of such answers${domains} are wrong`), `, with ${percent(1 - c.delta)} certainty.`),
+      h("p", { class: "fine" }, `Tested on ${many(c.n, "independent patient or article", "independent patients or articles")}; ${percent(c.coverage)} of such questions are answered, the others refused. It holds for questions like those it was tested on.`),
+      h("details", {}, h("summary", {}, "The test"), h("p", { class: "fine" }, sentence(c.why))),
+    ]);
+  }
+  if (c.status === "stale") return box("stale", "No longer guaranteed", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "The answer is cited and verified all the same; how often such answers are wrong is not known.")]);
+  return box("none", "Not guaranteed", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "How often such answers are wrong has not been measured.")]);
+}
+
+function box(status, title, children) {
+  return h("div", { class: `certificate ${status}` }, h("p", { class: "certificate-title" }, title), ...children);
+}
+
+/** How sure the system is of this one answer. */
+export function confidence(answer) {
+  if (answer.decision !== "answered" && !answer.sentences.length) return [h("p", { class: "fine" }, "No sentence stood, so there is nothing to be sure of.")];
+  const said = answer.verdict && answer.probability !== null
+    ? `The evidence makes “yes” ${percent(answer.probability)} probable.` : "";
+  return [
+    h("p", { class: "figure-line" }, h("strong", {}, percent(answer.confidence)), bar(answer.confidence)),
+    h("p", { class: "fine" }, `${said} Confidence joins how strongly the evidence speaks with how well each sentence is supported.`.trim()),
+  ];
+}
+
+const BASES = {
+  words: "Probability of the domain, judged by the words of the question.",
+  study: "The domain of the study.",
+  named: "The domain that was asked for.",
+  "trained router": "Probability of the domain, judged by the image and the words of the question.",
+  "zero-shot prompts": "Probability of the domain, judged by the image, without training, and the words of the question.",
+  "similar images": "Probability of the domain, judged by similar images and the words of the question.",
+};
+
+/** Where the question belongs and what was searched. */
+export function route(domain) {
+  const searched = domain.searched?.length ? `Searched: ${list(domain.searched)}.` : "Searched: every domain.";
+  if (domain.out_of_domain) {
+    return [h("p", { class: "flag" }, h("strong", {}, "Out of domain. "), `${domain.basis === "words" ? "Nothing in the question belongs to a domain of this index" : "The image is unlike those of every domain"}, and no guarantee covers it.`), h("p", { class: "fine" }, searched)];
+  }
+  return [
+    h("p", { class: "figure-line" }, h("span", {}, h("strong", {}, capital(domain.name)), ` ${percent(domain.probability)}`), bar(domain.probability)),
+    h("p", { class: "fine" }, `${BASES[domain.basis] || "Probability of the domain."} ${searched}`),
+  ];
+}
+
+/** Which passages were chosen, and why the rest were left out. */
+export function contexts(answer) {
+  if (!answer.selection) return [h("p", {}, `${capital(many(answer.evidence.length, "passage"))} became evidence. The passages left out were not recorded.`)];
+  return [h("p", {}, whySelected(answer.selection)), curve(answer.selection)];
+}
+
+export const timings = (ms) => Object.entries(ms).filter(([k]) => k !== "total").map(([k, v]) => `${k} ${count(Math.round(v * 10) / 10)} ms`).join(", ");

@@ -1,0 +1,31 @@
+// One recorded answer, under its own address.
+
+import { AnswerView } from "./answer.js";
+import { get } from "./api.js";
+import { h } from "./dom.js";
+
+export class RecordedView {
+  view = null;
+
+  constructor(element) {
+    this.element = element;
+  }
+
+  async show(id) {
+    this.view = null;
+    this.element.replaceChildren(h("p", { class: "empty" }, "Loading…"));
+    try {
+      const answer = await get(`v1/answers/${encodeURIComponent(id)}`);
+      const view = new AnswerView({ text: answer.question.text, image: answer.question.image && { path: `${answer.question.image}?edge=2048` } });
+      view.answer(answer, { quiet: true });
+      this.view = view;
+      this.element.replaceChildren(
+        h("h1", { class: "hidden" }, "Recorded answer"),
+        h("p", { class: "crumb" }, h("a", { href: "#/history" }, "History"), ` / ${id}`),
+        h("div", { class: "result" }, view.element));
+      view.heading.focus({ preventScroll: true });
+    } catch (problem) {
+      this.element.replaceChildren(h("h1", { class: "hidden" }, "Recorded answer"), h("p", { class: "crumb" }, h("a", { href: "#/history" }, "History")), h("p", { class: "problem", role: "alert" }, problem.message));
+    }
+  }
+}

@@ -1,0 +1,269 @@
+"""Questions and their answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from rag.errors import InputError
+from rag.server.auth import Asker, Auditor, Caller
+from rag.server.bodies import gone, held_image, read_json, read_question, takes
+from rag.server.pictures import EDGE, Picture, shown
+from rag.server.problems import Problem, body_of, documented, problem_of
+from rag.server.schemas import (
+    AnswerOut,
+    AskBody,
+    BatchBody,
+    BatchOut,
+    Found,
+    SearchBody,
+    answer_out,
+    compact_json,
+    evidence_out,
+    hit_out,
+    sentence_out,
+)
+from rag.server.service import Served, Service
+from rag.server.sse import EVENT_SCHEMA, EventStream, event
+from rag.types import Event, Question
+
+router = APIRouter(tags=["answers"])
+Edge = Annotated[int, Query(ge=64, le=EDGE, description="Longest side in pixels.")]
+ASKED = (400, 404, 413, 415, 422, 504)
+_FIELDS: dict[str, Any] = {
+    "question": {"type": "string", "minLength": 1},
+    "index": {"type": "string"},
+    "study": {"type": "string", "minLength": 1},
+    "domain": {"type": "string", "minLength": 1},
+    "exclude_groups": {"type": "array", "items": {"type": "string", "minLength": 1}},
+    "image": {"type": "string", "format": "binary"},
+}
+_MULTIPART = {"type": "object", "required": ["question"], "additionalProperties": False, "properties": _FIELDS}
+_ASK = _MULTIPART | {"properties": _FIELDS | {"stream": {"type": "boolean"}}}
+_SEARCH = _MULTIPART | {"properties": _FIELDS | {"k": {"type": "integer", "minimum": 1, "maximum": 100}}}
+_EVENTS = {
+    "description": "The answer; with `stream`, events: `stage`, `evidence`, `sentence` (each with its citations, as "
+    "soon as it is verified), `certificate`, `answer` (the whole of it), or `error` (a problem).",
+    "content": {"text/event-stream": {"schema": EVENT_SCHEMA}},
+}
+
+_JPEG = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+
+
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def question_of(body: AskBody | SearchBody, image: str | None) -> Question:
+    return Question(
+        text=body.question, image=image, study=body.study, exclude_groups=body.exclude_groups, domain=body.domain
+    )
+
+
+@router.post(
+    "/v1/answers",
+    summary="Ask a question",
+    response_model=AnswerOut,
+    responses={200: _EVENTS, **documented(*ASKED)},
+    openapi_extra=takes(AskBody, _ASK),
+)
+async def ask(request: Request, caller: Asker) -> Response:
+    """An answer in which every sentence cites the passage that supports it, or why there is none."""
+    service, held = service_of(request), ExitStack()
+    try:
+        body, image = await read_question(request, AskBody, held)
+        served = service.index(body.index)
+        question = question_of(body, image)
+        if body.stream:
+            seat = service.admit(held)
+            return EventStream(_told(service.stream(served, question, caller, seat)), seat.abandon)
+    except BaseException:
+        held.close()
+        raise
+    answer = await service.ask(served, question, caller, held, gone(request))
+    return Response(compact_json(answer_out(answer)), media_type="application/json")
+
+
+async def _told(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    """The engine's events on the wire."""
+    try:
+        async for happened in events:
+            for name, data in _wire(happened):
+                yield event(name, data)
+    except TimeoutError:
+        yield event("error", body_of(Problem(504, "the question took too long and was given up")))
+    except Exception as error:
+        yield event("error", body_of(problem_of(error)))
+
+
+def _wire(happened: Event) -> list[tuple[str, Any]]:
+    if happened.kind == "evidence":
+        return [("evidence", {"evidence": evidence_out(happened.evidence)})]
+    if happened.kind == "sentence":
+        return [("sentence", sentence_out(happened.sentence, happened.citations))]
+    if happened.answer is not None:
+        answer = happened.answer
+        return [("certificate", answer.certificate.model_dump(mode="json")), ("answer", answer_out(answer))]
+    return [("stage", {"stage": happened.stage})]
+
+
+@router.post(
+    "/v1/batch",
+    summary="Ask several questions",
+    response_model=BatchOut,
+    responses=documented(*ASKED),
+    openapi_extra=takes(BatchBody),
+)
+async def batch(request: Request, caller: Asker) -> Response:
+    """Their answers in order; a question that cannot be answered brings its problem in its place."""
+    service = service_of(request)
+    body = await read_json(request, BatchBody)
+    most = service.settings.serving.max_batch_questions
+    if len(body.questions) > most:
+        raise Problem(422, f"questions: at most {most} in one request")
+    served = [service.index(q.index) for q in body.questions]
+    for one in set(served):
+        one.batcher.admit(served.count(one))
+    leaving = asyncio.create_task(gone(request))
+    asked = [_one(service, s, q, caller, leaving) for s, q in zip(served, body.questions, strict=True)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    leaving.cancel()
+    listed = [
+        {"answer": None, "problem": body_of(problem_of(r)) if isinstance(r, Exception) else None}
+        if isinstance(r, BaseException)
+        else {"answer": r, "problem": None}
+        for r in results
+    ]
+    return Response(compact_json({"results": listed}), media_type="application/json")
+
+
+async def _one(
+    service: Service, served: Served, body: AskBody, caller: Caller, leaving: asyncio.Task[None]
+) -> dict[str, Any]:
+    held, settings = ExitStack(), service.settings.serving
+    try:
+        image = await held_image(body.image, settings, held)
+    except BaseException:
+        held.close()
+        raise
+    return answer_out(await service.ask(served, question_of(body, image), caller, held, _when(leaving)))
+
+
+async def _when(leaving: asyncio.Task[None]) -> None:
+    await asyncio.wait({leaving})
+
+
+@router.post(
+    "/v1/search",
+    summary="Find passages",
+    response_model=Found,
+    responses=documented(*ASKED),
+    openapi_extra=takes(SearchBody, _SEARCH),
+)
+async def search(request: Request, caller: Asker) -> Response:
+    """The passages closest to a question, without answering it."""
+    service = service_of(request)
+    with ExitStack() as held:
+        body, image = await read_question(request, SearchBody, held)
+        served = service.index(body.index)
+        hits, version = await service.search(served, question_of(body, image), body.k)
+    found = {"hits": [hit_out(h) for h in hits], "index": served.name, "index_version": version}
+    return Response(compact_json(found), media_type="application/json")
+
+
+@router.get(
+    "/v1/answers/{audit_id}", summary="A recorded answer", response_model=AnswerOut, responses=documented(404, 422)
+)
+async def recorded(request: Request, audit_id: str, caller: Asker) -> Response:
+    """As it was given: to who asked, and to auditors."""
+    _, entry = await run_in_threadpool(service_of(request).entry, audit_id, caller)
+    return Response(compact_json(answer_out(entry.answer)), media_type="application/json")
+
+
+@router.get("/v1/answers", summary="Recorded answers, newest first", responses=documented(404, 422))
+async def history(
+    request: Request,
+    caller: Auditor,
+    index: Annotated[str | None, Query(max_length=100)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    before: Annotated[int | None, Query(ge=1, le=2**53, description="Entries older than this number.")] = None,
+) -> dict[str, list[dict[str, Any]]]:
+    """A page of an index's ledger; ``before`` the last number gives the next."""
+    served = service_of(request).index(index)
+    entries = await run_in_threadpool(served.engine.ledger.entries, limit, before)
+    return {
+        "entries": [
+            {
+                "number": e.number,
+                "audit_id": e.audit_id,
+                "created": e.created,
+                "decision": e.answer.decision,
+                "question": e.answer.question.text,
+                "caller": e.caller,
+            }
+            for e in entries
+        ]
+    }
+
+
+@router.get(
+    "/v1/answers/{audit_id}/evidence/{number}/image",
+    summary="An image of an answer's evidence",
+    response_class=Response,
+    responses={200: _JPEG, **documented(404, 410, 422)},
+)
+async def evidence_image(
+    request: Request,
+    audit_id: str,
+    number: int,
+    caller: Asker,
+    edge: Edge = 1024,
+) -> Response:
+    """Only images that this answer names, as of its index version, and only while they are what was indexed."""
+    return _sent(await run_in_threadpool(_evidence, service_of(request), audit_id, number, caller, edge), edge)
+
+
+@router.get(
+    "/v1/answers/{audit_id}/image",
+    summary="The image that a question came with",
+    response_class=Response,
+    responses={200: _JPEG, **documented(404, 410, 422)},
+)
+async def question_image(request: Request, audit_id: str, caller: Asker, edge: Edge = 1024) -> Response:
+    """As the ledger keeps it; 410 once it has been redacted."""
+    return _sent(await run_in_threadpool(_asked, service_of(request), audit_id, caller, edge), edge)
+
+
+def _sent(picture: Picture, edge: int) -> Response:
+    headers = {"Cache-Control": "private, max-age=3600", "ETag": f'"{picture.sha256[:32]}-{edge}"'}
+    return Response(picture.content, media_type=picture.media_type, headers=headers)
+
+
+def _asked(service: Service, audit_id: str, caller: Caller, edge: int) -> Picture:
+    served, entry = service.entry(audit_id, caller)
+    if entry.image_sha256 is None:
+        raise Problem(404, "the question came without an image")
+    return shown(served.engine.ledger.images.path(entry.image_sha256), entry.image_sha256, edge)
+
+
+def _evidence(service: Service, audit_id: str, number: int, caller: Caller, edge: int) -> Picture:
+    served, entry = service.entry(audit_id, caller)
+    evidence = next((e for e in entry.answer.evidence if e.number == number), None)
+    if evidence is None or evidence.image is None:
+        raise Problem(404, "the answer has no image under this number")
+    try:
+        snapshot = served.store.snapshot(entry.answer.index_version)
+    except InputError as error:
+        raise Problem(410, "the index version of this answer has been erased") from error
+    with snapshot:
+        document = snapshot.document(evidence.image) or snapshot.document(evidence.document_id)
+    if document is None or document.image is None:
+        raise Problem(410, "the image is no longer in the index")
+    return shown(Path(document.image), document.image_sha256, edge)

@@ -1,0 +1,222 @@
+"""What requests may hold, and what answers look like on the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from rag.types import Answer, Citation, Evidence, Hit, Sentence
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class Body(BaseModel):
+    """Base of requests: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AskBody(Body):
+    """A question."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"question": "Does study CXR2814 show cardiomegaly?"}]})
+
+    question: Text
+    index: Name | None = Field(None, description="The server's first index unless given.")
+    image: str | None = Field(None, description="What the question is about: base64, or a base64 data URL.")
+    study: Short | None = Field(None, description="Answer from this study's own documents.")
+    domain: Short | None = Field(None, description="Overrides the router.")
+    exclude_groups: tuple[Short, ...] = Field((), max_length=100, description="Patients or articles not to look at.")
+    stream: bool = Field(False, description="Tell what happens as it happens, as server-sent events.")
+
+
+class SearchBody(Body):
+    """What to look for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"question": "hyperinflated lungs", "k": 5}]})
+
+    question: Text
+    index: Name | None = None
+    k: int = Field(10, ge=1, le=100)
+    image: str | None = Field(None, description="Base64, or a base64 data URL.")
+    study: Short | None = None
+    domain: Short | None = None
+    exclude_groups: tuple[Short, ...] = Field((), max_length=100)
+
+
+class BatchBody(Body):
+    """Several questions at once; none of them streamed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"questions": [{"question": "What is drusen?"}, {"question": "Is CXR1 normal?"}]}]
+        }
+    )
+
+    questions: tuple[AskBody, ...] = Field(min_length=1, max_length=1000)
+
+
+class FeedbackBody(Body):
+    """Whether an answer was right; ``corrected`` brings the right one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"verdict": "corrected", "correction": "No, the heart is normal."}]}
+    )
+
+    verdict: Literal["right", "wrong", "corrected"]
+    correction: str | None = Field(None, max_length=10_000)
+    reason: str | None = Field(None, max_length=10_000)
+
+
+class RollbackBody(Body):
+    """Which version to return to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 1}]})
+
+    version: int = Field(ge=1, le=2**53)
+
+
+class IngestBody(Body):
+    """A corpus that the server can reach: a path under one of its roots, or the name of a packaged one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"path": "reports-2026", "format": "open-i"}]})
+
+    path: Short | None = Field(None, description="Relative to an allowed root, or absolute inside one.")
+    packaged: Literal["openi", "hpo", "notes", "samples"] | None = None
+    format: Short | None = Field(None, description="Of the source; guessed unless given.")
+    deidentify: bool = Field(False, description="Remove obvious identifiers first (not complete).")
+    sync: bool = Field(False, description="Also remove documents that have left this source.")
+
+
+class EvidenceOut(Evidence):
+    """Evidence; ``image`` is an address on this server, once the answer is recorded."""
+
+
+class AnswerOut(Answer):
+    """An answer as it is given; images are addresses on this server."""
+
+    evidence: tuple[EvidenceOut, ...]
+
+
+class Found(BaseModel):
+    """What a search found."""
+
+    hits: list[Hit]
+    index: str
+    index_version: int
+
+
+class BatchItem(BaseModel):
+    """The answer to one question of a batch, or the problem with it."""
+
+    answer: AnswerOut | None = None
+    problem: dict[str, Any] | None = None
+
+
+class BatchOut(BaseModel):
+    """In the order of the questions."""
+
+    results: list[BatchItem]
+
+
+class IndexOut(BaseModel):
+    """One index that is served."""
+
+    name: str
+    version: int
+    documents: dict[str, int] = Field(description="By kind.")
+
+
+class Corpus(BaseModel):
+    source: str
+    kind: str
+    domain: str
+    licence: str
+    documents: int
+
+
+class Space(BaseModel):
+    dim: int
+    fingerprint: str
+    vectors: int
+    backends: dict[str, int]
+
+
+class IndexDetail(IndexOut):
+    corpora: list[Corpus]
+    spaces: dict[str, Space]
+    certificate: dict[str, Any] | None = Field(None, description="Without the scores of its calibration.")
+
+
+class VersionOut(BaseModel):
+    number: int
+    created: str
+    note: str
+    added: int
+    updated: int
+    removed: int
+    documents: int
+
+
+class RolledBack(BaseModel):
+    index: str
+    version: int
+
+
+Stage = Annotated[list[int | None], Field(min_length=2, max_length=2)]
+JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+
+
+class JobOut(BaseModel):
+    """Work in the background. ``interrupted``, ``failed`` and ``cancelled`` jobs can be resumed."""
+
+    id: str
+    kind: Literal["ingest", "compact"]
+    index: str
+    state: JobState
+    created: str
+    started: str | None = None
+    finished: str | None = None
+    progress: dict[str, Stage] = Field(
+        default_factory=dict, description="Per stage: units done, and all of them where that is known, else null."
+    )
+    result: dict[str, Any] | None = Field(None, description="Of an ingest: counts, quarantined records, times.")
+    error: str | None = None
+
+
+def answer_out(answer: Answer) -> dict[str, Any]:
+    """The answer for the wire: nothing of the server's disk."""
+    whole: dict[str, Any] = answer.model_dump(mode="json")
+    if whole["question"]["image"] is not None:
+        whole["question"]["image"] = f"/v1/answers/{answer.audit_id}/image"
+    for evidence in whole["evidence"]:
+        if evidence["image"] is not None:
+            evidence["image"] = f"/v1/answers/{answer.audit_id}/evidence/{evidence['number']}/image"
+    return whole
+
+
+def evidence_out(evidence: tuple[Evidence, ...]) -> list[dict[str, Any]]:
+    """Evidence before its answer is recorded: its images have no address yet."""
+    return [e.model_dump(mode="json") | {"image": None} for e in evidence]
+
+
+def hit_out(hit: Hit) -> dict[str, Any]:
+    """A hit without the path of its image."""
+    whole: dict[str, Any] = hit.model_dump(mode="json")
+    whole["document"]["image"] = None
+    return whole
+
+
+def sentence_out(sentence: Sentence | None, citations: tuple[Citation, ...]) -> dict[str, Any]:
+    return {
+        "sentence": sentence.model_dump(mode="json") if sentence else None,
+        "citations": [c.model_dump(mode="json") for c in citations],
+    }
+
+
+def compact_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

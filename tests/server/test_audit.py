@@ -1,0 +1,62 @@
+"""Whoever has to account for an answer: verify, replay, report, export and judge it over HTTP."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from rag.corpus.packaged import packaged_file
+from tests.server.conftest import QUESTION, Served, running
+
+
+def test_an_answer_is_verified_replayed_reported_and_judged(served: Served, refused: Any) -> None:
+    get, post = served.client.get, served.client.post
+    asked = post("/v1/answers", json={"question": QUESTION}).json()
+    path = f"/v1/audit/{asked['audit_id']}"
+    verified = get(f"{path}/verify").json()
+    assert verified["ok"]
+    assert len(verified["checks"]) >= 6
+    assert get(f"{path}/replay").json()["outcome"] == "identical"
+    report = get(f"{path}/report")
+    assert report.headers["content-type"].startswith("text/html")
+    assert "There is cardiomegaly." in report.text
+    assert "<script" not in report.text
+
+    judged = post(f"/v1/answers/{asked['audit_id']}/feedback", json={"verdict": "corrected", "correction": "No."})
+    assert judged.status_code == 201
+    shown = get(path).json()
+    assert [(f["mark"], f["correction"]) for f in shown["feedback"]] == [("corrected", "No.")]
+    assert shown["answer"] == asked
+    for bad in ({"verdict": "corrected"}, {"verdict": "right", "correction": "x"}, {"verdict": "maybe"}, {}):
+        refused(post(f"/v1/answers/{asked['audit_id']}/feedback", json=bad), 422)
+    refused(post("/v1/answers/a-20260101-22222222/feedback", json={"verdict": "right"}), 404)
+    refused(get(f"/v1/audit/{judged.json()['audit_id']}/verify"), 404)  # a judgement is not an answer
+
+
+def test_an_image_question_is_replayed_from_the_ledger_s_own_copy(served: Served) -> None:
+    files = {"image": packaged_file("skimage", "data", "retina.jpg").read_bytes()}
+    asked = served.client.post("/v1/answers", data={"question": "What is seen?"}, files=files).json()
+    assert served.client.get(f"/v1/audit/{asked['audit_id']}/replay").json()["outcome"] == "identical"
+
+
+def test_the_ledger_is_exported_and_an_edit_is_found(copied: Path, refused: Any) -> None:
+    with running(copied) as one:
+        get = one.client.get
+        ids = [one.client.post("/v1/answers", json={"question": QUESTION}).json()["audit_id"] for _ in range(3)]
+        lines = [json.loads(line) for line in get("/v1/audit/export").text.splitlines()]
+        assert [line["audit_id"] for line in lines] == ids
+        assert "cardiomegaly" not in get("/v1/audit/export", params={"texts": "false"}).text
+        before = get("/v1/audit/chain").json()
+        assert (before["ok"], before["entries"]) == (True, 3)
+        assert get("/v1/audit/chain", params={"expect": before["head"]}).json()["ok"]
+        with sqlite3.connect(copied / "small" / "ledger.sqlite") as connection:
+            connection.execute("DROP TRIGGER IF EXISTS no_update")
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                connection.execute(f"DROP TRIGGER {name}")
+            connection.execute("UPDATE entries SET record = replace(record, 'answered', 'abstained') WHERE number = 2")
+        after = get("/v1/audit/chain").json()
+        assert (after["ok"], after["broken"]) == (False, 2)
+        assert ids[1] in after["broken_at"]
+        refused(get("/v1/audit/chain", params={"expect": "x"}), 422)
