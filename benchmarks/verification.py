@@ -16,7 +16,7 @@ from rag.findings import assertion, injection
 from rag.findings.lexicon import Lexicon
 from rag.findings.question import read_question
 from rag.types import Draft, Evidence
-from rag.verification import wording
+from rag.verification import quoting, wording
 from rag.verification.citations import parse
 from rag.verification.verify import verify
 
@@ -65,6 +65,7 @@ def forget() -> None:
     injection.visible.cache_clear()
     assertion.parsed.cache_clear()
     wording.wording_of.cache_clear()
+    quoting.best_quote.cache_clear()
 
 
 if __name__ == "__main__":

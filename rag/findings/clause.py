@@ -97,6 +97,8 @@ class Clause:
             )
             if words[i] in cues.negation_ends and not goes_on:
                 return False
+            if words[i] == "by" and before in cues.effected:  # "mortality was not increased by the drug"
+                return False
             if words[i] == "for" and before in _COMPLETE:  # "no cause was found for her symptoms"
                 return False
         return not (
@@ -121,6 +123,11 @@ class Clause:
         """Whether an affirming phrase begins inside the scope, after its first token."""
         return any(load_cues().affirming.at(self.tokens, i, first) is not None for i in range(begin + 1, first))
 
+    def _counted(self, begin: int, first: int, stop: int) -> bool:
+        """Whether a number is given for the phrase, before the next comma."""
+        end = next((i for i in range(first, stop) if self.words[i] == ","), stop)
+        return any(w[0].isdigit() for w in self.words[begin:end])
+
     def _new_statement(self, begin: int, first: int, last: int) -> bool:
         """Whether a comma or "and" opens a statement of its own before the phrase."""
         cues, words, stop = load_cues(), self.words, self.next_stop(first)
@@ -133,6 +140,10 @@ class Clause:
             opens = follows in cues.openers or follows in cues.articles
             in_list = follows not in _NEW_STATEMENT and not _LIST_WORDS.isdisjoint(words[i:stop])
             if words[i] == "," and opens and not in_list:
+                return True
+            if (
+                words[i] == "," and not in_list and self._counted(i + 1, first, stop)
+            ):  # "no crystals, white cells 15,000"
                 return True
             if i > begin and words[i - 1] in _COMPLETE:  # "no edema seen, pulses intact"
                 return True

@@ -32,8 +32,8 @@ class Place:
 
 NOWHERE = Place()
 _CLAUSE_WORDS = (
-    "adjectives", "breaks", "verbs", "negation_ends", "goes_on_with", "changes", "effects", "change_links", "subjects",
-    "articles", "openers",
+    "adjectives", "breaks", "verbs", "negation_ends", "goes_on_with", "changes", "effects", "effected", "change_links",
+    "subjects", "articles", "openers",
 )  # fmt: skip
 
 
@@ -114,6 +114,7 @@ class Cues:
     goes_on_with: frozenset[str]
     changes: frozenset[str]
     effects: frozenset[str]
+    effected: frozenset[str]
     change_links: frozenset[str]
     subjects: frozenset[str]
     articles: frozenset[str]

@@ -202,7 +202,8 @@ def _of_place(words: Alignment, said: Wording, quoted: Wording) -> list[Judgemen
 def _place(said: Wording) -> Place:
     """Where and how the sentence's words are, but for those that say something else ("mortality was lower")."""
     words = {w.token for w in said.words}
-    return load_cues().place([t for i, t in enumerate(said.tokens) if i not in words])
+    others = load_cues().place([t for i, t in enumerate(said.tokens) if i not in words])
+    return replace(load_cues().place(said.tokens), zones=others.zones)
 
 
 def unstated(words: Alignment, said: Wording, quoted: Wording) -> list[Judgement]:

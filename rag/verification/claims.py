@@ -14,6 +14,7 @@ from rag.verification.judgement import Judgement, contradicted, supported, unsup
 from rag.verification.wording import Wording
 
 _LIMITED = re.compile(r"\bmargins?\b", re.I)  # what is absent there may well be elsewhere
+_WEAK = 0.7  # below it a broader denial denies no narrower finding
 _OPEN = frozenset({"uncertain", "hypothetical"})
 _COMPATIBLE_COURSES = (frozenset({"new", "worse"}),)
 
@@ -96,6 +97,8 @@ def _compare(claim: Assertion, a: Assertion, narrower: bool, broader: bool, name
             return None
         if a.place.degrees and not claim.place.degrees & a.place.degrees:
             return None  # "no large effusion" leaves a small one open
+        if a.sure < _WEAK and a.concept != claim.concept:
+            return None  # "heart size at the upper limits of normal" says little of its valves
         return contradicted(f"the evidence denies {name}")
     if not narrower:
         return None

@@ -21,7 +21,7 @@ def judge(sentence: str, evidence: str, lexicon: Lexicon, embed: Embed | None = 
 
     ``embed`` gives unit vectors of words; with it a word may stand for one that means nearly the same.
     """
-    if _same(sentence) in {_same(evidence[a:b]) for a, b in sentence_spans(evidence)}:
+    if _same(sentence) and _same(sentence) in {_same(evidence[a:b]) for a, b in sentence_spans(evidence)}:
         return supported("the evidence says so word for word")
     said, quoted = wording_of(sentence), wording_of(evidence)
     related = "associated" in {w.name for w in said.words}  # a relation between things says of none that it is there
@@ -40,12 +40,13 @@ def judge(sentence: str, evidence: str, lexicon: Lexicon, embed: Embed | None = 
     missing = [j for j in (*of_claims, *numbers) if j.verdict == "unsupported"] + words.missing()
     if not told:
         missing += unstated(words, said, quoted)
-    if not (claims or said.words or numbers):
-        missing = [unsupported("the sentence says nothing that can be checked")]
+    if not (of_claims or numbers or any(words.pairs.values())):
+        missing = [*missing, unsupported("the sentence says nothing that can be checked")]
     if missing:
         return unsupported(missing[0].reason, 0.5 * words.cover)
     return supported("all that it says is found", 0.7 + 0.3 * words.cover if claims else words.cover)
 
 
 def _same(sentence: str) -> str:
-    return " ".join(sentence.split()).casefold().rstrip(".")
+    """A sentence as it is compared word for word; empty where it has no words."""
+    return " ".join(sentence.split()).casefold().rstrip(".") if any(c.isalnum() for c in sentence) else ""

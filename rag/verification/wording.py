@@ -26,6 +26,7 @@ from rag.verification.quantities import Quantity, quantities_of
 Embed = Callable[[Sequence[str]], np.ndarray]  # texts -> unit vectors, float32 (n, dim)
 ALIKE = 0.62  # cosine of two words' vectors from which one may stand for the other
 _CUES = frozenset({"absent", "none", "uncertain", "historical", "family"})  # cues that are no content themselves
+_KINDS = ("itis", "osis", "oma", "ectomy", "emia", "uria", "algia", "plasia", "trophy", "pathy", "plasty", "oscopy")
 _PART_ENDS = frozenset({",", ";", "and", "but", "versus", "vs", "compared"})
 _DENYING = ("un", "in", "ir", "im", "non", "a", "dis")
 _SEGMENT_ENDS = frozenset({",", ";", "and", "with", "but", ":", "which"})
@@ -200,6 +201,9 @@ def meets(a: str, b: str) -> bool:
         if x != y:
             break
         common += 1
+    kinds = {next((k for k in _KINDS if name.endswith(k)), "") for name in (a, b)}
+    if len(kinds - {""}) > 1:
+        return False  # "diverticulosis" is no "diverticulitis"
     return common >= 4 and common >= 0.6 * min(len(a), len(b)) and max(len(a), len(b)) - common <= 5
 
 

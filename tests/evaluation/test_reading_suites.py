@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,29 @@ def test_a_bad_file_of_abstracts_names_the_line(line: str, words: str, tmp_path:
     (tmp_path / "a.jsonl").write_text(line)
     with pytest.raises(InputError, match=words):
         read_abstracts(tmp_path / "a.jsonl")
+
+
+def rag(*args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from rag.cli import main; main()", "evaluate", *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_the_commands_print_a_table_or_json() -> None:
+    sentences = str(Path(__file__).parent.parent / "data" / "assertion.jsonl")
+    table = rag("assertion", sentences, "--where", "part=last", "--wrong")
+    assert table.returncode == 0, table.stderr
+    assert "| absent |" in table.stdout
+    found = json.loads(rag("assertion", sentences, "--where", "part=last", "--json").stdout)
+    assert found["statuses"]["absent"]["f1"] >= 0.93
+    for args in (("assertion", sentences, "--where", "part"), ("assertion", "nowhere.jsonl"), ("abstracts", "nowhere")):
+        refused = rag(*args)
+        assert refused.returncode == 2
+        assert "Traceback" not in refused.stderr
+
+
+def test_abstracts_by_command(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"question": "Is it so?", "contexts": ["Nothing of the kind."], "answer": "maybe"}\n')
+    done = rag("abstracts", str(path), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,15 @@ def test_ordinary_prose_is_read_as_it_stands(text: str) -> None:
 
 def test_what_is_shown_hides_nothing() -> None:
     assert shown("The \u202eheart\u202c is\u200b large\U000e0041.") == "The heart is large."
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["<", "-", "{", "[", '"', "<div ", '{"role": ', "<!-- ", "`", "</evidence>", "-- begin ", "\u202e", "# ",
+     "question: ", "you must ", "ignore ", "<p hidden ", "| ", "\\ ", "] (", "/*", "{% ", "*", "answer ", "\u200b"],
+)  # fmt: skip
+def test_a_long_text_takes_no_long_time(piece: str) -> None:
+    text = piece * (40_000 // len(piece))
+    begin = time.perf_counter()
+    assert len(visible(text)) == len(text)
+    assert time.perf_counter() - begin < 5
