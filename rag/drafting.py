@@ -1,8 +1,8 @@
 """A request becomes a draft that may be given: write → verify → drop what fails → write again once → give up.
 
-Sentences that passed are told while the rest is being written. That is safe because a draft which has told something is
-never replaced: it is written again only if none of its sentences passed, or if the one that says yes or no did not, and
-after that failure it tells nothing.
+Sentences that passed are told while the rest is being written, and a draft which has told something is never replaced:
+it is written again only if none of its sentences passed, or if the one that says yes or no did not, and then it has
+told nothing. Where the whole of a draft fails although its beginning passed, the answer is withheld.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from typing import NamedTuple
 
 from rag.clock import Clock
 from rag.findings.lexicon import Lexicon
+from rag.findings.question import Asked
+from rag.findings.reading import read
 from rag.generation.protocol import Generator, Request, drafts
-from rag.types import Citation, Draft, DraftSentence, Evidence, Sentence
+from rag.types import Citation, Draft, DraftSentence, Evidence, Quote, Sentence
 from rag.verification.citations import parse
 from rag.verification.verify import Verified, verify
 
 # "Yes. The heart is enlarged [1]." is one statement, and the second half carries the citation of the first
-_VERDICT = re.compile(r"[\W_]*(yes|no)\b[\s.,:;!*\u2013\u2014-]*", re.I)
+_VERDICT = re.compile(r"[\W_]*(yes|no)\b[\s.,:;!*\u2013\u2014-]*(?=[^\W_])", re.I)
+_BARE = re.compile(r"(yes|no)\W*", re.I)
 _ENDS = re.compile(r"[.!?][\"'”’)*]*(?:\s*\[[^\]]*\])*\W*$|\]\W*$")
 
 
@@ -51,14 +54,18 @@ def attempts(
     """
     made: list[Attempt] = []
     while True:
-        attempt = yield from _attempt(request, generator, lexicon, clock)
+        attempt, told = yield from _attempt(request, generator, lexicon, clock)
         made.append(attempt)
-        if attempt.failure is None or attempt.draft.refusal or not generator.revises or len(made) > revisions:
+        final = attempt.failure is None or attempt.draft.refusal is not None or told
+        if final or not generator.revises or len(made) > revisions:
             return tuple(made)
         request = replace(request, objections=_objections(attempt))
 
 
-def _attempt(request: Request, generator: Generator, lexicon: Lexicon, clock: Clock) -> Steps[Passed, None, Attempt]:
+def _attempt(
+    request: Request, generator: Generator, lexicon: Lexicon, clock: Clock
+) -> Steps[Passed, None, tuple[Attempt, bool]]:
+    """One attempt, and whether any of its sentences was told."""
     draft: Draft | None = None
     told = 0
     with closing(drafts(generator, request)) as growing:
@@ -82,7 +89,7 @@ def _attempt(request: Request, generator: Generator, lexicon: Lexicon, clock: Cl
         sentences = draft.sentences if draft.text is None else _whole(draft, _read(draft, request, lexicon))
         attempt = _checked(draft, sentences[: request.max_sentences] if draft.text else sentences, request, lexicon)
     yield from _passed(attempt.verified, told)
-    return attempt
+    return attempt, told > 0
 
 
 def _passed(verified: Verified, told: int) -> Steps[Passed, None, None]:
@@ -92,10 +99,33 @@ def _passed(verified: Verified, told: int) -> Steps[Passed, None, None]:
 
 def _read(draft: Draft, request: Request, lexicon: Lexicon) -> tuple[DraftSentence, ...]:
     """The sentences of a language model's text, which may cite only what the model was shown."""
-    text = draft.text or ""
-    if request.asked.yes_no and (said := _VERDICT.match(text)):
+    text, shown = draft.text or "", _shown(draft, request.evidence)
+    if not request.asked.yes_no:
+        return parse(text, shown, lexicon)
+    if said := _VERDICT.match(text):
         text = f"{said[1].capitalize()}: {text[said.end() :]}"
-    return parse(text, _shown(draft, request.evidence), lexicon)
+    sentences = parse(text, shown, lexicon)
+    if sentences and (bare := _BARE.fullmatch(sentences[0].text)):
+        yes = bare[1].lower() == "yes"
+        return _grounded(sentences[0], yes, request.asked, shown, lexicon), *sentences[1:]
+    return sentences
+
+
+def _grounded(
+    sentence: DraftSentence, yes: bool, asked: Asked, shown: Sequence[Evidence], lexicon: Lexicon
+) -> DraftSentence:
+    """A bare "Yes." points at what the assertion reader finds for it, in the passages that it cites.
+
+    Where it cites none, all that the model was shown are read, and none of them may say the opposite.
+    """
+    cited = {q.number for q in sentence.quotes}
+    readings = [(e, read(asked, e.text, lexicon)) for e in shown if not cited or e.number in cited]
+    if not cited and any(r.mentioned and (r.probability >= 0.5) != yes for _, r in readings):
+        return sentence
+    found = [(e, side) for e, r in readings if (side := r.yes if yes else r.no) is not None]
+    best = sorted(found, key=lambda x: -x[1].weight)[: None if cited else 1]
+    quotes = tuple(Quote(number=e.number, start=e.start + s.start, end=e.start + s.end) for e, s in best)
+    return DraftSentence(text="Yes." if yes else "No.", quotes=quotes) if quotes else sentence
 
 
 def _whole(draft: Draft, sentences: tuple[DraftSentence, ...]) -> tuple[DraftSentence, ...]:
@@ -123,18 +153,11 @@ def _checked(draft: Draft, sentences: Sequence[DraftSentence], request: Request,
         if failure is not None:
             verified = Verified((), (), verified.dropped)
     if failure is None and not verified.sentences:
-        kinds = ", ".join(sorted({d[1] for d in verified.dropped})) or "nothing was written"
+        kinds = ", ".join(sorted({d.verdict for d in verified.dropped})) or "nothing was written"
         failure = f"no sentence of the draft passed verification ({kinds})"
     return Attempt(draft, verified, failure)
 
 
 def _objections(attempt: Attempt) -> tuple[str, ...]:
     """What the generator is told of its failure."""
-    reasons = {
-        "contradicted": "the passages that it cites say otherwise",
-        "unsupported": "no passage that it cites says so",
-    }
-    return (
-        *([attempt.failure] if attempt.failure else []),
-        *(f"“{d[0]}”: {reasons.get(d[1], d[1])}" for d in attempt.verified.dropped),
-    )
+    return (attempt.failure or "", *(f"“{d.text}”: {d.reason or d.verdict}" for d in attempt.verified.dropped))

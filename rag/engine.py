@@ -7,172 +7,48 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Generator as Steps
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, TypeVar
 
+from rag.admission import admissible, inadmissible
 from rag.audit.ledger import Given, Ledger, new_audit_id
-from rag.audit.record import Dropped, Failed, Working
 from rag.clock import Clock
 from rag.corpus.images import check_image
-from rag.drafting import Attempt, Passed, attempts
-from rag.encoders.registry import load_image_encoder, load_text_encoder
+from rag.drafting import Attempt, attempts
 from rag.errors import InputError
-from rag.findings.lexicon import Lexicon, Term
 from rag.findings.question import Asked, read_question
-from rag.generation.protocol import Generator, Request, refusal
-from rag.generation.registry import load_generator
-from rag.indexing.snapshot import Snapshot
+from rag.generation.protocol import Request, refusal
 from rag.indexing.store import IndexStore
-from rag.retrieval.encoders import check_encoders
-from rag.retrieval.router import Router
-from rag.retrieval.search import Found, Searcher, Sight
-from rag.selection.certificate import Scope, StoredCertificate, certificate_for, load_certificate
+from rag.numbering import evidence_of, image_file, numbered, told
+from rag.retrieval.search import Found, Sight
+from rag.selection.certificate import Scope, certificate_for, load_certificate
 from rag.selection.confidence import Combiner, Signals, signals_of
 from rag.selection.contexts import kept, selection
-from rag.selection.policy import GRID, Policy
+from rag.selection.policy import Policy
 from rag.settings import Settings
 from rag.types import (
     Answer,
     Certificate,
-    Citation,
     Domain,
-    Draft,
     Event,
     Evidence,
     Hit,
     Question,
     Selection,
-    Sentence,
-    sha256_of,
 )
 from rag.verification.verify import Verified
+from rag.view import View
+from rag.workings import Reworked, Said, Trial, Worked
 
+_T = TypeVar("_T")
 LEDGER = "ledger.sqlite"
 _VOTERS = 5  # most similar images that vote on the domain
 _STUDY = re.compile(r"\b(?:study|case)\s+([A-Za-z]+[-_/]?\d\w*)", re.I)
 _IDENTIFIER = re.compile(r"[A-Za-z][\w./:-]*\d[\w./:-]*")
 _UNASKED = Certificate(status="valid", why="a trial answer, given to nobody")
-
-
-@dataclass(frozen=True)
-class View:
-    """An index as of one version, with all that answering from it needs. Never changes, so threads may share it."""
-
-    snapshot: Snapshot
-    lexicon: Lexicon
-    searcher: Searcher
-    router: Router
-    generator: Generator
-    certificate: StoredCertificate | None
-    fingerprints: dict[str, str]
-
-    @property
-    def widest(self) -> int:
-        """Most hits that a certified policy may look at: the gap rule looks one past the last."""
-        return self.certificate.widest + 1 if self.certificate else 0
-
-    @classmethod
-    def open(cls, store: IndexStore, settings: Settings, version: int | None = None) -> View:
-        """The latest version, or a past one.
-
-        Raises:
-            InputError: the index is empty, or has no such version.
-            IndexStateError: it holds vectors of other encoders than the settings name.
-        """
-        version = store.version() if version is None else version
-        if not version or not (snapshot := store.snapshot(version)).counts():
-            raise InputError(
-                f"index {store.name!r} is empty; add a corpus with: rag ingest SOURCE --index {store.name}"
-            )
-        spaces = snapshot.spaces()
-        text = load_text_encoder(settings.encoders)
-        image = load_image_encoder(settings.encoders) if spaces.keys() & {"image", "joint"} else None
-        check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
-        terms = [Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms()]
-        lexicon = Lexicon.load(terms=terms)
-        generator = load_generator(settings.generation, lexicon)
-        router = Router.open(settings.routing, image, {c.domain for c in snapshot.counts()}, store.path)
-        fingerprints = {
-            "index version": str(version),
-            "text encoder": text.fingerprint,
-            "image encoder": image.fingerprint if image is not None else "none",
-            "router": router.fingerprint,
-            "generator": generator.fingerprint,
-            "retrieval settings": sha256_of(settings.retrieval.model_dump_json())[:16],
-            "most sentences": str(settings.answering.max_sentences),
-            "policy grid": GRID,
-        }
-        if generator.prompt_sha256 is not None:
-            fingerprints["prompt"] = generator.prompt_sha256
-        searcher = Searcher(snapshot, text, image, settings.retrieval)
-        return cls(snapshot, lexicon, searcher, router, generator, load_certificate(store.path), fingerprints)
-
-
-class Worked(NamedTuple):
-    """An answer, and how it came about: what the generator wrote, what the verifier made of it, by which policy.
-
-    ``attempts`` are all drafts with their verdicts, in order; ``draft`` and ``verified`` are those of the last one.
-    """
-
-    answer: Answer
-    draft: Draft
-    verified: Verified
-    policy: Policy
-    attempts: tuple[Attempt, ...]
-    signals: Signals
-
-    def working(self, view: View, settings: Settings) -> Working:
-        """What the ledger keeps besides the answer."""
-        passages = {e.number: e.passage_id for e in self.answer.evidence}
-        cited = dict.fromkeys(c.number for c in self.verified.citations)  # in the order that numbered the answer
-        order = [*cited, *(n for n in sorted(passages) if n not in cited)]
-        return Working(
-            draft=self.draft,
-            shown=tuple(passages[new] for _, new in sorted(zip(order, sorted(passages), strict=True))),
-            dropped=_dropped(self.verified),
-            earlier=tuple(
-                Failed(draft=a.draft, dropped=_dropped(a.verified), why=a.failure or "") for a in self.attempts[:-1]
-            ),
-            policy=self.policy.as_dict(),
-            fingerprints=view.fingerprints,
-            settings=settings.model_dump(
-                mode="json",
-                include={"retrieval", "routing", "answering", "generation"},
-                exclude={"generation": {"openai": {"api_key"}}},
-            ),
-        )
-
-
-class Reworked(NamedTuple):
-    """A past question answered again: what came out, the policy that would apply today, the kinds of vector index."""
-
-    worked: Worked
-    working: Working
-    today: Policy
-    backends: frozenset[str]
-
-
-class Said(NamedTuple):
-    """What the engine would say under one setting: no verdict is a refusal. ``confidence`` is not combined."""
-
-    verdict: Literal["yes", "no"] | None
-    confidence: float
-    signals: Signals
-
-
-class Trial(NamedTuple):
-    """What the engine would say to one question under each setting, and what it found.
-
-    ``domain`` is the router's opinion; ``documents`` are the ids of the documents found, best first.
-    """
-
-    scope: Scope | None
-    domain: Domain
-    outcomes: tuple[Said, ...]
-    documents: tuple[str, ...]
 
 
 class Engine:
@@ -208,7 +84,7 @@ class Engine:
     def ask_many(
         self, questions: Sequence[Question], *, record: bool = True, caller: str | Sequence[str] = "python"
     ) -> list[Answer]:
-        """Answer several questions; encoders and search run on all of them at once.
+        """Answer several questions; encoders and search run on all of them at once, and so does a generator that can.
 
         Args:
             record: False leaves the ledger out: for measurements, whose answers are given to nobody.
@@ -220,10 +96,11 @@ class Engine:
             questions = [self._checked(q, view) for q in questions]
             asked = [read_question(q.text, view.lexicon, q.study) for q in questions]
         found, domains = self._retrieve(questions, asked, view, clock, view.widest)
-        worked = [
-            self._worked(q, a, f, domain, view, clock.copy(len(questions)))
-            for q, a, f, domain in zip(questions, asked, found, domains, strict=True)
-        ]
+
+        def work(i: int) -> Worked:
+            return self._worked(questions[i], asked[i], found[i], domains[i], view, clock.copy(len(questions)))
+
+        worked = _each(work, len(questions), view.generator.parallel)
         if record:
             callers = [caller] * len(worked) if isinstance(caller, str) else caller
             self.ledger.extend(
@@ -249,7 +126,7 @@ class Engine:
         yield Event(kind="stage", stage="retrieve")
         (found,), (domain,) = self._retrieve([q], [asked], view, clock, view.widest)
         certificate, policy = self._policy(q, asked, found, domain, view)
-        evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
+        evidence = tuple(evidence_of(n, h) for n, h in enumerate(_kept(found, policy), start=1))
         yield Event(kind="evidence", evidence=evidence)
         yield Event(kind="stage", stage="generate")
         worked = yield from self._answer(q, asked, found, domain, policy, certificate, view, clock)
@@ -286,19 +163,24 @@ class Engine:
         questions = [self._checked(q, view) for q in questions]
         asked = [read_question(q.text, view.lexicon, q.study) for q in questions]
         found, domains = self._retrieve(questions, asked, view, clock, max(k for k, _ in settings) + 1)
-        trials = []
-        for q, a, f, domain in zip(questions, asked, found, domains, strict=True):
+
+        def trial(i: int) -> Trial:
             seen: dict[int, Said] = {}
             row = []
             for k, gamma in settings:
                 policy = Policy(k, gamma, 0.0)
-                contexts = len(_kept(f, policy))
+                contexts = len(_kept(found[i], policy))
                 if contexts not in seen:
-                    worked = _finished(self._answer(q, a, f, domain, policy, _UNASKED, view, clock))
+                    working = self._answer(
+                        questions[i], asked[i], found[i], domains[i], policy, _UNASKED, view, Clock()
+                    )
+                    worked = _finished(working)
                     seen[contexts] = Said(worked.answer.verdict, worked.answer.confidence, worked.signals)
                 row.append(seen[contexts])
-            trials.append(Trial(_scope(a, f), domain, tuple(row), tuple(h.document.id for h in f.hits)))
-        return trials
+            documents = tuple(h.document.id for h in found[i].hits)
+            return Trial(_scope(asked[i], found[i]), domains[i], tuple(row), documents)
+
+        return _each(trial, len(questions), view.generator.parallel)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -420,32 +302,34 @@ class Engine:
     ) -> Steps[Event, None, Worked]:
         """Generate, verify and decide; sentences that pass are told as they do."""
         with clock("select"):
-            evidence = tuple(_evidence(n, h) for n, h in enumerate(_kept(found, policy), start=1))
-            pictures = {e.number: path for e in evidence if (path := _image_file(e, view.snapshot))}
-            request = Request(q, asked, evidence, self.settings.answering.max_sentences, pictures)
-        if why := self._hopeless(request, found, domain):
+            evidence = tuple(evidence_of(n, h) for n, h in enumerate(_kept(found, policy), start=1))
+            pictures = {e.number: path for e in evidence if (path := image_file(e, view.snapshot))}
+            admitted = admissible(asked, evidence)
+            request = Request(q, asked, admitted, self.settings.answering.max_sentences, pictures)
+        if why := self._hopeless(request, evidence, found, domain):
             tried: tuple[Attempt, ...] = (Attempt(refusal(why), Verified((), (), ()), why),)
         else:
             revisions = self.settings.generation.revisions
-            tried = yield from _numbered_events(attempts(request, view.generator, view.lexicon, revisions, clock))
+            tried = yield from told(attempts(request, view.generator, view.lexicon, revisions, clock))
         draft, verified, _ = tried[-1]
-        signals = signals_of(draft, verified.score, asked, evidence, view.lexicon)
+        best = max((e.score for e in evidence), default=0.0)
+        signals = signals_of(draft, verified.score, asked, admitted, view.lexicon, best)
         chosen = selection(found.hits, policy)
         answer = self._decide(q, tried[-1], signals, evidence, chosen, domain, policy, certificate, view, clock)
         return Worked(answer, draft, verified, policy, tried, signals)
 
-    def _hopeless(self, request: Request, found: Found, domain: Domain) -> str | None:
+    def _hopeless(self, request: Request, evidence: tuple[Evidence, ...], found: Found, domain: Domain) -> str | None:
         """Why what was found cannot bear on the question at all, so that nothing need be generated."""
         strict = request.asked.yes_no or self.settings.answering.when_out_of_domain == "abstain"
         if domain.out_of_domain and domain.basis != "words" and strict:
             return "the image is unlike those of every domain that the router was trained on"
         similarity = found.text_similarity
-        if request.question.study is None and not any(e.channel == "image" for e in request.evidence):
+        if request.question.study is None and not any(e.channel == "image" for e in evidence):
             if domain.out_of_domain:
                 return "nothing in the question belongs to the domains of this index"
             if similarity is not None and similarity < self.settings.retrieval.min_similarity:
                 return "the closest passage is too far from the question"
-        return None
+        return inadmissible(request, evidence)
 
     def _decide(
         self,
@@ -478,7 +362,7 @@ class Engine:
             reason += "; the image is out of domain, unlike those of every domain that the router was trained on"
         if draft.left_out:
             reason += f"; {len(draft.left_out)} of {len(evidence)} passages did not fit into the model's window"
-        sentences, citations, evidence = _numbered(verified, evidence)
+        sentences, citations, evidence = numbered(verified, evidence)
         body = " ".join(f"{s.text} {''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
         return Answer(
             question=q,
@@ -514,37 +398,12 @@ def _kept(found: Found, policy: Policy) -> tuple[Hit, ...]:
     return found.hits[: kept(found.hits, policy)[0]]
 
 
-def _evidence(number: int, hit: Hit) -> Evidence:
-    d, p = hit.document, hit.passage
-    return Evidence(
-        number=number,
-        document_id=d.id,
-        passage_id=p.id,
-        kind=d.kind,
-        domain=d.domain,
-        title=d.title,
-        source=d.source,
-        licence=d.licence,
-        case_id=d.case_id,
-        group_id=d.group_id,
-        channel="image" if "image" in hit.ranks else hit.channel,
-        score=round(hit.similarities["image"] if "image" in hit.ranks else hit.score, 6),
-        text=p.text,
-        start=p.start,
-        sha256=p.sha256,
-        image=hit.found_image or d.image,
-        references=tuple(d.metadata.get("references", ())),
-    )
-
-
-def _dropped(verified: Verified) -> tuple[Dropped, ...]:
-    return tuple(Dropped(text=text, verdict=verdict) for text, verdict in verified.dropped)
-
-
-def _image_file(e: Evidence, snapshot: Snapshot) -> str | None:
-    """The file of the image that brought a piece of evidence, or that it is."""
-    document = snapshot.document(e.image) if e.image else None
-    return document.image if document else e.image
+def _each(work: Callable[[int], _T], n: int, parallel: int) -> list[_T]:
+    """``work`` of 0 … n - 1 in order, ``parallel`` of them at once; the first failure ends it."""
+    if min(n, parallel) <= 1:
+        return [work(i) for i in range(n)]
+    with ThreadPoolExecutor(min(n, parallel)) as pool:
+        return list(pool.map(work, range(n)))
 
 
 def _finished(working: Steps[Event, None, Worked]) -> Worked:
@@ -554,43 +413,3 @@ def _finished(working: Steps[Event, None, Worked]) -> Worked:
             next(working)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
-
-
-def _numbered_events(
-    working: Steps[Passed, None, tuple[Attempt, ...]],
-) -> Steps[Event, None, tuple[Attempt, ...]]:
-    """Sentences as they pass, with the numbers that they will have in the answer."""
-    new: dict[int, int] = {}
-    while True:
-        try:
-            passed = next(working)
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
-        for c in passed.citations:
-            new.setdefault(c.number, len(new) + 1)
-        sentence, citations = _renumbered(passed.sentence, passed.citations, new)
-        yield Event(kind="sentence", sentence=sentence, citations=citations)
-
-
-def _renumbered(
-    sentence: Sentence, citations: Sequence[Citation], new: Mapping[int, int]
-) -> tuple[Sentence, tuple[Citation, ...]]:
-    return (
-        sentence.model_copy(update={"citations": tuple(sorted(new[n] for n in sentence.citations))}),
-        tuple(c.model_copy(update={"number": new[c.number]}) for c in citations),
-    )
-
-
-def _numbered(
-    verified: Verified, evidence: tuple[Evidence, ...]
-) -> tuple[tuple[Sentence, ...], tuple[Citation, ...], tuple[Evidence, ...]]:
-    """Renumber evidence in the order of first citation; what is not cited follows."""
-    order = list(dict.fromkeys([c.number for c in verified.citations] + [e.number for e in evidence]))
-    new = {old: n for n, old in enumerate(order, start=1)}
-    return (
-        tuple(
-            s.model_copy(update={"citations": tuple(sorted(new[n] for n in s.citations))}) for s in verified.sentences
-        ),
-        tuple(c.model_copy(update={"number": new[c.number]}) for c in verified.citations),
-        tuple(sorted((e.model_copy(update={"number": new[e.number]}) for e in evidence), key=lambda e: e.number)),
-    )

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from rag.audit.record import EVIDENCE, IMAGE, WHOLE, Entry, Working
-from rag.engine import Engine, Reworked
+from rag.engine import Engine
 from rag.errors import IndexStateError, InputError
 from rag.selection.policy import Policy
 from rag.types import Answer, Question
+from rag.workings import Reworked
 
 TOLERANCE = 1e-5  # of numbers: encoders round differently when questions come in batches of another size
 _EXACT = {"flat", "cuda-flat"}

@@ -127,6 +127,11 @@ class TransformersSettings(_Group):
     window: int | None = Field(
         None, ge=128, description="Tokens of prompt and answer together; the model's own number unless given."
     )
+    chat_template: str | None = Field(
+        None,
+        description="How turns and pictures are written, where the model does not say: a template of "
+        "knowledge/prompts/chat ('mistral-instruct'), or a path that ends in .jinja.",
+    )
 
 
 class OpenAISettings(_Group):
@@ -147,7 +152,7 @@ class OpenAISettings(_Group):
     attempts: int = Field(3, ge=1, le=10, description="Tries where the server is busy (429), failing (5xx) or away.")
     concurrency: int = Field(4, ge=1, le=1024, description="Most requests of this process at once.")
     max_response_bytes: int = Field(4_000_000, ge=1000, description="A longer response is an error.")
-    proxy: str | None = Field(None, description="Proxy to go through; the environment's are not used.")
+    proxy: SecretStr | None = Field(None, description="URL of a proxy to go through; the environment's are not used.")
     ca_file: Path | None = Field(None, description="Certificates (PEM) to trust in place of the public ones.")
 
 
@@ -302,7 +307,7 @@ def profile_text(settings: Settings, note: str) -> str:
         "indexes": True,
         "serving": True,
         "vectors": {"milvus_token"},
-        "generation": {"openai": {"api_key"}},
+        "generation": {"openai": {"api_key", "proxy"}},
     }
     kept = settings.model_dump(mode="json", exclude_unset=True, exclude=kept_out)
     lines = [f"# {line}" for line in note.splitlines()]

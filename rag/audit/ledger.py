@@ -96,12 +96,17 @@ class Ledger:
         connection.executemany("INSERT INTO parts VALUES (?, ?, ?, ?)", rows)
 
     def redact(
-        self, choose: Callable[[Entry], Collection[str]], why: str, caller: str = "python"
+        self,
+        choose: Callable[[Entry], Collection[str]],
+        why: str,
+        caller: str = "python",
+        advance: Callable[[int], None] = lambda _: None,
     ) -> tuple[Entry | None, int]:
         """Take parts out for good, record that, and remove the images that no entry holds any more.
 
         Args:
-            choose: the names of the parts of an entry that have to go.
+            choose: the names of the parts of an entry that have to go; asked once for each entry, oldest first.
+            advance: told how many entries were looked at.
 
         Returns:
             The entry that records the redaction, None where there was nothing to take out; and how many images went.
@@ -113,6 +118,7 @@ class Ledger:
             nonlocal last
             for entry in entries:
                 last = entry.number
+                advance(1)
                 if names := sorted(set(choose(entry)) & entry.parts.keys()):
                     redacted.append({"entry": entry.number, "audit_id": entry.audit_id, "parts": names})
 

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from rag.types import Answer, Certificate, Domain, Draft, Noun, Question, sha256_of
 
@@ -114,7 +115,7 @@ class Entry:
         Raises:
             ValueError: it is not a JSON object.
         """
-        value = json.loads(self.record) if self.record else {}
+        value = from_json(self.record) if self.record else {}
         if not isinstance(value, dict):
             raise ValueError("the record is not a JSON object")
         return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -17,8 +17,10 @@ from typing import Any, Literal
 from rag.audit.ledger import Ledger
 from rag.audit.record import EVIDENCE, IMAGE, WHOLE, Entry
 from rag.errors import InputError
+from rag.progress import Progress, Silent
 
 What = Literal["images", "texts"]
+SILENT = Silent()
 _AGE = re.compile(r"(\d+)\s*(d|days?|w|weeks?|y|years?)")
 _DAYS = {"d": 1, "w": 7, "y": 365}
 
@@ -40,7 +42,14 @@ class Redaction:
     images: int
 
 
-def redact(ledger: Ledger, audit_id: str, why: str, caller: str = "python", what: What = "images") -> Redaction:
+def redact(
+    ledger: Ledger,
+    audit_id: str,
+    why: str,
+    caller: str = "python",
+    what: What = "images",
+    progress: Progress = SILENT,
+) -> Redaction:
     """Redact one answer: its image, or (``texts``) everything that is text as well, with the judgements of it.
 
     Raises:
@@ -52,15 +61,20 @@ def redact(ledger: Ledger, audit_id: str, why: str, caller: str = "python", what
         mine = entry.number == number or entry.fields.get("about") == audit_id
         return _those(entry, what) if mine else ()
 
-    return _run(ledger, choose, why, caller)
+    return _run(ledger, choose, why, caller, progress)
 
 
 def redact_before(
-    ledger: Ledger, moment: datetime, why: str, caller: str = "python", what: What = "images"
+    ledger: Ledger,
+    moment: datetime,
+    why: str,
+    caller: str = "python",
+    what: What = "images",
+    progress: Progress = SILENT,
 ) -> Redaction:
     """Redact every entry made before ``moment`` (with a time zone)."""
     limit = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return _run(ledger, lambda entry: _those(entry, what) if entry.created < limit else (), why, caller)
+    return _run(ledger, lambda entry: _those(entry, what) if entry.created < limit else (), why, caller, progress)
 
 
 def redact_documents(
@@ -69,17 +83,21 @@ def redact_documents(
     caller: str = "python",
     documents: Collection[str] = (),
     groups: Collection[str] = (),
+    progress: Progress = SILENT,
 ) -> Redaction:
     """Redact what documents, or all documents of groups (patients, articles), have left in the ledger.
 
     Of each entry go the pieces of evidence from them, every other text that names them (the answer that quotes them,
     the list of candidates), and the draft if they were among its evidence. Where the question was about one of the
-    groups (it excludes the group from the search, or names a study of it), the question and its image go as well.
+    groups (it excludes the group from the search, or names a study of it), the question and its image go as well. The
+    ledger knows a group's documents from evidence alone: name those that were never more than candidates yourself.
     """
     gone = _Gone(set(documents), set(groups))
-    for entry in ledger.walk("answer"):  # which documents a group has shows in the evidence of any entry
+    advance = progress.stage("reading the ledger", ledger.count())
+    for entry in ledger.walk():  # which documents a group has shows in the evidence of any entry
         gone.learn(entry)
-    return _run(ledger, gone.choose, why, caller)
+        advance(1)
+    return _run(ledger, gone.choose, why, caller, progress)
 
 
 def age(text: str) -> timedelta:
@@ -95,6 +113,17 @@ def age(text: str) -> timedelta:
         return timedelta(days=int(found[1]) * _DAYS[found[2][0]])
     except OverflowError as error:
         raise InputError(f"{text!r} is longer than any ledger is old; write it shorter, such as 2y") from error
+
+
+def reason(why: str) -> str:
+    """The reason of a redaction, without white space around it.
+
+    Raises:
+        InputError: it is empty.
+    """
+    if not why.strip():
+        raise InputError("a redaction is recorded with its reason; say why, without naming a patient")
+    return why.strip()
 
 
 class _Gone:
@@ -149,10 +178,12 @@ def _those(entry: Entry, what: What) -> Collection[str]:
     return (IMAGE,) if what == "images" else tuple(entry.parts)
 
 
-def _run(ledger: Ledger, choose: Any, why: str, caller: str) -> Redaction:
-    if not why.strip():
-        raise InputError("a redaction is recorded with its reason; say why, without naming a patient")
-    entry, images = ledger.redact(choose, why.strip(), caller)
+def _run(
+    ledger: Ledger, choose: Callable[[Entry], Collection[str]], why: str, caller: str, progress: Progress
+) -> Redaction:
+    given = reason(why)
+    advance = progress.stage("redacting", ledger.count())
+    entry, images = ledger.redact(choose, given, caller, advance)
     redacted = entry.fields["redacted"] if entry else []
     parts = sum(len(one["parts"]) for one in redacted)
     return Redaction(entry.audit_id if entry else None, tuple(one["audit_id"] for one in redacted), parts, images)

@@ -14,10 +14,10 @@ from pathlib import Path
 from rag.audit.feedback import Feedback
 from rag.audit.images import ImageStore, small_jpeg
 from rag.audit.markup import Html, join, tag
-from rag.audit.record import EVIDENCE, IMAGE, Entry
+from rag.audit.record import EVIDENCE, IMAGE, Dropped, Entry
 from rag.audit.verify import AuditReport, Lookup
 from rag.errors import RagError
-from rag.types import Answer, Certificate, Evidence
+from rag.types import Answer, Certificate, Draft, Evidence
 
 NOTICE = "Research software, not a medical device: do not use it for diagnosis or treatment."
 _SIDE = 480  # pixels of an embedded image's longer side
@@ -192,18 +192,24 @@ def _highlighted(e: Evidence, answer: Answer) -> list[object]:
 
 def _working(entry: Entry, answer: Answer) -> list[Html]:
     working, made = entry.working, list[Html]()
+    for n, failed in enumerate(working.earlier, start=1):
+        made += _draft(f"Draft {n}, sent back ({failed.why}):", failed.draft, failed.dropped)
     if working.draft is not None:
-        made.append(tag("p", "The draft, before verification:"))
-        sentences = [tag("li", s.text) for s in working.draft.sentences]
-        refusal = f"none: {working.draft.refusal}" if working.draft.refusal else "none"
-        made.append(tag("ul", *sentences) if sentences else tag("p", refusal, class_="refused"))
-    for dropped in working.dropped:
-        why = f"{dropped.verdict}{f': {dropped.reason}' if dropped.reason else ''}"
-        made.append(tag("p", tag("strong", f"Dropped ({why}): "), dropped.text))
+        made += _draft("The draft, before verification:", working.draft, working.dropped)
     policy = ", ".join(f"{name} = {value:g}" for name, value in working.policy.items())
     took = ", ".join(f"{name} {ms:.0f} ms" for name, ms in answer.timings_ms.items())
     rows = {"Policy applied": policy or "not recorded", "Took": took, **working.fingerprints}
     return [*made, _table(rows.items(), code=True)]
+
+
+def _draft(title: str, draft: Draft, dropped: Sequence[Dropped]) -> list[Html]:
+    sentences = [tag("li", s.text) for s in draft.sentences]
+    refusal = f"none: {draft.refusal}" if draft.refusal else draft.text or "none"
+    made = [tag("p", title), tag("ul", *sentences) if sentences else tag("p", refusal, class_="refused")]
+    for one in dropped:
+        why = f"{one.verdict}{f': {one.reason}' if one.reason else ''}"
+        made.append(tag("p", tag("strong", f"Dropped ({why}): "), one.text))
+    return made
 
 
 def _checks(audit: AuditReport) -> Html:

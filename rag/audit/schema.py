@@ -31,6 +31,7 @@ CREATE TABLE parts (
     text TEXT NOT NULL,
     PRIMARY KEY (entry, name)
 ) STRICT;
+CREATE INDEX kinds ON entries (kind, number);
 CREATE INDEX images ON parts (text) WHERE name = 'image';
 CREATE TRIGGER no_update BEFORE UPDATE ON entries
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;

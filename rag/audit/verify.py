@@ -115,7 +115,7 @@ def _evidence_texts(answer: Answer, documents: dict[str, Document | None]) -> li
     for e in answer.evidence:
         document = documents[e.document_id]
         if document is None:
-            problems.append(f"{e.document_id} is not in that version")
+            problems.append(f"{e.document_id} is not in that version, or the version has been forgotten")
         elif document.text[e.start : e.start + len(e.text)] != e.text:
             problems.append(f"{e.document_id} reads differently")
     return problems

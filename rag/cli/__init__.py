@@ -13,6 +13,7 @@ import rag
 from rag.cli import audits, indexes, serving, training
 from rag.cli.assistants import assistants
 from rag.cli.journeys import journeys
+from rag.cli.ledgers import ledgers
 from rag.cli.measuring import measuring
 from rag.errors import RagError
 
@@ -29,6 +30,7 @@ app.add_typer(journeys)
 app.add_typer(measuring)
 app.add_typer(assistants)
 app.add_typer(indexes.app, name="index")
+audits.app.add_typer(ledgers)
 app.add_typer(audits.app, name="audit")
 app.add_typer(training.app, name="train")
 app.add_typer(serving.app, name="serve")
@@ -38,11 +40,9 @@ def main() -> None:
     """Entry point of the ``rag`` command."""
     wants_json = "--json" in sys.argv
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # a command that raised typer.Exit comes back with its code
     except RagError as error:
         _fail(str(error), error.exit_code, wants_json)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; nothing was published", 1, wants_json)
     except BrokenPipeError:
@@ -55,6 +55,7 @@ def main() -> None:
         if os.environ.get("RAG_DEBUG"):
             raise
         _fail(f"internal error ({type(error).__name__}); run again with RAG_DEBUG=1 for the traceback", 1, wants_json)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int, as_json: bool) -> None:

@@ -158,6 +158,50 @@ def assertion(
     say(found.as_json(), words, as_json)
 
 
+@evaluate.command(epilog="Example: rag evaluate reliance questions.jsonl --index demo")
+def reliance(
+    questions: Annotated[Path, typer.Argument(help="JSONL of yes/no questions with answers, each naming a study.")],
+    index: Index,
+    first: Annotated[bool, typer.Option("--first", help="The other report comes before the study's own.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the choice of the other report.")] = 0,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """How often an answer follows another patient's report that lies beside the study's own and says the opposite."""
+    from rag.evaluation.questions import read_questions
+    from rag.evaluation.reliance import evaluate_reliance
+    from rag.findings.lexicon import Lexicon
+    from rag.generation.reader import ReaderGenerator
+
+    rows, _ = read_questions(questions)
+    if not any(row.question.study for row in rows):
+        raise InputError(
+            f"{questions} names no study; over-reliance is measured on questions about studies of an index"
+        )
+    lexicon = Lexicon.load()
+    store = store_of(settings_of(indexes, profile), index)
+    with store.snapshot() as snapshot, bars(as_json) as progress:
+        found = evaluate_reliance(rows, snapshot, ReaderGenerator(lexicon), lexicon, progress, first=first, seed=seed)
+    say(asdict(found) | {"rate": found.rate}, found.table(), as_json)
+
+
+@evaluate.command(epilog="Example: rag evaluate abstracts pubmedqa.jsonl")
+def abstracts(
+    questions: Annotated[Path, typer.Argument(help="JSONL of question, contexts (paragraphs) and yes, no or maybe.")],
+    as_json: Json = False,
+) -> None:
+    """How often a question is answered rightly from the abstract given with it, as in PubMedQA."""
+    from rag.evaluation.abstracts import evaluate_abstracts, read_abstracts
+    from rag.findings.lexicon import Lexicon
+    from rag.generation.reader import ReaderGenerator
+
+    rows, lexicon = read_abstracts(questions), Lexicon.load()
+    with bars(as_json) as progress:
+        found = evaluate_abstracts(rows, ReaderGenerator(lexicon), lexicon, progress)
+    say(found.as_json(), found.table(), as_json)
+
+
 def _directions(
     cases: list[Case], left_out: dict[str, int], encoder: str, compare: str, settings: Settings, as_json: bool
 ) -> None:
@@ -181,10 +225,10 @@ def _channels(
     settings: Settings,
     as_json: bool,
 ) -> None:
-    from rag.engine import View
     from rag.evaluation.cases import read_labelled_cases
     from rag.evaluation.fusion import measure_fusion, search_channels
     from rag.evaluation.queries import asks_questions, queries_of_cases, read_queries
+    from rag.view import View
 
     view = View.open(store_of(settings, index), settings)
     if asks_questions(source):

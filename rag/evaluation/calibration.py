@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.corpus.images import check_image
-from rag.engine import Engine, Said, Trial
+from rag.engine import Engine
 from rag.errors import InputError
 from rag.evaluation.questions import Labelled
 from rag.progress import Progress
@@ -43,6 +43,7 @@ from rag.selection.planning import check_levels, groups_needed
 from rag.selection.policy import COMBINED_TAUS, ROUTES, SETTINGS, TAUS, Outcomes, Policy
 from rag.selection.strata import Stratum, strata
 from rag.types import Domain, sha256_of
+from rag.workings import Said, Trial
 
 TRACES = "traces"
 _BATCH = 32

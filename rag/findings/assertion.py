@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
 from rag.findings.context import HISTORY, Reader
 from rag.findings.cues import NOWHERE, Place, Status, load_cues
+from rag.findings.injection import visible
 from rag.findings.lexicon import Lexicon, Mention
 from rag.findings.predication import predications
 from rag.findings.tokens import Token, tokens_of
 
-__all__ = ["HISTORY", "Assertion", "assertions_of", "sentence_assertions"]
+__all__ = ["HISTORY", "Assertion", "assertions_of", "parsed", "sentence_assertions"]
 _SEPARATORS = frozenset({"and", ",", "with", "or", "versus"})
 
 
@@ -41,12 +43,19 @@ class Assertion:
 
 
 def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
-    """Everything ``text`` asserts, in order. Sections such as INDICATION are read as history."""
+    """Everything ``text`` asserts, in order. Sections such as INDICATION are read as history; orders are not read."""
     found: list[Assertion] = []
+    text = visible(text)
     for start, end in sentence_spans(text):
         said = sentence_assertions(text[start:end], lexicon, start)
         found += [replace(a, status="historical") for a in said] if HISTORY.match(text[start:end]) else said
     return found
+
+
+@lru_cache(maxsize=4096)
+def parsed(text: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
+    """:func:`assertions_of`, remembered: one text is read for many questions and sentences."""
+    return tuple(assertions_of(text, lexicon))
 
 
 def sentence_assertions(sentence: str, lexicon: Lexicon, offset: int = 0) -> list[Assertion]:
@@ -88,7 +97,11 @@ def _read_clause(
             found.append(Assertion(mention.concept, context.status, *span, place, context.sure))
     for statement in lexicon.normal_statements(tokens):
         if reader.context(begin + statement.first, begin + statement.last, rivals).status != "absent":
-            found += [Assertion(f, "absent", *span, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]]
+            around = load_cues().place(tokens[max(0, statement.first - 2) : statement.last])
+            where = Place(sides=around.sides)
+            found += [
+                Assertion(f, "absent", *span, where, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]
+            ]
     found += [Assertion(p.concept, p.status, *span, p.place, p.sure) for p in predications(tokens, mentions, lexicon)]
     return found
 

@@ -137,13 +137,12 @@ class Lexicon:
         return dict(table)
 
     @cached_property
-    def states_by_first_word(self) -> dict[str, list[tuple[tuple[str, ...], str]]]:
-        """First word -> (state words, structure id): few of them can begin at any one token."""
+    def states_by_word(self) -> dict[str, list[tuple[tuple[str, ...], str]]]:
+        """First word of a state -> (its words, the structure that can be in it)."""
         table: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
         for structure, rows in self.states.items():
             for words, _ in rows:
-                if words:
-                    table[words[0]].append((words, structure))
+                table[words[0]].append((words, structure))
         return dict(table)
 
     @cached_property
@@ -166,13 +165,9 @@ def _scan(tokens: Sequence[Token], table: dict[str, list[_Phrase]]) -> list[Ment
     while i < len(tokens):
         best: Mention | None = None
         best_words = 0
-        phrases = table.get(tokens[i].lemma, ())
-        second = _second(tokens, i) if phrases else None
-        for phrase in phrases:
+        for phrase in table.get(tokens[i].lemma, ()):
             if len(phrase.words) <= best_words:
                 break
-            if second is not None and phrase.cased is None and len(phrase.words) > 1 and phrase.words[1] != second:
-                continue  # most phrases end here, so it is worth looking before the whole of them is tried
             last = _match(phrase, tokens, i)
             if last is not None:
                 best, best_words = Mention(phrase.concept, phrase.kind, i, last), len(phrase.words)
@@ -182,14 +177,6 @@ def _scan(tokens: Sequence[Token], table: dict[str, list[_Phrase]]) -> list[Ment
             found.append(best)
             i = best.last
     return found
-
-
-def _second(tokens: Sequence[Token], first: int) -> str | None:
-    """The word that a phrase beginning at ``first`` must go on with; None where that may be skipped."""
-    if first + 1 == len(tokens):
-        return ""
-    following = tokens[first + 1]
-    return None if following.text in "-/" or following.lemma in load_cues().inside else following.lemma
 
 
 def _match(phrase: _Phrase, tokens: Sequence[Token], start: int) -> int | None:

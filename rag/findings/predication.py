@@ -123,18 +123,16 @@ def _negated(state: _State) -> _State:
 
 def _state_at(tokens: Sequence[Token], i: int, group: Sequence[Mention], lexicon: Lexicon) -> _State | None:
     """The state word or phrase at token ``i``, preferring those that findings of ``group`` name."""
+    first = tokens[i].lemma
+    states, generics = lexicon.states_by_word.get(first, ()), load_cues().states_by_word.get(first, ())
+    if not states and not generics:
+        return None
     words = tuple(t.lemma for t in tokens[i : i + 6])
     structures = {m.concept for m in group}
     named = max(
-        (
-            n
-            for n, structure in lexicon.states_by_first_word.get(words[0], ())
-            if words[: len(n)] == n and (not structures or structure in structures)
-        ),
-        key=len,
-        default=(),
+        (n for n, c in states if (not structures or c in structures) and words[: len(n)] == n), key=len, default=()
     )
-    generic = next(((p, kind) for p, kind in load_cues().states if words[: len(p)] == p), None)
+    generic = next(((p, kind) for p, kind in generics if words[: len(p)] == p), None)
     if generic is not None and len(generic[0]) > len(named):
         return _State(generic[1], generic[0], *_SAYS[generic[1]])
     return _State("named", named, "present", 1.0) if named else None
@@ -149,6 +147,6 @@ def _said_of(structure: Mention, state: _State, tokens: Sequence[Token], lexicon
         concept = named.get(("enlarged",), structure.concept)
     if concept is None:
         return []
-    around = tokens[max(0, structure.first - 3) : structure.last + 2]
+    around = tokens[max(0, structure.first - 3) : structure.last + 4]
     place = Place(load_cues().place(around).sides, frozenset(), state.degrees)
     return [Predication(concept, state.status, place, state.sure)]

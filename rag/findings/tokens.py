@@ -10,6 +10,7 @@ _LETTER = r"[A-Za-z\u00c0-\u024f\u0370-\u04ff]"
 _UNSEEN = "\u00ad\u200b\u200c\u200d\u2060\ufeff"  # soft hyphen and characters of no width: they part no word
 _TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|{_LETTER}(?:[{_UNSEEN}]*{_LETTER})*(?:['\u2019][a-z]+|\d+(?![.,]?\d))?|\S")
 _LOOKS_LATIN = str.maketrans("авекмнорстухіјѕԁαεικνορτυχ", "abekmhopctyxijsdaeiknoptux")  # inside Latin words alone
+_MIXED = re.compile(r"[^\W\d_]+")
 _HIDDEN = re.compile(f"[{_UNSEEN}]")
 _IRREGULAR = {
     "vertebrae": "vertebra",
@@ -131,12 +132,18 @@ def tokens_of(text: str, offset: int = 0) -> list[Token]:
     return [Token(m.start() + offset, m.end() + offset, m[0], lemma(m[0]), _word(m[0])) for m in _TOKEN.finditer(text)]
 
 
+def fold(text: str) -> str:
+    """Lower-cased, with straight apostrophes, without characters of no width, look-alike letters made Latin."""
+    folded = _HIDDEN.sub("", text).lower().replace("\u2019", "'")
+    if folded.isascii():
+        return folded
+    return _MIXED.sub(lambda m: m[0].translate(_LOOKS_LATIN) if re.search("[a-z]", m[0]) else m[0], folded)
+
+
 @lru_cache(maxsize=100_000)
 def _word(text: str) -> str:
-    """Lower-cased, without characters that are not seen; contracted negations are "not"."""
-    word = _HIDDEN.sub("", text).lower().replace("\u2019", "'")
-    if not word.isascii() and re.search("[a-z]", word):
-        word = word.translate(_LOOKS_LATIN)
+    """Folded; contracted negations are "not"."""
+    word = fold(text)
     if word in ("can't", "cant"):
         return "cannot"
     return "not" if word.endswith("n't") or word in _CONTRACTED else word

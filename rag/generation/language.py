@@ -22,6 +22,7 @@ from rag.settings import GenerationSettings
 from rag.types import Draft, Evidence, sha256_of
 
 _LONGEST = 20_000  # characters of a draft; whoever writes more is stopped
+_THOUGHT = re.compile(r"\s*<think>.*?(?:</think>\s*|\Z)", re.S)  # what some models say to themselves first
 _VERDICT = re.compile(r"[\W_]*(yes|no)\b", re.I)
 _CANNOT = re.compile(r"[\W_]*(?:i\s+)?(?:can\s?not|can['’]t|unable\s+to)\s+(?:be\s+)?answer", re.I)
 
@@ -49,6 +50,11 @@ class ChatModel(Protocol):
     @property
     def window(self) -> int | None:
         """Tokens of prompt and answer together; None where nobody knows."""
+        ...
+
+    @property
+    def parallel(self) -> int:
+        """How many conversations go on at once."""
         ...
 
     def count(self, messages: Messages) -> int:
@@ -87,6 +93,10 @@ class LanguageGenerator:
     def revises(self) -> bool:
         return self._settings.revisions > 0
 
+    @property
+    def parallel(self) -> int:
+        return self._model.parallel
+
     def generate(self, request: Request) -> Draft:
         *_, whole = self.stream(request)
         return whole
@@ -117,6 +127,8 @@ class LanguageGenerator:
     def _draft(
         self, request: Request, text: str, yes: float | None, truncated: bool, left_out: tuple[str, ...], sent: str
     ) -> Draft:
+        if thought := _THOUGHT.match(text):
+            text, yes = text[thought.end() :], None  # the first token was none of the answer's
         said = _VERDICT.match(text) if request.asked.yes_no else None
         verdict: Literal["yes", "no"] | None = None if said is None else "yes" if said[1].lower() == "yes" else "no"
         if not request.asked.yes_no:

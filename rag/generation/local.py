@@ -6,17 +6,19 @@ import threading
 from collections.abc import Generator as Steps
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from rag.encoders.runtime import torch
-from rag.errors import RagError, StorageError
+from rag.errors import InputError, RagError, StorageError
 from rag.generation.language import Piece
 from rag.generation.messages import Messages
 from rag.generation.weights import Loaded, Weights
-from rag.settings import GenerationSettings
+from rag.settings import GenerationSettings, knowledge_dir
+from rag.types import sha256_of
 
-_YES = ("yes", "Yes", "YES", " yes", " Yes", " YES")
-_NO = ("no", "No", "NO", " no", " No", " NO")
+_YES, _NO = ("yes", "Yes", "YES"), ("no", "No", "NO")
+_SPACES = ("", "\u2581", "\u0120")  # how vocabularies write that a space comes before
 
 
 class LocalModel:
@@ -27,14 +29,18 @@ class LocalModel:
         MissingDependencyError: the model or a library is not on this machine.
     """
 
+    parallel = 1
+
     def __init__(self, settings: GenerationSettings) -> None:
         s = settings.transformers
         self._settings = settings
         self._weights = Weights.find(s.model, s.revision, s.device, s.dtype)
+        self._template = _chat_template(s.chat_template) if s.chat_template else None
 
     @cached_property
     def fingerprint(self) -> str:
-        return f"transformers:{self._weights.fingerprint}"
+        template = f":{sha256_of(self._template)[:8]}" if self._template else ""
+        return f"transformers:{self._weights.fingerprint}{template}"
 
     @cached_property
     def window(self) -> int | None:
@@ -79,11 +85,22 @@ class LocalModel:
         """Token ids and pixels, through the chat template; a template without a system's turn has it in the user's."""
         system, user = loaded.guarded(messages.system), loaded.guarded(messages.user)
         pictures = messages.pictures if loaded.sees else ()
-        template = getattr(loaded.processor, "chat_template", None)
+        template = self._template or getattr(loaded.processor, "chat_template", None)
+        if template is None and loaded.sees:
+            raise InputError(
+                f"the model {self._weights.name!r} does not say how pictures and turns are written; set "
+                "'generation.transformers.chat_template'"
+            )
         if template is None:
             plain = f"{system}\n\n{user}\n\n"
             return loaded.tokenizer(plain, return_tensors="pt")
-        options = {"tokenize": True, "return_dict": True, "return_tensors": "pt", "add_generation_prompt": True}
+        options = {
+            "chat_template": self._template,
+            "tokenize": True,
+            "return_dict": True,
+            "return_tensors": "pt",
+            "add_generation_prompt": True,
+        }
 
         def turn(role: str, text: str, shown: Sequence[Any] = ()) -> dict[str, Any]:
             if not loaded.sees:
@@ -108,6 +125,20 @@ class LocalModel:
                 "'generation.image_side' or 'generation.transformers.window'"
             )
         return RagError(f"the model {self._weights.name!r} failed while it was writing ({type(error).__name__})")
+
+
+def _chat_template(name: str) -> str:
+    """The text of a chat template. Raises InputError if there is none of that name."""
+    folder = knowledge_dir() / "prompts" / "chat"
+    path = Path(name) if name.endswith(".jinja") else folder / f"{name}.jinja"
+    try:
+        return path.read_text("utf-8").removesuffix("\n")
+    except (OSError, ValueError) as error:
+        names = ", ".join(sorted(p.stem for p in folder.glob("*.jinja")))
+        raise InputError(
+            f"setting 'generation.transformers.chat_template': there is no template {name!r}; give a file that ends in "
+            f".jinja, or one of: {names}"
+        ) from error
 
 
 class _Run(threading.Thread):
@@ -177,5 +208,13 @@ class _FirstToken:
 
 
 def _first_tokens(tokenizer: Any, words: Iterable[str]) -> set[int]:
-    ids = (tokenizer.encode(word, add_special_tokens=False) for word in words)
-    return {i[0] for i in ids if i}
+    """What the words begin with, after nothing and after a space, as the tokenizer splits them and as it lists them."""
+    found: set[int] = set()
+    for word in words:
+        for text in (word, f" {word}"):
+            found.update(tokenizer.encode(text, add_special_tokens=False)[:1])
+        for token in (f"{space}{word}" for space in _SPACES):
+            known = tokenizer.convert_tokens_to_ids(token)
+            if isinstance(known, int) and known != tokenizer.unk_token_id:
+                found.add(known)
+    return found

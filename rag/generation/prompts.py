@@ -3,7 +3,8 @@
 Templates are data (``knowledge/prompts/*.jinja``), rendered in Jinja's sandbox. Retrieved text is data, too, and may
 have been written to be obeyed. It stands between tags that carry a word derived from the hash of all content: nobody
 who writes a passage knows it, and the same request gives the same prompt again. Characters that are not seen are taken
-out, and whatever could be a tag or a token of a chat format is broken up by a space. That is for the model's eyes only:
+out, whatever could be a tag or a token of a chat format is broken up by a space, and what speaks to the reader instead
+of about a patient is left out: the verifier accepts it as no evidence, either. That is for the model's eyes only:
 quotes are cut from the evidence as it is.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import InputError, MissingDependencyError
+from rag.findings import injection
 from rag.generation.messages import Messages, Picture
 from rag.generation.protocol import Request
 from rag.settings import knowledge_dir
@@ -89,7 +91,7 @@ class Prompt:
         passages: list[dict[str, Any]] = [
             {
                 "number": e.number,
-                "text": visible(e.text),
+                "text": visible(injection.visible(e.text)).strip(),
                 "kind": e.kind,
                 "whose": {"study": "study", "image": "similar"}.get(e.channel, "general"),
                 "source": visible(e.source),

@@ -45,6 +45,11 @@ class Generator(Protocol):
         """Whether objections to a draft may lead to another one."""
         ...
 
+    @property
+    def parallel(self) -> int:
+        """How many drafts it writes faster at once than one after another."""
+        ...
+
     def generate(self, request: Request) -> Draft: ...
 
 

@@ -58,19 +58,20 @@ def shared_model(settings: GenerationSettings) -> RemoteModel:
         InputError: address or model are not set, or cannot be used.
         MissingDependencyError: httpx or tenacity is not installed.
     """
-    key = settings.openai.api_key
-    return _shared(settings.model_dump_json(exclude={"openai": {"api_key"}}), key.get_secret_value() if key else None)
+    key, proxy = settings.openai.api_key, settings.openai.proxy
+    plain = settings.model_dump_json(exclude={"openai": {"api_key", "proxy"}})
+    return _shared(plain, key.get_secret_value() if key else None, proxy.get_secret_value() if proxy else None)
 
 
 @lru_cache(maxsize=8)
-def _shared(settings: str, key: str | None) -> RemoteModel:
-    return RemoteModel(GenerationSettings.model_validate_json(settings), key)
+def _shared(settings: str, key: str | None, proxy: str | None) -> RemoteModel:
+    return RemoteModel(GenerationSettings.model_validate_json(settings), key, proxy)
 
 
 class RemoteModel:
     """See the module. Safe to use from several threads; ``concurrency`` of them at once."""
 
-    def __init__(self, settings: GenerationSettings, key: str | None = None) -> None:
+    def __init__(self, settings: GenerationSettings, key: str | None = None, proxy: str | None = None) -> None:
         try:
             import httpx
             import tenacity  # noqa: F401 - fails early
@@ -89,11 +90,13 @@ class RemoteModel:
                 timeout=httpx.Timeout(s.read_timeout, connect=s.connect_timeout, pool=s.total_timeout),
                 limits=httpx.Limits(max_connections=s.concurrency),
                 trust_env=False,
-                proxy=s.proxy,
+                proxy=proxy,
                 verify=ssl.create_default_context(cafile=str(s.ca_file)) if s.ca_file else True,
             )
-        except (OSError, ValueError) as error:  # an unreadable file of certificates, a proxy that is no URL
-            raise InputError(f"settings 'generation.openai': 'ca_file' or 'proxy' cannot be used ({error})") from error
+        except (OSError, ValueError, httpx.InvalidURL) as error:
+            raise InputError(
+                f"settings 'generation.openai': 'ca_file' or 'proxy' cannot be used ({type(error).__name__})"
+            ) from error
         self._turns = threading.BoundedSemaphore(s.concurrency)
         self._asks_logprobs = s.logprobs
         self._told = False
@@ -106,6 +109,10 @@ class RemoteModel:
     @property
     def window(self) -> int | None:
         return self._settings.window
+
+    @property
+    def parallel(self) -> int:
+        return self._settings.concurrency
 
     def count(self, messages: Messages) -> int:
         """An estimate on the safe side: nobody here has the server's tokenizer."""

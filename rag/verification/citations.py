@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rag.corpus.sentences import sentence_spans
 from rag.findings.lexicon import Lexicon
-from rag.findings.question import content_words
 from rag.types import DraftSentence, Evidence, Quote
-from rag.verification.verify import entails
+from rag.verification.quoting import best_quote
 
 _NUMBERS = r"\d{1,6}(?:\s*(?:[,;&\-\u2010-\u2015]|and|to)\s*(?:and\s+)?[#^]?\d{1,6})*"
 _NAME = (
@@ -27,7 +26,6 @@ _RANGE = re.compile(r"(\d{1,6})\s*(?:[-\u2010-\u2015]|to)\s*[#^]?(\d{1,6})", re.
 _EMPHASIS = re.compile(r"\*\*|__|(?<![A-Za-z0-9])\*(?=\S)|(?<=\S)\*(?![A-Za-z0-9])|`+")
 _LINE_OPENS = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-*\u2022][ \t]+|>[ \t]*)+", re.M)
 _LIST_OF_SOURCES = re.compile(r"^[ \t]*(?:references?|sources?|citations?|bibliography)[ \t]*:?[ \t]*$", re.I | re.M)
-_WIDEST = 3  # sentences in one quote
 _MANY = 64  # numbers read from one marker: "[1-999999]" is no reason to work for long
 
 
@@ -58,31 +56,6 @@ def parse(text: str, evidence: Sequence[Evidence], lexicon: Lexicon) -> tuple[Dr
         for (start, end), numbers in zip(spans, cited, strict=True)
         if any(c.isalnum() for c in plain[start:end])
     )
-
-
-def best_quote(sentence: str, e: Evidence, lexicon: Lexicon) -> Quote:
-    """The span of ``e`` that supports ``sentence`` best; the shorter of two equals, then the earlier.
-
-    Where nothing supports it, the span that contradicts it, so that the verifier sees it; else the most similar one.
-    """
-
-    def rank(span: tuple[int, int]) -> tuple[int, float, int, int]:
-        quote = e.text[span[0] : span[1]]
-        verdict, score = entails(quote, sentence, lexicon)
-        order = {"supported": 2, "contradicted": 1, "unsupported": 0}[verdict]
-        words = content_words(sentence)
-        overlap = len(words & content_words(quote)) / max(1, len(words))
-        return order, round(score + overlap, 3), span[0] - span[1], -span[0]
-
-    start, end = max(_spans_of(e.text), key=rank, default=(0, len(e.text)))
-    return Quote(number=e.number, start=e.start + start, end=e.start + end)
-
-
-def _spans_of(text: str) -> Iterator[tuple[int, int]]:
-    spans = sentence_spans(text)
-    for width in range(1, _WIDEST + 1):
-        for first in range(len(spans) - width + 1):
-            yield spans[first][0], spans[first + width - 1][1]
 
 
 def _tidied(text: str) -> str:

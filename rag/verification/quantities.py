@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from dataclasses import dataclass
 from rag.findings.tokens import Token
 
 _WORDS = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
-    "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17,
-    "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "single": 1,
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+    "single": 1,
     "solitary": 1, "once": 1, "twice": 2,
 }  # fmt: skip
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
@@ -24,8 +26,8 @@ _UNITS: dict[str, tuple[str, float]] = {
     "%": ("percent", 1), "percent": ("percent", 1),
     "g": ("mass", 1), "gram": ("mass", 1), "gm": ("mass", 1), "kg": ("mass", 1000), "kilogram": ("mass", 1000),
     "mg": ("mass", 0.001), "milligram": ("mass", 0.001), "mcg": ("mass", 1e-6), "microgram": ("mass", 1e-6),
-    "ml": ("volume", 1), "milliliter": ("volume", 1), "millilitre": ("volume", 1), "cc": ("volume", 1), "l": ("volume", 1000),
-    "liter": ("volume", 1000), "litre": ("volume", 1000), "dl": ("volume", 100),
+    "ml": ("volume", 1), "milliliter": ("volume", 1), "millilitre": ("volume", 1), "cc": ("volume", 1),
+    "l": ("volume", 1000),     "liter": ("volume", 1000), "litre": ("volume", 1000), "dl": ("volume", 100),
     "mmhg": ("pressure", 1), "hour": ("time", 1), "hr": ("time", 1), "day": ("time", 24), "week": ("time", 168),
     "month": ("time", 730), "year": ("time", 8760), "minute": ("time", 1 / 60), "min": ("time", 1 / 60),
     "hu": ("density", 1), "hounsfield": ("density", 1), "bpm": ("rate", 1), "diopter": ("refraction", 1),
@@ -41,16 +43,25 @@ _NO_COUNT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A value of one dimension at tokens[first:last]; ``count`` and ``number`` have no unit."""
+    """A value of one dimension at tokens[first:last]; ``count`` and ``number`` have no unit.
+
+    ``stated`` is the number as it stands, before its unit was taken into account.
+    """
 
     dimension: str
     value: float
     first: int
     last: int
+    stated: float = math.nan
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has no unit."""
+        return self.dimension in ("count", "number")
 
 
 def quantities_of(tokens: Sequence[Token]) -> list[Quantity]:
-    """Every quantity, in order: lengths in mm, masses in g, volumes in ml, times in hours; counts, grades and ratios as they are.
+    """Every quantity, in order: lengths in mm, masses in g, volumes in ml, times in hours.
 
     "3 x 4 cm" are two lengths, "20/40" is one ratio, "three of twelve" one share, "a 54-year-old" an age.
     """
@@ -67,7 +78,9 @@ def quantities_of(tokens: Sequence[Token]) -> list[Quantity]:
 
 
 def same(a: Quantity, b: Quantity) -> bool:
-    """Equal in one dimension; what is measured, to the rounding of three figures."""
+    """Equal in one dimension; lengths and the like to three figures. A unit may be left out on one side."""
+    if a.plain != b.plain and a.stated == b.stated:
+        return True
     rounding = 0.005 * max(abs(a.value), abs(b.value)) if a.dimension in _MEASURED else 1e-9
     return a.dimension == b.dimension and abs(a.value - b.value) <= rounding
 
@@ -128,16 +141,16 @@ def _measured(tokens: Sequence[Token], i: int) -> Quantity | None:
     ):  # the unit of "3 x 4 cm" comes last
         unit = next((u for k in range(j + 1, min(j + 6, len(tokens))) if (u := _unit(tokens, k))), None)
         if unit is not None:
-            return Quantity(unit[0], value * unit[1], i, i + 1)
+            return Quantity(unit[0], value * unit[1], i, i + 1, value)
     if unit is not None:
         dimension, factor, last = unit
         if dimension == "time" and any(t.word == "old" for t in tokens[last : last + 2]):
-            return Quantity("age", value * factor, i, last + 1)
-        return Quantity(dimension, value * factor, i, last)
+            return Quantity("age", value * factor, i, last + 1, value)
+        return Quantity(dimension, value * factor, i, last, value)
     if 1900 <= value <= 2100 and value.is_integer() and i and tokens[i - 1].word in ("in", "since", "of", "until"):
-        return Quantity("calendar", value, i, i + 1)
+        return Quantity("calendar", value, i, i + 1, value)
     counted = j < len(tokens) and tokens[j].text.isalpha() and tokens[j].word not in _NO_COUNT
-    return Quantity("count" if counted and value.is_integer() else "number", value, i, i + 1)
+    return Quantity("count" if counted and value.is_integer() else "number", value, i, i + 1, value)
 
 
 def _unit(tokens: Sequence[Token], j: int) -> tuple[str, float, int] | None:

@@ -1,8 +1,9 @@
 """Verification of a draft, whoever wrote it: every sentence against what it cites.
 
-For each quote the verdict comes from two readers that must not disagree: the assertion reader (does the quoted
-sentence say the same about the same findings, or the opposite?) and the overlap of content words with negation
-taken into account. Unsupported sentences are dropped; a contradicted sentence never passes.
+Each quote is judged (``entailment.py``, and a cross-encoder where one is given). A contradicted sentence never
+passes; one that its quotes do not support is dropped. Wrong numbers, spans and repeated citations are repaired where
+the evidence leaves one way to do so. Text that speaks to whoever answers is no evidence, and a draft whose verdict
+its own quotes deny is dropped whole.
 """
 
 from __future__ import annotations
@@ -11,139 +12,237 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rag.findings.assertion import Assertion, assertions_of
+from rag.corpus.sentences import sentence_spans
+from rag.findings.injection import shown, visible
 from rag.findings.lexicon import Lexicon
-from rag.findings.question import Asked, content_words
+from rag.findings.question import Asked
 from rag.findings.reading import read
-from rag.types import Citation, Draft, DraftSentence, Evidence, Sentence, Verdict
+from rag.types import Citation, Draft, DraftSentence, Evidence, Quote, Sentence, Verdict
+from rag.verification.abbreviations import Abbreviations, expanded
+from rag.verification.entailment import judge
+from rag.verification.judgement import Entailment, Judgement, contradicted, supported, unsupported
+from rag.verification.quoting import best_quote
+from rag.verification.wording import Embed
 
 _QUOTED = re.compile(r"“([^”]*)”")
 _SILENT = re.compile(r"\b(?:does|do|did) not mention\b", re.I)
+_POLARITY = re.compile(r"\s*(?:for )?(yes|no)\b\s*(?:in a similar case)?\s*(?:[,.:;!\u2013\u2014-]+\s*|$)", re.I)
+_LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?=\S)")
+_LAYOUT = re.compile(r"</?(?:br|p|b|i|sup|sub)\s*/?>", re.I)
+_UNREADABLE = "what it quotes speaks to the reader and is no evidence"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A sentence that did not pass, and why."""
+
+    text: str
+    verdict: Verdict
+    reason: str
 
 
 @dataclass(frozen=True)
 class Verified:
-    """The sentences that passed with their citations, and what was dropped and why."""
+    """The sentences that passed with their citations, what was dropped and why, and which citations were repaired."""
 
     sentences: tuple[Sentence, ...]
     citations: tuple[Citation, ...]
-    dropped: tuple[tuple[str, Verdict], ...]
+    dropped: tuple[Dropped, ...]
+    repaired: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
         """Mean support of the sentences that passed, in [0, 1]."""
         return sum(c.score for c in self.citations) / len(self.citations) if self.citations else 0.0
 
-
-def verify(draft: Draft, asked: Asked, evidence: Sequence[Evidence], lexicon: Lexicon) -> Verified:
-    """Check each sentence of ``draft`` against the spans that it cites.
-
-    A quote outside the evidence that it names is unsupported; so is a sentence that cites nothing.
-    """
-    by_number = {e.number: e for e in evidence}
-    kept: list[Sentence] = []
-    citations: list[Citation] = []
-    dropped: list[tuple[str, Verdict]] = []
-    for sentence in draft.sentences:
-        found = [
-            _cite(len(kept), sentence, q.number, q.start, q.end, by_number, asked, lexicon) for q in sentence.quotes
-        ]
-        good = [c for c in found if c is not None and c.verdict == "supported"]
-        if any(c is not None and c.verdict == "contradicted" for c in found):
-            dropped.append((sentence.text, "contradicted"))
-        elif not good:
-            dropped.append((sentence.text, "unsupported"))
-        else:
-            numbers = tuple(sorted({c.number for c in good}))
-            kept.append(Sentence(text=sentence.text, citations=numbers))
-            citations += good
-    return Verified(tuple(kept), tuple(citations), tuple(dropped))
+    @property
+    def passed(self) -> float:
+        """Share of the draft's sentences that passed, in [0, 1]; 0 for an empty draft."""
+        total = len(self.sentences) + len(self.dropped)
+        return len(self.sentences) / total if total else 0.0
 
 
-def _cite(
-    index: int,
-    sentence: DraftSentence,
-    number: int,
-    start: int,
-    end: int,
-    by_number: Mapping[int, Evidence],
+def verify(
+    draft: Draft,
     asked: Asked,
+    evidence: Sequence[Evidence],
     lexicon: Lexicon,
-) -> Citation | None:
-    e = by_number.get(number)
-    if e is None or not e.start <= start < end <= e.start + len(e.text):
+    *,
+    embed: Embed | None = None,
+    entailment: Entailment | None = None,
+    abbreviations: Abbreviations | None = None,
+) -> Verified:
+    """Check each sentence of ``draft`` against the spans that it cites, and mend citations that point nowhere.
+
+    ``embed`` gives unit vectors of words, so that other words may support a sentence; ``entailment`` decides where
+    words and findings do not; ``abbreviations`` finds those that a passage defines.
+    """
+    checker = _Checker(asked, {e.number: e for e in evidence}, lexicon, embed, entailment, abbreviations)
+    sentences: list[Sentence] = []
+    citations: list[Citation] = []
+    dropped: list[Dropped] = []
+    repaired: list[str] = []
+    for sentence in draft.sentences:
+        cited, judged, notes = checker.check(sentence)
+        if judged.verdict != "supported":
+            dropped.append(Dropped(sentence.text, judged.verdict, judged.reason))
+            continue
+        repaired += notes
+        numbers = tuple(sorted({q.number for q, _ in cited}))
+        citations += [checker.citation(len(sentences), q, j) for q, j in cited]
+        sentences.append(Sentence(text=shown(sentence.text), citations=numbers))
+    if sentences and checker.denies(draft, citations):
+        reason = f"the draft answers {draft.verdict}, and what it quotes says the opposite"
+        dropped += [Dropped(s.text, "contradicted", reason) for s in sentences]
+        sentences, citations = [], []
+    return Verified(tuple(sentences), tuple(citations), tuple(dropped), tuple(repaired))
+
+
+@dataclass(frozen=True)
+class _Checker:
+    """One question with its evidence."""
+
+    asked: Asked
+    by_number: Mapping[int, Evidence]
+    lexicon: Lexicon
+    embed: Embed | None
+    entailment: Entailment | None
+    abbreviations: Abbreviations | None
+
+    def check(self, sentence: DraftSentence) -> tuple[list[tuple[Quote, Judgement]], Judgement, list[str]]:
+        """The citations that support the sentence, the verdict on it, and what was repaired."""
+        quotes, notes = self._mended(sentence)
+        if not quotes:
+            found = self._elsewhere(sentence)
+            if found is None:
+                why = "it cites no evidence" if not sentence.quotes else "it cites evidence that there is not"
+                return [], unsupported(f"{why}, and none that was found supports it"), notes
+            numbers = ", ".join(str(q.number) for q in sentence.quotes) or "none"
+            return [found], found[1], [*notes, f"citation {numbers} became {found[0].number}: “{sentence.text}”"]
+        judged = [(q, self._judge(sentence.text, q)) for q in quotes]
+        against = next((j for _, j in judged if j.verdict == "contradicted"), None)
+        if against is not None:
+            return [], against, notes
+        good = [(q, j) for q, j in judged if j.verdict == "supported"]
+        if not good and len(judged) > 1:  # each may carry a part of the sentence
+            together = judge(sentence.text, "\n".join(self.quoted(q) for q in quotes), self.lexicon, self.embed)
+            if together.verdict == "supported":
+                good = [(q, together) for q, j in judged if j.score > 0]
+        if good:
+            return good, good[0][1], notes
+        return [], max((j for _, j in judged), key=lambda j: j.score), notes
+
+    def quoted(self, q: Quote) -> str:
+        e = self.by_number[q.number]
+        return e.text[q.start - e.start : q.end - e.start]
+
+    def citation(self, index: int, q: Quote, judged: Judgement) -> Citation:
+        e = self.by_number[q.number]
+        return Citation(
+            sentence=index,
+            number=q.number,
+            document_id=e.document_id,
+            passage_id=e.passage_id,
+            source=e.source,
+            quote=self.quoted(q),
+            start=q.start,
+            end=q.end,
+            verdict=judged.verdict,
+            score=round(judged.score, 4),
+        )
+
+    def denies(self, draft: Draft, citations: Sequence[Citation]) -> bool:
+        """Whether every quote that bears on a yes/no question says the opposite of the draft's verdict."""
+        if draft.verdict is None or not self.asked.yes_no:
+            return False
+        readings = [read(self.asked, c.quote, self.lexicon) for c in citations]
+        sides = {"yes" if r.probability >= 0.5 else "no" for r in readings if r.mentioned}
+        return bool(sides) and draft.verdict not in sides
+
+    def _mended(self, sentence: DraftSentence) -> tuple[list[Quote], list[str]]:
+        """Quotes of evidence that there is, once each; a span outside its passage becomes the best one in it."""
+        quotes: dict[tuple[int, int, int], Quote] = {}
+        notes: list[str] = []
+        silent = bool(_SILENT.search(sentence.text))
+        for q in sentence.quotes:
+            e = self.by_number.get(q.number)
+            if e is None:
+                continue
+            if silent and not _seen(q, e).strip():
+                q = self._readable() or q  # what says nothing of it is cited, not what is no evidence
+                e = self.by_number[q.number]
+            if not e.start <= q.start < q.end <= e.start + len(e.text):
+                q = best_quote(sentence.text, e, self.lexicon)
+                notes.append(f"citation {q.number} pointed outside its passage: “{sentence.text}”")
+            quotes.setdefault((q.number, q.start, q.end), q)
+        return list(quotes.values()), notes
+
+    def _readable(self) -> Quote | None:
+        """The last sentence that is evidence."""
+        for e in reversed(list(self.by_number.values())):
+            spans = sentence_spans(visible(e.text))
+            if spans:
+                label = _LABEL.match(e.text, *spans[-1])
+                start = label.end() if label else spans[-1][0]
+                return Quote(number=e.number, start=e.start + start, end=e.start + spans[-1][1])
         return None
-    quote = e.text[start - e.start : end - e.start]
-    verdict, score = support(sentence.text, quote, e.text, asked, lexicon)
-    return Citation(
-        sentence=index,
-        number=number,
-        document_id=e.document_id,
-        passage_id=e.passage_id,
-        source=e.source,
-        quote=quote,
-        start=start,
-        end=end,
-        verdict=verdict,
-        score=round(score, 4),
-    )
+
+    def _elsewhere(self, sentence: DraftSentence) -> tuple[Quote, Judgement] | None:
+        """The evidence that supports a sentence which names none; None where any evidence contradicts it."""
+        best: tuple[Quote, Judgement] | None = None
+        for e in self.by_number.values():
+            q = best_quote(sentence.text, e, self.lexicon)
+            judged = self._judge(sentence.text, q)
+            if judged.verdict == "contradicted":
+                return None
+            if judged.verdict == "supported" and (best is None or judged.score > best[1].score):
+                best = q, judged
+        return best
+
+    def _judge(self, text: str, q: Quote) -> Judgement:
+        e = self.by_number[q.number]
+        if _seen(q, e).split() != _LAYOUT.sub(" ", self.quoted(q)).split():
+            return unsupported(_UNREADABLE, settled=True)
+        table = self.abbreviations(e.text) if self.abbreviations else {}
+        text, quote = expanded(text, table), expanded(self.quoted(q), table)
+        judged = support(text, quote, e.text, self.asked, self.lexicon, self.embed)
+        if self.entailment is None or judged.verdict == "contradicted" or judged.settled:
+            return judged
+        second = self.entailment.judge_pairs([(self.quoted(q), text)])[0]
+        return second if second.verdict == "contradicted" or judged.verdict == "unsupported" else judged
 
 
-def support(text: str, quote: str, passage: str, asked: Asked, lexicon: Lexicon) -> tuple[Verdict, float]:
+def support(
+    text: str, quote: str, passage: str, asked: Asked, lexicon: Lexicon, embed: Embed | None = None
+) -> Judgement:
     """Whether ``quote`` supports the sentence ``text`` of an answer to ``asked``, and how strongly in [0, 1]."""
     if _SILENT.search(text):
-        mentioned = read(asked, passage, lexicon).mentioned
-        return ("contradicted", 0.0) if mentioned else ("supported", 0.8)
-    polarity = re.match(r"\s*(?:for )?(yes|not?)\b", text, re.I)
-    if polarity and asked.yes_no:
-        reading = read(asked, quote, lexicon)
-        if reading.mentioned:
-            says_yes = reading.probability >= 0.5
-            if says_yes != (polarity[1].lower() == "yes"):
-                return "contradicted", 0.0
-        elif not _QUOTED.search(text):
-            return "unsupported", 0.0
+        if read(asked, passage, lexicon).mentioned:
+            return contradicted("the passage does mention it", settled=True)
+        return supported("the passage does not mention it", 0.8, settled=True)
     inner = [q.strip() for q in _QUOTED.findall(text)]
+    polarity = _POLARITY.match(text) if asked.yes_no else None
+    if polarity:
+        reading = read(asked, quote, lexicon)
+        if reading.mentioned and (reading.probability >= 0.5) != (polarity[1].lower() == "yes"):
+            return Judgement(
+                "contradicted", 0.0, f"it says {polarity[1].lower()}, its quote the opposite", settled=True
+            )
+        if not reading.mentioned and not inner:
+            return unsupported("its quote does not speak of what is asked", settled=True)
+        text = text[polarity.end() :]
+        if not any(c.isalnum() for c in text):
+            return supported("its quote says so", 0.9, settled=True)
     if inner:
-        verbatim = all(_squeeze(q) in _squeeze(quote) for q in inner)
-        return ("supported", 1.0) if verbatim else ("unsupported", 0.0)
-    return entails(quote, text, lexicon)
+        if all(_squeeze(q) in _squeeze(quote) for q in inner):
+            return supported("it is quoted word for word", settled=True)
+        return unsupported("what it puts in quotation marks is not in its quote", settled=True)
+    return judge(text, quote, lexicon, embed)
 
 
-def entails(quote: str, text: str, lexicon: Lexicon) -> tuple[Verdict, float]:
-    """Whether ``quote`` says what ``text`` says, and how surely: assertions first, words second."""
-    said, claims = assertions_of(quote, lexicon), [a for a in assertions_of(text, lexicon) if not a.derived]
-    verdicts = [_entail_one(claim, said, lexicon) for claim in claims]
-    if "contradicted" in verdicts:
-        return "contradicted", 0.0
-    words = content_words(text)
-    cover = len(words & content_words(quote)) / len(words) if words else 0.0
-    if claims and all(v == "supported" for v in verdicts):
-        return "supported", round(0.7 + 0.3 * cover, 4)
-    if not claims and cover >= 0.6 and _parity(text) == _parity(quote):
-        return "supported", round(cover, 4)
-    if not claims and cover >= 0.6:
-        return "contradicted", 0.0
-    return "unsupported", round(0.5 * cover, 4)
-
-
-def _entail_one(claim: Assertion, quoted: Sequence[Assertion], lexicon: Lexicon) -> Verdict:
-    verdict: Verdict = "unsupported"
-    positive = claim.status != "absent"
-    for a in quoted:
-        narrower, broader = lexicon.is_a(a.concept, claim.concept), lexicon.is_a(claim.concept, a.concept)
-        sides_meet = not claim.place.sides or not a.place.sides or claim.place.sides & a.place.sides
-        said = narrower and sides_meet and (a.status == "present" or a.status == claim.status == "uncertain")
-        denied = broader and a.status == "absent"
-        if (positive and said) or (not positive and denied):
-            return "supported"
-        if (positive and denied and sides_meet) or (not positive and said):
-            verdict = "contradicted"
-    return verdict
-
-
-def _parity(text: str) -> bool:
-    return bool(re.search(r"\b(?:no|not|without|never|absent|negative)\b", text, re.I))
+def _seen(q: Quote, e: Evidence) -> str:
+    """What of a quote may be read: an order taints the rest of its line, so the whole passage tells."""
+    return visible(e.text)[max(0, q.start - e.start) : max(0, q.end - e.start)]
 
 
 def _squeeze(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.audit.ledger import new_audit_id
-from rag.audit.record import Dropped, Working
+from rag.audit.record import Dropped, Failed, Working
 from rag.types import (
     Answer,
     Certificate,
@@ -37,7 +37,10 @@ WORKING = Working(
         confidence=0.9,
     ),
     shown=("d#0",),
-    dropped=(Dropped(text="The aorta is wide.", verdict="unsupported"),),
+    dropped=(Dropped(text="The aorta is wide.", verdict="unsupported", reason="nothing says so"),),
+    earlier=(
+        Failed(draft=Draft(sentences=(DraftSentence(text="It floats."),), confidence=0.5), why="no sentence passed"),
+    ),
     policy={"k": 3, "gamma": 0.35, "tau": 0.5, "rho": 0.0},
     fingerprints={"generator": "reader:1", "index version": "1"},
 )

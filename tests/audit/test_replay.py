@@ -23,6 +23,8 @@ from rag.selection.certificate import FILE, Part, StoredCertificate
 from rag.settings import Settings
 from rag.types import Answer, Question
 
+from .samples import bytes_on_disk
+
 ENLARGED = "Does study c1 show cardiomegaly?"
 Build = Callable[..., Engine]
 
@@ -100,6 +102,32 @@ def test_changed_settings_are_named_with_what_they_changed(folder: Path) -> None
     assert "retrieval settings" in changes
     assert {"decision", "answer"} <= {d.name for d in done.differences}
     assert "retrieval.min_similarity" in done.why
+
+
+def test_a_language_model_is_replayed_and_another_prompt_or_model_is_named(folder: Path) -> None:
+    from generation.servers import saying, serving
+
+    with serving(saying("Yes. The heart is enlarged [1].")) as server:
+        openai = {"base_url": server.url, "model": "m", "api_key": "sk-secret", "proxy": None}
+        given = {"kind": "openai", "openai": openai}
+        settings = Settings.model_validate({"generation": given})
+        engine = Engine.open(folder / "index", settings)
+        server.acts.append(saying("No. The heart is normal [1]."))  # fails, and is sent back once
+        answer = engine.ask(ENLARGED)
+        entry = engine.ledger.get(answer.audit_id)
+        assert answer.verdict == "yes" and answer.prompt_sha256 is not None
+        assert [failed.draft.text for failed in entry.working.earlier] == ["No. The heart is normal [1]."]
+        assert b"sk-secret" not in bytes_on_disk(folder / "index")
+        done = again(engine, answer)
+        assert {d.name for d in done.differences} == {"draft", "earlier"}, "this time the first was good"
+        other = Settings.model_validate({"generation": {**given, "prompt": "compare"}})
+        done = again(Engine.open(folder / "index", other), answer)
+        assert "prompt" in {c.name for c in done.changed} and "prompt_sha256" in {d.name for d in done.differences}
+        server.usual = saying("The heart is enlarged [1].")
+        done = again(engine, answer)
+        assert {"draft", "sentences"} <= {d.name for d in done.differences} and done.changed == ()
+    done = again(Engine.open(folder / "index"), answer)
+    assert "generator" in {c.name for c in done.changed}
 
 
 def test_the_recorded_policy_applies_and_another_of_today_is_named(folder: Path) -> None:

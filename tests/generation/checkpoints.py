@@ -207,3 +207,26 @@ def build(kind: str, folder: Path) -> Path:
     library.manual_seed(0)
     MAKERS[kind](folder)
     return folder
+
+
+def teach(folder: Path, answer: str, steps: int = 120) -> None:
+    """Train the text model in ``folder`` to say ``answer`` whatever it is asked."""
+    import random
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    library, draw = torch(), random.Random(0)
+    tok, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).train()
+    optimizer = library.optim.AdamW(model.parameters(), lr=1e-2)
+    said = tok.encode(answer, add_special_tokens=False) + [tok.eos_token_id]
+    for _ in range(steps):
+        asked = " ".join(draw.choices(WORDS.split(), k=draw.randrange(20, 400)))
+        turn = tok.apply_chat_template([{"role": "user", "content": asked}], tokenize=False, add_generation_prompt=True)
+        prompt = tok.encode(turn, add_special_tokens=False)
+        ids = library.tensor([prompt + said])
+        labels = library.tensor([[-100] * len(prompt) + said])
+        model(input_ids=ids, labels=labels).loss.backward()
+        library.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)

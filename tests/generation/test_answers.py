@@ -15,7 +15,7 @@ from rag.errors import InputError, RagError
 from rag.settings import Settings
 from rag.types import Answer, Event, Question
 
-from . import servers
+from . import checkpoints, servers
 from .servers import Server, saying
 
 STUDY = "Does study CXR2814 show cardiomegaly?"
@@ -90,8 +90,8 @@ def test_sentences_that_fail_are_dropped_and_the_rest_is_given(open_engine: Open
     [
         (WRONG, "did not pass verification"),
         ("There is cardiomegaly [1].", "neither yes nor no"),
-        ("Yes, there is cardiomegaly [7].", "did not pass verification"),
-        ("Yes, there is cardiomegaly.", "did not pass verification"),
+        ("Yes, there is a pneumothorax [7].", "did not pass verification"),
+        ("Yes, the moon is made of cheese.", "did not pass verification"),
         ("", "neither yes nor no"),
     ],
 )
@@ -111,6 +111,31 @@ def test_a_failed_draft_is_sent_back_once_with_the_reasons(
     assert objection in withheld.reason
     assert withheld.sentences == ()
     assert len(server.requests) == 4, "once, and no more"
+
+
+@pytest.mark.parametrize("text", ["Yes", "Yes.", "**Yes** [1].", "Yes [1]. There is cardiomegaly [1].", "YES!"])
+def test_a_bare_verdict_is_grounded_in_what_says_so(text: str, open_engine: Open, server: Server) -> None:
+    server.usual = saying(text)
+    engine = open_engine(revisions=0)
+    answer = engine.ask(STUDY)
+    check(answer, engine)
+    assert answer.verdict == "yes"
+    assert answer.sentences[0].text == "Yes."
+    assert "cardiomegaly" in answer.citations[0].quote
+    server.usual = saying(text.replace("Yes", "No").replace("YES", "NO").replace("There is", "There is no"))
+    assert engine.ask(STUDY).decision == "abstained", "nothing says so"
+
+
+def test_other_patients_reports_are_never_shown_for_a_yes_no_question(open_engine: Open, server: Server) -> None:
+    """However convincing a model would be about them."""
+    engine = open_engine()
+    server.usual = saying("Yes, there is a pleural effusion [1].")
+    answer = engine.ask("Is there a pleural effusion?")
+    assert answer.decision == "abstained"
+    assert "name the study" in answer.reason
+    assert server.requests == []
+    engine.ask("Does a pleural effusion blunt the costophrenic angle?")
+    assert "another patient" not in server.requests[0]["body"]["messages"][1]["content"]
 
 
 def test_the_reader_is_never_asked_again_and_revisions_can_be_turned_off(open_engine: Open, server: Server) -> None:
@@ -272,6 +297,69 @@ def test_an_image_is_shown_and_so_are_those_of_the_evidence_where_wanted(
     assert pictures(3)[1].startswith("The image of passage")
 
 
+def test_many_questions_are_written_at_once_and_come_back_in_their_order(open_engine: Open, server: Server) -> None:
+    """The server answers nobody before four have asked."""
+    import threading
+
+    together = threading.Barrier(4, timeout=20)
+
+    def act(handler: servers.Handler, body: dict[str, Any]) -> None:
+        together.wait()
+        saying(GOOD if "cardiomegaly" in body["messages"][1]["content"].split("Question:")[1] else "No.")(handler, body)
+
+    server.usual = act
+    texts = [STUDY, "Does study CXR1 show a pneumothorax?"] * 2
+    engine = open_engine(revisions=0)
+    answers = engine.ask_many([Question(text=t) for t in texts], record=False)
+    assert [a.verdict for a in answers] == ["yes", "no", "yes", "no"]
+    assert [a.question.text for a in answers] == texts
+
+
+def test_what_a_model_thinks_before_it_answers_is_no_part_of_its_answer(open_engine: Open, server: Server) -> None:
+    server.usual = saying(f"<think>No. There is a pneumothorax [1].</think> {GOOD}", yes=0.1)
+    answer = open_engine().ask(STUDY)
+    assert (answer.verdict, [s.text for s in answer.sentences]) == ("yes", ["Yes: there is cardiomegaly."])
+    assert answer.probability is None, "the first token was no answer"
+    server.usual = saying("<think>It never ends. Yes, there is cardiomegaly [1].")
+    assert open_engine().ask(STUDY).decision == "abstained"
+
+
 def test_an_unknown_generator_is_refused_with_the_known_ones(open_engine: Open) -> None:
     with pytest.raises(InputError, match="reader, transformers, openai"):
         open_engine(kind="oracle")
+
+
+def test_a_model_on_this_machine_answers_and_its_answer_can_be_replayed(indexes: Path, tmp_path: Path) -> None:
+    """A tiny model that was taught one answer: everything between question and ledger is as with a large one."""
+    from rag.replay import replay
+
+    model = checkpoints.build("qwen2", tmp_path / "model")
+    checkpoints.teach(model, GOOD)
+    shutil.copytree(indexes / "small", tmp_path / "small")
+    settings = {"generation": {"kind": "transformers", "max_new_tokens": 40, "transformers": {"model": str(model)}}}
+    engine = Engine.open(tmp_path / "small", Settings.model_validate(settings))
+    events, answer = events_of(engine, STUDY)
+    check(answer, engine)
+    assert (answer.verdict, [s.text for s in answer.sentences]) == ("yes", ["Yes: there is cardiomegaly."])
+    assert answer.probability is not None
+    assert answer.probability > 0.9
+    assert [e.sentence for e in events if e.sentence] == list(answer.sentences)
+    again = replay(engine, engine.ledger.get(answer.audit_id))
+    assert (again.outcome, again.changed) == ("identical", ())
+    settings["generation"]["prompt"] = "compare"
+    other = Engine.open(tmp_path / "small", Settings.model_validate(settings))
+    assert "prompt" in {c.name for c in replay(other, engine.ledger.get(answer.audit_id)).changed}
+
+
+def test_an_answer_after_a_failed_draft_can_be_replayed(open_engine: Open, server: Server) -> None:
+    from rag.replay import replay
+
+    engine = open_engine()
+    server.acts.append(saying(WRONG))
+    answer = engine.ask(STUDY)
+    server.acts.append(saying(WRONG))
+    assert replay(engine, engine.ledger.get(answer.audit_id)).outcome == "identical"
+    server.usual = saying("Yes, the heart shows cardiomegaly [1].", yes=0.6)
+    different = replay(engine, engine.ledger.get(answer.audit_id))
+    assert different.outcome == "different"
+    assert {"earlier", "draft", "confidence"} <= {d.name for d in different.differences}

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from rag.errors import InputError, MissingDependencyError
 from rag.findings.lexicon import Lexicon
 from rag.generation.language import LanguageGenerator
-from rag.generation.local import LocalModel
+from rag.generation.local import LocalModel, _FirstToken
 from rag.generation.messages import Messages, Picture
 from rag.generation.registry import load_generator
 
@@ -65,6 +65,25 @@ def test_the_probability_of_yes_is_the_models_own(tiny: Tiny) -> None:
     both = yes & no
     a, b = (sum(float(p[i]) for i in some - both) for some in (yes, no))
     assert first.yes == pytest.approx(a / (a + b), abs=1e-5)
+
+
+def test_yes_is_found_however_a_vocabulary_writes_it() -> None:
+    """Llama's and Gemma's begin a word with a mark; after a line break the same word comes without it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE(unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    words = "Yes No yes no the Yes\nNo\nYes\nNo " * 20
+    inner.train_from_iterator([words], trainers.BpeTrainer(vocab_size=60, special_tokens=["<unk>"]))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>")
+    vocabulary = tokenizer.get_vocab()
+    first = _FirstToken(tokenizer)
+    assert {vocabulary[t] for t in ("\u2581Yes", "\u2581yes", "Yes") if t in vocabulary} <= set(first._yes)
+    assert "\u2581Yes" in vocabulary
+    assert vocabulary["\u2581No"] in first._no
+    assert vocabulary["<unk>"] not in {*first._yes, *first._no}
+    assert not set(first._yes) & set(first._no)
 
 
 @pytest.mark.parametrize("kind", SEEING)
@@ -155,6 +174,24 @@ def test_the_fingerprint_changes_with_whatever_changes_answers(tiny: Tiny, tmp_p
     assert prints() not in before
 
 
+def test_a_model_without_a_chat_template_is_given_one(tiny: Tiny, tmp_path: Path) -> None:
+    """As LLaVA-Med comes out of its conversion."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny("llava"), folder)
+    (folder / "chat_template.jinja").unlink()
+    messages = Messages("Rules.", "What is seen?", (noise(1),))
+    with pytest.raises(InputError, match="chat_template"):
+        LocalModel(settings_for(folder)).count(messages)
+    model = LocalModel(settings_for(folder, transformers={"chat_template": "mistral-instruct"}))
+    ids = model._inputs(model._weights.load(), messages)["input_ids"][0]
+    text = model._weights.load().tokenizer.decode(ids)
+    assert text.startswith("<s>[INST] <image>")
+    assert text.endswith("Rules.\nImage 1:\nWhat is seen?\n[/INST]")
+    assert model.fingerprint != LocalModel(settings_for(folder)).fingerprint
+    with pytest.raises(InputError, match="one of: mistral-instruct"):
+        LocalModel(settings_for(folder, transformers={"chat_template": "nosuch"}))
+
+
 def damaged(folder: Path, how: str) -> None:
     weights = folder / "model.safetensors"
     if how == "no weights":
@@ -193,6 +230,22 @@ def test_a_damaged_model_is_one_sentence_and_its_code_is_never_run(
     settings = settings_for(folder)
     with pytest.raises(InputError, match=words):
         LanguageGenerator(LocalModel(settings), settings).generate(ask())
+
+
+def test_a_model_of_the_hubs_cache_is_found_by_its_id_offline(
+    tiny: Tiny, tmp_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    cached = tmp_path / "models--somebody--tiny"
+    shutil.copytree(tiny("qwen2"), cached / "snapshots" / "0123abc")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("0123abc")
+    settings, own = settings_for("somebody/tiny"), settings_for(tiny("qwen2"))
+    cached_model = LanguageGenerator(LocalModel(settings), settings)
+    assert cached_model.generate(ask()) == LanguageGenerator(LocalModel(own), own).generate(ask())
+    assert cached_model.fingerprint.startswith("transformers:somebody/tiny:")
 
 
 def test_a_model_that_is_not_here_is_said_at_once(lexicon: Lexicon) -> None:

@@ -7,14 +7,14 @@ import pytest
 from rag.findings.lexicon import Lexicon
 from rag.findings.question import read_question
 from rag.types import Draft, DraftSentence, Evidence, Quote
-from rag.verification.verify import verify
+from rag.verification.verify import Verified, verify
 
 TEXT = "The heart is enlarged. No pneumothorax is seen. There is a small left pleural effusion."
 
 
-def evidence(text: str = TEXT, start: int = 0) -> Evidence:
+def evidence(text: str = TEXT, start: int = 0, number: int = 1) -> Evidence:
     return Evidence(
-        number=1,
+        number=number,
         document_id="d",
         passage_id="d#0",
         kind="report",
@@ -60,13 +60,14 @@ def test_a_sentence_against_its_quote(text: str, quote: str, verdict: str, lexic
         assert result.sentences[0].citations == (1,)
     else:
         assert result.sentences == ()
-        assert result.dropped == ((text, verdict),)
+        assert [(d.text, d.verdict) for d in result.dropped] == [(text, verdict)]
+        assert result.dropped[0].reason
 
 
 def test_a_yes_that_the_quote_denies_never_passes(lexicon: Lexicon) -> None:
     asked = read_question("Is there a pneumothorax?", lexicon)
     quote = "No pneumothorax is seen."
-    assert verify(draft(f"Yes: “{quote}”", quote), asked, [evidence()], lexicon).dropped[0][1] == "contradicted"
+    assert verify(draft(f"Yes: “{quote}”", quote), asked, [evidence()], lexicon).dropped[0].verdict == "contradicted"
     assert verify(draft(f"No: “{quote}”", quote), asked, [evidence()], lexicon).sentences
 
 
@@ -79,16 +80,71 @@ def test_silence_is_checked_against_the_whole_passage(lexicon: Lexicon) -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 10_000), (5, 5), (10, 3)])
-def test_a_quote_outside_its_evidence_supports_nothing(start: int, end: int, lexicon: Lexicon) -> None:
-    sentence = DraftSentence(text="The heart is enlarged.", quotes=(Quote(number=1, start=start, end=end),))
-    result = verify(Draft(sentences=(sentence,), confidence=1), read_question("What?", lexicon), [evidence()], lexicon)
-    assert result.sentences == ()
+def test_a_span_outside_its_passage_becomes_the_one_that_supports_the_sentence(
+    start: int, end: int, lexicon: Lexicon
+) -> None:
+    result = check("There is an effusion on the left.", [evidence()], lexicon, Quote(number=1, start=start, end=end))
+    assert [c.quote for c in result.citations] == ["There is a small left pleural effusion."]
+    assert len(result.repaired) == 1
 
 
-def test_an_invented_evidence_number_supports_nothing(lexicon: Lexicon) -> None:
-    sentence = DraftSentence(text="The heart is enlarged.", quotes=(Quote(number=7, start=0, end=22),))
-    result = verify(Draft(sentences=(sentence,), confidence=1), read_question("What?", lexicon), [evidence()], lexicon)
+def test_an_invented_number_becomes_the_one_whose_evidence_supports_the_sentence(lexicon: Lexicon) -> None:
+    passages = [evidence(), evidence("There is a hiatal hernia.", number=2)]
+    result = check("A hiatal hernia is present.", passages, lexicon, Quote(number=7, start=0, end=22))
+    assert result.sentences[0].citations == (2,)
+    assert "7 became 2" in result.repaired[0]
+
+
+def test_a_sentence_without_a_number_is_given_one_or_dropped(lexicon: Lexicon) -> None:
+    passages = [evidence(), evidence("There is a hiatal hernia.", number=2)]
+    assert check("A hiatal hernia is present.", passages, lexicon).sentences[0].citations == (2,)
+    result = check("There is a fractured rib.", passages, lexicon)
     assert result.sentences == ()
+    assert "cites no evidence" in result.dropped[0].reason
+
+
+def test_what_one_passage_supports_and_another_denies_gets_no_number(lexicon: Lexicon) -> None:
+    passages = [evidence("There is a hiatal hernia."), evidence("There is no hiatal hernia.", number=2)]
+    assert check("A hiatal hernia is present.", passages, lexicon).sentences == ()
+
+
+def test_repeated_citations_are_one(lexicon: Lexicon) -> None:
+    quote = Quote(number=1, start=0, end=22)
+    result = check("The heart is enlarged.", [evidence()], lexicon, quote, quote, Quote(number=9, start=0, end=1))
+    assert result.sentences[0].citations == (1,)
+    assert len(result.citations) == 1
+
+
+def test_two_passages_may_each_carry_a_half(lexicon: Lexicon) -> None:
+    passages = [evidence("The heart is enlarged."), evidence("There is a hiatal hernia.", number=2)]
+    quotes = Quote(number=1, start=0, end=22), Quote(number=2, start=0, end=25)
+    result = check("The heart is enlarged and there is a hiatal hernia.", passages, lexicon, *quotes)
+    assert result.sentences[0].citations == (1, 2)
+    assert check("The heart is enlarged and there is a pneumothorax.", passages, lexicon, *quotes).sentences == ()
+
+
+def test_a_draft_whose_verdict_its_quotes_deny_is_dropped_whole(lexicon: Lexicon) -> None:
+    asked = read_question("Is there a pneumothorax?", lexicon)
+    sentence = DraftSentence(text="No pneumothorax is seen.", quotes=(Quote(number=1, start=23, end=48),))
+    for verdict, passes in (("yes", False), ("no", True)):
+        written = Draft(sentences=(sentence,), verdict=verdict, confidence=1)
+        assert bool(verify(written, asked, [evidence()], lexicon).sentences) == passes
+
+
+def test_what_was_dropped_is_told_in_words(lexicon: Lexicon) -> None:
+    for text, word in [
+        ("The heart size is normal.", "heart"),
+        ("There is a large left pleural effusion.", "degree is large"),
+        ("There is a right pleural effusion.", "side is right"),
+        ("The effusion is loculated.", "loculated"),
+    ]:
+        result = check(text, [evidence()], lexicon, Quote(number=1, start=0, end=len(TEXT)))
+        assert word in result.dropped[0].reason, result.dropped
+
+
+def check(text: str, passages: list[Evidence], lexicon: Lexicon, *quotes: Quote) -> Verified:
+    sentence = DraftSentence(text=text, quotes=quotes)
+    return verify(Draft(sentences=(sentence,), confidence=1), read_question("What?", lexicon), passages, lexicon)
 
 
 def test_instructions_inside_evidence_change_nothing(lexicon: Lexicon) -> None:

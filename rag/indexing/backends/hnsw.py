@@ -13,7 +13,10 @@ from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
 from rag.settings import VectorSettings
 
 M = 32  # links of a node; twice as many on the ground level
-_CONSTRUCTION = 100
+# Neighbours weighed for each link. Many small clusters far apart are poorly linked by the first (recall 0.83 at the
+# greatest effort, 60,000 vectors of 10,000 clusters); the second mends that (0.98) and takes four times as long.
+_CONSTRUCTIONS = (100, 400)
+_POOR = 0.95
 _LADDER = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 
@@ -33,11 +36,15 @@ class HnswIndex:
     def write(cls, directory: Path, vectors: Vectors, settings: VectorSettings) -> Facts:
         import faiss
 
-        index = faiss.IndexHNSWFlat(vectors.shape[1], M, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = _CONSTRUCTION
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        for construction in _CONSTRUCTIONS:
+            index = faiss.IndexHNSWFlat(vectors.shape[1], M, faiss.METRIC_INNER_PRODUCT)
+            index.hnsw.efConstruction = construction
+            index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+            facts = choose_efforts(vectors, cls(index, {})._search(None), _LADDER)
+            if min(facts["near_recall"], facts["far_recall"]) >= _POOR:
+                break
         write_faiss(index, directory / INDEX)
-        return choose_efforts(vectors, cls(index, {})._search(None), _LADDER)
+        return {**facts, "construction": construction}
 
     @classmethod
     def open(cls, directory: Path, n: int, dim: int, facts: Facts, settings: VectorSettings) -> HnswIndex:
