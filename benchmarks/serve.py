@@ -100,7 +100,12 @@ def serving(index: Path, **settings: Any) -> Iterator[Served]:
         )
         try:
             assert process.stdout is not None
-            url = process.stdout.readline().strip().rsplit("/", 1)[-1]
+            first = process.stdout.readline().strip()
+            if not first:
+                raise SystemExit(
+                    f"the server did not start; see: rag serve --indexes {index.parent} --index {index.name}"
+                )
+            url = first.rsplit("/", 1)[-1]
             host, port = url.split(":")
             yield Served(host, int(port), Path(folder) / index.name, process)
         finally:
