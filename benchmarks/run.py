@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-ORDER = ("start", "encode", "ingest", "ask", "reader", "splits", "search", "guarantees")
+ORDER = ("start", "encode", "ingest", "ask", "reader", "verification", "splits", "search", "guarantees")
 
 
 def main(names: list[str]) -> None:

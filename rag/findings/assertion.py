@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
 from rag.findings.context import HISTORY, Reader
@@ -19,7 +20,7 @@ from rag.findings.lexicon import Lexicon, Mention
 from rag.findings.predication import predications
 from rag.findings.tokens import Token, tokens_of
 
-__all__ = ["HISTORY", "Assertion", "assertions_of", "sentence_assertions"]
+__all__ = ["HISTORY", "Assertion", "assertions_of", "parsed", "sentence_assertions"]
 _SEPARATORS = frozenset({"and", ",", "with", "or", "versus"})
 
 
@@ -49,6 +50,12 @@ def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
         said = sentence_assertions(text[start:end], lexicon, start)
         found += [replace(a, status="historical") for a in said] if HISTORY.match(text[start:end]) else said
     return found
+
+
+@lru_cache(maxsize=4096)
+def parsed(text: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
+    """:func:`assertions_of`, remembered: one text is read for many questions and sentences."""
+    return tuple(assertions_of(text, lexicon))
 
 
 def sentence_assertions(sentence: str, lexicon: Lexicon, offset: int = 0) -> list[Assertion]:

@@ -109,9 +109,11 @@ class Clause:
     def _only_change(self, begin: int, first: int) -> bool:
         """Whether a change or a cause is denied, and not what changed: "no improvement in his pain"."""
         cues = load_cues()
+        if begin < first and self.words[begin] in cues.effects:
+            return True
         return any(
             (self.tokens[i].lemma in cues.changes or self.words[i] in cues.changes)
-            and not cues.change_links.isdisjoint(self.words[i + 1 : min(i + 3, first)])
+            and not cues.change_links.isdisjoint(self.words[i + 1 : min(i + 2, first)])
             for i in range(begin, first)
         )
 

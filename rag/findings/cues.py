@@ -32,8 +32,8 @@ class Place:
 
 NOWHERE = Place()
 _CLAUSE_WORDS = (
-    "adjectives", "breaks", "verbs", "negation_ends", "goes_on_with", "changes", "change_links", "subjects", "articles",
-    "openers",
+    "adjectives", "breaks", "verbs", "negation_ends", "goes_on_with", "changes", "effects", "change_links", "subjects",
+    "articles", "openers",
 )  # fmt: skip
 
 
@@ -61,9 +61,11 @@ class Phrases:
 
     def at(self, tokens: Sequence[Token], i: int, stop: int | None = None) -> Found | None:
         """The longest phrase that begins at token ``i`` and ends before ``stop``."""
+        token = tokens[i]
+        if token.word not in self._by_first and token.lemma not in self._by_first:
+            return None
         best: Found | None = None
         exact = False
-        token = tokens[i]
         for first in {token.word, token.lemma}:
             for words, meaning in self._by_first.get(first, ()):
                 last = i + len(words)
@@ -111,6 +113,7 @@ class Cues:
     negation_ends: frozenset[str]
     goes_on_with: frozenset[str]
     changes: frozenset[str]
+    effects: frozenset[str]
     change_links: frozenset[str]
     subjects: frozenset[str]
     articles: frozenset[str]

@@ -46,8 +46,7 @@ def _past(clause: Clause, last: int, stop: int) -> bool:
 def _verb(clause: Clause, last: int, stop: int, rivals: Sequence[tuple[int, int]]) -> set[Effect]:
     """The first verb group after the phrase, over coordinated phrases and parentheses."""
     cues, words = load_cues(), clause.words
-    comma = listed = False
-    depth = 0
+    commas, listed, depth = 0, False, 0
     for i in range(last, min(stop, last + _REACHES)):
         word = words[i]
         depth += (word == "(") - (word == ")")
@@ -56,15 +55,16 @@ def _verb(clause: Clause, last: int, stop: int, rivals: Sequence[tuple[int, int]
         said = _predicate(clause, i, stop, i - last)
         if said is not None:
             between = words[last:i]
-            apart = comma and not listed and "open" not in said and word not in ("difficult", "hard")
+            apart = commas and not listed and "open" not in said and word not in ("difficult", "hard")
             taken = any(last < a and b <= i and not {",", *_COORDINATING} & set(words[last:a]) for a, b in rivals)
             return set() if apart or taken or (between and _ANOTHER_SUBJECT & set(between)) else said
         if word in cues.auxiliaries and word not in _OPINIONS:
             return _second_verb(clause, i, stop)
         if word in cues.verbs or word in _ANOTHER_SUBJECT:
             return set()
-        comma |= word == ","
-        listed |= word in _COORDINATING
+        # "bacteremia, and endocarditis was ruled out": with one comma alone, "and" begins a clause
+        listed |= word in _COORDINATING and (words[i - 1] != "," or commas > 1)
+        commas += word == ","
     return set()
 
 
@@ -120,6 +120,8 @@ def _predicate(clause: Clause, i: int, stop: int, distance: int) -> set[Effect] 
     if what.meaning == "denying":
         if negated:
             return set()
+        if phrase == "free" and (not verb or follows in ("of", "from")):
+            return None  # "the lungs are free of infiltrates" denies no lungs
         if not verb and distance and phrase in ("negative", "none", "absent"):
             return None
         if (

@@ -147,6 +147,6 @@ def _said_of(structure: Mention, state: _State, tokens: Sequence[Token], lexicon
         concept = named.get(("enlarged",), structure.concept)
     if concept is None:
         return []
-    around = tokens[max(0, structure.first - 3) : structure.last + 2]
+    around = tokens[max(0, structure.first - 3) : structure.last + 4]
     place = Place(load_cues().place(around).sides, frozenset(), state.degrees)
     return [Predication(concept, state.status, place, state.sure)]

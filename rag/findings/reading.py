@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
-from rag.findings.assertion import HISTORY, Assertion, assertions_of
+from rag.findings.assertion import HISTORY, Assertion, parsed
 from rag.findings.injection import visible
 from rag.findings.lexicon import Lexicon
 from rag.findings.question import Asked, content_words
@@ -68,11 +67,6 @@ class Reading:
         )
 
 
-@lru_cache(maxsize=4096)
-def _parsed(text: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
-    return tuple(assertions_of(text, lexicon))
-
-
 def read(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
     """Read ``text`` for the question. Offsets are in ``text``."""
     sides: dict[bool, Support | None] = {True: None, False: None}
@@ -82,7 +76,7 @@ def read(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
         if best is None or support.weight > best.weight:
             sides[yes] = support
 
-    assertions = [a for a in _parsed(text, lexicon) if a.status not in _NOT_NOW]
+    assertions = [a for a in parsed(text, lexicon) if a.status not in _NOT_NOW]
     if asked.change:
         return _read_change(asked, text, lexicon)
     for claim in asked.claims:

@@ -10,7 +10,7 @@ from typing import Any
 from rag.encoders.runtime import files_sha256, torch
 from rag.errors import InputError, MissingDependencyError
 from rag.types import Verdict
-from rag.verification.entailment import Judgement
+from rag.verification.judgement import Judgement
 
 _DECISIVE = {".safetensors", ".bin", ".json", ".txt", ".model"}
 _VERDICTS: tuple[tuple[str, Verdict], ...] = (

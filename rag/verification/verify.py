@@ -18,7 +18,9 @@ from rag.findings.lexicon import Lexicon
 from rag.findings.question import Asked
 from rag.findings.reading import read
 from rag.types import Citation, Draft, DraftSentence, Evidence, Quote, Sentence, Verdict
-from rag.verification.entailment import Entailment, Judgement, judge
+from rag.verification.abbreviations import Abbreviations, expanded
+from rag.verification.entailment import judge
+from rag.verification.judgement import Entailment, Judgement, contradicted, supported, unsupported
 from rag.verification.quoting import best_quote
 from rag.verification.wording import Embed
 
@@ -68,13 +70,14 @@ def verify(
     *,
     embed: Embed | None = None,
     entailment: Entailment | None = None,
+    abbreviations: Abbreviations | None = None,
 ) -> Verified:
     """Check each sentence of ``draft`` against the spans that it cites, and mend citations that point nowhere.
 
     ``embed`` gives unit vectors of words, so that other words may support a sentence; ``entailment`` decides where
-    words and findings do not.
+    words and findings do not; ``abbreviations`` finds those that a passage defines.
     """
-    checker = _Checker(asked, {e.number: e for e in evidence}, lexicon, embed, entailment)
+    checker = _Checker(asked, {e.number: e for e in evidence}, lexicon, embed, entailment, abbreviations)
     sentences: list[Sentence] = []
     citations: list[Citation] = []
     dropped: list[Dropped] = []
@@ -104,6 +107,7 @@ class _Checker:
     lexicon: Lexicon
     embed: Embed | None
     entailment: Entailment | None
+    abbreviations: Abbreviations | None
 
     def check(self, sentence: DraftSentence) -> tuple[list[tuple[Quote, Judgement]], Judgement, list[str]]:
         """The citations that support the sentence, the verdict on it, and what was repaired."""
@@ -112,7 +116,7 @@ class _Checker:
             found = self._elsewhere(sentence)
             if found is None:
                 why = "it cites no evidence" if not sentence.quotes else "it cites evidence that there is not"
-                return [], Judgement("unsupported", 0.0, f"{why}, and none that was found supports it"), notes
+                return [], unsupported(f"{why}, and none that was found supports it"), notes
             numbers = ", ".join(str(q.number) for q in sentence.quotes) or "none"
             return [found], found[1], [*notes, f"citation {numbers} became {found[0].number}: “{sentence.text}”"]
         judged = [(q, self._judge(sentence.text, q)) for q in quotes]
@@ -198,8 +202,10 @@ class _Checker:
     def _judge(self, text: str, q: Quote) -> Judgement:
         e = self.by_number[q.number]
         if _seen(q, e).split() != _LAYOUT.sub(" ", self.quoted(q)).split():
-            return Judgement("unsupported", 0.0, _UNREADABLE, settled=True)
-        judged = support(text, self.quoted(q), e.text, self.asked, self.lexicon, self.embed)
+            return unsupported(_UNREADABLE, settled=True)
+        table = self.abbreviations(e.text) if self.abbreviations else {}
+        text, quote = expanded(text, table), expanded(self.quoted(q), table)
+        judged = support(text, quote, e.text, self.asked, self.lexicon, self.embed)
         if self.entailment is None or judged.verdict == "contradicted" or judged.settled:
             return judged
         second = self.entailment.judge_pairs([(self.quoted(q), text)])[0]
@@ -212,8 +218,8 @@ def support(
     """Whether ``quote`` supports the sentence ``text`` of an answer to ``asked``, and how strongly in [0, 1]."""
     if _SILENT.search(text):
         if read(asked, passage, lexicon).mentioned:
-            return Judgement("contradicted", 0.0, "the passage does mention it", settled=True)
-        return Judgement("supported", 0.8, "the passage does not mention it", settled=True)
+            return contradicted("the passage does mention it", settled=True)
+        return supported("the passage does not mention it", 0.8, settled=True)
     inner = [q.strip() for q in _QUOTED.findall(text)]
     polarity = _POLARITY.match(text) if asked.yes_no else None
     if polarity:
@@ -223,14 +229,14 @@ def support(
                 "contradicted", 0.0, f"it says {polarity[1].lower()}, its quote the opposite", settled=True
             )
         if not reading.mentioned and not inner:
-            return Judgement("unsupported", 0.0, "its quote does not speak of what is asked", settled=True)
+            return unsupported("its quote does not speak of what is asked", settled=True)
         text = text[polarity.end() :]
         if not any(c.isalnum() for c in text):
-            return Judgement("supported", 0.9, "its quote says so", settled=True)
+            return supported("its quote says so", 0.9, settled=True)
     if inner:
         if all(_squeeze(q) in _squeeze(quote) for q in inner):
-            return Judgement("supported", 1.0, "it is quoted word for word", settled=True)
-        return Judgement("unsupported", 0.0, "what it puts in quotation marks is not in its quote", settled=True)
+            return supported("it is quoted word for word", settled=True)
+        return unsupported("what it puts in quotation marks is not in its quote", settled=True)
     return judge(text, quote, lexicon, embed)
 
 

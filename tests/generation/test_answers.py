@@ -126,6 +126,18 @@ def test_a_bare_verdict_is_grounded_in_what_says_so(text: str, open_engine: Open
     assert engine.ask(STUDY).decision == "abstained", "nothing says so"
 
 
+def test_other_patients_reports_are_never_shown_for_a_yes_no_question(open_engine: Open, server: Server) -> None:
+    """However convincing a model would be about them."""
+    engine = open_engine()
+    server.usual = saying("Yes, there is a pleural effusion [1].")
+    answer = engine.ask("Is there a pleural effusion?")
+    assert answer.decision == "abstained"
+    assert "name the study" in answer.reason
+    assert server.requests == []
+    engine.ask("Does a pleural effusion blunt the costophrenic angle?")
+    assert "another patient" not in server.requests[0]["body"]["messages"][1]["content"]
+
+
 def test_the_reader_is_never_asked_again_and_revisions_can_be_turned_off(open_engine: Open, server: Server) -> None:
     server.usual = saying(WRONG)
     assert open_engine(revisions=0).ask(STUDY).decision == "abstained"

@@ -12,7 +12,7 @@ from rag.errors import InputError, MissingDependencyError
 from rag.findings.lexicon import Lexicon
 from rag.findings.question import read_question
 from rag.types import Draft, DraftSentence, Evidence, Quote
-from rag.verification.entailment import Judgement
+from rag.verification.judgement import Judgement
 from rag.verification.nli import CrossEncoderEntailment
 from rag.verification.verify import verify
 

@@ -1,0 +1,107 @@
+"""Suites that measure reading: labelled sentences, abstracts with their questions, another report beside one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rag.engine import Engine
+from rag.errors import InputError
+from rag.evaluation.abstracts import evaluate_abstracts, read_abstracts
+from rag.evaluation.questions import Labelled
+from rag.evaluation.reliance import evaluate_reliance
+from rag.findings.lexicon import Lexicon
+from rag.generation.protocol import Request
+from rag.generation.reader import ReaderGenerator
+from rag.progress import Silent
+from rag.types import Draft, DraftSentence, Question, Quote
+
+
+def labelled(study: str, text: str, answer: str) -> Labelled:
+    return Labelled(f"{study}-{text}", Question(text=text, study=study), answer, study)
+
+
+QUESTIONS = [
+    labelled("CXR2814", "Does study CXR2814 show cardiomegaly?", "yes"),
+    labelled("CXR1", "Is there a pleural effusion in study CXR1?", "no"),
+    labelled("CXR1", "Does study CXR1 show a pneumothorax?", "no"),
+]
+
+
+class Gullible:
+    """A generator that believes the last passage it is given."""
+
+    fingerprint = "gullible"
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._reader = ReaderGenerator(lexicon)
+
+    def generate(self, request: Request) -> Draft:
+        last = request.evidence[-1].model_copy(update={"channel": "study"})
+        return self._reader.generate(Request(request.question, request.asked, (last,)))
+
+
+def test_the_reader_does_not_follow_another_report(engine: Engine, lexicon: Lexicon) -> None:
+    with engine.store.snapshot() as snapshot:
+        outcome = evaluate_reliance(QUESTIONS, snapshot, ReaderGenerator(lexicon), lexicon, Silent())
+        gullible = evaluate_reliance(QUESTIONS, snapshot, Gullible(lexicon), lexicon, Silent())
+    assert outcome.pairs + outcome.own_wrong + outcome.no_other == len(QUESTIONS)
+    assert outcome.pairs >= 2
+    assert outcome.rate <= 0.1
+    assert outcome.kept + outcome.abstained + outcome.followed == outcome.pairs
+    assert gullible.rate == 1.0, "a generator that believes everything is seen to"
+
+
+def test_over_reliance_on_real_reports(data: Path, engine: Engine, lexicon: Lexicon) -> None:
+    from rag.evaluation.questions import read_questions
+
+    rows, _ = read_questions(data / "iuxray" / "dev_qa.jsonl")
+    with engine.store.snapshot() as snapshot:
+        mine = [r for r in rows if r.question.study and snapshot.has_case(r.question.study)][:60]
+        outcome = evaluate_reliance(mine, snapshot, ReaderGenerator(lexicon), lexicon, Silent())
+    assert outcome.pairs >= 20
+    assert outcome.rate <= 0.1
+
+
+class AlwaysYes:
+    """Says yes, and quotes the first words of the abstract."""
+
+    fingerprint = "yes"
+
+    def generate(self, request: Request) -> Draft:
+        e = request.evidence[0]
+        sentence = DraftSentence(text=f"Yes: “{e.text}”", quotes=(Quote(number=1, start=0, end=len(e.text)),))
+        return Draft(sentences=(sentence,), verdict="yes", probability=0.9, confidence=0.9)
+
+
+def test_abstracts_are_counted_by_label_and_answer(tmp_path: Path, lexicon: Lexicon) -> None:
+    path = tmp_path / "abstracts.jsonl"
+    rows = [
+        {"question": "Does aspirin lower mortality?", "contexts": ["Aspirin lowered mortality."], "answer": "yes"},
+        {"question": "Does aspirin cause fever?", "contexts": ["Aspirin was well tolerated."], "answer": "no"},
+        {"question": "Does aspirin help?", "contexts": ["Results were mixed."], "answer": "maybe"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    outcome = evaluate_abstracts(read_abstracts(path), AlwaysYes(), lexicon, Silent())
+    assert outcome.n == 3
+    assert outcome.majority == pytest.approx(1 / 3)
+    assert outcome.counts["yes", "yes"] == 1
+    assert outcome.accuracy >= outcome.majority
+    silent = evaluate_abstracts(read_abstracts(path)[2:], ReaderGenerator(lexicon), lexicon, Silent())
+    assert (silent.answered, silent.accuracy) == (0, 1.0), "what is not answered counts as maybe"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"question": "Is it?", "contexts": [], "answer": "yes"}', "line 1: a row needs"),
+        ('{"question": "Is it?", "contexts": ["a"], "answer": "perhaps"}', "line 1: a row needs"),
+        ("", "holds no questions"),
+    ],
+)
+def test_a_bad_file_of_abstracts_names_the_line(line: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(line)
+    with pytest.raises(InputError, match=words):
+        read_abstracts(tmp_path / "a.jsonl")
