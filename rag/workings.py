@@ -37,6 +37,7 @@ class Worked(NamedTuple):
             draft=self.draft,
             shown=tuple(passages[new] for _, new in sorted(zip(order, sorted(passages), strict=True))),
             dropped=_dropped(self.verified),
+            repaired=self.verified.repaired,
             earlier=tuple(
                 Failed(draft=a.draft, dropped=_dropped(a.verified), why=a.failure or "") for a in self.attempts[:-1]
             ),
