@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
@@ -84,8 +84,17 @@ def _add_page(app: FastAPI) -> None:
     if not (PAGE / "index.html").is_file():
         return
     if (PAGE / "static").is_dir():
-        app.mount("/static", StaticFiles(directory=PAGE / "static"), name="page")
+        app.mount("/static", _Revalidated(directory=PAGE / "static"), name="page")
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+class _Revalidated(StaticFiles):
+    """Files that browsers ask about each time, so that an upgrade never mixes old and new modules."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 from playwright.sync_api import Page, expect
 
 from rag.corpus.packaged import packaged_file
@@ -75,6 +76,13 @@ def test_the_first_paint_is_quick_and_the_page_light(page: Page) -> None:
     print(f"first contentful paint {paint:.0f} ms, {total / 1000:.0f} kB in {len(sizes)} requests")
     assert paint < 1000
     assert 0 < total < 200_000
+
+
+def test_an_upgrade_never_mixes_old_and_new_files(site: str) -> None:
+    first = httpx.get(f"{site}/static/icon.svg")
+    assert first.headers["Cache-Control"] == "no-cache"
+    again = httpx.get(f"{site}/static/icon.svg", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_a_key_is_asked_for_sent_and_forgotten_with_the_tab(open_page: Open, locked: tuple[str, str]) -> None:
