@@ -100,7 +100,12 @@ def serving(index: Path, **settings: Any) -> Iterator[Served]:
         )
         try:
             assert process.stdout is not None
-            url = process.stdout.readline().strip().rsplit("/", 1)[-1]
+            first = process.stdout.readline().strip()
+            if not first:
+                raise SystemExit(
+                    f"the server did not start; see: rag serve --indexes {index.parent} --index {index.name}"
+                )
+            url = first.rsplit("/", 1)[-1]
             host, port = url.split(":")
             yield Served(host, int(port), Path(folder) / index.name, process)
         finally:
@@ -316,7 +321,7 @@ def main() -> None:
 
     note("machine", {"cores": os.cpu_count(), "threads": os.environ.get("OMP_NUM_THREADS"), "load": os.getloadavg()})
     for kind in ("open", "mixed", "study"):
-        if args.only in (None, "latency"):
+        if args.only in (None, "latency") and kind != "mixed":  # a median between two kinds says nothing
             note(f"one client, {kind} questions", latency(args.index, kind, 2 * args.rounds, args.each // 8))
         if args.only in (None, "throughput"):
             note(f"load, {kind} questions", throughput(args.index, kind, args.rounds, args.each, args.clients))

@@ -8,8 +8,8 @@ told nothing. Where the whole of a draft fails although its beginning passed, th
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from collections.abc import Generator as Steps
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
@@ -21,12 +21,15 @@ from rag.findings.reading import read
 from rag.generation.protocol import Generator, Request, drafts
 from rag.types import Citation, Draft, DraftSentence, Evidence, Quote, Sentence
 from rag.verification.citations import parse
-from rag.verification.verify import Verified, verify
+from rag.verification.verify import Verified
 
 # "Yes. The heart is enlarged [1]." is one statement, and the second half carries the citation of the first
 _VERDICT = re.compile(r"[\W_]*(yes|no)\b[\s.,:;!*\u2013\u2014-]*(?=[^\W_])", re.I)
 _BARE = re.compile(r"(yes|no)\W*", re.I)
 _ENDS = re.compile(r"[.!?][\"'”’)*]*(?:\s*\[[^\]]*\])*\W*$|\]\W*$")
+
+
+Verifier = Callable[[Draft, Asked, Sequence[Evidence]], Verified]
 
 
 class Attempt(NamedTuple):
@@ -45,7 +48,7 @@ class Passed(NamedTuple):
 
 
 def attempts(
-    request: Request, generator: Generator, lexicon: Lexicon, revisions: int, clock: Clock
+    request: Request, generator: Generator, lexicon: Lexicon, verifier: Verifier, revisions: int, clock: Clock
 ) -> Steps[Passed, None, tuple[Attempt, ...]]:
     """Yields sentences as they pass; returns all attempts, of which the last one counts.
 
@@ -54,7 +57,7 @@ def attempts(
     """
     made: list[Attempt] = []
     while True:
-        attempt, told = yield from _attempt(request, generator, lexicon, clock)
+        attempt, told = yield from _attempt(request, generator, lexicon, verifier, clock)
         made.append(attempt)
         final = attempt.failure is None or attempt.draft.refusal is not None or told
         if final or not generator.revises or len(made) > revisions:
@@ -63,7 +66,7 @@ def attempts(
 
 
 def _attempt(
-    request: Request, generator: Generator, lexicon: Lexicon, clock: Clock
+    request: Request, generator: Generator, lexicon: Lexicon, verifier: Verifier, clock: Clock
 ) -> Steps[Passed, None, tuple[Attempt, bool]]:
     """One attempt, and whether any of its sentences was told."""
     draft: Draft | None = None
@@ -79,7 +82,7 @@ def _attempt(
                 continue
             with clock("verify"):
                 sentences = _read(draft, request, lexicon)[:-1]  # the last one may go on
-                so_far = _checked(draft, sentences[: request.max_sentences], request, lexicon)
+                so_far = _checked(draft, sentences[: request.max_sentences], request, verifier)
             yield from _passed(so_far.verified, told)
             told = max(told, len(so_far.verified.sentences))
             if len(sentences) >= request.max_sentences:
@@ -87,7 +90,7 @@ def _attempt(
     assert draft is not None, "a generator writes at least one draft"
     with clock("verify"):
         sentences = draft.sentences if draft.text is None else _whole(draft, _read(draft, request, lexicon))
-        attempt = _checked(draft, sentences[: request.max_sentences] if draft.text else sentences, request, lexicon)
+        attempt = _checked(draft, sentences[: request.max_sentences] if draft.text else sentences, request, verifier)
     yield from _passed(attempt.verified, told)
     return attempt, told > 0
 
@@ -137,18 +140,18 @@ def _shown(draft: Draft, evidence: Sequence[Evidence]) -> list[Evidence]:
     return [e for e in evidence if e.passage_id not in draft.left_out]
 
 
-def _checked(draft: Draft, sentences: Sequence[DraftSentence], request: Request, lexicon: Lexicon) -> Attempt:
+def _checked(draft: Draft, sentences: Sequence[DraftSentence], request: Request, verifier: Verifier) -> Attempt:
     """Verify, and see whether what is left may be given."""
     if draft.refusal and draft.text is not None:
         return Attempt(draft, Verified((), (), ()), draft.refusal)
     draft = draft.model_copy(update={"sentences": tuple(sentences)})
-    verified = verify(draft, request.asked, _shown(draft, request.evidence), lexicon)
+    verified = verifier(draft, request.asked, _shown(draft, request.evidence))
     failure = draft.refusal
     if failure is None and draft.text is not None and request.asked.yes_no:
         first = draft.model_copy(update={"sentences": draft.sentences[:1]})
         if draft.verdict is None:
             failure = "the draft says neither yes nor no"
-        elif not verify(first, request.asked, _shown(draft, request.evidence), lexicon).sentences:
+        elif not verifier(first, request.asked, _shown(draft, request.evidence)).sentences:
             failure = f"the sentence that says {draft.verdict} did not pass verification"
         if failure is not None:
             verified = Verified((), (), verified.dropped)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rag.admission import admissible, inadmissible
 from rag.audit.ledger import Given, Ledger, new_audit_id
 from rag.clock import Clock
 from rag.corpus.images import check_image
@@ -303,30 +304,33 @@ class Engine:
         with clock("select"):
             evidence = tuple(evidence_of(n, h) for n, h in enumerate(_kept(found, policy), start=1))
             pictures = {e.number: path for e in evidence if (path := image_file(e, view.snapshot))}
-            request = Request(q, asked, evidence, self.settings.answering.max_sentences, pictures)
-        if why := self._hopeless(request, found, domain):
+            admitted = admissible(asked, evidence)
+            request = Request(q, asked, admitted, self.settings.answering.max_sentences, pictures)
+        if why := self._hopeless(request, evidence, found, domain):
             tried: tuple[Attempt, ...] = (Attempt(refusal(why), Verified((), (), ()), why),)
         else:
             revisions = self.settings.generation.revisions
-            tried = yield from told(attempts(request, view.generator, view.lexicon, revisions, clock))
+            writing = attempts(request, view.generator, view.lexicon, view.verifier, revisions, clock)
+            tried = yield from told(writing)
         draft, verified, _ = tried[-1]
-        signals = signals_of(draft, verified.score, asked, evidence, view.lexicon)
+        best = max((e.score for e in evidence), default=0.0)
+        signals = signals_of(draft, verified.score, asked, admitted, view.lexicon, best)
         chosen = selection(found.hits, policy)
         answer = self._decide(q, tried[-1], signals, evidence, chosen, domain, policy, certificate, view, clock)
         return Worked(answer, draft, verified, policy, tried, signals)
 
-    def _hopeless(self, request: Request, found: Found, domain: Domain) -> str | None:
+    def _hopeless(self, request: Request, evidence: tuple[Evidence, ...], found: Found, domain: Domain) -> str | None:
         """Why what was found cannot bear on the question at all, so that nothing need be generated."""
         strict = request.asked.yes_no or self.settings.answering.when_out_of_domain == "abstain"
         if domain.out_of_domain and domain.basis != "words" and strict:
             return "the image is unlike those of every domain that the router was trained on"
         similarity = found.text_similarity
-        if request.question.study is None and not any(e.channel == "image" for e in request.evidence):
+        if request.question.study is None and not any(e.channel == "image" for e in evidence):
             if domain.out_of_domain:
                 return "nothing in the question belongs to the domains of this index"
             if similarity is not None and similarity < self.settings.retrieval.min_similarity:
                 return "the closest passage is too far from the question"
-        return None
+        return inadmissible(request, evidence)
 
     def _decide(
         self,

@@ -148,7 +148,7 @@ def _differences(entry: Entry, then: Answer, made: Reworked, notes: list[str]) -
             yield Change(name, old.get(name), new[name])
     if entry.working.draft is not None:
         old, new = (
-            w.model_dump(mode="json", include={"draft", "shown", "dropped", "earlier"})
+            w.model_dump(mode="json", include={"draft", "shown", "dropped", "repaired", "earlier"})
             for w in (entry.working, made.working)
         )
         for name in old:

@@ -180,6 +180,17 @@ class GenerationSettings(_Group):
     openai: OpenAISettings = Field(default_factory=lambda: OpenAISettings.model_validate({}))
 
 
+class VerificationSettings(_Group):
+    """Second opinions on whether evidence says what a sentence says; findings, numbers and words come first."""
+
+    cross_encoder: str | None = Field(
+        None,
+        description="A sentence-transformers cross-encoder for natural language inference, by folder or hub id; it "
+        "decides where findings and words do not.",
+    )
+    paraphrase: bool = Field(False, description="Let other words of like meaning (by the text encoder) support, too.")
+
+
 class AnsweringSettings(_Group):
     """When an answer is good enough to give."""
 
@@ -260,6 +271,7 @@ class Settings(BaseSettings):
     routing: RoutingSettings = Field(default_factory=lambda: RoutingSettings.model_validate({}))
     selection: SelectionSettings = Field(default_factory=lambda: SelectionSettings.model_validate({}))
     generation: GenerationSettings = Field(default_factory=lambda: GenerationSettings.model_validate({}))
+    verification: VerificationSettings = Field(default_factory=lambda: VerificationSettings.model_validate({}))
     answering: AnsweringSettings = Field(default_factory=lambda: AnsweringSettings.model_validate({}))
     serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
 

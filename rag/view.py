@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
+from rag.drafting import Verifier
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError
 from rag.findings.lexicon import Lexicon, Term
@@ -18,6 +20,8 @@ from rag.selection.certificate import StoredCertificate, load_certificate
 from rag.selection.policy import GRID
 from rag.settings import Settings
 from rag.types import sha256_of
+from rag.verification.nli import CrossEncoderEntailment
+from rag.verification.verify import verify
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class View:
     searcher: Searcher
     router: Router
     generator: Generator
+    verifier: Verifier
     certificate: StoredCertificate | None
     fingerprints: dict[str, str]
 
@@ -57,6 +62,10 @@ class View:
         terms = [Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms()]
         lexicon = Lexicon.load(terms=terms)
         generator = load_generator(settings.generation, lexicon)
+        second = settings.verification.cross_encoder
+        entailment = CrossEncoderEntailment(second) if second else None
+        embed = text.encode if settings.verification.paraphrase else None
+        verifier = partial(verify, lexicon=lexicon, embed=embed, entailment=entailment)
         router = Router.open(settings.routing, image, {c.domain for c in snapshot.counts()}, store.path)
         fingerprints = {
             "index version": str(version),
@@ -70,5 +79,8 @@ class View:
         }
         if generator.prompt_sha256 is not None:
             fingerprints["prompt"] = generator.prompt_sha256
+        opinions = [*([entailment.fingerprint] if entailment else []), *(["paraphrases"] if embed else [])]
+        if opinions or generator.prompt_sha256 is not None:  # the reader's fingerprint has the lexicon's in it
+            fingerprints["verifier"] = ", ".join([lexicon.fingerprint, *opinions])
         searcher = Searcher(snapshot, text, image, settings.retrieval)
-        return cls(snapshot, lexicon, searcher, router, generator, load_certificate(store.path), fingerprints)
+        return cls(snapshot, lexicon, searcher, router, generator, verifier, load_certificate(store.path), fingerprints)

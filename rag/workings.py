@@ -37,6 +37,7 @@ class Worked(NamedTuple):
             draft=self.draft,
             shown=tuple(passages[new] for _, new in sorted(zip(order, sorted(passages), strict=True))),
             dropped=_dropped(self.verified),
+            repaired=self.verified.repaired,
             earlier=tuple(
                 Failed(draft=a.draft, dropped=_dropped(a.verified), why=a.failure or "") for a in self.attempts[:-1]
             ),
@@ -44,7 +45,7 @@ class Worked(NamedTuple):
             fingerprints=view.fingerprints,
             settings=settings.model_dump(
                 mode="json",
-                include={"retrieval", "routing", "answering", "generation"},
+                include={"retrieval", "routing", "answering", "generation", "verification"},
                 exclude={"generation": {"openai": {"api_key", "proxy"}}},
             ),
         )

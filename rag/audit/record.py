@@ -67,6 +67,7 @@ class Working(Noun):
     draft: Draft | None = Field(None, description="As the generator wrote it, before verification.")
     shown: tuple[str, ...] = Field((), description="Passage ids in the order in which the generator numbered them.")
     dropped: tuple[Dropped, ...] = ()
+    repaired: tuple[str, ...] = Field((), description="What the verifier mended in the draft's citations, in words.")
     earlier: tuple[Failed, ...] = Field((), description="Drafts before this one, in order, that did not pass.")
     policy: dict[str, float] = Field(default_factory=dict, description="The policy applied: k, gamma, tau, rho.")
     fingerprints: dict[str, str] = Field(
@@ -213,7 +214,7 @@ def recorded(answer: Answer, working: Working, image_sha256: str | None) -> tupl
     parts["answer"] = Part.of(compact_json({name: values.pop(name) for name in _WORDS}))
     parts |= {name: Part.of(compact_json(value)) for name, value in values.items() if value is not None}
     work = working.model_dump(mode="json")
-    draft = {name: work.pop(name) for name in ("draft", "shown", "dropped", "earlier")}
+    draft = {name: work.pop(name) for name in ("draft", "shown", "dropped", "repaired", "earlier")}
     parts["draft"] = Part.of(compact_json(draft))
     fields = {"answer": facts, "image_sha256": image_sha256, "evidence": references, "citations": citations, **work}
     return fields, parts

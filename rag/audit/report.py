@@ -196,6 +196,7 @@ def _working(entry: Entry, answer: Answer) -> list[Html]:
         made += _draft(f"Draft {n}, sent back ({failed.why}):", failed.draft, failed.dropped)
     if working.draft is not None:
         made += _draft("The draft, before verification:", working.draft, working.dropped)
+    made += [tag("p", tag("strong", "Repaired: "), words) for words in working.repaired]
     policy = ", ".join(f"{name} = {value:g}" for name, value in working.policy.items())
     took = ", ".join(f"{name} {ms:.0f} ms" for name, ms in answer.timings_ms.items())
     rows = {"Policy applied": policy or "not recorded", "Took": took, **working.fingerprints}

@@ -119,16 +119,10 @@ class ReaderGenerator:
         )
 
     def _literature(self, request: Request) -> Draft:
-        """General questions: only literature may answer; another patient's report says nothing about this one."""
+        """General questions, which literature answers."""
         asked = request.asked
-        if asked.about_patient and request.question.image is not None:
-            return refusal("no indexed image is like this one, and only similar cases may say what it shows")
-        if asked.about_patient:
-            return refusal("it is about a patient: name the study, or give the image")
         best: tuple[float, Evidence, Reading] | None = None
         for e in request.evidence:
-            if e.kind != "literature":
-                continue
             reading = read(asked, e.text, self._lexicon)
             side = reading.yes if reading.probability >= 0.5 else reading.no
             if side is None or _SYNONYMS.match(e.text[side.start : side.end]):

@@ -46,16 +46,17 @@ class Signals(NamedTuple):
         return self.generator * self.verifier
 
 
-def signals_of(draft: Draft, support: float, asked: Asked, evidence: Sequence[Evidence], lexicon: Lexicon) -> Signals:
-    """The signals of a draft whose citations have mean ``support``.
+def signals_of(
+    draft: Draft, support: float, asked: Asked, evidence: Sequence[Evidence], lexicon: Lexicon, similarity: float
+) -> Signals:
+    """The signals of a draft whose citations have mean ``support``, from the evidence that it was written from.
 
     ``agreement`` is (1 + a) / (2 + n), where n passages speak of what is asked and a is the sum of their probabilities
     of the draft's verdict (Laplace's rule of succession).
     """
     spoken = [r.probability for e in evidence if (r := read(asked, e.text, lexicon)).mentioned] if draft.verdict else []
     agreeing = sum(p if draft.verdict == "yes" else 1 - p for p in spoken)
-    best = max((e.score for e in evidence), default=0.0)
-    values = (draft.confidence, support, (1 + agreeing) / (2 + len(spoken)), min(1.0, max(0.0, best)))
+    values = (draft.confidence, support, (1 + agreeing) / (2 + len(spoken)), min(1.0, max(0.0, similarity)))
     return Signals(*(round(v, 4) for v in values))
 
 

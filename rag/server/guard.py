@@ -80,8 +80,7 @@ class Guard:
                 span(route_of(scope), status)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        name = urlsplit(f"//{headers.get('host', '')}").hostname if "@" not in headers.get("host", "") else None
-        if self._hosts and name not in self._hosts:
+        if self._hosts and _host_name(headers.get("host", "")) not in self._hosts:
             raise Problem(421, "this server does not answer under that name; see serving.allowed_hosts")
         origin = headers.get("origin")
         if scope["method"] in _SAFE or origin is None:
@@ -122,6 +121,14 @@ class Guard:
         self._metrics.requests.labels(method, route, str(status or 499)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         log.info("%s %s %s %d %.0f ms", request_id, method, route, status or 499, seconds * 1000)
+
+
+def _host_name(header: str) -> str | None:
+    """The name in a Host header, without its port; None where there is none to be had."""
+    try:
+        return None if "@" in header else urlsplit(f"//{header}").hostname
+    except ValueError:
+        return None
 
 
 def route_of(scope: Scope) -> str:

@@ -21,7 +21,7 @@ class Recipe(BaseModel):
         "untrained projections), 'compact', 'local-dir:<folder>' or 'hf-hub:<owner>/<name>'.",
     )
     dim: int = Field(256, ge=2, le=4096, description="Width of the joint space, where base is 'pretrained'.")
-    image_size: int = Field(224, ge=32, le=1024, description="Pixels, where base is 'pretrained'.")
+    image_size: int = Field(288, ge=32, le=1024, description="Pixels, where base is 'pretrained'.")
     context: int = Field(128, ge=8, le=512, description="Most tokens of a text, where base is 'pretrained'.")
     image_stages: int = Field(2, ge=0, le=99, description="Image tower: stages to train; 0 freezes the tower.")
     text_layers: int = Field(2, ge=0, le=99, description="Text tower: layers to train; 0 freezes the tower.")

@@ -38,6 +38,7 @@ WORKING = Working(
     ),
     shown=("d#0",),
     dropped=(Dropped(text="The aorta is wide.", verdict="unsupported", reason="nothing says so"),),
+    repaired=("[7] names no evidence",),
     earlier=(
         Failed(draft=Draft(sentences=(DraftSentence(text="It floats."),), confidence=0.5), why="no sentence passed"),
     ),

@@ -113,6 +113,7 @@ def test_a_report_shows_the_answer_its_evidence_and_its_history(ledger: Ledger, 
         "Dropped (unsupported: nothing says so)",
         "sent back (no sentence passed)",
         "It floats.",
+        "[7] names no evidence",
         "correction: No.",
         "holds: the entry is as it was recorded",
     ):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,12 +17,12 @@ from rag.audit.redaction import redact
 from rag.corpus.packaged import packaged_file
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.engine import Engine
-from rag.indexing import IndexStore
+from rag.indexing import IndexStore, SpaceInfo
 from rag.ingest import Source, ingest
 from rag.replay import Replay, replay
 from rag.selection.certificate import FILE, Part, StoredCertificate
 from rag.settings import Settings
-from rag.types import Answer, Question
+from rag.types import Answer, Document, Passage, Question
 
 from .samples import bytes_on_disk
 
@@ -158,6 +159,40 @@ def test_evidence_that_reads_differently_is_named(folder: Path) -> None:
     assert done.outcome == "different"
     assert {"evidence", "answer", "citations"} <= {d.name for d in done.differences}
     assert "nothing that was recorded has changed" in done.why
+
+
+def test_an_approximate_index_is_named_where_the_evidence_differs(folder: Path, tmp_path: Path) -> None:
+    """Random vectors stand for thousands of encoded reports: what matters is that the index is not exact."""
+    settings = Settings.model_validate({"vectors": {"backend": "hnsw"}, "retrieval": {"min_similarity": -1}})
+    text = load_text_encoder(settings.encoders)
+    space = SpaceInfo(text.dim, text.fingerprint)
+    store = IndexStore.create(tmp_path / "large", settings.vectors)
+    documents = [
+        Document(
+            id=f"r{n}",
+            kind="report",
+            domain="radiology",
+            text=f"Lungs clear {n}.",
+            case_id=f"r{n}",
+            group_id=f"r{n}",
+            source="s",
+        )
+        for n in range(4200)
+    ]
+    passages = [Passage(id=f"{d.id}#0", document_id=d.id, start=0, end=len(d.text), text=d.text) for d in documents]
+    vectors = np.random.default_rng(0).standard_normal((len(passages), text.dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    with store.writer() as writer:
+        writer.stage(documents, passages, {"text": ([p.id for p in passages], vectors)})
+        writer.publish("filled", {"text": space})
+    engine = Engine(store, settings)
+    answer = engine.ask("Are the lungs clear?")
+    assert answer.evidence and again(engine, answer).outcome == "identical"
+    with closing(sqlite3.connect(tmp_path / "large" / "catalogue.sqlite")) as connection, connection:
+        connection.execute("UPDATE documents SET body = replace(body, 'clear', 'CLEAR')")
+    done = again(Engine.open(tmp_path / "large", settings), answer)
+    assert "evidence" in {d.name for d in done.differences}
+    assert any("approximate (hnsw)" in note for note in done.notes)
 
 
 def test_a_version_that_was_forgotten_cannot_be_replayed(folder: Path) -> None:

@@ -230,3 +230,22 @@ def teach(folder: Path, answer: str, steps: int = 120) -> None:
         optimizer.step()
         optimizer.zero_grad()
     model.save_pretrained(folder)
+
+
+def judge_that_says(folder: Path, label: str) -> Path:
+    """A cross-encoder for inference that has one opinion of everything."""
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    library, labels = torch(), ("contradiction", "entailment", "neutral")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    BertTokenizerFast(vocab={w: n for n, w in enumerate(words)}).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=3,
+        id2label=dict(enumerate(labels)),
+    )  # fmt: skip
+    model = BertForSequenceClassification(config)
+    with library.no_grad():
+        model.classifier.weight.zero_()
+        model.classifier.bias.copy_(library.tensor([9.0 if name == label else 0.0 for name in labels]))
+    model.save_pretrained(folder)
+    return folder

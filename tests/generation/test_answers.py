@@ -12,7 +12,7 @@ import pytest
 
 from rag.engine import Engine
 from rag.errors import InputError, RagError
-from rag.settings import Settings
+from rag.settings import Settings, VerificationSettings
 from rag.types import Answer, Event, Question
 
 from . import checkpoints, servers
@@ -124,6 +124,18 @@ def test_a_bare_verdict_is_grounded_in_what_says_so(text: str, open_engine: Open
     assert "cardiomegaly" in answer.citations[0].quote
     server.usual = saying(text.replace("Yes", "No").replace("YES", "NO").replace("There is", "There is no"))
     assert engine.ask(STUDY).decision == "abstained", "nothing says so"
+
+
+def test_other_patients_reports_are_never_shown_for_a_yes_no_question(open_engine: Open, server: Server) -> None:
+    """However convincing a model would be about them."""
+    engine = open_engine()
+    server.usual = saying("Yes, there is a pleural effusion [1].")
+    answer = engine.ask("Is there a pleural effusion?")
+    assert answer.decision == "abstained"
+    assert "name the study" in answer.reason
+    assert server.requests == []
+    engine.ask("Does a pleural effusion blunt the costophrenic angle?")
+    assert "another patient" not in server.requests[0]["body"]["messages"][1]["content"]
 
 
 def test_the_reader_is_never_asked_again_and_revisions_can_be_turned_off(open_engine: Open, server: Server) -> None:
@@ -310,6 +322,32 @@ def test_what_a_model_thinks_before_it_answers_is_no_part_of_its_answer(open_eng
     assert answer.probability is None, "the first token was no answer"
     server.usual = saying("<think>It never ends. Yes, there is cardiomegaly [1].")
     assert open_engine().ask(STUDY).decision == "abstained"
+
+
+def test_a_second_opinion_is_asked_where_one_is_set_and_is_part_of_what_answers_depend_on(
+    open_engine: Open, server: Server, tmp_path: Path
+) -> None:
+    server.usual = saying("There is central vascular congestion [1].")
+    first = open_engine()
+    question = "What does study CXR2814 show?"
+    assert first.ask(question).decision == "answered"
+    judge = checkpoints.judge_that_says(tmp_path / "judge", "contradiction")
+    verification = {"cross_encoder": str(judge)}
+    strict = Engine(
+        first.store,
+        first.settings.model_copy(update={"verification": VerificationSettings.model_validate(verification)}),
+    )
+    answer = strict.ask(question)
+    assert answer.decision == "abstained"
+    assert "contradicted" in answer.reason
+    assert strict.fingerprints["verifier"] != first.fingerprints["verifier"]
+    loose = Engine(
+        first.store,
+        first.settings.model_copy(update={"verification": VerificationSettings.model_validate({"paraphrase": True})}),
+    )
+    assert loose.ask(question).decision == "answered"
+    assert loose.fingerprints["verifier"] != first.fingerprints["verifier"]
+    assert "verifier" not in open_engine(kind="reader").fingerprints
 
 
 def test_an_unknown_generator_is_refused_with_the_known_ones(open_engine: Open) -> None:

@@ -39,11 +39,11 @@ def test_evidence_that_speaks_for_the_verdict_agrees_whatever_the_generator_says
 
     def agreement(verdict: str | None, some: list[Evidence]) -> float:
         draft = Draft.model_validate({"verdict": verdict, "confidence": 0.9})
-        return signals_of(draft, 1.0, asked, some, lexicon).agreement
+        return signals_of(draft, 1.0, asked, some, lexicon, 0.8).agreement
 
     assert agreement("yes", found[:2]) > agreement("yes", found) > 0.5 > agreement("no", found)
     assert agreement("yes", found[3:]) == agreement("no", found[3:]) == agreement(None, found) == 0.5
-    whole = signals_of(Draft(confidence=0.9), 0.5, asked, found, lexicon)
+    whole = signals_of(Draft(confidence=0.9), 0.5, asked, found, lexicon, 0.8)
     assert (whole.generator, whole.verifier, whole.similarity, whole.product) == (0.9, 0.5, 0.8, 0.45)
 
 
