@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 
 from rag.findings.cues import Found, load_cues
 from rag.findings.tokens import Token
 
+_REACH = 60  # tokens: no cue acts farther, and a sentence without end takes no endless time
 _DOUBT_REACHES = 12  # tokens
 _DOUBT_ENDS = frozenset({"who", "now", "without", "because", "despite", "compared", "than"})
 _PRESENT_BEGINS = frozenset({"has", "had", "is", "was", "developed", "underwent"})
@@ -33,18 +35,28 @@ class Clause:
         """The cues that act on what follows them."""
         return load_cues().before.all(self.tokens)
 
-    def cues_outside(self, first: int, last: int) -> list[Found]:
-        """The same where tokens[first:last] are a phrase of interest, and so no part of a cue ("free air")."""
-        if all(c.last <= first or c.first >= last for c in self.cues):
-            return self.cues
-        return load_cues().before.all(self.tokens, range(first, last))
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [c.first for c in self.cues]
+
+    def cues_near(self, first: int, last: int) -> list[Found]:
+        """Cues up to ``_REACH`` tokens before tokens[first:last]; no part of that phrase is a cue ("free air")."""
+        begin = max(0, first - _REACH)
+        near = self.cues[bisect_left(self._starts, begin) : bisect_left(self._starts, last)]
+        if all(c.last <= first for c in near):
+            return near
+        inside = range(first - begin, last - begin)
+        found = load_cues().before.all(self.tokens[begin:last], inside)
+        return [Found(c.first + begin, c.last + begin, c.meaning) for c in found]
 
     def next_stop(self, i: int) -> int:
-        return next((s for s in self.stops if s >= i), len(self.words))
+        at = bisect_left(self.stops, i)
+        return self.stops[at] if at < len(self.stops) else len(self.words)
 
     def last_stop(self, i: int) -> int:
-        """The token after the last stop before ``i``."""
-        return next((s + 1 for s in reversed(self.stops) if s < i), 0)
+        """The token after the last stop before ``i``; at most ``_REACH`` tokens back."""
+        at = bisect_left(self.stops, i)
+        return max(self.stops[at - 1] + 1 if at else 0, i - _REACH)
 
     def reaches(self, cue: Found, first: int, last: int) -> bool:
         """Whether what ``cue`` means holds for the phrase tokens[first:last]."""
@@ -104,7 +116,7 @@ class Clause:
         return not (
             (opening in _DENIES_CHANGE and self._only_change(begin, first))
             or self._asserts(begin, first)
-            or any(c.meaning == "none" and begin <= c.first < first for c in self.cues)
+            or any(c.meaning == "none" and begin <= c.first for c in self.cues_near(first, first))
             or self._new_statement(begin, first, last)
         )
 
@@ -130,7 +142,7 @@ class Clause:
 
     def _new_statement(self, begin: int, first: int, last: int) -> bool:
         """Whether a comma or "and" opens a statement of its own before the phrase."""
-        cues, words, stop = load_cues(), self.words, self.next_stop(first)
+        cues, words, stop = load_cues(), self.words, min(self.next_stop(first), first + _REACH)
         for i in range(begin, first):
             if words[i] not in (",", "and", "/"):
                 continue

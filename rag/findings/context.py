@@ -92,7 +92,7 @@ class Reader:
     def context(self, first: int, last: int, rivals: Sequence[tuple[int, int]] = ()) -> Context:
         """Of tokens[first:last]. ``rivals`` are the other phrases of interest: a predicate belongs to the nearest."""
         clause = self._clause
-        effects: set[Effect] = {c.meaning for c in clause.cues_outside(first, last) if clause.reaches(c, first, last)}
+        effects: set[Effect] = {c.meaning for c in clause.cues_near(first, last) if clause.reaches(c, first, last)}
         effects |= said_after(clause, first, last, rivals)
         if self._described_as_absent(first):
             effects.add("absent")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from rag.errors import InputError
 from rag.evaluation.assertion import evaluate_assertion, read_rows
+from rag.findings.assertion import sentence_assertions
 from rag.findings.context import status_of
+from rag.findings.lexicon import Lexicon
 
 DATA = Path(__file__).parent.parent / "data" / "assertion.jsonl"
 
@@ -99,3 +102,10 @@ def test_a_bad_file_names_the_line(line: str, words: str, tmp_path: Path) -> Non
     path.write_text(line)
     with pytest.raises(InputError, match=words):
         read_rows(path)
+
+
+def test_a_sentence_without_end_is_read_in_time(lexicon: Lexicon) -> None:
+    begin = time.perf_counter()
+    for piece in ("no effusion, ", "effusion; ", "effusion is not seen and "):
+        assert sentence_assertions(piece * 300, lexicon)
+    assert time.perf_counter() - begin < 10
