@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rag.corpus.sentences import sentence_spans
 from rag.findings.assertion import HISTORY
+from rag.findings.injection import visible
 from rag.findings.lexicon import Lexicon
 from rag.findings.question import Asked, content_words
 from rag.findings.reading import Reading, Support, read
@@ -23,7 +24,7 @@ from rag.types import Draft, DraftSentence, Evidence, Quote
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
-_VERSION = "reader-1"
+_VERSION = "reader-2"
 _SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
 _ASKS_FOR_REPORTS = re.compile(r"\b(?:report|case|stud(?:y|ies)|patient|example)s?\b", re.I)
@@ -53,8 +54,8 @@ class ReaderGenerator:
     # ------------------------------------------------------------------ yes/no
 
     def _yes_no(self, request: Request) -> Draft:
-        if request.evidence[0].channel == "study":
-            return self._study(request)
+        if own := tuple(e for e in request.evidence if e.channel == "study"):
+            return self._study(replace(request, evidence=own))  # no other report speaks of this patient
         if request.question.image is not None and any(e.channel == "image" for e in request.evidence):
             return self._similar_cases(request)
         return self._literature(request)
@@ -153,7 +154,7 @@ class ReaderGenerator:
         rows = [
             _Candidate(e, start, end, content_words(e.text[start:end]), content_words(e.title))
             for e in evidence
-            for start, end in sentence_spans(e.text)
+            for start, end in sentence_spans(visible(e.text))  # what gives orders to the reader takes no place
             if not HISTORY.match(e.text[start:end]) and not _SYNONYMS.match(e.text[start:end])
         ]
         own = evidence[0].channel in ("study", "image") or any(e.channel == "image" for e in evidence)
