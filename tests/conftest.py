@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,16 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
             _build(root)
             (root / "ready").touch()
     return root
+
+
+@pytest.fixture(scope="session")
+def copy_index(indexes: Path) -> Callable[[Path], None]:
+    """Copies the index ``small`` to a new folder, without what other tests have asked of it."""
+
+    def copy(folder: Path) -> None:
+        shutil.copytree(indexes / "small", folder, ignore=shutil.ignore_patterns("ledger.sqlite*", "images"))
+
+    return copy
 
 
 def _build(root: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,9 @@ from rag.types import Question
 
 
 @pytest.fixture
-def own(indexes: Path, tmp_path: Path) -> Engine:
+def own(copy_index: Callable[[Path], None], tmp_path: Path) -> Engine:
     """An engine on a copy of the small index: certificates are written beside the index."""
-    shutil.copytree(indexes / "small", tmp_path / "small")
+    copy_index(tmp_path / "small")
     return Engine.open(tmp_path / "small")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,8 @@ Open = Callable[..., Engine]
 
 
 @pytest.fixture
-def open_engine(indexes: Path, tmp_path: Path, server: Server) -> Open:
-    shutil.copytree(indexes / "small", tmp_path / "small")
+def open_engine(copy_index: Callable[[Path], None], tmp_path: Path, server: Server) -> Open:
+    copy_index(tmp_path / "small")
 
     def opened(**generation: Any) -> Engine:
         openai = {"base_url": server.url, "model": "m", "read_timeout": 2.0, "attempts": 1}
@@ -355,13 +354,15 @@ def test_an_unknown_generator_is_refused_with_the_known_ones(open_engine: Open) 
         open_engine(kind="oracle")
 
 
-def test_a_model_on_this_machine_answers_and_its_answer_can_be_replayed(indexes: Path, tmp_path: Path) -> None:
+def test_a_model_on_this_machine_answers_and_its_answer_can_be_replayed(
+    copy_index: Callable[[Path], None], tmp_path: Path
+) -> None:
     """A tiny model that was taught one answer: everything between question and ledger is as with a large one."""
     from rag.replay import replay
 
     model = checkpoints.build("qwen2", tmp_path / "model")
     checkpoints.teach(model, GOOD)
-    shutil.copytree(indexes / "small", tmp_path / "small")
+    copy_index(tmp_path / "small")
     settings = {"generation": {"kind": "transformers", "max_new_tokens": 40, "transformers": {"model": str(model)}}}
     engine = Engine.open(tmp_path / "small", Settings.model_validate(settings))
     events, answer = events_of(engine, STUDY)

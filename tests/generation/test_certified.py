@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ def crude(handler: servers.Handler, body: dict[str, Any]) -> None:
     servers.saying(f"{'No' if denied else 'Yes'}, {said} [1].", yes=1 - sure if denied else sure)(handler, body)
 
 
-def test_a_models_answers_are_certified_with_their_prompt(indexes: Path, tmp_path: Path, lexicon: Lexicon) -> None:
-    shutil.copytree(indexes / "small", tmp_path / "small")
+def test_a_models_answers_are_certified_with_their_prompt(
+    copy_index: Callable[[Path], None], tmp_path: Path, lexicon: Lexicon
+) -> None:
+    copy_index(tmp_path / "small")
     with servers.serving(crude) as server:
 
         def engine(**generation: Any) -> Engine:

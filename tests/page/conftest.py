@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -78,7 +78,7 @@ def serving(folder: Path, **settings: Any) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def site(indexes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def site(copy_index: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server whose index ``small`` has two versions; the second added hostile and odd texts."""
     from rag.encoders.registry import load_image_encoder, load_text_encoder
     from rag.indexing import IndexStore
@@ -86,7 +86,7 @@ def site(indexes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     from rag.settings import Settings
 
     folder = tmp_path_factory.mktemp("served")
-    shutil.copytree(indexes / "small", folder / "small")
+    copy_index(folder / "small")
     (folder / "made-up.jsonl").write_text("\n".join(map(json.dumps, CASES)))
     encoders = Settings().encoders
     with IndexStore.open(folder / "small") as store:
@@ -96,11 +96,11 @@ def site(indexes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 
 @pytest.fixture
-def locked(indexes: Path, tmp_path: Path) -> Iterator[tuple[str, str]]:
+def locked(copy_index: Callable[[Path], None], tmp_path: Path) -> Iterator[tuple[str, str]]:
     """The address of a server that asks for a key, and a key that may ask and no more."""
     from rag.server.keys import KeyFile
 
-    shutil.copytree(indexes / "small", tmp_path / "small")
+    copy_index(tmp_path / "small")
     key, _ = KeyFile(tmp_path / "keys.json").add("reader", ["ask"])
     with serving(tmp_path, keys=str(tmp_path / "keys.json")) as address:
         yield address, key

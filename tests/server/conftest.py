@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -52,9 +51,9 @@ def running(
 
 
 @pytest.fixture
-def copied(indexes: Path, tmp_path: Path) -> Path:
+def copied(copy_index: Callable[[Path], None], tmp_path: Path) -> Path:
     """A folder with a copy of the small index that a test may change."""
-    shutil.copytree(indexes / "small", tmp_path / "served" / "small")
+    copy_index(tmp_path / "served" / "small")
     return tmp_path / "served"
 
 
@@ -68,10 +67,10 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(indexes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(copy_index: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server without keys, for tests that leave it as it was."""
     folder = tmp_path_factory.mktemp("served")
-    shutil.copytree(indexes / "small", folder / "small")
+    copy_index(folder / "small")
     with running(folder) as one:
         yield one
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,13 +41,14 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> tuple[rsa.RSAPrivateKe
 
 @pytest.fixture(scope="module")
 def locked(
-    indexes: Path, tmp_path_factory: pytest.TempPathFactory, provider: tuple[rsa.RSAPrivateKey, Path]
+    copy_index: Callable[[Path], None],
+    tmp_path_factory: pytest.TempPathFactory,
+    provider: tuple[rsa.RSAPrivateKey, Path],
 ) -> Iterator[tuple[Served, KeyFile]]:
     """A server that asks for keys or tokens."""
-    import shutil
 
     folder = tmp_path_factory.mktemp("locked")
-    shutil.copytree(indexes / "small", folder / "small")
+    copy_index(folder / "small")
     keys = KeyFile(folder / "keys.json")
     keys.add("first", ["ask"])
     oidc = {"issuer": ISSUER, "audience": AUDIENCE, "jwks": str(provider[1])}

@@ -8,7 +8,7 @@ import socket
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,12 +23,11 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 
 
 @pytest.fixture(scope="module")
-def small(indexes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def small(copy_index: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server with narrow bounds and one folder to ingest from."""
-    import shutil
 
     folder = tmp_path_factory.mktemp("bounded")
-    shutil.copytree(indexes / "small", folder / "small")
+    copy_index(folder / "small")
     roots = folder / "allowed"
     roots.mkdir()
     bounds = {
