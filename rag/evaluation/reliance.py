@@ -19,8 +19,9 @@ from rag.findings.question import Asked, read_question
 from rag.findings.reading import read
 from rag.generation.protocol import Generator, Request
 from rag.indexing.snapshot import Snapshot
+from rag.numbering import evidence_of
 from rag.progress import Progress
-from rag.types import Document, Evidence, Question
+from rag.types import Document, Evidence, Hit, Passage, Question
 from rag.verification.verify import verify
 
 _TRIES = 200  # other reports looked at for one that says the opposite
@@ -138,20 +139,6 @@ def _answer(
 
 
 def _evidence(number: int, d: Document, channel: str) -> Evidence:
-    return Evidence(
-        number=number,
-        document_id=d.id,
-        passage_id=f"{d.id}#0",
-        kind=d.kind,
-        domain=d.domain,
-        title=d.title,
-        source=d.source,
-        licence=d.licence,
-        case_id=d.case_id,
-        group_id=d.group_id,
-        channel=channel,
-        score=1.0,
-        text=d.text,
-        start=0,
-        sha256=d.sha256,
-    )
+    """A whole report, as if the channel had found it first."""
+    whole = Passage(id=f"{d.id}#0", document_id=d.id, start=0, end=len(d.text), text=d.text)
+    return evidence_of(number, Hit(passage=whole, document=d, score=1.0, channel=channel, ranks={channel: 1}))
