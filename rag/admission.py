@@ -10,7 +10,28 @@ from collections.abc import Sequence
 
 from rag.findings.question import Asked
 from rag.generation.protocol import Request
-from rag.types import Evidence
+from rag.retrieval.search import Found
+from rag.types import Domain, Evidence, Kind, Question
+
+
+def sought(question: Question, asked: Asked) -> tuple[Kind, ...]:
+    """The kinds of evidence to search first; none named means all at once.
+
+    Literature, where nothing else may answer: the question is about medicine in general, and not about a patient, an
+    image or what reports there are. It is left for everything where it has nothing near (``retrieval.min_similarity``).
+    """
+    if question.study is not None or question.image is not None or asked.about_patient:
+        return ()
+    return ("literature",) if asked.yes_no or not asked.for_reports else ()
+
+
+def narrowed(domain: Domain, first: tuple[Kind, ...], found: Found) -> Domain:
+    """The router's opinion with the kinds of evidence that were searched, and why those."""
+    if not first:
+        return domain
+    general = "a question about medicine in general"
+    why = general if found.kinds else f"{general}, to which nothing in the {' or '.join(first)} is near"
+    return domain.model_copy(update={"kinds": found.kinds, "why": why})
 
 
 def admissible(asked: Asked, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:

@@ -103,6 +103,8 @@ def show_answer(answer: Answer, quiet: bool = False) -> None:
         ", out of domain" if answer.domain.out_of_domain else ""
     )
     where += f", searched {', '.join(answer.domain.searched) or 'every domain'}"
+    if answer.domain.why:
+        where += f", {' and '.join(answer.domain.kinds) or 'every kind of evidence'}: {answer.domain.why}"
     took = f"{answer.timings_ms['total']:.0f} ms"
     foot = [f"confidence {answer.confidence:.2f}", answer.certificate.status, f"audit {answer.audit_id}", took]
     lines += [Text(where, style="dim"), Text(" · ".join(foot), style="dim")]

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rag.admission import admissible, inadmissible
+from rag.admission import admissible, inadmissible, narrowed, sought
 from rag.audit.ledger import Given, Ledger, new_audit_id
 from rag.clock import Clock
 from rag.corpus.images import check_image
@@ -191,7 +191,8 @@ class Engine:
         """The ``k`` best passages, without answering."""
         view = self._follow()
         q = self._checked(question if isinstance(question, Question) else Question(text=question, **options), view)
-        found, _ = self._retrieve([q], [read_question(q.text, view.lexicon, q.study)], view, Clock(), k)
+        asked = read_question(q.text, view.lexicon, q.study)
+        found, _ = self._retrieve([q], [asked], view, Clock(), k, everywhere=True)
         return list(found[0].hits[:k])
 
     def has_study(self, study: str) -> bool:
@@ -251,15 +252,25 @@ class Engine:
         return q
 
     def _retrieve(
-        self, questions: Sequence[Question], asked: Sequence[Asked], view: View, clock: Clock, k: int = 0
+        self,
+        questions: Sequence[Question],
+        asked: Sequence[Asked],
+        view: View,
+        clock: Clock,
+        k: int = 0,
+        *,
+        everywhere: bool = False,
     ) -> tuple[list[Found], list[Domain]]:
         with clock("route"):
             sights = view.searcher.see(questions)
             domains = [self._route(q, a, s, view) for q, a, s in zip(questions, asked, sights, strict=True)]
         with clock("search"):
             votes = [a.yes_no and bool(s.near) for a, s in zip(asked, sights, strict=True)]
-            found = view.searcher.search(questions, domains, sights, votes, max(k, self.settings.selection.k_max + 1))
-        return found, domains
+            narrow = self.settings.retrieval.literature_first and not everywhere
+            first = [sought(q, a) if narrow else () for q, a in zip(questions, asked, strict=True)]
+            depth = max(k, self.settings.selection.k_max + 1)
+            found = view.searcher.search(questions, domains, sights, votes, first, depth)
+        return found, [narrowed(d, kinds, f) for d, kinds, f in zip(domains, first, found, strict=True)]
 
     def _route(self, q: Question, a: Asked, sight: Sight, view: View) -> Domain:
         if q.domain is not None:

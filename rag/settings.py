@@ -93,6 +93,11 @@ class RetrievalSettings(_Group):
     min_similarity: float = Field(
         0.30, ge=-1, le=1, description="Below this best text similarity a question has no evidence."
     )
+    literature_first: bool = Field(
+        True,
+        description="A question about medicine in general is searched in the literature, and elsewhere only if nothing "
+        "there reaches min_similarity. A plain search is never narrowed.",
+    )
     min_image_similarity: float = Field(0.25, ge=-1, le=1, description="Images less alike than this bring no case.")
 
 

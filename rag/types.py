@@ -174,6 +174,8 @@ class Domain(Noun):
     probability: float = Field(ge=0, le=1)
     out_of_domain: bool
     searched: tuple[str, ...] = Field((), description="Domains whose indexes were searched; empty: all of them.")
+    kinds: tuple[Kind, ...] = Field((), description="Kinds of evidence that were searched; empty: all of them.")
+    why: str = Field("", description="Why those kinds; empty where the question did not ask for some above others.")
     basis: str = Field("", description="What was judged: 'words', or how the image was ('trained router', …).")
 
 

@@ -21,6 +21,7 @@ _PATIENT = re.compile(
     r"picture|photo\w*|x-?ray|radiograph|film|scan|slide|section|study|case|report|chest)\b",
     re.I,
 )
+_REPORTS = re.compile(r"\b(?:report|case|stud(?:y|ies)|patient|example)s?\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,9 @@ class Asked:
 
     ``claims`` are what a *yes* would assert; one of them is enough. ``words`` are the lemmas that carry content, for
     texts the lexicon does not know. ``topics`` are the concepts mentioned, whatever is said of them. ``about_patient``
-    questions ask about somebody ("is there an effusion?"), not about medicine. ``hedged`` questions ("could it
-    represent ...") are met by hedged evidence.
+    questions ask about somebody ("is there an effusion?"), not about medicine. ``for_reports`` questions ask for the
+    reports of patients ("which cases have a granuloma?"). ``hedged`` questions ("could it represent ...") are met by
+    hedged evidence.
     """
 
     text: str
@@ -39,6 +41,7 @@ class Asked:
     words: frozenset[str]
     topics: frozenset[str]
     about_patient: bool
+    for_reports: bool
     place: Place
     hedged: bool
     change: bool
@@ -68,6 +71,7 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
         words=content_words(body),
         topics=frozenset(m.concept for m in lexicon.mentions(tokens)),
         about_patient=bool(_PATIENT.search(plain.strip())),
+        for_reports=bool(_REPORTS.search(text)),
         place=load_cues().place(tokens),
         hedged=not load_cues().hedges.isdisjoint(t.text.lower() for t in tokens),
         change=bool({"change", "changed", "difference"} & set(lemmas))

@@ -27,7 +27,6 @@ SILENCE = 0.2
 _VERSION = "reader-2"
 _SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
-_ASKS_FOR_REPORTS = re.compile(r"\b(?:report|case|stud(?:y|ies)|patient|example)s?\b", re.I)
 
 
 class ReaderGenerator:
@@ -158,7 +157,7 @@ class ReaderGenerator:
             if not HISTORY.match(e.text[start:end]) and not _SYNONYMS.match(e.text[start:end])
         ]
         own = evidence[0].channel in ("study", "image") or any(e.channel == "image" for e in evidence)
-        if not own and not _ASKS_FOR_REPORTS.search(asked.text) and any(r.e.kind == "literature" for r in rows):
+        if not own and not asked.for_reports and any(r.e.kind == "literature" for r in rows):
             rows = [r for r in rows if r.e.kind == "literature"]
         scored = sorted(self._scored(rows, asked, own), key=lambda row: -row[0])
         chosen: list[_Candidate] = []

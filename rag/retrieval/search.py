@@ -48,6 +48,13 @@ class Sight(NamedTuple):
     features: Vectors | None = None
 
 
+class _Read(NamedTuple):
+    """A question's words as a vector (1, dim) for passages, and one for images where these can be compared."""
+
+    text: Vectors
+    joint: Vectors | None
+
+
 class Place(NamedTuple):
     """Where a channel ranked a passage (from 1), with its score, and the image that brought it."""
 
@@ -63,11 +70,13 @@ Channels = Mapping[str, Mapping[int, Place]]  # channel -> passage row -> place,
 class Found:
     """What the channels brought for one question.
 
-    ``text_similarity`` is the best cosine of the text channel, None where it did not run.
+    ``text_similarity`` is the best cosine of the text channel, None where it did not run. ``kinds`` of evidence were
+    searched; none named means all.
     """
 
     hits: tuple[Hit, ...]
     text_similarity: float | None = None
+    kinds: tuple[Kind, ...] = ()
 
 
 class Searcher:
@@ -100,9 +109,13 @@ class Searcher:
         domains: Sequence[Domain],
         sights: Sequence[Sight],
         votes: Sequence[bool],
+        first: Sequence[tuple[Kind, ...]],
         k: int,
     ) -> list[Found]:
         """At most ``k`` fused hits for each question; texts are encoded in one batch.
+
+        A question with kinds of evidence to be searched ``first`` is searched in those alone, and in everything only
+        where the best of them is less similar than ``min_similarity``.
 
         Where similar cases are to vote on a finding (``votes``), only the image channel runs: a search by the finding's
         name would bring the cases that have it. A question that names a study gets that study's own passages, all of
@@ -110,40 +123,51 @@ class Searcher:
         """
         found = {i: self._voters(_within(sights[i], domains[i].searched), k) for i, vote in enumerate(votes) if vote}
         free = [i for i, q in enumerate(questions) if q.study is None and i not in found]
-        asked, of, seen = [questions[i] for i in free], [domains[i] for i in free], [sights[i] for i in free]
-        for i, channels in zip(free, self.channels(asked, of, seen, max(self._settings.depth, k)), strict=True):
-            similarity = max((p.score for p in channels["text"].values()), default=None)
-            found[i] = Found(self._hits(channels, self._weights(domains[i]), k), similarity)
+        for i, read in zip(free, self._read([questions[i] for i in free]), strict=True):
+            for kinds in dict.fromkeys((first[i], ())):
+                found[i] = self._fused(questions[i], domains[i], sights[i], read, kinds, k)
+                nearest = found[i].text_similarity
+                if nearest is not None and nearest >= self._settings.min_similarity:
+                    break
         return [found[i] if i in found else self._study(q) for i, q in enumerate(questions)]
 
     def channels(
         self, questions: Sequence[Question], domains: Sequence[Domain], sights: Sequence[Sight], depth: int
     ) -> list[Channels]:
         """What each channel finds for each question, at most ``depth`` passages, before anything is fused."""
-        texts = [q.text for q in questions]
-        vectors = self._text.encode(texts, kind="query") if texts else ()
-        joint = self._joint(texts)
         return [
-            self._channels(q, self._where(q, domains[i]), sights[i], vectors[i][None], joint[i], depth)
-            for i, q in enumerate(questions)
+            self._channels(q, self._where(q, domain), sight, read, depth)
+            for q, domain, sight, read in zip(questions, domains, sights, self._read(questions), strict=True)
         ]
 
-    def _channels(
-        self, question: Question, where: Filter, sight: Sight, text: Vectors, joint: Vectors | None, depth: int
-    ) -> Channels:
+    def _read(self, questions: Sequence[Question]) -> list[_Read]:
+        """The questions' words, encoded in one batch."""
+        texts = [q.text for q in questions]
+        vectors = self._text.encode(texts, kind="query") if texts else ()
+        return [_Read(v[None], joint) for v, joint in zip(vectors, self._joint(texts), strict=True)]
+
+    def _fused(
+        self, question: Question, domain: Domain, sight: Sight, read: _Read, kinds: tuple[Kind, ...], k: int
+    ) -> Found:
+        where = self._where(question, domain, kinds)
+        channels = self._channels(question, where, sight, read, max(self._settings.depth, k))
+        similarity = max((p.score for p in channels["text"].values()), default=None)
+        return Found(self._hits(channels, self._weights(domain), k), similarity, kinds)
+
+    def _channels(self, question: Question, where: Filter, sight: Sight, read: _Read, depth: int) -> Channels:
         words = self._snapshot.search_words(question.text, depth, where)
         return {
-            "text": self._near("text", text, depth, where),
+            "text": self._near("text", read.text, depth, where),
             "words": {s.row: Place(n, s.score) for n, s in enumerate(words, start=1)},
-            "image": self._cases(_within(sight, where.domains).near),
+            "image": self._cases(_within(sight, where.domains).near, where.kinds),
             "image-report": self._near("joint", sight.vector, depth, where),
-            "text-image": self._cases(self._images(joint, depth, where)),
+            "text-image": self._cases(self._images(read.joint, depth, where), where.kinds),
         }
 
-    def _where(self, question: Question, domain: Domain) -> Filter:
+    def _where(self, question: Question, domain: Domain, kinds: tuple[Kind, ...] = ()) -> Filter:
         """What the channels may bring: the one place where the router's opinion narrows a search."""
         return Filter(
-            kinds=_TEXTS,
+            kinds=kinds or _TEXTS,
             domains=domain.searched,
             exclude_groups=question.exclude_groups,
         )
@@ -180,12 +204,13 @@ class Searcher:
         documents = self._snapshot.passages(list(places))
         return [Neighbour(row, d, p.score) for (row, p), (_, d) in zip(places.items(), documents, strict=True)]
 
-    def _cases(self, near: Sequence[Neighbour]) -> dict[int, Place]:
-        """The texts of the cases of images; an image whose case has no text stands for itself."""
+    def _cases(self, near: Sequence[Neighbour], kinds: Sequence[str] = _TEXTS) -> dict[int, Place]:
+        """The texts of the cases of images; an image whose case has no text stands for itself, as a report would."""
         places: dict[int, Place] = {}
         for n in near:
-            texts = [d for d in self._snapshot.case(n.document.case_id) if d.kind != "image" and d.text]
-            for row in [r for d in texts for r, _ in self._snapshot.passages_of(d.id)] or [n.row]:
+            texts = [d for d in self._snapshot.case(n.document.case_id) if d.kind in kinds and d.text]
+            alone = [n.row] if "report" in kinds else []
+            for row in [r for d in texts for r, _ in self._snapshot.passages_of(d.id)] or alone:
                 places.setdefault(row, Place(len(places) + 1, n.similarity, n.document.id))
         return places
 

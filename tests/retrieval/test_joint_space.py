@@ -111,6 +111,13 @@ def test_words_find_the_images_nearest_to_them_and_bring_their_texts(engine: Eng
         assert hit.found_image == (f"{hit.document.case_id}:image" if "text-image" in hit.ranks else None)
 
 
+def test_words_that_seek_literature_bring_no_patient_by_an_image(engine: Engine) -> None:
+    answer = engine.ask("What is finding number 5 in the book?")
+    assert answer.domain.kinds == ("literature",)
+    assert answer.selection is not None
+    assert [c.document_id for c in answer.selection.candidates] == ["book"]
+
+
 def test_the_same_image_is_first_and_brings_its_text(engine: Engine, corpus: Path) -> None:
     assert ranked(engine, "image", image=str(corpus / "7.png"))[0] == "c7"
 

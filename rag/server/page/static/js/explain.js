@@ -46,7 +46,8 @@ const BASES = {
 
 /** Where the question belongs and what was searched. */
 export function route(domain) {
-  const searched = domain.searched?.length ? `Searched: ${list(domain.searched)}.` : "Searched: every domain.";
+  const kinds = domain.why ? ` In ${domain.kinds.length ? list(domain.kinds) : "every kind of evidence"}: ${domain.why}.` : "";
+  const searched = `Searched: ${domain.searched?.length ? list(domain.searched) : "every domain"}.${kinds}`;
   if (domain.out_of_domain) {
     return [h("p", { class: "flag" }, h("strong", {}, "Out of domain. "), `${domain.basis === "words" ? "Nothing in the question belongs to a domain of this index" : "The image is unlike those of every domain"}, and no guarantee covers it.`), h("p", { class: "fine" }, searched)];
   }
