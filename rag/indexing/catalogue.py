@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rag.errors import IndexStateError, RagError, StorageError
+from rag.indexing.storage import atomic
 
 FILE_NAME = "catalogue.sqlite"
 APPLICATION_ID = 0x436C6943  # "CliC"
@@ -166,15 +167,8 @@ class Catalogue:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One write transaction: all of it or, after any error, nothing."""
-        with self.connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.rollback()
-                raise
+        with self.connection() as connection, atomic(connection):
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

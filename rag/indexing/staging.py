@@ -21,7 +21,7 @@ from rag.indexing import failpoints
 from rag.indexing.backends.protocol import Vectors
 from rag.indexing.catalogue import LISTED, listed, translated
 from rag.indexing.segments import Rows
-from rag.indexing.storage import discard_directory, refusals_named, sync_directory
+from rag.indexing.storage import atomic, discard_directory, refusals_named, sync_directory
 from rag.types import Document, Passage, sha256_of
 
 DIRECTORY = "staging"
@@ -258,15 +258,8 @@ class Staging:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        with self.connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.rollback()
-                raise
+        with self.connection() as connection, atomic(connection):
+            yield connection
 
     def close(self) -> None:
         self._connection.close()

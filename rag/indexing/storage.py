@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,22 @@ def refusals_named(path: Path) -> Iterator[None]:
             f"cannot write {path}: {os.strerror(error.errno or 0).lower()}; the index is as it was, free the space "
             "or the permission and run the command again"
         ) from error
+
+
+@contextmanager
+def atomic(connection: sqlite3.Connection) -> Iterator[None]:
+    """One write transaction, the only one at its time: all of it or, after any error, nothing.
+
+    The connection is in autocommit mode (``isolation_level=None``).
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def sync_file(path: Path) -> None:
