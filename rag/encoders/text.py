@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from rag.encoders.protocols import Vectors
-from rag.encoders.runtime import BatchSize, files_sha256, mixed_precision, package_folder, torch
-from rag.errors import InputError, MissingDependencyError
+from rag.encoders.runtime import BatchSize, files_sha256, mixed_precision, package_folder
+from rag.encoders.sentences import load_model
+from rag.errors import InputError
 from rag.types import sha256_of
 
 _DECISIVE = {".safetensors", ".bin", ".json", ".txt"}  # weights, configuration, vocabulary
@@ -82,33 +83,13 @@ class SentenceEncoder:
 
     @cached_property
     def _model(self) -> Any:
-        torch()
-        try:
-            from sentence_transformers import SentenceTransformer
-            from transformers.utils.logging import disable_progress_bar
-        except ImportError as error:
-            raise MissingDependencyError(
-                'sentence-transformers is not installed: pip install "clincite[models]"'
-            ) from error
-        disable_progress_bar()  # one for a hundred small tensors tells nobody anything
-        source = str(self._folder) if self._folder.is_dir() else self.name
-        try:
-            model = SentenceTransformer(source, trust_remote_code=False)
+        def make(library: Any, source: str) -> Any:
+            model = library.SentenceTransformer(source, trust_remote_code=False)
             if self._pooling:
                 model[1] = type(model[1])(_dim(model), self._pooling)  # a Pooling by itself
-        except Exception as error:  # every reader of a file in it has exceptions of its own
-            if self._folder.is_dir():
-                reason = " ".join(str(error).split())[:200]
-                raise InputError(
-                    f"the text model in {self._folder} is damaged or incomplete ({reason}); copy it again"
-                ) from error
-            if not isinstance(error, OSError | ValueError):
-                raise
-            raise MissingDependencyError(
-                f"the text model {self.name!r} is not on this machine (looked for a folder of that name, then in the "
-                f"model cache); give the path of a downloaded model, or use 'minilm'"
-            ) from error
-        return model.eval()
+            return model.eval()
+
+        return load_model(make, what="text model", name=self.name, folder=self._folder, instead="use 'minilm'")
 
 
 class AsymmetricEncoder:

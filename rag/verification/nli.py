@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rag.encoders.runtime import files_sha256, torch
-from rag.errors import InputError, MissingDependencyError
+from rag.encoders.runtime import files_sha256
+from rag.encoders.sentences import load_model
+from rag.errors import InputError
 from rag.types import Verdict
 from rag.verification.judgement import Judgement
 
@@ -78,26 +79,8 @@ class CrossEncoderEntailment:
 
     @cached_property
     def _model(self) -> Any:
-        torch()
-        try:
-            from sentence_transformers import CrossEncoder
-            from transformers.utils.logging import disable_progress_bar
-        except ImportError as error:
-            raise MissingDependencyError(
-                'sentence-transformers is not installed: pip install "clincite[models]"'
-            ) from error
-        disable_progress_bar()
-        try:
-            return CrossEncoder(self.name, trust_remote_code=False)
-        except Exception as error:  # every reader of a file in it has exceptions of its own
-            if Path(self.name).is_dir():
-                reason = " ".join(str(error).split())[:200]
-                raise InputError(
-                    f"the inference model in {self.name} is damaged or incomplete ({reason}); copy it again"
-                ) from error
-            if not isinstance(error, OSError | ValueError):
-                raise
-            raise MissingDependencyError(
-                f"the inference model {self.name!r} is not on this machine (looked for a folder of that name, then in "
-                f"the model cache); give the path of a downloaded model, or verify without one"
-            ) from error
+        def make(library: Any, source: str) -> Any:
+            return library.CrossEncoder(source, trust_remote_code=False)
+
+        what, folder = "inference model", Path(self.name)
+        return load_model(make, what=what, name=self.name, folder=folder, instead="verify without one")
