@@ -22,9 +22,9 @@ import numpy as np
 
 import rag
 from rag.errors import InputError
-from rag.evaluation.calibration import outcomes_of, trace
 from rag.evaluation.questions import Labelled
 from rag.evaluation.synthesis import synthesize
+from rag.evaluation.traces import outcomes_of, trace
 from rag.findings.lexicon import Lexicon
 from rag.progress import Silent
 from rag.selection.bounds import clopper_pearson

@@ -14,7 +14,8 @@ from PIL import Image
 from rag.corpus.packaged import packaged_file
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.engine import Engine
-from rag.evaluation.calibration import Calibration, calibrate
+from rag.evaluation.calibrated import Calibration
+from rag.evaluation.calibration import calibrate
 from rag.evaluation.questions import Labelled
 from rag.evaluation.synthesis import synthesize
 from rag.findings.lexicon import Lexicon

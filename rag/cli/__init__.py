@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 import rag
-from rag.cli import audits, indexes, serving, training
+from rag.cli import audits, indexes, measuring, serving, training
 from rag.cli.assistants import assistants
+from rag.cli.certifying import certifying
 from rag.cli.journeys import journeys
 from rag.cli.ledgers import ledgers
-from rag.cli.measuring import measuring
 from rag.errors import RagError
 
 app = typer.Typer(
@@ -27,7 +27,8 @@ app = typer.Typer(
     "Research software, not a medical device.",
 )
 app.add_typer(journeys)
-app.add_typer(measuring)
+app.add_typer(measuring.evaluate, name="evaluate")
+app.add_typer(certifying)
 app.add_typer(assistants)
 app.add_typer(indexes.app, name="index")
 audits.app.add_typer(ledgers)

@@ -10,10 +10,11 @@ import pytest
 
 from rag.engine import Engine
 from rag.errors import InputError
-from rag.evaluation import calibration
-from rag.evaluation.calibration import calibrate, calibrate_contexts, plot, trace
+from rag.evaluation.calibrated import plot
+from rag.evaluation.calibration import calibrate, calibrate_contexts
 from rag.evaluation.questions import Labelled
 from rag.evaluation.synthesis import synthesize
+from rag.evaluation.traces import TRACES, trace
 from rag.findings.lexicon import Lexicon
 from rag.progress import Silent
 from rag.selection.certificate import load_certificate
@@ -123,7 +124,7 @@ def test_an_interrupted_trace_goes_on_where_it_stopped(
 ) -> None:
     some = labelled[:80]
     whole = trace(some, own, Silent())
-    (cache,) = (own.store.path / calibration.TRACES).glob("*.jsonl")
+    (cache,) = (own.store.path / TRACES).glob("*.jsonl")
     lines = cache.read_text().splitlines()
     cache.write_text("\n".join(lines[:50]) + "\n" + lines[50][:20])  # killed while writing line 51
     asked: list[int] = []
@@ -135,7 +136,7 @@ def test_an_interrupted_trace_goes_on_where_it_stopped(
 
 def test_traces_hold_no_text(own: Engine, labelled: list[Labelled]) -> None:
     trace(labelled[:20], own, Silent())
-    (cache,) = (own.store.path / calibration.TRACES).glob("*.jsonl")
+    (cache,) = (own.store.path / TRACES).glob("*.jsonl")
     for line in cache.read_text().splitlines():
         assert set(json.loads(line)) == {"key", "scope", "domain", "outcomes", "documents"}
     assert not any(q.question.text in cache.read_text() for q in labelled)

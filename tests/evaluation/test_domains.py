@@ -14,9 +14,10 @@ from PIL import Image, ImageDraw
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.engine import Engine
 from rag.errors import InputError
-from rag.evaluation.calibration import calibrate, trace
+from rag.evaluation.calibration import calibrate
 from rag.evaluation.drift import watch
 from rag.evaluation.questions import Labelled
+from rag.evaluation.traces import trace
 from rag.indexing import IndexStore
 from rag.ingest import Source, ingest
 from rag.progress import Silent

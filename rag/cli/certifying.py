@@ -1,0 +1,145 @@
+"""Commands that certify: synthesize-qa makes questions where people have none, calibrate makes the certificate."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag.cli.shared import Index, Indexes, Json, Profile, bars, engine_of, say, settings_of, store_of
+from rag.errors import InputError
+
+certifying = typer.Typer()
+
+
+@certifying.command("synthesize-qa", epilog="Example: rag synthesize-qa --index demo --out questions.jsonl --count 600")
+def synthesize_qa(
+    index: Index,
+    out: Annotated[Path, typer.Option(help="JSONL file to write.")],
+    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most questions; one a patient group.")] = 600,
+    kind: Annotated[str, typer.Option(help="yes_no or multiple_choice.")] = "yes_no",
+    seed: Annotated[int, typer.Option(help="The same index and seed give the same questions.")] = 0,
+    indexes: Indexes = None,
+    as_json: Json = False,
+) -> None:
+    """Make questions with known answers from an index's coded or asserted findings; each is marked synthetic."""
+    from rag.evaluation.synthesis import rows_of, synthesize
+    from rag.findings.lexicon import Lexicon
+
+    if kind not in ("yes_no", "multiple_choice"):
+        raise InputError(f"there is no kind {kind!r} of question; use yes_no or multiple_choice")
+    _check_writable(out)
+    with store_of(settings_of(indexes), index).snapshot() as snapshot, bars(as_json) as progress:
+        documents = snapshot.documents("report")
+        tell = progress.stage("reading labels", len(documents))
+        made = synthesize(documents, Lexicon.load(), count=count, kind=kind, seed=seed, tell=tell)  # type: ignore[arg-type]
+    with out.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows_of(made))
+    labels = ", ".join(sorted({q.labels for q in made}))
+    say(
+        {"questions": len(made), "labels": labels, "file": str(out)},
+        f"{len(made)} questions ({labels}): {out}",
+        as_json,
+    )
+
+
+@certifying.command(
+    epilog="Example: rag calibrate questions.jsonl --index demo --alpha 0.1 --delta 0.05 --plot risk.png"
+)
+def calibrate(
+    questions: Annotated[Path, typer.Argument(help="JSONL of yes/no questions with answers.")],
+    index: Index,
+    alpha: Annotated[float, typer.Option(help="Share of answers that may be wrong.")] = 0.1,
+    delta: Annotated[float, typer.Option(help="Probability that the promise may fail.")] = 0.05,
+    risk: Annotated[
+        str, typer.Option(help="wrong-answer, or missed-evidence (how many contexts are enough).")
+    ] = "wrong-answer",
+    in_expectation: Annotated[
+        bool,
+        typer.Option(
+            "--in-expectation",
+            help="For missed-evidence: alpha holds on average (conformal risk control), whatever delta is.",
+        ),
+    ] = False,
+    control: Annotated[str, typer.Option(help="fixed-sequence, holm or bonferroni.")] = "fixed-sequence",
+    seed: Annotated[int, typer.Option(help="Of the split into ordering and testing groups.")] = 0,
+    pooled: Annotated[
+        bool,
+        typer.Option(
+            "--pooled",
+            help="One certificate for all domains, true on average over a mixture like this one; by default each "
+            "domain with enough groups has its own, and they share delta. Choose before seeing a result.",
+        ),
+    ] = False,
+    allow_perfect: Annotated[
+        bool,
+        typer.Option("--allow-perfect", help="Every answer may be right: the labels were made without seeing answers."),
+    ] = False,
+    combine: Annotated[
+        bool,
+        typer.Option(
+            "--combine",
+            help="Weigh the generator's probability, the verifier's support, the agreement and the similarity of the "
+            "evidence by what the ordering groups teach, in place of their product. Choose before seeing a result.",
+        ),
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also write the risk-coverage curve: a PNG, and a CSV beside it.")
+    ] = None,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Choose and certify how sure an answer must be, so that at most alpha of the answers are wrong."""
+    from rag.evaluation.calibrated import plot as draw
+    from rag.evaluation.calibration import calibrate as run
+    from rag.evaluation.calibration import calibrate_contexts
+    from rag.evaluation.questions import read_questions
+
+    if in_expectation and risk != "missed-evidence":
+        raise InputError("--in-expectation is for --risk missed-evidence; wrong answers are certified with delta")
+    if risk not in ("wrong-answer", "missed-evidence"):
+        raise InputError(f"there is no risk {risk!r}; use wrong-answer or missed-evidence")
+    if plot is not None:
+        _check_writable(plot)
+    rows, skipped = read_questions(questions)
+    if not rows and not skipped:
+        raise InputError(f"{questions} holds no questions; each line needs id, question and answer")
+    if skipped:
+        raise InputError(
+            f"{questions}: {skipped} answers are neither yes nor no; the wrong-answer risk needs yes or no"
+        )
+    engine = engine_of(settings_of(indexes, profile), index)
+    with bars(as_json) as progress:
+        if risk == "missed-evidence":
+            level = None if in_expectation else delta
+            enough = calibrate_contexts(rows, engine, progress, alpha=alpha, delta=level, seed=seed)
+            say(asdict(enough), f"{enough.groups} groups; {enough.why}", as_json)
+            return
+        result = run(
+            rows,
+            engine,
+            progress,
+            alpha=alpha,
+            delta=delta,
+            control=control,  # type: ignore[arg-type]
+            seed=seed,
+            pooled=pooled,
+            allow_perfect=allow_perfect,
+            combine=combine,
+        )
+    if plot is not None:
+        draw(result, plot)
+    shown = result.certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})
+    left = {domain: {"groups": groups, "needed": needed} for domain, groups, needed in result.uncovered}
+    extra = {"questions": result.questions, "out_of_domain": result.outside, "uncovered": left}
+    say(shown | extra, result.report(), as_json)
+
+
+def _check_writable(path: Path) -> None:
+    """Before long work, not after it."""
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder, or its folder does not exist")
