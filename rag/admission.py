@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from rag.findings.question import Asked
 from rag.generation.protocol import Request
 from rag.retrieval.search import Found
+from rag.settings import Settings
 from rag.types import Domain, Evidence, Kind, Question
 
 
@@ -45,7 +46,23 @@ def admissible(asked: Asked, evidence: Sequence[Evidence]) -> tuple[Evidence, ..
     return () if asked.about_patient else tuple(e for e in evidence if e.kind == "literature")
 
 
-def inadmissible(request: Request, evidence: Sequence[Evidence]) -> str | None:
+def hopeless(
+    request: Request, evidence: Sequence[Evidence], found: Found, domain: Domain, settings: Settings
+) -> str | None:
+    """Why what was found cannot bear on the question at all, so that nothing need be generated."""
+    strict = request.asked.yes_no or settings.answering.when_out_of_domain == "abstain"
+    if domain.out_of_domain and domain.basis != "words" and strict:
+        return "the image is unlike those of every domain that the router was trained on"
+    similarity = found.text_similarity
+    if request.question.study is None and not any(e.channel == "image" for e in evidence):
+        if domain.out_of_domain:
+            return "nothing in the question belongs to the domains of this index"
+        if similarity is not None and similarity < settings.retrieval.min_similarity:
+            return "the closest passage is too far from the question"
+    return _inadmissible(request, evidence)
+
+
+def _inadmissible(request: Request, evidence: Sequence[Evidence]) -> str | None:
     """Why nothing of what was found may answer; None where something may, or nothing was found."""
     if request.evidence or not evidence:
         return None

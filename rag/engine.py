@@ -5,7 +5,6 @@ question → encode → route → retrieve per channel → fuse → select k →
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Generator as Steps
@@ -13,32 +12,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rag.admission import admissible, inadmissible, narrowed, sought
-from rag.audit.ledger import Given, Ledger, new_audit_id
+from rag.admission import admissible, hopeless, narrowed, sought
+from rag.asking import checked
+from rag.audit.ledger import Given, Ledger
 from rag.clock import Clock
-from rag.corpus.images import check_image
+from rag.decision import decide
 from rag.drafting import Attempt, attempts
-from rag.errors import InputError
 from rag.findings.question import Asked, read_question
 from rag.generation.protocol import Request, refusal
 from rag.indexing.store import IndexStore
-from rag.numbering import evidence_of, image_file, numbered, told
+from rag.numbering import evidence_of, image_file, told
 from rag.retrieval.search import Found, Sight
 from rag.selection.certificate import Scope, certificate_for, load_certificate
-from rag.selection.confidence import Combiner, Signals, signals_of
+from rag.selection.confidence import signals_of
 from rag.selection.contexts import kept, selection
 from rag.selection.policy import Policy
 from rag.settings import Settings
-from rag.types import (
-    Answer,
-    Certificate,
-    Domain,
-    Event,
-    Evidence,
-    Hit,
-    Question,
-    Selection,
-)
+from rag.types import Answer, Certificate, Domain, Event, Hit, Question
 from rag.verification.verify import Verified
 from rag.view import View
 from rag.workings import Reworked, Said, Trial, Worked
@@ -46,8 +36,6 @@ from rag.workings import Reworked, Said, Trial, Worked
 _T = TypeVar("_T")
 LEDGER = "ledger.sqlite"
 _VOTERS = 5  # most similar images that vote on the domain
-_STUDY = re.compile(r"\b(?:study|case)\s+([A-Za-z]+[-_/]?\d\w*)", re.I)
-_IDENTIFIER = re.compile(r"[A-Za-z][\w./:-]*\d[\w./:-]*")
 _UNASKED = Certificate(status="valid", why="a trial answer, given to nobody")
 
 
@@ -230,26 +218,7 @@ class Engine:
         return view.snapshot.version == self.store.version() and view.certificate == load_certificate(self.store.path)
 
     def _checked(self, q: Question, view: View) -> Question:
-        """Refuse what cannot be answered, and find the study that the question names."""
-        snapshot, most = view.snapshot, self.settings.answering.max_question_chars
-        if not q.text.strip():
-            raise InputError('the question is empty; write one, e.g.: rag ask "Does study CXR2814 show cardiomegaly?"')
-        if len(q.text) > most:
-            raise InputError(f"the question has {len(q.text):,} characters; at most {most:,} are read. Shorten it.")
-        if q.image is not None:
-            check_image(Path(q.image))
-            if not snapshot.spaces().keys() & {"image", "joint"}:
-                raise InputError(f"index {self.store.name!r} has no images to compare with; ask without {q.image}")
-        named = _STUDY.search(q.text)
-        wanted = q.study or (named[1] if named else None)
-        if wanted is not None:
-            if (case := snapshot.has_case(wanted)) is None:
-                raise InputError(f"index {self.store.name!r} has no study {wanted!r}; see the ids with: rag search")
-            return q.model_copy(update={"study": case})
-        cases = {c for word in _IDENTIFIER.findall(q.text) if (c := snapshot.has_case(word.rstrip(".:/-")))}
-        if len(cases) == 1 and any(d.kind == "report" for d in snapshot.case(min(cases))):
-            return q.model_copy(update={"study": min(cases)})
-        return q
+        return checked(q, view.snapshot, self.store.name, self.settings.answering.max_question_chars)
 
     def _retrieve(
         self,
@@ -317,7 +286,7 @@ class Engine:
             pictures = {e.number: path for e in evidence if (path := image_file(e, view.snapshot))}
             admitted = admissible(asked, evidence)
             request = Request(q, asked, admitted, self.settings.answering.max_sentences, pictures)
-        if why := self._hopeless(request, evidence, found, domain):
+        if why := hopeless(request, evidence, found, domain, self.settings):
             tried: tuple[Attempt, ...] = (Attempt(refusal(why), Verified((), (), ()), why),)
         else:
             revisions = self.settings.generation.revisions
@@ -327,74 +296,11 @@ class Engine:
         best = max((e.score for e in evidence), default=0.0)
         signals = signals_of(draft, verified.score, asked, admitted, view.lexicon, best)
         chosen = selection(found.hits, policy)
-        answer = self._decide(q, tried[-1], signals, evidence, chosen, domain, policy, certificate, view, clock)
-        return Worked(answer, draft, verified, policy, tried, signals)
-
-    def _hopeless(self, request: Request, evidence: tuple[Evidence, ...], found: Found, domain: Domain) -> str | None:
-        """Why what was found cannot bear on the question at all, so that nothing need be generated."""
-        strict = request.asked.yes_no or self.settings.answering.when_out_of_domain == "abstain"
-        if domain.out_of_domain and domain.basis != "words" and strict:
-            return "the image is unlike those of every domain that the router was trained on"
-        similarity = found.text_similarity
-        if request.question.study is None and not any(e.channel == "image" for e in evidence):
-            if domain.out_of_domain:
-                return "nothing in the question belongs to the domains of this index"
-            if similarity is not None and similarity < self.settings.retrieval.min_similarity:
-                return "the closest passage is too far from the question"
-        return inadmissible(request, evidence)
-
-    def _decide(
-        self,
-        q: Question,
-        attempt: Attempt,
-        signals: Signals,
-        evidence: tuple[Evidence, ...],
-        chosen: Selection,
-        domain: Domain,
-        policy: Policy,
-        certificate: Certificate,
-        view: View,
-        clock: Clock,
-    ) -> Answer:
-        """Answer or abstain, with the reason in words."""
-        draft, verified, problem = attempt
-        weights = certificate.weights if certificate.status == "valid" and verified.sentences else None
-        confidence = round(Combiner.of(weights)(signals) if weights else signals.product, 4)
-        least = policy.tau
-        if problem is None and confidence < least:
-            problem = f"confidence {confidence:.2f} is below the least allowed, {least:.2f}"
-        if problem is None and domain.probability < policy.rho:
-            problem = f"the router is not sure enough of the domain ({domain.name}, {domain.probability:.2f})"
-        if problem is None and certificate.status != "valid" and self.settings.answering.when_uncertified == "abstain":
-            problem = f"no valid certificate covers it ({certificate.why})"
-        reason = "every sentence is cited and verified"
-        if any(e.channel == "image" for e in evidence):
-            reason += "; similar images need not share a diagnosis"
-        if domain.out_of_domain:
-            reason += "; the image is out of domain, unlike those of every domain that the router was trained on"
-        if draft.left_out:
-            reason += f"; {len(draft.left_out)} of {len(evidence)} passages did not fit into the model's window"
-        sentences, citations, evidence = numbered(verified, evidence)
-        body = " ".join(f"{s.text} {''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
-        return Answer(
-            question=q,
-            answer=f"Not answered: {problem}." if problem else body,
-            verdict=None if problem else draft.verdict,
-            probability=draft.probability,
-            decision="abstained" if problem else "answered",
-            reason=problem or reason,
-            confidence=confidence,
-            domain=domain,
-            sentences=sentences,
-            citations=citations,
-            evidence=evidence,
-            selection=chosen,
-            certificate=certificate,
-            audit_id=new_audit_id(),
-            index_version=view.snapshot.version,
-            prompt_sha256=view.generator.prompt_sha256,
-            timings_ms=clock.timings(),
+        strict = self.settings.answering.when_uncertified == "abstain"
+        answer = decide(
+            q, tried[-1], signals, evidence, chosen, domain, policy, certificate, view, clock, certified_only=strict
         )
+        return Worked(answer, draft, verified, policy, tried, signals)
 
 
 def _scope(asked: Asked, found: Found) -> Scope | None:
