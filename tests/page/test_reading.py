@@ -78,6 +78,13 @@ def test_the_curve_shows_the_cut_and_says_it_in_words(page: Page) -> None:
     assert page.locator(".curve-figure tbody tr").count() == kept + left
 
 
+def test_it_is_told_where_an_answer_was_looked_up_and_why_there(page: Page) -> None:
+    ask(page, "What is drusen?")
+    expect(page.get_by_text("In literature: a question about medicine in general.")).to_be_visible()
+    ask(page, "What is the capital of France?")
+    expect(page.get_by_text("In every kind of evidence: a question about medicine in general,")).to_be_visible()
+
+
 def test_references_are_links_that_say_nothing_of_where_they_were_followed(page: Page) -> None:
     ask(page, "What is microphthalmia?")
     link = page.get_by_role("link", name="PMID:2", exact=True)
