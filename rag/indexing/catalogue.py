@@ -76,10 +76,10 @@ LISTED = "(SELECT value FROM json_each(?))"
 _FEW = 128  # up to so many values, one parameter each is quicker
 
 
-def among(values: Sequence[object]) -> tuple[str, Sequence[object]]:
-    """SQL for the right side of IN, and its parameters."""
-    if len(values) <= _FEW:
-        return f"({','.join('?' * len(values))})", values
+def table(values: Sequence[object]) -> tuple[str, Sequence[object]]:
+    """SQL for a table of one column, ``value``, and its parameters. It is read in order, once: no set is built."""
+    if 0 < len(values) <= _FEW:
+        return f"(SELECT column1 AS value FROM (VALUES {','.join(['(?)'] * len(values))}))", values
     return LISTED, (listed(values),)
 
 

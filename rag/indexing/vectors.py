@@ -145,9 +145,8 @@ class VectorSegment(Segment):
 
     def _best(self, queries: Vectors, found: Positions, wanted: int) -> tuple[NDArray[np.int64], Vectors]:
         """Score what was found, and of each row of it keep the ``wanted`` best, ties by position."""
-        found = np.sort(found, axis=1)
         scores = score(self._index.take, queries, found)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :wanted]
+        order = np.lexsort((found, -scores))[:, :wanted]
         lines = np.arange(len(found))[:, None]
         return self.rows[found[lines, order]], scores[lines, order]
 
