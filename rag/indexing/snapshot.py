@@ -106,11 +106,9 @@ class Snapshot:
             f"SELECT p.row, p.id, p.start, p.end, d.row, d.body FROM {asked} w"
             " CROSS JOIN passages p ON p.row = w.value CROSS JOIN documents d ON d.row = p.document"
         )
-        with self._catalogue.connection() as connection:
-            lines = connection.execute(query, values).fetchall()
         documents: dict[int, Document] = {}
         found: dict[int, tuple[Passage, Document]] = {}
-        for row, identity, start, end, document_row, body in lines:
+        for row, identity, start, end, document_row, body in self._catalogue.fetch(query, values):
             document = documents.get(document_row)
             if document is None:
                 document = documents[document_row] = _read_document(body)
@@ -150,12 +148,11 @@ class Snapshot:
         if not found:
             return []
         row, document = found[0]
-        with self._catalogue.connection() as connection:
-            query = "SELECT row, id, start, end FROM passages WHERE document = ? ORDER BY row"
-            return [
-                (number, _passage(identity, document, start, end))
-                for number, identity, start, end in connection.execute(query, (row,))
-            ]
+        query = "SELECT row, id, start, end FROM passages WHERE document = ? ORDER BY row"
+        return [
+            (number, _passage(identity, document, start, end))
+            for number, identity, start, end in self._catalogue.fetch(query, (row,))
+        ]
 
     def case(self, case_id: str) -> list[Document]:
         """The documents of a case (a report and its images, say), in the order they were ingested."""
@@ -171,18 +168,14 @@ class Snapshot:
             "SELECT d.body FROM documents d WHERE json_extract(d.body, '$.metadata.synonyms') IS NOT NULL"
             f" AND {ALIVE} ORDER BY d.row"
         )
-        with self._catalogue.connection() as connection:
-            rows = connection.execute(query, {"v": self.version})
-            return [_read_document(body) for (body,) in rows]
+        return [_read_document(body) for (body,) in self._catalogue.fetch(query, {"v": self.version})]
 
     def has_case(self, case_id: str) -> str | None:
         """The case's id as stored, found exactly or else ignoring ASCII case; None where there is no such case."""
-        with self._catalogue.connection() as connection:
-            for condition in ("d.case_id = :value", "d.case_id = :value COLLATE NOCASE"):
-                query = f"SELECT d.case_id FROM documents d WHERE {condition} AND {ALIVE} ORDER BY d.case_id LIMIT 1"
-                row = connection.execute(query, {"value": case_id, "v": self.version}).fetchone()
-                if row is not None:
-                    return str(row[0])
+        for condition in ("d.case_id = :value", "d.case_id = :value COLLATE NOCASE"):
+            query = f"SELECT d.case_id FROM documents d WHERE {condition} AND {ALIVE} ORDER BY d.case_id LIMIT 1"
+            for (found,) in self._catalogue.fetch(query, {"value": case_id, "v": self.version}):
+                return str(found)
         return None
 
     def spaces(self) -> dict[str, SpaceInfo]:
@@ -216,8 +209,7 @@ class Snapshot:
             f"SELECT d.source, d.kind, d.domain, d.licence, count(*) FROM documents d WHERE {ALIVE}"
             " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
         )
-        with self._catalogue.connection() as connection:
-            return [Count(*row) for row in connection.execute(query, {"v": self.version})]
+        return [Count(*row) for row in self._catalogue.fetch(query, {"v": self.version})]
 
     def close(self) -> None:
         """Give up the segments and the lease; the snapshot cannot be used afterwards."""
@@ -241,9 +233,8 @@ class Snapshot:
 
     def _documents(self, condition: str, value: str) -> list[tuple[int, Document]]:
         query = f"SELECT d.row, d.body FROM documents d WHERE {condition} AND {ALIVE} ORDER BY d.first, d.row"
-        with self._catalogue.connection() as connection:
-            rows = connection.execute(query, {"value": value, "v": self.version})
-            return [(row, _read_document(body)) for row, body in rows]
+        rows = self._catalogue.fetch(query, {"value": value, "v": self.version})
+        return [(row, _read_document(body)) for row, body in rows]
 
     def _read(
         self, open_segment: Callable[[SegmentInfo], AnySegment]
