@@ -42,9 +42,9 @@ def shortlist(take: Take, queries: Vectors, found: Positions, k: int) -> Positio
     if found.shape[1] <= k:
         return found
     scores = score(take, queries, found, np.float32)
-    order = np.argsort(-scores, axis=1)
-    scores, found = np.take_along_axis(scores, order, axis=1), np.take_along_axis(found, order, axis=1)
-    return found[:, : int((scores >= scores[:, k - 1 : k] - NOISE).sum(axis=1).max())]
+    order, lines = np.argsort(-scores, axis=1, kind="stable"), np.arange(len(found))[:, None]
+    least = scores[lines, order[:, k - 1 : k]] - NOISE
+    return found[lines, order[:, : (scores >= least).sum(axis=1).max()]]
 
 
 def nearest(take: Take, queries: Vectors, k: int, positions: Positions) -> Positions:

@@ -59,8 +59,13 @@ class IvfIndex:
 
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
         share = 1.0 if allowed is None else allowed.share
-        found = search_by_effort(self._search(allowed), queries, k, self._facts, share)
-        return shortlist(self._halves.take, queries, found, k)
+        blurred = self._search(allowed)
+
+        def search(queries: Vectors, wide: int, effort: int) -> tuple[Vectors, Positions]:
+            scores, found = blurred(queries, wide, effort)
+            return scores, shortlist(self._halves.take, queries, found, k)
+
+        return search_by_effort(search, queries, k, self._facts, share)
 
     def _search(self, allowed: Allowed | None) -> Search:
         import faiss
