@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -77,7 +78,7 @@ class Snapshot:
         asked = np.ascontiguousarray(np.atleast_2d(queries), dtype=np.float32)
         if asked.ndim != 2 or asked.shape[1] != info.dim:
             raise InputError(f"space {space!r} has dimension {info.dim}, the query has shape {np.shape(queries)}")
-        if not np.isfinite(asked).all():
+        if not math.isfinite(np.vdot(asked, asked)):
             raise InputError("the query vector holds values that are not finite")
         _check_k(k)
         selection = self._masks.select(where)

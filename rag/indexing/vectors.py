@@ -117,9 +117,9 @@ class VectorSegment(Segment):
             return self._best(queries, found, wanted)
         found = self._index.candidates(queries, wanted, allowed)
         rows, scores = self._best(queries, found, wanted)
-        if scores[:, -1].min() > -np.inf:
+        short = [number for number, last in enumerate(scores[:, -1].tolist()) if last == -np.inf]
+        if not short:
             return rows, scores
-        short = np.flatnonzero(scores[:, -1] == -np.inf)
         rest = nearest(self._index.take, queries[short], wanted, _positions(allowed, self.info.n))
         rows[short], scores[short] = self._best(queries[short], rest, wanted)
         return rows, scores

@@ -61,11 +61,11 @@ def search_by_effort(search: Search, queries: Vectors, k: int, facts: Facts, sha
     Args:
         share: part of the vectors that a filter allows: effort grows as it falls, for the rest is searched in vain.
     """
-    near, far = ((int(k * facts.get(f"{side}_widen", 1)), facts[f"{side}_effort"]) for side in _COSINES)
-    scores, found = search(queries, near[0], int(near[1] / share))
-    if scores[:, 0].min() < _FAR and (far[0] > near[0] or far[1] > near[1]):
+    near, far = (facts.get("near_widen", 1), facts["near_effort"]), (facts.get("far_widen", 1), facts["far_effort"])
+    scores, found = search(queries, int(k * near[0]), int(near[1] / share))
+    if min(scores[:, 0].tolist()) < _FAR and (far[0] > near[0] or far[1] > near[1]):
         again = np.flatnonzero(scores[:, 0] < _FAR)
-        better = search(np.ascontiguousarray(queries[again]), far[0], int(far[1] / share))[1]
+        better = search(np.ascontiguousarray(queries[again]), int(k * far[0]), int(far[1] / share))[1]
         if better.shape[1] > found.shape[1]:
             found = np.pad(found, ((0, 0), (0, better.shape[1] - found.shape[1])), constant_values=-1)
         found[again, better.shape[1] :] = -1
