@@ -75,7 +75,8 @@ class Snapshot:
             InputError: no such space, wrong dimension, values that are not finite, or k < 1.
         """
         info = self._space(space)
-        asked = np.ascontiguousarray(np.atleast_2d(queries), dtype=np.float32)
+        asked = np.ascontiguousarray(queries, dtype=np.float32)
+        asked = asked[None] if asked.ndim == 1 else asked
         if asked.ndim != 2 or asked.shape[1] != info.dim:
             raise InputError(f"space {space!r} has dimension {info.dim}, the query has shape {np.shape(queries)}")
         if not math.isfinite(np.vdot(asked, asked)):
