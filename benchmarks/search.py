@@ -392,8 +392,8 @@ def brief(x: float) -> str:
 def extra_line(peer: Peer, extra: dict[str, float]) -> str:
     ratio = extra["after"] / extra["before"]
     return (
-        f"- {peer.name} {peer.backend}: beside FAISS called on the same files with the same effort, by turns: search"
-        f" {extra['alone']:.2f} times its time, with passages {extra['whole']:.2f}; throughput of a batch"
+        f"- {peer.name} {peer.backend}: beside FAISS on the same files, with the same effort and refinement, by turns:"
+        f" search {extra['alone']:.2f} times its time, with passages {extra['whole']:.2f}; throughput of a batch"
         f" {extra['batch']:.2f} times. 100 passages at random rows {extra['fetch']:.1f} ms; BM25, eight terms,"
         f" {extra['words']:.1f} ms; removing a tenth of the documents {extra['removal']:.1f} s, after which a search"
         f" and its passages take {extra['after']:.2f} ms, {ratio:.2f} times those of the version before, by turns."
