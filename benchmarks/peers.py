@@ -410,18 +410,28 @@ class Ours(Peer):
         self.snapshot = self.store.snapshot()
 
     def bare(self, at: Path) -> Callable[[np.ndarray], object]:
-        """FAISS called on the store's own files, searching as hard as the store does for near questions."""
+        """FAISS called on the store's own files, searching as hard as the store does for near questions.
+
+        Where the store asks compressed lists for more candidates than neighbours, FAISS does, too: its IndexRefine
+        orders them by the same half-precision vectors, held in memory.
+        """
         import faiss
 
         indexes = []
         for file in sorted((at / "bench").glob("segments/*/index.faiss")):
             index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
             about = file.with_name("backend.json")
-            effort = json.loads(about.read_text()).get("near_effort") if about.exists() else None
+            facts = json.loads(about.read_text()) if about.exists() else {}
+            effort, widen = facts.get("near_effort"), facts.get("near_widen", 1)
             if self.backend == "hnsw":
                 index.hnsw.efSearch = effort
             elif self.backend.startswith("ivf"):
                 index.nprobe = effort
+            if widen > 1:
+                halves = faiss.IndexScalarQuantizer(DIM, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+                halves.add(np.load(file.with_name("vectors.npy")).astype(np.float32))
+                index = faiss.IndexRefine(index, halves)
+                index.k_factor = widen
             indexes.append(index)
         return lambda queries: [index.search(np.atleast_2d(queries), K) for index in indexes]
 

@@ -21,7 +21,8 @@ Decision = Literal["answered", "abstained"]
 class Noun(BaseModel):
     """Base of the travelling models: frozen, and unknown fields are an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Of what is parsed only keys come again: values would push one another out of pydantic's cache of strings.
+    model_config = ConfigDict(frozen=True, extra="forbid", cache_strings="keys")
 
 
 def sha256_of(text: str) -> str:

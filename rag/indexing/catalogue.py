@@ -11,9 +11,10 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from rag.errors import IndexStateError, RagError, StorageError
@@ -77,10 +78,10 @@ LISTED = "(SELECT value FROM json_each(?))"
 _FEW = 128  # up to so many values, one parameter each is quicker
 
 
-def among(values: Sequence[object]) -> tuple[str, Sequence[object]]:
-    """SQL for the right side of IN, and its parameters."""
-    if len(values) <= _FEW:
-        return f"({','.join('?' * len(values))})", values
+def table(values: Sequence[object]) -> tuple[str, Sequence[object]]:
+    """SQL for a table of one column, ``value``, and its parameters. It is read in order, once: no set is built."""
+    if 0 < len(values) <= _FEW:
+        return f"(SELECT column1 AS value FROM (VALUES {','.join(['(?)'] * len(values))}))", values
     return LISTED, (listed(values),)
 
 
@@ -163,6 +164,17 @@ class Catalogue:
             if connection is not None:
                 with self._lock:
                     self._idle.append(connection)
+
+    def fetch(self, query: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
+        """All rows of one query: what ``connection`` does, with less on the way."""
+        connection = self._borrow()
+        try:
+            return connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise _translate(error, self.path) from error
+        finally:
+            with self._lock:
+                self._idle.append(connection)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -83,11 +83,7 @@ class Masks:
         conditions = " AND ".join(f"{column} IN {LISTED}" for column in wanted)
         query = f"SELECT first, passages FROM documents WHERE {conditions}"
         values = [listed(some) for some in wanted.values()]
-        return self._ranges(query, values)
-
-    def _ranges(self, query: str, values: Sequence[object]) -> Mask:
-        with self._catalogue.connection() as connection:
-            return _union(connection.execute(query, values), len(self._everything.rows))
+        return _union(self._catalogue.fetch(query, values), len(self._everything.rows))
 
 
 def alive_rows(connection: sqlite3.Connection, version: int, last_row: int) -> Mask:

@@ -117,9 +117,9 @@ class VectorSegment(Segment):
             return self._best(queries, found, wanted)
         found = self._index.candidates(queries, wanted, allowed)
         rows, scores = self._best(queries, found, wanted)
-        if scores[:, -1].min() > -np.inf:
+        short = [number for number, last in enumerate(scores[:, -1].tolist()) if last == -np.inf]
+        if not short:
             return rows, scores
-        short = np.flatnonzero(scores[:, -1] == -np.inf)
         rest = nearest(self._index.take, queries[short], wanted, _positions(allowed, self.info.n))
         rows[short], scores[short] = self._best(queries[short], rest, wanted)
         return rows, scores
@@ -145,9 +145,8 @@ class VectorSegment(Segment):
 
     def _best(self, queries: Vectors, found: Positions, wanted: int) -> tuple[NDArray[np.int64], Vectors]:
         """Score what was found, and of each row of it keep the ``wanted`` best, ties by position."""
-        found = np.sort(found, axis=1)
         scores = score(self._index.take, queries, found)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :wanted]
+        order = np.lexsort((found, -scores))[:, :wanted]
         lines = np.arange(len(found))[:, None]
         return self.rows[found[lines, order]], scores[lines, order]
 

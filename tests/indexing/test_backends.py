@@ -122,6 +122,17 @@ class TestEveryBackend:
             assert alone[0][0].tolist() == rows[number].tolist()
             np.testing.assert_array_equal(alone[1][0], scores[number])
 
+    def test_near_and_far_questions_of_one_batch_are_answered_as_they_are_alone(self, segment: VectorSegment) -> None:
+        away = np.random.default_rng(10).standard_normal((20, DIM_)).astype(np.float32)
+        queries = np.concatenate([clustered(10, 20), away / np.linalg.norm(away, axis=1, keepdims=True)])
+        queries = np.random.default_rng(11).permutation(queries)
+        rows, scores = segment.search(queries, K, None)
+        assert recall(rows, brute_force(segment, queries, K, None)) >= 0.95
+        for number in range(0, 40, 3):
+            alone = segment.search(queries[number : number + 1], K, None)
+            assert alone[0][0].tolist() == rows[number].tolist()
+            np.testing.assert_array_equal(alone[1][0], scores[number])
+
     def test_an_exact_search_misses_nothing(self, segment: VectorSegment) -> None:
         queries = clustered(9, 20)
         mask = np.random.default_rng(9).random(N) < 0.7
@@ -174,6 +185,18 @@ def test_a_graph_that_finds_too_little_is_linked_anew(tmp_path: Path, monkeypatc
         built[name] = VectorSegment(tmp_path / "segments", info, settings).facts
     assert built["tight"]["construction"] == 400
     assert built["loose"]["near_recall"] >= 0.95
+
+
+@pytest.mark.parametrize("backend", ["ivf-sq8", "ivf-pq"])
+def test_equal_vectors_among_compressed_candidates_come_in_the_order_of_rows(tmp_path: Path, backend: str) -> None:
+    vectors = clustered(1, N)
+    same = np.random.default_rng(3).choice(N, 15, replace=False)
+    vectors[same] = vectors[same[0]]
+    settings = settings_for(tmp_path, backend)
+    info = write_vectors(tmp_path / "segments", "text", "e", np.arange(N), vectors, backend, settings)
+    rows, scores = VectorSegment(tmp_path / "segments", info, settings).search(vectors[same[:1]], 15, None)
+    assert rows[0].tolist() == np.sort(same).tolist()
+    assert len(set(scores[0].tolist())) == 1
 
 
 class TestTheStore:

@@ -31,21 +31,27 @@ def probes(vectors: Vectors, cosine: float) -> Vectors:
     return np.ascontiguousarray(turned, dtype=np.float32)
 
 
-def choose_efforts(vectors: Vectors, search: Search, ladder: Sequence[int]) -> Facts:
+def choose_efforts(vectors: Vectors, search: Search, ladder: Sequence[int], widest: int = 1) -> Facts:
     """The least efforts of ``ladder`` whose recall@10 reaches 0.98 on near and on far probes, or the greatest.
 
     Args:
         vectors: (n, dim), n >= 10.
+        widest: how many candidates a neighbour may have. With the effort found, the least that reaches as much.
     """
     facts: dict[str, float] = {}
     for name, cosine in _COSINES.items():
         questions = probes(vectors, cosine)
         truth = nearest(lambda positions: vectors[positions], questions, K, np.arange(len(vectors)))
         for effort in ladder:
-            recall = recall_of(search(questions, K, effort)[1], truth)
-            facts |= {f"{name}_effort": effort, f"{name}_recall": round(recall, 4)}
+            found = search(questions, K * widest, effort)[1]
+            recall = recall_of(found, truth)
             if recall >= TARGET:
                 break
+        widen = 1
+        while widen < widest and recall_of(found[:, : K * widen], truth) < min(recall, TARGET):
+            widen *= 2
+        recall = recall_of(found[:, : K * widen], truth)
+        facts |= {f"{name}_effort": effort, f"{name}_widen": widen, f"{name}_recall": round(recall, 4)}
     return facts
 
 
@@ -55,10 +61,15 @@ def search_by_effort(search: Search, queries: Vectors, k: int, facts: Facts, sha
     Args:
         share: part of the vectors that a filter allows: effort grows as it falls, for the rest is searched in vain.
     """
-    scores, found = search(queries, k, int(facts["near_effort"] / share))
-    if scores[:, 0].min() < _FAR and facts["far_effort"] > facts["near_effort"]:
-        far = np.flatnonzero(scores[:, 0] < _FAR)
-        found[far] = search(np.ascontiguousarray(queries[far]), k, int(facts["far_effort"] / share))[1]
+    near, far = (facts.get("near_widen", 1), facts["near_effort"]), (facts.get("far_widen", 1), facts["far_effort"])
+    scores, found = search(queries, int(k * near[0]), int(near[1] / share))
+    if min(scores[:, 0].tolist()) < _FAR and (far[0] > near[0] or far[1] > near[1]):
+        again = np.flatnonzero(scores[:, 0] < _FAR)
+        better = search(np.ascontiguousarray(queries[again]), int(k * far[0]), int(far[1] / share))[1]
+        if better.shape[1] > found.shape[1]:
+            found = np.pad(found, ((0, 0), (0, better.shape[1] - found.shape[1])), constant_values=-1)
+        found[again, better.shape[1] :] = -1
+        found[again, : better.shape[1]] = better
     return found
 
 

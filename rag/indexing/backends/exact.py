@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -10,28 +11,40 @@ from rag.indexing.backends.protocol import Positions, Vectors
 
 # Two float32 evaluations of one inner product of unit vectors differ by less than this.
 NOISE = 2e-6
-_PAIRS = 256  # inner products evaluated at a time in float64: what fits in the processor's cache
+_NUMBERS = 1 << 15  # numbers multiplied at a time: they stay in the processor's cache, and their memory is reused
 _BLOCK = 16_384  # vectors read at a time
 _SCORES = 1 << 25  # float32 scores kept at a time
 
 Take = Callable[[Positions], Vectors]
 
 
-def score(take: Take, queries: Vectors, found: Positions) -> Vectors:
-    """Inner products of each query and its row of positions: float64 sums, rounded to float32; -inf for position -1.
+def score(take: Take, queries: Vectors, found: Positions, precision: type[np.floating[Any]] = np.float64) -> Vectors:
+    """Inner products of each query and its row of positions, summed in ``precision``; -inf for position -1.
 
-    One pair's score does not depend on the others, so it is the same in any batch and any segment.
+    In float64 and rounded to float32, one pair's score does not depend on the others: it is the same in any batch and
+    any segment.
     """
     scores = np.empty(found.shape, np.float32)
-    step = max(1, _PAIRS // max(1, found.shape[1]))
+    pairs = max(1, _NUMBERS // queries.shape[1])
+    step = max(1, pairs // max(1, found.shape[1]))
     for start in range(0, len(found), step):
-        asked = queries[start : start + step].astype(np.float64)
-        for left in range(0, found.shape[1], _PAIRS):  # ties may make a row as long as the segment
-            part = slice(start, start + step), slice(left, left + _PAIRS)
-            vectors = take(found[part].ravel()).astype(np.float64).reshape(*found[part].shape, queries.shape[1])
+        asked = queries[start : start + step].astype(precision, copy=False)
+        for left in range(0, found.shape[1], pairs):  # ties may make a row as long as the segment
+            part = slice(start, start + step), slice(left, left + pairs)
+            vectors = take(found[part]).astype(precision, copy=False)
             scores[part] = np.einsum("qcd,qd->qc", vectors, asked)
     scores[found < 0] = -np.inf
     return scores
+
+
+def shortlist(take: Take, queries: Vectors, found: Positions, k: int) -> Positions:
+    """Of each query's row of positions those that may be among its ``k`` best, ties included, by cheap sums."""
+    if found.shape[1] <= k:
+        return found
+    scores = score(take, queries, found, np.float32)
+    order, lines = np.argsort(-scores, axis=1, kind="stable"), np.arange(len(found))[:, None]
+    least = scores[lines, order[:, k - 1 : k]] - NOISE
+    return found[lines, order[:, : (scores >= least).sum(axis=1).max()]]
 
 
 def nearest(take: Take, queries: Vectors, k: int, positions: Positions) -> Positions:

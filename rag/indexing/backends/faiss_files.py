@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +60,30 @@ def stored_vectors(flat: Any) -> Vectors:
     return vectors
 
 
-def masked(parameters: Any, allowed: Allowed | None, few: bool) -> Any:
-    """Restrict FAISS search ``parameters`` to a mask; returns the selector, to be kept while they are used.
+def parameters(kind: Callable[..., Any], allowed: Allowed | None, few: bool = False, **how: int) -> tuple[Any, Any]:
+    """FAISS search parameters restricted to a mask, and the selector, to be kept while they are used.
 
-    Masked vectors are skipped before their distance is computed.
+    Masked vectors are skipped before their distance is computed. Without a mask, parameters are made once: making them
+    takes as long as scoring what is found.
+
+    Args:
+        few: whether an exact scan is asked few queries.
+        how: what else the parameters say.
     """
+    if allowed is None:
+        return _unmasked(kind, few, **how)
     import faiss
 
-    if allowed is None:
-        if few:
-            # Given any selector, FAISS scans for a few queries without waking its threads: 5 times faster for one.
-            parameters.sel = faiss.IDSelectorAll()
-    else:
-        parameters.sel = faiss.IDSelectorBitmap(len(allowed.bits), faiss.swig_ptr(allowed.bits))
-    return parameters.sel
+    selector = faiss.IDSelectorBitmap(len(allowed.bits), faiss.swig_ptr(allowed.bits))
+    return kind(sel=selector, **how), selector
+
+
+@lru_cache(maxsize=256)
+def _unmasked(kind: Callable[..., Any], few: bool, **how: int) -> tuple[Any, Any]:
+    import faiss
+
+    if not few:
+        return kind(**how), None
+    # Given any selector, FAISS scans for a few queries without waking its threads: 5 times faster for one.
+    selector = faiss.IDSelectorAll()
+    return kind(sel=selector, **how), selector

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rag.indexing.backends.exact import NOISE, ragged
-from rag.indexing.backends.faiss_files import INDEX, masked, read_faiss, stored_vectors, write_faiss
+from rag.indexing.backends.faiss_files import INDEX, parameters, read_faiss, stored_vectors, write_faiss
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
 from rag.settings import VectorSettings
 
@@ -40,10 +40,9 @@ class FlatIndex:
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
         import faiss
 
-        parameters = faiss.SearchParameters()
-        selector = masked(parameters, allowed, few=len(queries) < 20)
+        how, selector = parameters(faiss.SearchParameters, allowed, few=len(queries) < 20)
         count = self._index.ntotal if allowed is None else allowed.count
-        scores, found = self._index.search(queries, min(k + 1, count), params=parameters)
+        scores, found = self._index.search(queries, min(k + 1, count), params=how)
         if found.shape[1] > k:
             # Equal vectors may straddle the cut (identical texts do): propose all of them and let the row decide.
             tied = np.flatnonzero(scores[:, k] >= scores[:, k - 1] - NOISE)
@@ -51,7 +50,7 @@ class FlatIndex:
                 rows = list(found)
                 for number in tied:
                     threshold = float(scores[number, k - 1]) - NOISE
-                    _, _, rows[number] = self._index.range_search(queries[number, None], threshold, params=parameters)
+                    _, _, rows[number] = self._index.range_search(queries[number, None], threshold, params=how)
                 found = ragged(rows)
         del selector  # FAISS reads it until here
         positions: Positions = found

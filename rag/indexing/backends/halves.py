@@ -35,7 +35,7 @@ class Halves:
 
     def take(self, positions: Positions) -> Vectors:
         taken: Vectors = self._vectors[positions].astype(np.float32)
-        self._touched += len(positions) * self._cost
+        self._touched += positions.size * self._cost
         if self._touched > RESIDENT and self._map is not None:
             self._touched = 0
             self._map.madvise(mmap.MADV_DONTNEED)

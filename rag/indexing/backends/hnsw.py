@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rag.indexing.backends.effort import Search, choose_efforts, search_by_effort
-from rag.indexing.backends.faiss_files import INDEX, masked, read_faiss, stored_vectors, write_faiss
+from rag.indexing.backends.faiss_files import INDEX, parameters, read_faiss, stored_vectors, write_faiss
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
 from rag.settings import VectorSettings
 
@@ -61,9 +61,9 @@ class HnswIndex:
         import faiss
 
         def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
-            parameters = faiss.SearchParametersHNSW(efSearch=min(self._index.ntotal, max(effort, 2 * k)))
-            selector = masked(parameters, allowed, few=False)
-            found: tuple[Vectors, Positions] = self._index.search(queries, k, params=parameters)
+            effort = min(self._index.ntotal, max(effort, 2 * k))
+            how, selector = parameters(faiss.SearchParametersHNSW, allowed, efSearch=effort)
+            found: tuple[Vectors, Positions] = self._index.search(queries, k, params=how)
             del selector  # FAISS reads it until here
             return found
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rag.indexing.backends.effort import Search, choose_efforts, search_by_effort
-from rag.indexing.backends.faiss_files import INDEX, masked, read_faiss, write_faiss
+from rag.indexing.backends.exact import shortlist
+from rag.indexing.backends.faiss_files import INDEX, parameters, read_faiss, write_faiss
 from rag.indexing.backends.halves import Halves
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
 from rag.settings import VectorSettings
@@ -23,13 +24,13 @@ class IvfIndex:
     """A FAISS IVF index; effort is nprobe, the number of lists searched."""
 
     exact: ClassVar[bool] = False
-    widen: ClassVar[int]
-    """Candidates per neighbour that is asked for: what the codes blur, exact scores put right."""
+    widest: ClassVar[int]
+    """The most candidates per neighbour that is asked for: what the codes blur, exact scores put right."""
 
     def __init__(self, index: Any, halves: Halves, facts: Facts) -> None:
         self._index = index
         self._halves = halves
-        self._facts = facts
+        self._facts = {"near_widen": self.widest, "far_widen": self.widest, **facts}
 
     @classmethod
     def write(cls, directory: Path, vectors: Vectors, settings: VectorSettings) -> Facts:
@@ -46,7 +47,8 @@ class IvfIndex:
         ladder = [effort for effort in (8, 16, 32, 64, 128, 256, 512) if effort < lists] + [lists]
         write_faiss(index, directory / INDEX)
         Halves.write(directory, vectors)
-        return choose_efforts(vectors, cls(index, Halves(directory, *vectors.shape), {})._search(None), ladder)
+        search = cls(index, Halves(directory, *vectors.shape), {})._search(None)
+        return choose_efforts(vectors, search, ladder, cls.widest)
 
     @classmethod
     def open(cls, directory: Path, n: int, dim: int, facts: Facts, settings: VectorSettings) -> IvfIndex:
@@ -57,16 +59,20 @@ class IvfIndex:
 
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
         share = 1.0 if allowed is None else allowed.share
-        return search_by_effort(self._search(allowed), queries, k, self._facts, share)
+        blurred = self._search(allowed)
+
+        def search(queries: Vectors, wide: int, effort: int) -> tuple[Vectors, Positions]:
+            scores, found = blurred(queries, wide, effort)
+            return scores, shortlist(self._halves.take, queries, found, k)
+
+        return search_by_effort(search, queries, k, self._facts, share)
 
     def _search(self, allowed: Allowed | None) -> Search:
         import faiss
 
         def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
-            parameters = faiss.SearchParametersIVF(nprobe=min(self._index.nlist, effort))
-            selector = masked(parameters, allowed, few=False)
-            wide = min(self.widen * k, self._index.ntotal)
-            found: tuple[Vectors, Positions] = self._index.search(queries, wide, params=parameters)
+            how, selector = parameters(faiss.SearchParametersIVF, allowed, nprobe=min(self._index.nlist, effort))
+            found: tuple[Vectors, Positions] = self._index.search(queries, min(k, self._index.ntotal), params=how)
             del selector  # FAISS reads it until here
             return found
 
@@ -87,7 +93,7 @@ class IvfIndex:
 class IvfScalarIndex(IvfIndex):
     """Eight bits per dimension."""
 
-    widen: ClassVar[int] = 2
+    widest: ClassVar[int] = 2
 
     @classmethod
     def _empty(cls, quantizer: Any, dim: int, lists: int) -> Any:
@@ -100,7 +106,7 @@ class IvfScalarIndex(IvfIndex):
 class IvfProductIndex(IvfIndex):
     """Eight bits per eight dimensions (or the fewest above eight that divide them)."""
 
-    widen: ClassVar[int] = 16
+    widest: ClassVar[int] = 16
 
     @classmethod
     def _empty(cls, quantizer: Any, dim: int, lists: int) -> Any:

@@ -81,7 +81,7 @@ class VectorIndex(Protocol):
         ...
 
     def take(self, positions: Positions) -> Vectors:
-        """The stored vectors at ``positions``, as float32: what scores are computed from."""
+        """The stored vectors at ``positions``, (..., dim) float32: what scores are computed from."""
         ...
 
     @classmethod
