@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from collections.abc import Generator as Steps
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from rag.findings.question import Asked
@@ -15,15 +15,15 @@ from rag.types import Draft, Evidence, Question
 class Request:
     """A question, read, with its numbered evidence.
 
-    ``images`` are image files of the evidence, by its number. ``objections`` are the verifier's reasons against an
-    earlier draft of the same request; empty at the first attempt.
+    ``image_of`` finds the image file of a piece of evidence, for those who look at images. ``objections`` are the
+    verifier's reasons against an earlier draft of the same request; empty at the first attempt.
     """
 
     question: Question
     asked: Asked
     evidence: tuple[Evidence, ...]
     max_sentences: int = 6
-    images: Mapping[int, str] = field(default_factory=dict)
+    image_of: Callable[[Evidence], str | None] = lambda _: None
     objections: tuple[str, ...] = ()
 
 
