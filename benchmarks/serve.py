@@ -223,12 +223,15 @@ def throughput(index: Path, kind: str, rounds: int, each: int, clients: int, wor
     }
 
 
-def changing(index: Path, requests: int, clients: int) -> dict[str, Any]:
+def changing(index: Path, requests: int, clients: int, workers: int) -> dict[str, Any]:
     """Mixed requests while the index is ingested into, rolled back and compacted; then every answer is verified."""
     statuses: Counter[int] = Counter()
     done: Counter[str] = Counter()
     answers: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as corpora, serving(index, ingest_roots=json.dumps([corpora])) as served:
+    with (
+        tempfile.TemporaryDirectory() as corpora,
+        serving(index, workers=workers, ingest_roots=json.dumps([corpora])) as served,
+    ):
         name = index.name
         for n in range(2):
             rows = [{"id": f"new-{n}-{i}", "text": f"Report {i} of corpus {n}. {FINDINGS[i % 7]}."} for i in range(200)]
@@ -312,7 +315,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--index", type=Path, default=ROOT / "indexes" / "demo", help="Folder of the index.")
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--workers", type=int, default=1, help="Processes that answer, of the loaded batched server.")
+    parser.add_argument("--workers", type=int, default=1, help="Processes that answer: of the batched server.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--each", type=int, default=128, help="Questions of a loaded turn; a quarter for one client.")
     parser.add_argument("--requests", type=int, default=1000, help="While the index changes.")
@@ -336,7 +339,7 @@ def main() -> None:
                 throughput(args.index, kind, args.rounds, args.each, args.clients, args.workers),
             )
     if args.only in (None, "changing"):
-        note("while the index changes", changing(args.index, args.requests, 8))
+        note("while the index changes", changing(args.index, args.requests, 8, args.workers))
     note("load after", os.getloadavg())
     if args.out is not None:
         args.out.write_text(json.dumps(found, indent=2) + "\n")
