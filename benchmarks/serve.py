@@ -130,9 +130,11 @@ def questions(index: Path, kind: str, seed: int) -> Iterator[str]:
 
 
 def cpu_seconds(pid: int | str) -> float:
-    """What a process has computed so far: unlike time by the clock, hardly changed by what else the machine does."""
+    """What a process and its own have computed so far: unlike time by the clock, hardly changed by what else runs."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    children = [c for task in Path(f"/proc/{pid}/task").iterdir() for c in (task / "children").read_text().split()]
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + (sum(map(cpu_seconds, children)) if pid != "self" else 0.0)
 
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
@@ -186,14 +188,17 @@ def latency(index: Path, kind: str, rounds: int, each: int) -> dict[str, Any]:
     }
 
 
-def throughput(index: Path, kind: str, rounds: int, each: int, clients: int) -> dict[str, Any]:
-    """Batched and unbatched servers under load, and the unbatched one with a single client, by turns."""
+def throughput(index: Path, kind: str, rounds: int, each: int, clients: int, workers: int) -> dict[str, Any]:
+    """Batched and unbatched servers under load, and the unbatched one with a single client, by turns.
+
+    The batched one answers in ``workers`` processes; the other, as ever, in the server's own.
+    """
     rates: dict[str, list[float]] = {"unbatched, 1 client": [], f"unbatched, {clients} clients": []}
     rates[f"batched, {clients} clients"] = []
     seconds: dict[str, list[float]] = {name: [] for name in rates}
     cpu = dict.fromkeys(rates, 0.0)
     statuses: Counter[int] = Counter()
-    with serving(index, batch_size=1) as plain, serving(index) as batched:
+    with serving(index, batch_size=1) as plain, serving(index, workers=workers) as batched:
         asked = questions(index, kind, 2)
         for turn in range(rounds + 1):
             for name, served, n, number in [
@@ -218,12 +223,15 @@ def throughput(index: Path, kind: str, rounds: int, each: int, clients: int) -> 
     }
 
 
-def changing(index: Path, requests: int, clients: int) -> dict[str, Any]:
+def changing(index: Path, requests: int, clients: int, workers: int) -> dict[str, Any]:
     """Mixed requests while the index is ingested into, rolled back and compacted; then every answer is verified."""
     statuses: Counter[int] = Counter()
     done: Counter[str] = Counter()
     answers: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as corpora, serving(index, ingest_roots=json.dumps([corpora])) as served:
+    with (
+        tempfile.TemporaryDirectory() as corpora,
+        serving(index, workers=workers, ingest_roots=json.dumps([corpora])) as served,
+    ):
         name = index.name
         for n in range(2):
             rows = [{"id": f"new-{n}-{i}", "text": f"Report {i} of corpus {n}. {FINDINGS[i % 7]}."} for i in range(200)]
@@ -307,10 +315,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--index", type=Path, default=ROOT / "indexes" / "demo", help="Folder of the index.")
     parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--workers", type=int, default=1, help="Processes that answer: of the batched server.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--each", type=int, default=128, help="Questions of a loaded turn; a quarter for one client.")
     parser.add_argument("--requests", type=int, default=1000, help="While the index changes.")
     parser.add_argument("--only", choices=["latency", "throughput", "changing"])
+    parser.add_argument("--kinds", nargs="+", default=["open", "mixed", "study"], choices=["open", "mixed", "study"])
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     found: dict[str, Any] = {}
@@ -320,13 +330,16 @@ def main() -> None:
         print(json.dumps({name: value}, indent=2), flush=True)
 
     note("machine", {"cores": os.cpu_count(), "threads": os.environ.get("OMP_NUM_THREADS"), "load": os.getloadavg()})
-    for kind in ("open", "mixed", "study"):
+    for kind in args.kinds:
         if args.only in (None, "latency") and kind != "mixed":  # a median between two kinds says nothing
             note(f"one client, {kind} questions", latency(args.index, kind, 2 * args.rounds, args.each // 8))
         if args.only in (None, "throughput"):
-            note(f"load, {kind} questions", throughput(args.index, kind, args.rounds, args.each, args.clients))
+            note(
+                f"load, {kind} questions",
+                throughput(args.index, kind, args.rounds, args.each, args.clients, args.workers),
+            )
     if args.only in (None, "changing"):
-        note("while the index changes", changing(args.index, args.requests, 8))
+        note("while the index changes", changing(args.index, args.requests, 8, args.workers))
     note("load after", os.getloadavg())
     if args.out is not None:
         args.out.write_text(json.dumps(found, indent=2) + "\n")

@@ -145,13 +145,14 @@ def _checked(draft: Draft, sentences: Sequence[DraftSentence], request: Request,
     if draft.refusal and draft.text is not None:
         return Attempt(draft, Verified((), (), ()), draft.refusal)
     draft = draft.model_copy(update={"sentences": tuple(sentences)})
-    verified = verifier(draft, request.asked, _shown(draft, request.evidence))
+    shown = _shown(draft, request.evidence)
+    verified = verifier(draft, request.asked, shown)
     failure = draft.refusal
     if failure is None and draft.text is not None and request.asked.yes_no:
         first = draft.model_copy(update={"sentences": draft.sentences[:1]})
         if draft.verdict is None:
             failure = "the draft says neither yes nor no"
-        elif not verifier(first, request.asked, _shown(draft, request.evidence)).sentences:
+        elif not (verified if first == draft else verifier(first, request.asked, shown)).sentences:
             failure = f"the sentence that says {draft.verdict} did not pass verification"
         if failure is not None:
             verified = Verified((), (), verified.dropped)

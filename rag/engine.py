@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Generator as Steps
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ from rag.settings import Settings
 from rag.types import Answer, Certificate, Domain, Event, Hit, Question
 from rag.verification.verify import Verified
 from rag.view import View
-from rag.workings import Reworked, Said, Trial, Worked
+from rag.workings import Reworked, Said, Trial, Worked, shaping
 
 _T = TypeVar("_T")
 LEDGER = "ledger.sqlite"
@@ -91,8 +92,9 @@ class Engine:
         worked = _each(work, len(questions), view.generator.parallel)
         if record:
             callers = [caller] * len(worked) if isinstance(caller, str) else caller
+            settings = shaping(self.settings)
             self.ledger.extend(
-                Given(w.answer, w.working(view, self.settings), who) for w, who in zip(worked, callers, strict=True)
+                Given(w.answer, w.working(view, settings), who) for w, who in zip(worked, callers, strict=True)
             )
         return [w.answer for w in worked]
 
@@ -119,7 +121,7 @@ class Engine:
         yield Event(kind="stage", stage="generate")
         worked = yield from self._answer(q, asked, found, domain, policy, certificate, view, clock)
         answer = worked.answer
-        self.ledger.append(answer, worked.working(view, self.settings), caller)
+        self.ledger.append(answer, worked.working(view, shaping(self.settings)), caller)
         yield Event(kind="answer", answer=answer)
 
     def rework(self, question: Question, version: int, policy: Policy, certificate: Certificate) -> Reworked:
@@ -139,7 +141,7 @@ class Engine:
         spaces = view.snapshot.spaces()
         backends = {name for space in spaces for name in view.snapshot.backends(space)}
         today = self._policy(q, asked, found, domain, view)[1]
-        return Reworked(worked, worked.working(view, self.settings), today, frozenset(backends))
+        return Reworked(worked, worked.working(view, shaping(self.settings)), today, frozenset(backends))
 
     def outcomes(self, questions: Sequence[Question], settings: Sequence[tuple[int, float]]) -> list[Trial]:
         """What would be answered under each (k, gamma), whatever the confidence.
@@ -283,8 +285,8 @@ class Engine:
         """Generate, verify and decide; sentences that pass are told as they do."""
         with clock("select"):
             evidence = tuple(evidence_of(n, h) for n, h in enumerate(_kept(found, policy), start=1))
-            pictures = {e.number: path for e in evidence if (path := image_file(e, view.snapshot))}
             admitted = admissible(asked, evidence)
+            pictures = partial(image_file, snapshot=view.snapshot)
             request = Request(q, asked, admitted, self.settings.answering.max_sentences, pictures)
         if why := hopeless(request, evidence, found, domain, self.settings):
             tried: tuple[Attempt, ...] = (Attempt(refusal(why), Verified((), (), ()), why),)

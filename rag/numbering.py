@@ -70,6 +70,8 @@ def numbered(
     """Renumber evidence in the order of first citation; what is not cited follows."""
     order = list(dict.fromkeys([c.number for c in verified.citations] + [e.number for e in evidence]))
     new = {old: n for n, old in enumerate(order, start=1)}
+    if all(old == n for old, n in new.items()):
+        return verified.sentences, verified.citations, evidence
     sentences = tuple(_renumbered(s, (), new)[0] for s in verified.sentences)
     citations = tuple(c.model_copy(update={"number": new[c.number]}) for c in verified.citations)
     found = (e.model_copy(update={"number": new[e.number]}) for e in evidence)

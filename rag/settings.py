@@ -243,6 +243,12 @@ class ServingSettings(_Group):
         16, ge=1, le=256, description="Most waiting questions that are encoded and searched at once."
     )
     queue: int = Field(128, ge=1, le=10_000, description="Most questions waiting; more are refused with 429.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that answer; with more than one, each holds the models, beside the server itself.",
+    )
     streams: int = Field(2, ge=1, le=64, description="Streamed answers under way at once; more wait in the queue.")
     timeout_s: float = Field(60.0, gt=0, le=3600, description="Longest that a question may take before it is given up.")
     requests_per_minute: int = Field(600, ge=1, description="Of one key; more are refused with 429. None without keys.")

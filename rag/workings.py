@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rag.audit.record import Dropped, Failed, Working
 from rag.drafting import Attempt
@@ -28,8 +28,8 @@ class Worked(NamedTuple):
     attempts: tuple[Attempt, ...]
     signals: Signals
 
-    def working(self, view: View, settings: Settings) -> Working:
-        """What the ledger keeps besides the answer."""
+    def working(self, view: View, settings: dict[str, Any]) -> Working:
+        """What the ledger keeps besides the answer; ``settings`` as ``shaping`` gives them."""
         passages = {e.number: e.passage_id for e in self.answer.evidence}
         cited = dict.fromkeys(c.number for c in self.verified.citations)  # in the order that numbered the answer
         order = [*cited, *(n for n in sorted(passages) if n not in cited)]
@@ -43,12 +43,17 @@ class Worked(NamedTuple):
             ),
             policy=self.policy.as_dict(),
             fingerprints=view.fingerprints,
-            settings=settings.model_dump(
-                mode="json",
-                include={"retrieval", "routing", "answering", "generation", "verification"},
-                exclude={"generation": {"openai": {"api_key", "proxy"}}},
-            ),
+            settings=settings,
         )
+
+
+def shaping(settings: Settings) -> dict[str, Any]:
+    """The settings that shape an answer, by group, as the ledger keeps them: no secret is among them."""
+    return settings.model_dump(
+        mode="json",
+        include={"retrieval", "routing", "answering", "generation", "verification"},
+        exclude={"generation": {"openai": {"api_key", "proxy"}}},
+    )
 
 
 class Reworked(NamedTuple):

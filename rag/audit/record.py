@@ -27,6 +27,8 @@ REDACTED = "[redacted]"
 IMAGE = "image"  # the part that stands for the bytes of the question's image, which lie in a file beside the ledger
 WHOLE = "entry"  # the only part of an entry of format 1: its whole JSON, which was hashed as it is
 EVIDENCE = "evidence:"
+_JSON = json.JSONEncoder(separators=(",", ":"))
+_RANDOM = secrets.SystemRandom()
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that is misread
 # Fields of an answer that hold no text of patients or askers; every other field becomes a part.
 _FACTS = (
@@ -188,12 +190,12 @@ class Entry:
 
 def new_audit_id(letter: str = "a") -> str:
     """An id such as ``a-20261123-7f3k2m9q``: the kind, the day, and 40 bits that nobody can guess."""
-    return f"{letter}-{datetime.now(UTC):%Y%m%d}-{''.join(secrets.choice(_ALPHABET) for _ in range(8))}"
+    return f"{letter}-{datetime.now(UTC):%Y%m%d}-{''.join(_RANDOM.choices(_ALPHABET, k=8))}"
 
 
 def compact_json(value: Any) -> str:
     """JSON without spaces, in ASCII, so that its bytes are the same everywhere."""
-    return json.dumps(value, separators=(",", ":"))
+    return _JSON.encode(value)
 
 
 def recorded(answer: Answer, working: Working, image_sha256: str | None) -> tuple[dict[str, Any], dict[str, Part]]:

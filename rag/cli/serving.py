@@ -35,6 +35,9 @@ def serve(
         int | None, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one [default: 8000].")
     ] = None,
     keys_file: Annotated[Path | None, typer.Option("--keys", help="File of API keys; needed beyond loopback.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that answer, each with the models [default: 1].")
+    ] = None,
     ingest_root: Annotated[
         list[Path] | None, typer.Option(help="A folder from which paths may be ingested; repeatable.")
     ] = None,
@@ -45,7 +48,8 @@ def serve(
     if context.invoked_subcommand is not None:
         return
     settings = settings_of(indexes, profile)
-    given = {"host": host, "port": port, "keys": keys_file, "ingest_roots": tuple(ingest_root or ()) or None}
+    given: dict[str, Any] = {"host": host, "port": port, "keys": keys_file, "workers": workers}
+    given["ingest_roots"] = tuple(ingest_root or ()) or None
     changed = settings.serving.model_copy(update={k: v for k, v in given.items() if v is not None})
     run = _needs_extra("rag.server.run")
     run.serve(settings.model_copy(update={"serving": changed}), index or (), typer.echo)

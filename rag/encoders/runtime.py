@@ -55,6 +55,16 @@ def _has_operators(torch: Any) -> bool:
     return hasattr(torch.ops.torchvision, "nms")
 
 
+def share_cores(count: int) -> None:
+    """Compute on as many threads as are this process's share among ``count`` that do the same.
+
+    Raises:
+        MissingDependencyError: torch is not installed.
+    """
+    library = torch()
+    library.set_num_threads(max(1, library.get_num_threads() // count))
+
+
 def device() -> str:
     """Where models run: 'cuda', the first device, if there is one, else 'cpu'."""
     return "cuda" if torch().cuda.is_available() else "cpu"

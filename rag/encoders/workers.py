@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.encoders.registry import load_image_encoder, load_text_encoder
+from rag.encoders.runtime import share_cores
 from rag.errors import InputError, MissingDependencyError, RagError
 from rag.progress import Progress, Silent
 from rag.settings import EncoderSettings
@@ -243,15 +244,8 @@ def _load_in_pool(settings: EncoderSettings, count: int) -> None:
     global _in_pool
     here = _encoders(settings)
     with suppress(RagError):  # a missing model is told by the first piece of work, not by a broken pool
-        _share_cores(count)
+        share_cores(count)
     _in_pool = lambda work: here.encode_one(work, Silent())  # noqa: E731
-
-
-def _share_cores(count: int) -> None:
-    from rag.encoders.runtime import torch
-
-    library = torch()
-    library.set_num_threads(max(1, (library.get_num_threads()) // count))
 
 
 def _encode_in_pool(work: Work) -> Encoded:

@@ -47,8 +47,10 @@ def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
     found: list[Assertion] = []
     text = visible(text)
     for start, end in sentence_spans(text):
-        said = sentence_assertions(text[start:end], lexicon, start)
-        found += [replace(a, status="historical") for a in said] if HISTORY.match(text[start:end]) else said
+        past = bool(HISTORY.match(text[start:end]))
+        for a in _said(text[start:end], lexicon):
+            status = "historical" if past else a.status
+            found.append(Assertion(a.concept, status, a.start + start, a.end + start, a.place, a.sure, a.derived))
     return found
 
 
@@ -56,6 +58,12 @@ def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
 def parsed(text: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
     """:func:`assertions_of`, remembered: one text is read for many questions and sentences."""
     return tuple(assertions_of(text, lexicon))
+
+
+@lru_cache(maxsize=8192)
+def _said(sentence: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
+    """:func:`sentence_assertions`, remembered: most sentences of reports stand in many of them."""
+    return tuple(sentence_assertions(sentence, lexicon))
 
 
 def sentence_assertions(sentence: str, lexicon: Lexicon, offset: int = 0) -> list[Assertion]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rag.errors import InputError
 from rag.findings.cues import load_cues
@@ -90,11 +90,11 @@ class Lexicon:
 
         Side, zone and degree words inside a phrase are skipped ("calcified left hilar lymph node").
         """
-        return _scan(tokens, self._by_first_word[0])
+        return _scan(tokens, self._trees[0])
 
     def normal_statements(self, tokens: Sequence[Token]) -> list[Mention]:
         """Fixed normal statements ("no acute cardiopulmonary disease"), found apart from the mentions inside them."""
-        return _scan(tokens, self._by_first_word[1])
+        return _scan(tokens, self._trees[1])
 
     @lru_cache(maxsize=10_000)  # noqa: B019 - a lexicon lives as long as the process
     def ancestors(self, concept: str) -> frozenset[str]:
@@ -146,54 +146,78 @@ class Lexicon:
         return dict(table)
 
     @cached_property
-    def _by_first_word(self) -> tuple[dict[str, list[_Phrase]], dict[str, list[_Phrase]]]:
-        tables: tuple[dict[str, list[_Phrase]], ...] = (defaultdict(list), defaultdict(list))
-        for phrase in self._phrases:
-            tables[phrase.kind == "normal"][phrase.words[0]].append(phrase)
-        for table in tables:
-            for rows in table.values():
-                rows.sort(key=lambda p: (-len(p.words), p.cased is None))
-        return dict(tables[0]), dict(tables[1])
+    def _trees(self) -> tuple[_Node, _Node]:
+        """The phrases of mentions, and the normal statements."""
+        statements = [p for p in self._phrases if p.kind == "normal"]
+        return _tree([p for p in self._phrases if p.kind != "normal"]), _tree(statements)
 
     def __hash__(self) -> int:
         return id(self)
 
 
-def _scan(tokens: Sequence[Token], table: dict[str, list[_Phrase]]) -> list[Mention]:
+@dataclass(slots=True)
+class _Node:
+    """Where some words lead: to further words, and to the phrases that they are, with their ranks."""
+
+    following: dict[str, _Node] = field(default_factory=dict)
+    phrases: list[tuple[int, _Phrase]] = field(default_factory=list)
+
+
+class _Match(NamedTuple):
+    """A phrase that ends before token ``last``; of several that begin together the one of lowest rank counts."""
+
+    rank: int
+    last: int
+    phrase: _Phrase
+
+
+def _tree(phrases: list[_Phrase]) -> _Node:
+    """Phrases by their words; the longer, then the cased, have the lower ranks."""
+    root = _Node()
+    for rank, phrase in enumerate(sorted(phrases, key=lambda p: (-len(p.words), p.cased is None))):
+        node = root
+        for word in phrase.words:
+            node = node.following.setdefault(word, _Node())
+        node.phrases.append((rank, phrase))
+    return root
+
+
+def _scan(tokens: Sequence[Token], tree: _Node) -> list[Mention]:
     found: list[Mention] = []
     i = 0
     while i < len(tokens):
-        best: Mention | None = None
-        best_words = 0
-        for phrase in table.get(tokens[i].lemma, ()):
-            if len(phrase.words) <= best_words:
-                break
-            last = _match(phrase, tokens, i)
-            if last is not None:
-                best, best_words = Mention(phrase.concept, phrase.kind, i, last), len(phrase.words)
+        node = tree.following.get(tokens[i].lemma)
+        best = None if node is None else _best(node, tokens, i + 1, load_cues().inside)
         if best is None:
             i += 1
         else:
-            found.append(best)
+            found.append(Mention(best.phrase.concept, best.phrase.kind, i, best.last))
             i = best.last
     return found
 
 
-def _match(phrase: _Phrase, tokens: Sequence[Token], start: int) -> int | None:
-    if phrase.cased is not None:
-        return start + 1 if tokens[start].text.rstrip("'s") in (phrase.cased, phrase.cased + "s") else None
-    i, skipped, inside = start, 0, load_cues().inside
-    for n, word in enumerate(phrase.words):
-        while n and i < len(tokens) and tokens[i].lemma != word:
-            if tokens[i].text in "-/" or (tokens[i].lemma in inside and skipped < 4):
-                skipped += tokens[i].text not in "-/"
-                i += 1
-            else:
-                return None
-        if i >= len(tokens):
-            return None
+def _best(node: _Node, tokens: Sequence[Token], i: int, inside: frozenset[str], skipped: int = 0) -> _Match | None:
+    """The best phrase that goes on from ``node`` at token ``i``; each takes its next word where that first comes."""
+    text = tokens[i - 1].text
+    best = next((_Match(rank, i, p) for rank, p in node.phrases if p.cased is None or _is(text, p.cased)), None)
+    passed: set[str] = set()
+    while node.following and i < len(tokens):
+        token = tokens[i]
+        child = node.following.get(token.lemma) if token.lemma not in passed else None
+        match = None if child is None else _best(child, tokens, i + 1, inside, skipped)
+        if match is not None and (best is None or match.rank < best.rank):
+            best = match
+        if token.text not in "-/":
+            if token.lemma not in inside or skipped == 4:
+                break
+            skipped += 1
+        passed.add(token.lemma)
         i += 1
-    return i
+    return best
+
+
+def _is(text: str, abbreviation: str) -> bool:
+    return text.rstrip("'s") in (abbreviation, abbreviation + "s")
 
 
 def _build(path: Path, data: dict[str, Any], terms: Iterable[Term]) -> Lexicon:

@@ -79,6 +79,7 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     )
 
 
+@lru_cache(maxsize=8192)
 def content_words(text: str) -> frozenset[str]:
     """Lemmas of the words and numbers that carry content."""
     stop = load_cues().stop_words

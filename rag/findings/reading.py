@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
 from rag.findings.assertion import HISTORY, Assertion, parsed
@@ -67,8 +68,12 @@ class Reading:
         )
 
 
+@lru_cache(maxsize=1024)
 def read(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
-    """Read ``text`` for the question. Offsets are in ``text``."""
+    """Read ``text`` for the question. Offsets are in ``text``.
+
+    Remembered for a while: whoever writes, verifies and weighs an answer reads the same texts for the same question.
+    """
     sides: dict[bool, Support | None] = {True: None, False: None}
 
     def offer(yes: bool, support: Support) -> None:

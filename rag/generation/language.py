@@ -181,8 +181,8 @@ class LanguageGenerator:
             pictures.append(Picture.read(request.question.image, side, "The image that the question is about:"))
         shown = {request.question.image}
         for e in evidence:
-            path = request.images.get(e.number)
-            if len(pictures) == most or path is None or path in shown:
+            path = request.image_of(e) if len(pictures) < most else None
+            if path is None or path in shown:
                 continue
             shown.add(path)
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,7 @@ class Snapshot:
         for row, identity, start, end, document_row, body in self._catalogue.fetch(query, values):
             document = documents.get(document_row)
             if document is None:
-                document = documents[document_row] = _read_document(body)
+                document = documents[document_row] = _document(body)
             found[row] = _passage(identity, document, start, end), document
         missing = [row for row in wanted if row not in found or row > self._last_row]
         if missing:
@@ -142,27 +143,25 @@ class Snapshot:
     def document(self, document_id: str) -> Document | None:
         """The document with this id, or None where this version has none."""
         found = self._documents("d.id = :value", document_id)
-        return found[0][1] if found else None
+        return found[0] if found else None
 
     def passages_of(self, document_id: str) -> list[tuple[int, Passage]]:
         """Row and passage of each passage of a document, in the document's order; empty for an unknown id."""
-        found = self._documents("d.id = :value", document_id)
-        if not found:
-            return []
-        row, document = found[0]
-        query = "SELECT row, id, start, end FROM passages WHERE document = ? ORDER BY row"
-        return [
-            (number, _passage(identity, document, start, end))
-            for number, identity, start, end in self._catalogue.fetch(query, (row,))
-        ]
+        query = (
+            "SELECT p.row, p.id, p.start, p.end, d.body FROM documents d"
+            " JOIN passages p ON p.row >= d.first AND p.row < d.first + d.passages"
+            f" WHERE d.id = :value AND {ALIVE} ORDER BY p.row"
+        )
+        rows = self._catalogue.fetch(query, {"value": document_id, "v": self.version})
+        return [(row, _passage(identity, _document(body), start, end)) for row, identity, start, end, body in rows]
 
     def case(self, case_id: str) -> list[Document]:
         """The documents of a case (a report and its images, say), in the order they were ingested."""
-        return [document for _, document in self._documents("d.case_id = :value", case_id)]
+        return self._documents("d.case_id = :value", case_id)
 
     def documents(self, kind: Kind) -> list[Document]:
         """All documents of a kind, in the order they were ingested."""
-        return [document for _, document in self._documents("d.kind = :value", kind)]
+        return self._documents("d.kind = :value", kind)
 
     def terms(self) -> list[Document]:
         """The documents that define a term: those with ``synonyms`` in their metadata, an ontology's for instance."""
@@ -170,7 +169,7 @@ class Snapshot:
             "SELECT d.body FROM documents d WHERE json_extract(d.body, '$.metadata.synonyms') IS NOT NULL"
             f" AND {ALIVE} ORDER BY d.row"
         )
-        return [_read_document(body) for (body,) in self._catalogue.fetch(query, {"v": self.version})]
+        return [_document(body) for (body,) in self._catalogue.fetch(query, {"v": self.version})]
 
     def has_case(self, case_id: str) -> str | None:
         """The case's id as stored, found exactly or else ignoring ASCII case; None where there is no such case."""
@@ -233,10 +232,9 @@ class Snapshot:
             raise InputError(f"version {self.version} has no vectors of space {space!r}; it has: {there}")
         return self._spaces[space]
 
-    def _documents(self, condition: str, value: str) -> list[tuple[int, Document]]:
-        query = f"SELECT d.row, d.body FROM documents d WHERE {condition} AND {ALIVE} ORDER BY d.first, d.row"
-        rows = self._catalogue.fetch(query, {"value": value, "v": self.version})
-        return [(row, _read_document(body)) for row, body in rows]
+    def _documents(self, condition: str, value: str) -> list[Document]:
+        query = f"SELECT d.body FROM documents d WHERE {condition} AND {ALIVE} ORDER BY d.first, d.row"
+        return [_document(body) for (body,) in self._catalogue.fetch(query, {"value": value, "v": self.version})]
 
     def _read(
         self, open_segment: Callable[[SegmentInfo], AnySegment]
@@ -257,6 +255,12 @@ class Snapshot:
             except SegmentGoneError as error:
                 gone = error
         raise IndexStateError(f"{gone} is missing; restore it, or build the index anew from its sources") from gone
+
+
+@lru_cache(maxsize=1024)
+def _document(body: str) -> Document:
+    """The document of a stored text; the text itself is what is remembered, so it cannot be another's."""
+    return _read_document(body)
 
 
 def _passage(identity: str, document: Document, start: int, end: int) -> Passage:

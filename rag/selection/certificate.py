@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -102,20 +103,26 @@ def load_certificate(folder: Path) -> StoredCertificate | None:
     """
     path = folder / FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        form = values.get("format", 1) if isinstance(values, dict) else None
-        if isinstance(form, int) and form > FORMAT:
-            raise IndexStateError(
-                f"{path} was written by a newer ClinCite (format {form}); upgrade, or compute it again: rag calibrate"
-            )
-        if form == 1:
-            kept = {name: values.get(name) for name in ("alpha", "delta", "scope")}
-            values = kept | {"fingerprints": {"certificate format": "1"}, "parts": ()}
-        return StoredCertificate.model_validate_json(json.dumps(values))
+        return _read(path, path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (ValidationError, ValueError) as error:
         raise IndexStateError(f"{path} is damaged; compute it again with: rag calibrate, or delete it") from error
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, text: str) -> StoredCertificate:
+    """What a certificate's file says. Every question looks at the file, and hardly ever has it changed."""
+    values = json.loads(text)
+    form = values.get("format", 1) if isinstance(values, dict) else None
+    if isinstance(form, int) and form > FORMAT:
+        raise IndexStateError(
+            f"{path} was written by a newer ClinCite (format {form}); upgrade, or compute it again: rag calibrate"
+        )
+    if form == 1:
+        kept = {name: values.get(name) for name in ("alpha", "delta", "scope")}
+        values = kept | {"fingerprints": {"certificate format": "1"}, "parts": ()}
+    return StoredCertificate.model_validate_json(json.dumps(values))
 
 
 def certificate_for(

@@ -63,6 +63,18 @@ def report(error: BaseException) -> None:
     log.error("%s at %s", type(error).__name__, where)
 
 
+def log_to_stderr() -> None:
+    """Send the server's log, and the warnings of what it runs on, to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name, level in (("rag.server", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        if not logger.handlers:
+            logger.addHandler(handler)
+        logger.propagate = False
+
+
 def body_of(problem: Problem) -> dict[str, Any]:
     return {
         "type": "about:blank",

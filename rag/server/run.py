@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -14,8 +13,10 @@ import uvicorn
 from rag.errors import InputError, StorageError
 from rag.server.app import create_app
 from rag.server.guard import is_loopback
+from rag.server.problems import log_to_stderr
 from rag.server.service import Service
 from rag.server.tracing import Tracer
+from rag.server.workers import settle
 from rag.settings import ServingSettings, Settings
 
 _BACKLOG = 2048
@@ -46,7 +47,8 @@ def serve(settings: Settings, names: Sequence[str], say: Callable[[str], None]) 
         RagError: see ``prepare``.
     """
     prepared = prepare(settings, names)
-    _log_to_stderr()
+    log_to_stderr()
+    settle()
     for line in _start(prepared):
         say(line)
     with prepared.listener:
@@ -138,17 +140,8 @@ def _start(prepared: Prepared) -> list[str]:
         f"indexes: {served}",
         f"authentication: {' and '.join(auth) if auth else 'off (this machine only)'}",
     ]
+    if serving.workers > 1:
+        lines.insert(2, f"answering: {serving.workers} processes")
     if prepared.url.startswith("http:") and not is_loopback(serving.host):
         lines.append("warning: keys travel unencrypted; put TLS in front, or set serving.tls_certificate and tls_key")
     return [*lines, "research software, not a medical device"]
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for name, level in (("rag.server", logging.INFO), ("uvicorn.error", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.setLevel(level)
-        if not logger.handlers:
-            logger.addHandler(handler)
-        logger.propagate = False

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ from rag.server.metrics import Metrics
 from rag.server.problems import Problem, busy, without_paths
 from rag.server.sse import in_thread
 from rag.server.uploads import discard, keep_images_only
+from rag.server.workers import WARM, Workers
 from rag.settings import Settings
 from rag.types import Answer, Event, Hit, Question
 
 FOLDER = ".serving"  # beside the indexes: the table of jobs
 UPLOADS = "uploads"  # inside an index: images that were uploaded to it, which it goes on reading
-_LANES = 2  # batches under way at once: one computes while the other waits for the disk
-_WARM = "What is pneumonia?"
+_SPARE = 1  # batches under way besides one a worker: it waits for the disk, or for a worker to be free
+_ASIDE = 2  # searches and audits at once
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,12 @@ class Service:
                 f"there is no index in {settings.indexes} to serve; build one with: rag ingest, or rag demo"
             )
         serving = settings.serving
-        self._answering = ThreadPoolExecutor(_LANES, "answering")
+        self._lanes = serving.workers + _SPARE
+        self._answering = ThreadPoolExecutor(self._lanes, "answering")
         self._streaming = ThreadPoolExecutor(serving.streams, "streaming")
         self._working = ThreadPoolExecutor(1, "jobs")
-        self.aside = Pool(_LANES, serving.queue, serving.timeout_s, self.metrics)  # searches and audits
+        self.aside = Pool(_ASIDE, serving.queue, serving.timeout_s, self.metrics)  # searches and audits
+        self._workers = Workers(settings, self._names, serving.workers) if serving.workers > 1 else None
         self._streams = 0
         self._served: dict[str, Served] = {}
         works = {"ingest": self._ingest, "compact": self._compact}
@@ -98,18 +102,19 @@ class Service:
             store = IndexStore.open(self.settings.indexes / name, self.settings.vectors)
             engine = Engine(store, self.settings)
             with suppress(InputError):
-                engine.ask_many([Question(text=_WARM)], record=False)
-
-            def ask(
-                questions: Sequence[Question], callers: Sequence[str], engine: Engine = engine, name: str = name
-            ) -> list[Answer]:
-                return self._counted(name, engine.ask_many(questions, caller=callers))
-
+                engine.ask_many([Question(text=WARM)], record=False)
             batcher = Batcher(
-                ask, self._answering, self.metrics, size=serving.batch_size, queue=serving.queue, lanes=_LANES
+                partial(self._asked, name),
+                self._answering,
+                self.metrics,
+                size=serving.batch_size,
+                queue=serving.queue,
+                lanes=self._lanes,
             )
             self._served[name] = Served(name, store, engine, batcher)
-            self.metrics.version.labels(name).set_function(lambda engine=engine: engine.version)  # type: ignore[misc]
+            self.metrics.version.labels(name).set(engine.version)
+        if self._workers is not None:
+            self._workers.start()
         self.ready = True
 
     def close(self) -> None:
@@ -119,6 +124,8 @@ class Service:
         for pool in (self._answering, self._streaming, self._working):
             pool.shutdown(wait=True, cancel_futures=pool is self._working)
         self.aside.close()
+        if self._workers is not None:
+            self._workers.close()
         for served in self._served.values():
             served.store.close()
 
@@ -210,7 +217,14 @@ class Service:
                     return served, entry
         raise Problem(404, "no answer is recorded under this id")
 
+    def _asked(self, name: str, questions: Sequence[Question], callers: Sequence[str]) -> list[Answer]:
+        """In a worker, or here where there are none."""
+        if self._workers is not None:
+            return self._counted(name, self._workers.ask(name, questions, callers))
+        return self._counted(name, self._served[name].engine.ask_many(questions, caller=callers))
+
     def _counted(self, name: str, answers: list[Answer]) -> list[Answer]:
+        self.metrics.version.labels(name).set(max(a.index_version for a in answers))
         for answer in answers:
             self.metrics.answers.labels(name, answer.decision).inc()
             for step, ms in answer.timings_ms.items():

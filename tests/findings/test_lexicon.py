@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
 from rag.errors import InputError
+from rag.findings.cues import load_cues
 from rag.findings.lexicon import Lexicon, Term
-from rag.findings.tokens import tokens_of
+from rag.findings.tokens import Token, tokens_of
 
 
 def test_there_are_at_least_150_findings_over_three_domains(lexicon: Lexicon) -> None:
@@ -48,6 +50,50 @@ def test_every_finding_is_found_by_its_name(lexicon: Lexicon) -> None:
 )
 def test_variants_are_found(text: str, finding: str, lexicon: Lexicon) -> None:
     assert finding in {m.concept for m in lexicon.mentions(tokens_of(text))}
+
+
+def test_phrases_are_those_that_trying_one_after_the_other_finds(lexicon: Lexicon) -> None:
+    draw, inside = random.Random(7), sorted(load_cues().inside)
+    rows = sorted(lexicon.phrases(), key=lambda row: (-len(row[1]), row[1][0].islower()))
+    by_first: dict[tuple[bool, str], list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+    for concept, words in rows:
+        by_first[concept in lexicon.normals, words[0].lower()].append((concept, words))
+    whole = [" ".join(words) for _, words in rows]
+    pieces = [*whole, *(word for phrase in whole for word in phrase.split())]
+    found = 0
+    for _ in range(1000):
+        words = " ".join(draw.choice(pieces) for _ in range(6)).split()
+        for _ in range(5):
+            words.insert(draw.randrange(len(words)), draw.choice([*inside, "-", "/"]))
+        tokens = tokens_of(" ".join(words))
+        for normal, mentions in ((False, lexicon.mentions(tokens)), (True, lexicon.normal_statements(tokens))):
+            expected, i = [], 0
+            while i < len(tokens):
+                tried = ((c, i, _end(p, tokens, i)) for c, p in by_first[normal, tokens[i].lemma])
+                hit = next((t for t in tried if t[2] is not None), None)
+                expected += [hit] if hit else []
+                i = hit[2] if hit and hit[2] else i + 1
+            assert [(m.concept, m.first, m.last) for m in mentions] == expected, words
+            found += len(expected)
+    assert found > 3000
+
+
+def _end(phrase: tuple[str, ...], tokens: list[Token], i: int) -> int | None:
+    """Where the phrase that begins at token ``i`` ends: each word where it first comes, past at most four of place."""
+    if not phrase[0].islower():
+        return i + 1 if tokens[i].text.rstrip("'s") in (phrase[0], phrase[0] + "s") else None
+    passed = 0
+    for n, word in enumerate(phrase):
+        while n and i < len(tokens) and tokens[i].lemma != word:
+            if tokens[i].text not in "-/":
+                if tokens[i].lemma not in load_cues().inside or passed == 4:
+                    return None
+                passed += 1
+            i += 1
+        if i >= len(tokens):
+            return None
+        i += 1
+    return i
 
 
 def test_terms_of_an_ontology_join_but_never_take_a_phrase_away() -> None:

@@ -13,6 +13,7 @@ from rag.engine import Engine
 from rag.errors import InputError, RagError
 from rag.settings import Settings, VerificationSettings
 from rag.types import Answer, Event, Question
+from rag.workings import shaping
 
 from . import checkpoints, servers
 from .servers import Server, saying
@@ -163,7 +164,7 @@ def test_all_attempts_are_kept_for_the_audit(open_engine: Open, server: Server) 
     (found,), (domain,) = engine._retrieve([q], [asked], view, Clock())
     worked = engine._worked(q, asked, found, domain, view, Clock())
     bad, good = worked.attempts
-    (failed,) = worked.working(view, engine.settings).earlier
+    (failed,) = worked.working(view, shaping(engine.settings)).earlier
     assert (failed.draft, failed.why) == (bad.draft, bad.failure)
     assert (bad.draft.text, good.draft.text) == (WRONG, GOOD)
     assert bad.failure is not None
