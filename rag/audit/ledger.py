@@ -24,6 +24,7 @@ from rag.audit.images import FOLDER, ImageStore
 from rag.audit.record import GENESIS, IMAGE, Entry, Kind, Part, Working, compact_json, new_audit_id, recorded
 from rag.audit.schema import prepare
 from rag.errors import IndexStateError, InputError, StorageError
+from rag.indexing.storage import atomic
 from rag.types import Answer
 
 __all__ = ["ChainReport", "Entry", "Given", "Ledger", "new_audit_id"]
@@ -140,15 +141,8 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One write transaction, the only one at its time: all of it or, after any error, nothing."""
-        with self._writing() as connection, self._turn():
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        with self._writing() as connection, self._turn(), atomic(connection):
+            yield connection
 
     def close(self) -> None:
         """Give the connection up; the next append opens another."""

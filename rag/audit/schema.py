@@ -11,6 +11,7 @@ import sqlite3
 from pathlib import Path
 
 from rag.errors import IndexStateError
+from rag.indexing.storage import atomic
 
 APPLICATION_ID = 0x434C4C47  # "CLLG"
 FORMAT = 2
@@ -67,16 +68,10 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     if application != APPLICATION_ID and (application or form or tables):
         raise IndexStateError(f"{path} is another program's SQLite file, not a ledger; move it away")
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with atomic(connection):
         application, form = _marks(connection)  # another process may have been faster
         if form != FORMAT:
             _run(connection, (_FROM_FORMAT_1 if form == 1 else _TABLES) + _MARKS)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
