@@ -251,6 +251,9 @@ class ServingSettings(_Group):
     )
     streams: int = Field(2, ge=1, le=64, description="Streamed answers under way at once; more wait in the queue.")
     timeout_s: float = Field(60.0, gt=0, le=3600, description="Longest that a question may take before it is given up.")
+    silence_s: float = Field(
+        30.0, gt=0, le=3600, description="Longest wait for a request's head, and for the next bytes of its body."
+    )
     requests_per_minute: int = Field(600, ge=1, description="Of one key; more are refused with 429. None without keys.")
     max_body_mib: int = Field(32, ge=1, le=1024, description="Largest request, except uploads to an ingest.")
     max_image_mib: int = Field(20, ge=1, le=200, description="Largest image of a question.")

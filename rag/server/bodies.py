@@ -67,7 +67,7 @@ async def read_form(request: Request, *, max_files: int, max_field: int) -> Form
     except ClientDisconnect:
         raise
     except HTTPException as error:
-        if error.status_code == 413:
+        if error.status_code in (408, 413):
             raise
         status = 413 if "Too many" in str(error.detail) or "exceeded" in str(error.detail) else 400
         raise Problem(status, f"the multipart body cannot be read: {str(error.detail)[:200]}") from error

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.server.metrics import Metrics
+from rag.server.patience import timely
 from rag.server.problems import Problem, problem_of, response_to
 from rag.server.tracing import Tracer
 from rag.settings import ServingSettings
@@ -90,10 +91,11 @@ class Guard:
             raise Problem(403, "pages of other sites may not call this server; see serving.cors_origins")
 
     def _bounded(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
-        """Refuse a body as soon as it is known to be too large, by its own word or by counting."""
+        """Refuse a body as soon as it is known to be too large, by its own word or by counting, and when it stops."""
         mib = self._settings.max_body_mib
         if scope["path"].startswith("/v1/indexes/") and scope["path"].endswith("/ingest"):
             mib = self._settings.max_upload_mib
+        receive = timely(receive, self._settings.silence_s)
         left, problem = mib << 20, HTTPException(413, f"the body is larger than {mib} MiB")
         if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > left:
             raise Problem(413, f"the body is larger than {mib} MiB")

@@ -170,6 +170,7 @@ _EXAMPLES = {
     401: "this server asks for a key; send it as: Authorization: Bearer <key>",
     403: "the key lacks the scope 'admin'",
     404: "there is no index 'mine' here; GET /v1/indexes lists those there are",
+    408: "nothing more of the body came for 30 seconds; send it again, whole",
     409: "the job is running; only interrupted, failed and cancelled jobs can be resumed",
     410: "the image is no longer what was recorded",
     413: "the body is larger than 32 MiB",

@@ -13,6 +13,7 @@ import uvicorn
 from rag.errors import InputError, StorageError
 from rag.server.app import create_app
 from rag.server.guard import is_loopback
+from rag.server.patience import impatient
 from rag.server.problems import log_to_stderr
 from rag.server.service import Service
 from rag.server.tracing import Tracer
@@ -77,6 +78,7 @@ def prepare(settings: Settings, names: Sequence[str], tracer: Tracer | None = No
         raise
     config = uvicorn.Config(
         app,
+        http=impatient(serving.silence_s),
         lifespan="on",
         access_log=False,  # it would print addresses; the guard logs routes
         log_config=None,

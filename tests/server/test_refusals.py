@@ -6,6 +6,7 @@ import base64
 import io
 import socket
 import struct
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -131,6 +132,35 @@ def test_half_a_multipart(small: Served, refused: Any) -> None:
         )
     assert small.client.get("/healthz").status_code == 200
     assert small.metric("clincite_answers_total", index="small", decision="answered") == before
+
+
+def test_a_client_that_stops_speaking(copied: Path) -> None:
+    """In the head of a request, in its body, or in the head of a second one; a slow one that goes on is served."""
+    head = b"POST /v1/answers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    body = b'{"question": "What is drusen?"}'
+    whole = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    alive = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with running(copied, silence_s=1.0) as one:
+        address = urlsplit(one.url)
+
+        def replies(*parts: bytes, pause: float) -> bytes:
+            """All that is answered until the server hangs up."""
+            with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+                for part in parts:
+                    connection.sendall(part)
+                    time.sleep(pause)
+                return b"".join(iter(lambda: connection.recv(65536), b""))
+
+        assert replies(b"POST /v1/ans", pause=0) == b""
+        assert replies(pause=0) == b""
+        assert replies(head + b"Content-Length: 5000\r\n\r\n{", pause=0).startswith(b"HTTP/1.1 408")
+        form = head.replace(b"application/json", b"multipart/form-data; boundary=b")
+        assert replies(form + b"Content-Length: 5000\r\n\r\n--b\r\n", pause=0).startswith(b"HTTP/1.1 408")
+        answered = replies(alive, b"GET /hea", pause=0.3)
+        assert answered.startswith(b"HTTP/1.1 200") and answered.count(b"HTTP/1.1") == 1
+        cut = [whole[: len(whole) - 20], *(whole[n : n + 5] for n in range(len(whole) - 20, len(whole), 5))]
+        closing = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        assert replies(*cut, closing, pause=0.4).count(b"HTTP/1.1 200") == 2
 
 
 def test_forms_with_what_does_not_belong(small: Served, refused: Any) -> None:

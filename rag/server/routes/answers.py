@@ -35,7 +35,7 @@ from rag.types import Event, Question
 
 router = APIRouter(tags=["answers"])
 Edge = Annotated[int, Query(ge=64, le=EDGE, description="Longest side in pixels.")]
-ASKED = (400, 404, 413, 415, 422, 504)
+ASKED = (400, 404, 408, 413, 415, 422, 504)
 _FIELDS: dict[str, Any] = {
     "question": {"type": "string", "minLength": 1},
     "index": {"type": "string"},

@@ -188,7 +188,7 @@ def _report(served: Served, entry: Entry) -> str:
     "/v1/answers/{audit_id}/feedback",
     summary="Say whether an answer was right",
     status_code=201,
-    responses=documented(400, 404, 413, 415, 422),
+    responses=documented(400, 404, 408, 413, 415, 422),
     openapi_extra=takes(FeedbackBody),
 )
 async def feedback(request: Request, audit_id: str, caller: Asker) -> FeedbackOut:

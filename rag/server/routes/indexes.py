@@ -74,7 +74,7 @@ async def versions(request: Request, name: Name, caller: Asker) -> dict[str, lis
 @router.post(
     "/v1/indexes/{name}/rollback",
     summary="Return to an older version",
-    responses=documented(400, 404, 409, 413, 415, 422),
+    responses=documented(400, 404, 408, 409, 413, 415, 422),
     openapi_extra=takes(RollbackBody),
 )
 async def rollback(request: Request, name: Name, caller: Admin) -> RolledBack:
@@ -110,7 +110,7 @@ async def compact(request: Request, name: Name, caller: Admin) -> JobOut:
     summary="Add a corpus to an index",
     status_code=202,
     response_model=JobOut,
-    responses=documented(400, 404, 413, 415, 422),
+    responses=documented(400, 404, 408, 413, 415, 422),
     openapi_extra=takes(IngestBody, _UPLOAD),
 )
 async def ingest(request: Request, name: Name, caller: Ingester) -> JobOut:
