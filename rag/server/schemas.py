@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import to_json
 
 from rag.types import Answer, Citation, Evidence, Hit, Sentence
 
@@ -219,4 +219,4 @@ def sentence_out(sentence: Sentence | None, citations: tuple[Citation, ...]) -> 
 
 
 def compact_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return to_json(value, inf_nan_mode="null")
