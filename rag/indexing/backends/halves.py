@@ -12,7 +12,7 @@ from rag.indexing.segments import load_array, write_array
 
 HALVES = "vectors.npy"
 RESIDENT = 32 << 20  # bytes of the file that may stay mapped in
-_PAGE = 16 * mmap.PAGESIZE  # the kernel maps this much around what is touched, where the file is in its cache
+_FOLIO = 2 << 20  # the kernel maps up to this much around each touched vector, if its cache holds it so (Linux 6.18)
 
 
 class Halves:
@@ -26,7 +26,6 @@ class Halves:
         mapped = load_array(directory / HALVES, np.float16, (n, dim))
         self._map: mmap.mmap | None = getattr(mapped, "_mmap", None)
         self._vectors = np.asarray(mapped)  # as a plain array it is indexed several times as fast
-        self._cost = max(_PAGE, 2 * dim)
         self._touched = 0
 
     @staticmethod
@@ -35,7 +34,7 @@ class Halves:
 
     def take(self, positions: Positions) -> Vectors:
         taken: Vectors = self._vectors[positions].astype(np.float32)
-        self._touched += positions.size * self._cost
+        self._touched += positions.size * _FOLIO
         if self._touched > RESIDENT and self._map is not None:
             self._touched = 0
             self._map.madvise(mmap.MADV_DONTNEED)
