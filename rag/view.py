@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 
 from rag.drafting import Verifier
 from rag.encoders.registry import load_image_encoder, load_text_encoder
@@ -18,7 +19,7 @@ from rag.retrieval.router import Router
 from rag.retrieval.search import Searcher
 from rag.selection.certificate import StoredCertificate, load_certificate
 from rag.selection.policy import GRID
-from rag.settings import Settings
+from rag.settings import Settings, knowledge_dir
 from rag.types import sha256_of
 from rag.verification.nli import CrossEncoderEntailment
 from rag.verification.verify import verify
@@ -59,8 +60,8 @@ class View:
         text = load_text_encoder(settings.encoders)
         image = load_image_encoder(settings.encoders) if spaces.keys() & {"image", "joint"} else None
         check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
-        terms = [Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms()]
-        lexicon = Lexicon.load(terms=terms)
+        terms = (Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms())
+        lexicon = _lexicon(knowledge_dir() / "findings.toml", tuple(terms))
         generator = load_generator(settings.generation, lexicon)
         second = settings.verification.cross_encoder
         entailment = CrossEncoderEntailment(second) if second else None
@@ -84,3 +85,9 @@ class View:
             fingerprints["verifier"] = ", ".join([lexicon.fingerprint, *opinions])
         searcher = Searcher(snapshot, text, image, settings.retrieval)
         return cls(snapshot, lexicon, searcher, router, generator, verifier, load_certificate(store.path), fingerprints)
+
+
+@lru_cache(maxsize=4)
+def _lexicon(path: Path, terms: tuple[Term, ...]) -> Lexicon:
+    """Versions with the same terms share a lexicon: what was read is remembered by it, and would keep one a version."""
+    return Lexicon.load(path, terms)

@@ -16,6 +16,7 @@ from rag.errors import IndexStateError, InputError
 from rag.retrieval.head import TrainedHead
 from rag.settings import EncoderSettings, Settings
 from rag.types import Answer, Question
+from rag.view import View
 
 
 def check_contract(answer: Answer, engine: Engine) -> None:
@@ -252,3 +253,10 @@ def test_a_stream_tells_what_happens_and_ends_with_the_answer_that_asking_gives(
     assert [c for e in events for c in e.citations] == list(answer.citations)
     (shown,) = (e.evidence for e in events if e.kind == "evidence")
     assert {e.passage_id for e in shown} == {e.passage_id for e in answer.evidence}
+
+
+def test_new_versions_with_the_same_terms_do_not_add_a_lexicon_each(engine: Engine) -> None:
+    first, second = (View.open(engine.store, engine.settings) for _ in range(2))
+    assert first.lexicon is second.lexicon
+    first.snapshot.close()
+    second.snapshot.close()
