@@ -81,7 +81,7 @@ class Snapshot:
         if asked.ndim != 2 or asked.shape[1] != info.dim:
             raise InputError(f"space {space!r} has dimension {info.dim}, the query has shape {np.shape(queries)}")
         if not math.isfinite(np.vdot(asked, asked)):
-            raise InputError("the query vector holds values that are not finite")
+            raise InputError("the query vector holds values that are not finite, or too large to be squared")
         _check_k(k)
         selection = self._masks.select(where)
         parts = [segment.search(asked, k, selection.of(segment), exact=exact) for segment in self._segments[space]]
