@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from rag.engine import Engine
 from rag.errors import InputError
 from rag.evaluation.calibrated import CalibratedPart, Calibration, risk_coverage
+from rag.evaluation.leaks import refuse_leaks
 from rag.evaluation.questions import Labelled
-from rag.evaluation.traces import outcomes_of, refuse_leaks, trace
+from rag.evaluation.traces import outcomes_of, trace
 from rag.progress import Progress
 from rag.selection.certificate import Part, StoredCertificate
 from rag.selection.certify import (
