@@ -147,8 +147,9 @@ class VectorSegment(Segment):
         """Score what was found, and of each row of it keep the ``wanted`` best, ties by position."""
         scores = score(self._index.take, queries, found)
         order = np.lexsort((found, -scores))[:, :wanted]
-        lines = np.arange(len(found))[:, None]
-        return self.rows[found[lines, order]], scores[lines, order]
+        if len(found) > 1:
+            order += np.arange(0, found.size, found.shape[1])[:, None]
+        return self.rows.take(found.take(order)), scores.take(order)
 
 
 def merge_vectors(parts: Sequence[VectorSegment], dead: Rows) -> tuple[Rows, Vectors]:
