@@ -24,7 +24,7 @@ from rag.types import Draft, DraftSentence, Evidence, Quote
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
-_VERSION = "reader-2"
+_VERSION = "reader-3"
 _SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
 
@@ -178,15 +178,20 @@ class ReaderGenerator:
         return Draft(sentences=tuple(_attributed(row) for row in chosen), confidence=round(confidence, 4))
 
     def _scored(self, rows: Sequence[_Candidate], asked: Asked, own: bool) -> Iterator[tuple[float, _Candidate]]:
-        """Candidates that qualify. Beside a case of its ``own``, "what is seen?" needs no literature."""
+        """Candidates that qualify. Beside a case of its ``own``, "what is seen?" needs no literature.
+
+        Where the lexicon knows nothing of what is asked, half of the question must be met, rare words weighing more:
+        with less, "the mechanism of action of" a drug is answered by the mechanism of something else.
+        """
         spread = {w: math.log(1 + len(rows) / (1 + sum(w in r.words for r in rows))) for w in asked.words}
         total = sum(spread.values()) or 1.0
+        least = 0.25 if asked.topics else 0.5
         for row in rows:
             cover = sum(spread[w] for w in asked.words & (row.words | row.title)) / total
             named = 0.3 if row.title and row.title <= asked.words else 0.0
             if row.e.channel in ("study", "image"):
                 yield 1.0 + row.e.score + 0.2 * cover, row
-            elif cover + named >= 0.25 and self._on_topic(row, asked) and (asked.topics or not own):
+            elif cover + named >= least and self._on_topic(row, asked) and (asked.topics or not own):
                 yield cover + named + 0.15 * row.e.score, row
 
     def _on_topic(self, row: _Candidate, asked: Asked) -> bool:

@@ -1,0 +1,51 @@
+"""What the reader quotes for an open question, and what it refuses to."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag.findings.lexicon import Lexicon
+from rag.findings.question import read_question
+from rag.generation.protocol import Request
+from rag.generation.reader import ReaderGenerator
+from rag.types import Draft, Evidence, Question
+
+TEXTS = (
+    ("Vasovagal syncope", "The mechanisms responsible for this are complex and involve depression of cardiac output."),
+    ("Muscle overaction", "Excessive action of the superior rectus, seen as elevation in adduction."),
+    ("Sick sinus syndrome", "Manifestations include severe sinus bradycardia and sinus pauses."),
+    ("Photopsia", "Flashes of light that persist when the lids are closed."),
+)
+
+
+def ask(question: str, lexicon: Lexicon) -> Draft:
+    evidence = tuple(
+        Evidence(
+            number=number, document_id=title, passage_id=f"{title}#0", kind="literature", domain="general", title=title,
+            source="s", licence="l", case_id=title, group_id=title, channel="text", score=0.9, text=text,
+            start=0, sha256="0",
+        )
+        for number, (title, text) in enumerate(TEXTS, start=1)
+    )  # fmt: skip
+    return ReaderGenerator(lexicon).generate(
+        Request(Question(text=question), read_question(question, lexicon), evidence)
+    )
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the mechanism of action of pexidartinib?",
+        "What is the main manifestation of Liebenberg syndrome?",
+        "Which mechanisms regulate catalytic proteins encoded by KMT2C?",
+    ],
+)
+def test_what_is_asked_about_must_be_met_not_only_how_it_is_asked(question: str, lexicon: Lexicon) -> None:
+    refusal = ask(question, lexicon).refusal
+    assert refusal is not None
+    assert "bears on the question" in refusal
+
+
+def test_a_question_whose_words_are_met_is_answered_by_the_passage_that_meets_them(lexicon: Lexicon) -> None:
+    draft = ask("Which flashes of light persist?", lexicon)
+    assert [q.number for s in draft.sentences for q in s.quotes] == [4]
