@@ -197,7 +197,7 @@ def test_the_file_holds_no_keys_and_is_its_owner_s_alone(tmp_path: Path) -> None
     keys = KeyFile(tmp_path / "keys.json")
     whole, record = keys.add("ward", ["ask", "audit"], days=30)
     assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
-    assert whole.rsplit("_", 1)[1] not in keys.path.read_text()
+    assert whole.split("_", 2)[2] not in keys.path.read_text()
     assert keys.find(whole) == record
     for name, scopes, days in [("", ["ask"], None), ("x", ["root"], None), ("x", [], None), ("x", ["ask"], -1)]:
         with pytest.raises(InputError):
