@@ -26,17 +26,23 @@ def score(take: Take, queries: Vectors, found: Positions, precision: type[np.flo
     """
     pairs = max(1, _NUMBERS // queries.shape[1])
     if found.size <= pairs:  # the usual case, in which every step counts beside the search itself
-        scores: Vectors = np.vecdot(take(found), queries[:, None], dtype=precision).astype(np.float32, copy=False)
+        scores = _products(take(found), queries, precision)
         return scores if found.min(initial=0) >= 0 else np.where(found < 0, np.float32(-np.inf), scores)
     scores = np.empty(found.shape, np.float32)
     step = max(1, pairs // max(1, found.shape[1]))
     for start in range(0, len(found), step):
-        asked = queries[start : start + step, None]
+        asked = queries[start : start + step]
         for left in range(0, found.shape[1], pairs):  # ties may make a row as long as the segment
             part = slice(start, start + step), slice(left, left + pairs)
-            np.vecdot(take(found[part]), asked, out=scores[part], dtype=precision, casting="same_kind")
+            scores[part] = _products(take(found[part]), asked, precision)
     scores[found < 0] = -np.inf
     return scores
+
+
+def _products(vectors: Vectors, queries: Vectors, precision: type[np.floating[Any]]) -> Vectors:
+    """(q, c) inner products of (q, c, d) vectors and (q, d) queries."""
+    found = np.einsum("qcd,qd->qc", vectors.astype(precision, copy=False), queries.astype(precision, copy=False))
+    return np.asarray(found, np.float32)
 
 
 def shortlist(take: Take, queries: Vectors, found: Positions, k: int) -> Positions:
