@@ -12,8 +12,10 @@ import numpy as np
 
 from rag.indexing.backends.protocol import Allowed, Mask
 from rag.indexing.catalogue import LISTED, Catalogue, listed
-from rag.indexing.records import EVERYTHING, Filter
+from rag.indexing.records import Filter
 from rag.indexing.segments import Segment
+
+_NO_FILTER = Filter()
 
 # Ended documents that no other lifetime keeps in version :v. Rows after the version's last are cut by length.
 _DEAD = """
@@ -33,8 +35,7 @@ class Selection:
 
     def of(self, segment: Segment) -> Allowed | None:
         """What the mask allows of the segment's entries; None where that is all of them."""
-        identity = segment.info.id
-        if identity not in self._cuts:
+        if segment.info.id not in self._cuts:
             rows = segment.rows
             if segment.info.last_row < len(self.rows):
                 cut = self.rows[rows]
@@ -42,8 +43,8 @@ class Selection:
                 cut = np.zeros(len(rows), np.bool_)
                 known = rows < len(self.rows)
                 cut[known] = self.rows[rows[known]]
-            self._cuts[identity] = None if cut.all() else Allowed.of(cut)
-        return self._cuts[identity]
+            self._cuts[segment.info.id] = None if cut.all() else Allowed.of(cut)
+        return self._cuts[segment.info.id]
 
 
 class Masks:
@@ -58,7 +59,7 @@ class Masks:
         self._lock = threading.Lock()
 
     def select(self, where: Filter) -> Selection:
-        if where is EVERYTHING or where == EVERYTHING:
+        if where == _NO_FILTER:
             return self._everything
         with self._lock:
             if where in self._selections:

@@ -18,9 +18,6 @@ class Filter:
     exclude_groups: tuple[str, ...] = ()
 
 
-EVERYTHING = Filter()
-
-
 class Scored(NamedTuple):
     """A passage row and its score; larger is better. Scores of different channels are not comparable."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,15 @@ from rag.indexing.catalogue import ALIVE, Catalogue, table
 from rag.indexing.locks import Lock
 from rag.indexing.masks import Masks, alive_rows
 from rag.indexing.postings import WordSegment
-from rag.indexing.records import EVERYTHING, Count, Filter, Scored, SpaceInfo
+from rag.indexing.records import Count, Filter, Scored, SpaceInfo
 from rag.indexing.segments import SegmentGoneError, SegmentInfo
 from rag.indexing.spaces import AnySegment, read_segments, read_spaces
 from rag.indexing.vectors import VectorSegment
 from rag.types import Document, Kind, Passage
 
+_EVERYTHING = Filter()
 # What the models' own methods call. Ten passages are fetched in less time than those take on the way there.
 _read_document: Callable[[str], Document] = Document.__pydantic_validator__.validate_json
-_scored: Callable[[tuple[int, float]], Scored] = partial(tuple.__new__, Scored)
 _make_passage: Callable[[dict[str, object]], Passage] = Passage.__pydantic_validator__.validate_python
 
 
@@ -57,10 +57,10 @@ class Snapshot:
             for space, about in self._spaces.items()
         }
         words = [one for one in opened if isinstance(one, WordSegment)]
-        self._words: WordRanker | None = WordRanker(words, self._masks.select(EVERYTHING))
+        self._words: WordRanker | None = WordRanker(words, self._masks.select(_EVERYTHING))
 
     def search(
-        self, space: str, queries: NDArray[np.float32], k: int, where: Filter = EVERYTHING, *, exact: bool = False
+        self, space: str, queries: NDArray[np.float32], k: int, where: Filter = _EVERYTHING, *, exact: bool = False
     ) -> list[list[Scored]]:
         """Nearest passages by inner product, best first, ties by row.
 
@@ -87,7 +87,7 @@ class Snapshot:
         parts = [segment.search(asked, k, selection.of(segment), exact=exact) for segment in self._segments[space]]
         return _merge(parts, len(asked), k)
 
-    def search_words(self, query: str, k: int, where: Filter = EVERYTHING) -> list[Scored]:
+    def search_words(self, query: str, k: int, where: Filter = _EVERYTHING) -> list[Scored]:
         """Passages that share words with a free text, by BM25 (larger is better), best first, ties by row.
 
         Any characters are fine; stop words do not count and at most 64 distinct terms do.
@@ -190,7 +190,7 @@ class Snapshot:
             InputError: no such space.
         """
         self._space(space)
-        alive = self._masks.select(EVERYTHING)
+        alive = self._masks.select(_EVERYTHING)
         parts = [
             segment.rows if (allowed := alive.of(segment)) is None else segment.rows[allowed.mask]
             for segment in self._segments[space]
@@ -278,7 +278,7 @@ def _merge(parts: list[tuple[NDArray[np.int64], Vectors]], queries: int, k: int)
         order, lines = np.lexsort((rows, -scores), axis=1)[:, :k], np.arange(queries)[:, None]
         rows, scores = rows[lines, order], scores[lines, order]
     pairs = zip(rows.tolist(), scores.tolist(), strict=True)
-    return [list(map(_scored, zip(*pair, strict=True))) for pair in pairs]
+    return [list(map(Scored._make, zip(*pair, strict=True))) for pair in pairs]
 
 
 def _check_k(k: int) -> None:

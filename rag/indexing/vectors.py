@@ -147,9 +147,8 @@ class VectorSegment(Segment):
         """Score what was found, and of each row of it keep the ``wanted`` best, ties by position."""
         scores = score(self._index.take, queries, found)
         order = np.lexsort((found, -scores))[:, :wanted]
-        if len(found) > 1:
-            order += np.arange(0, found.size, found.shape[1])[:, None]
-        return self.rows.take(found.take(order)), scores.take(order)
+        lines = np.arange(len(found))[:, None]
+        return self.rows[found[lines, order]], scores[lines, order]
 
 
 def merge_vectors(parts: Sequence[VectorSegment], dead: Rows) -> tuple[Rows, Vectors]:

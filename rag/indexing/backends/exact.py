@@ -11,7 +11,7 @@ from rag.indexing.backends.protocol import Positions, Vectors
 
 # Two float32 evaluations of one inner product of unit vectors differ by less than this.
 NOISE = 2e-6
-_NUMBERS = 1 << 17  # numbers multiplied at a time: they stay in the processor's cache, and their memory is reused
+_NUMBERS = 1 << 15  # numbers multiplied at a time: they stay in the processor's cache, and their memory is reused
 _BLOCK = 16_384  # vectors read at a time
 _SCORES = 1 << 25  # float32 scores kept at a time
 
@@ -24,25 +24,17 @@ def score(take: Take, queries: Vectors, found: Positions, precision: type[np.flo
     In float64 and rounded to float32, one pair's score does not depend on the others: it is the same in any batch and
     any segment.
     """
-    pairs = max(1, _NUMBERS // queries.shape[1])
-    if found.size <= pairs:  # the usual case, in which every step counts beside the search itself
-        scores = _products(take(found), queries, precision)
-        return scores if found.min(initial=0) >= 0 else np.where(found < 0, np.float32(-np.inf), scores)
     scores = np.empty(found.shape, np.float32)
+    pairs = max(1, _NUMBERS // queries.shape[1])
     step = max(1, pairs // max(1, found.shape[1]))
     for start in range(0, len(found), step):
-        asked = queries[start : start + step]
+        asked = queries[start : start + step].astype(precision, copy=False)
         for left in range(0, found.shape[1], pairs):  # ties may make a row as long as the segment
             part = slice(start, start + step), slice(left, left + pairs)
-            scores[part] = _products(take(found[part]), asked, precision)
+            vectors = take(found[part]).astype(precision, copy=False)
+            scores[part] = np.einsum("qcd,qd->qc", vectors, asked)
     scores[found < 0] = -np.inf
     return scores
-
-
-def _products(vectors: Vectors, queries: Vectors, precision: type[np.floating[Any]]) -> Vectors:
-    """(q, c) inner products of (q, c, d) vectors and (q, d) queries."""
-    found = np.einsum("qcd,qd->qc", vectors.astype(precision, copy=False), queries.astype(precision, copy=False))
-    return np.asarray(found, np.float32)
 
 
 def shortlist(take: Take, queries: Vectors, found: Positions, k: int) -> Positions:
