@@ -78,11 +78,16 @@ LISTED = "(SELECT value FROM json_each(?))"
 _FEW = 128  # up to so many values, one parameter each is quicker
 
 
-def table(values: Sequence[object]) -> tuple[str, Sequence[object]]:
-    """SQL for a table of one column, ``value``, and its parameters. It is read in order, once: no set is built."""
-    if 0 < len(values) <= _FEW:
-        return f"(SELECT column1 AS value FROM (VALUES {','.join(['(?)'] * len(values))}))", values
-    return LISTED, (listed(values),)
+def table(values: int) -> str:
+    """SQL for a table of one column, ``value``, of so many values. It is read in order, once: no set is built."""
+    if 0 < values <= _FEW:
+        return f"(SELECT column1 AS value FROM (VALUES {','.join(['(?)'] * values)}))"
+    return LISTED
+
+
+def parameters(values: Sequence[object]) -> Sequence[object]:
+    """What fills the ``table`` of these values."""
+    return values if 0 < len(values) <= _FEW else (listed(values),)
 
 
 def listed(values: Iterable[object]) -> str:

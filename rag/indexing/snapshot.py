@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rag.errors import IndexStateError, InputError
 from rag.indexing.backends.protocol import Mask, Vectors
 from rag.indexing.bm25 import WordRanker
-from rag.indexing.catalogue import ALIVE, Catalogue, table
+from rag.indexing.catalogue import ALIVE, Catalogue, parameters, table
 from rag.indexing.locks import Lock
 from rag.indexing.masks import Masks, alive_rows
 from rag.indexing.postings import WordSegment
@@ -25,7 +25,7 @@ from rag.types import Document, Kind, Passage
 
 _EVERYTHING = Filter()
 # What the models' own methods call. Ten passages are fetched in less time than those take on the way there.
-_read_document: Callable[[str], Document] = Document.__pydantic_validator__.validate_json
+_document: Callable[[str], Document] = Document.__pydantic_validator__.validate_json
 _make_passage: Callable[[dict[str, object]], Passage] = Passage.__pydantic_validator__.validate_python
 
 
@@ -104,22 +104,19 @@ class Snapshot:
             InputError: a row that this version does not have.
         """
         wanted = [int(row) for row in rows]
-        asked, values = table(wanted)
-        query = (
-            f"SELECT p.row, p.id, p.start, p.end, d.row, d.body FROM {asked} w"
-            " CROSS JOIN passages p ON p.row = w.value CROSS JOIN documents d ON d.row = p.document"
-        )
+        lines = self._catalogue.fetch(_passages_of(len(wanted)), parameters(wanted))
+        if len(lines) < len(wanted) or max(wanted, default=0) > self._last_row:
+            there = {line[0] for line in lines if line[0] <= self._last_row}
+            missing = next(row for row in wanted if row not in there)
+            raise InputError(f"version {self.version} has no passage row {missing}")
         documents: dict[int, Document] = {}
-        found: dict[int, tuple[Passage, Document]] = {}
-        for row, identity, start, end, document_row, body in self._catalogue.fetch(query, values):
-            document = documents.get(document_row)
+        found = []
+        for _, identity, start, end, row, body in lines:
+            document = documents.get(row)
             if document is None:
-                document = documents[document_row] = _document(body)
-            found[row] = _passage(identity, document, start, end), document
-        missing = [row for row in wanted if row not in found or row > self._last_row]
-        if missing:
-            raise InputError(f"version {self.version} has no passage row {missing[0]}")
-        return [found[row] for row in wanted]
+                document = documents[row] = _document(body)
+            found.append((_passage(identity, document, start, end), document))
+        return found
 
     def vectors(self, space: str, rows: Sequence[int]) -> Vectors:
         """The stored vectors of ``rows``: (len(rows), dim) float32.
@@ -153,7 +150,10 @@ class Snapshot:
             f" WHERE d.id = :value AND {ALIVE} ORDER BY p.row"
         )
         rows = self._catalogue.fetch(query, {"value": document_id, "v": self.version})
-        return [(row, _passage(identity, _document(body), start, end)) for row, identity, start, end, body in rows]
+        if not rows:
+            return []
+        document = _document(rows[0][-1])
+        return [(row, _passage(identity, document, start, end)) for row, identity, start, end, _ in rows]
 
     def case(self, case_id: str) -> list[Document]:
         """The documents of a case (a report and its images, say), in the order they were ingested."""
@@ -257,10 +257,13 @@ class Snapshot:
         raise IndexStateError(f"{gone} is missing; restore it, or build the index anew from its sources") from gone
 
 
-@lru_cache(maxsize=1024)
-def _document(body: str) -> Document:
-    """The document of a stored text; the text itself is what is remembered, so it cannot be another's."""
-    return _read_document(body)
+@lru_cache(maxsize=256)
+def _passages_of(rows: int) -> str:
+    """SQL for the passages of so many rows, each with its document, in the order of the rows."""
+    return (
+        f"SELECT p.row, p.id, p.start, p.end, d.row, d.body FROM {table(rows)} w"
+        " CROSS JOIN passages p ON p.row = w.value CROSS JOIN documents d ON d.row = p.document"
+    )
 
 
 def _passage(identity: str, document: Document, start: int, end: int) -> Passage:

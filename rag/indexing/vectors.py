@@ -126,7 +126,7 @@ class VectorSegment(Segment):
 
     def take(self, positions: Positions) -> Vectors:
         """The stored vectors at ``positions``: (len, dim) float32."""
-        return self._index.take(positions)
+        return self._index.take(positions).astype(np.float32, copy=False)
 
     def belongs_to(self, space: str, fingerprint: str) -> bool:
         """Whether the vectors are of this space and this encoder."""

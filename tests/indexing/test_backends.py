@@ -87,7 +87,7 @@ class TestEveryBackend:
 
     def test_stored_vectors_are_the_given_ones(self, segment: VectorSegment) -> None:
         stored = segment.take(np.arange(N))
-        half = segment.backend in ("ivf-sq8", "ivf-pq", "milvus")
+        half = segment.backend in ("hnsw", "ivf-sq8", "ivf-pq", "milvus")
         np.testing.assert_allclose(stored, clustered(1, N), atol=5e-4 if half else 0)
 
     @pytest.mark.parametrize("share", [0.9, 0.5, 0.15, 0.01, 0.001])
@@ -173,6 +173,24 @@ def _reopened(path: Path) -> VectorSegment:
         int(rows[0]), int(rows[-1]), hashlib.sha256(content).hexdigest(),
     )  # fmt: skip
     return VectorSegment(path.parent, info, VectorSettings())
+
+
+def test_a_graph_of_single_precision_as_earlier_versions_wrote_it_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import faiss
+
+    def write(directory: Path, vectors: np.ndarray, settings: VectorSettings) -> dict[str, float]:
+        graph = faiss.IndexHNSWFlat(DIM_, 32, faiss.METRIC_INNER_PRODUCT)
+        graph.add(vectors)
+        faiss.write_index(graph, str(directory / "index.faiss"))
+        return {"near_effort": 64, "far_effort": 256}
+
+    monkeypatch.setattr(BACKENDS["hnsw"], "write", write)
+    earlier = written(tmp_path, "hnsw")
+    np.testing.assert_array_equal(earlier.take(np.arange(N)), clustered(1, N))
+    queries = clustered(2, 100)
+    assert recall(earlier.search(queries, K, None)[0], brute_force(earlier, queries, K, None)) >= 0.95
 
 
 def test_a_graph_that_finds_too_little_is_linked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rag.indexing.backends.protocol import Positions, Vectors
+from rag.indexing.backends.protocol import Positions, Stored, Vectors
 
 # Two float32 evaluations of one inner product of unit vectors differ by less than this.
 NOISE = 2e-6
@@ -15,7 +15,7 @@ _NUMBERS = 1 << 15  # numbers multiplied at a time: they stay in the processor's
 _BLOCK = 16_384  # vectors read at a time
 _SCORES = 1 << 25  # float32 scores kept at a time
 
-Take = Callable[[Positions], Vectors]
+Take = Callable[[Positions], Stored]
 
 
 def score(take: Take, queries: Vectors, found: Positions, precision: type[np.floating[Any]] = np.float64) -> Vectors:
@@ -59,7 +59,7 @@ def _nearest(take: Take, queries: Vectors, k: int, positions: Positions) -> Posi
     scores = np.empty((len(queries), len(positions)), np.float32)
     for start in range(0, len(positions), _BLOCK):
         part = slice(start, start + _BLOCK)
-        scores[:, part] = queries @ take(positions[part]).T
+        scores[:, part] = queries @ take(positions[part]).astype(np.float32, copy=False).T
     if k >= len(positions):
         return np.broadcast_to(positions, scores.shape)
     threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1] - NOISE

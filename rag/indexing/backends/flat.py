@@ -9,7 +9,7 @@ import numpy as np
 
 from rag.indexing.backends.exact import NOISE, ragged
 from rag.indexing.backends.faiss_files import INDEX, parameters, read_faiss, stored_vectors, write_faiss
-from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
+from rag.indexing.backends.protocol import Allowed, Facts, Positions, Stored, Vectors
 from rag.settings import VectorSettings
 
 
@@ -56,7 +56,7 @@ class FlatIndex:
         positions: Positions = found
         return positions
 
-    def take(self, positions: Positions) -> Vectors:
+    def take(self, positions: Positions) -> Stored:
         return self._vectors[positions]
 
     @classmethod

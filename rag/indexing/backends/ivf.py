@@ -14,7 +14,7 @@ from rag.indexing.backends.effort import Search, choose_efforts, search_by_effor
 from rag.indexing.backends.exact import shortlist
 from rag.indexing.backends.faiss_files import INDEX, parameters, read_faiss, write_faiss
 from rag.indexing.backends.halves import Halves
-from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
+from rag.indexing.backends.protocol import Allowed, Facts, Positions, Stored, Vectors
 from rag.settings import VectorSettings
 
 _POINTS_PER_LIST = 40  # vectors that a list's centre is learned from: FAISS's own least
@@ -78,7 +78,7 @@ class IvfIndex:
 
         return search
 
-    def take(self, positions: Positions) -> Vectors:
+    def take(self, positions: Positions) -> Stored:
         return self._halves.take(positions)
 
     @classmethod

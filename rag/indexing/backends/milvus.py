@@ -18,7 +18,7 @@ import numpy as np
 
 from rag.errors import IndexStateError, InputError, MissingDependencyError, StorageError
 from rag.indexing.backends.halves import Halves
-from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
+from rag.indexing.backends.protocol import Allowed, Facts, Positions, Stored, Vectors
 from rag.indexing.segments import SegmentGoneError, damaged
 from rag.indexing.storage import sync_directory, sync_file
 from rag.settings import VectorSettings
@@ -90,7 +90,7 @@ class MilvusIndex:
             found[number, : len(hits)] = [hit["position"] for hit in hits]
         return found
 
-    def take(self, positions: Positions) -> Vectors:
+    def take(self, positions: Positions) -> Stored:
         return self._halves.take(positions)
 
     @classmethod

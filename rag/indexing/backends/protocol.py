@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rag.settings import VectorSettings
 
 Vectors = NDArray[np.float32]
+Stored = NDArray[np.float16] | NDArray[np.float32]
 Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Facts = Mapping[str, float]
@@ -80,8 +81,8 @@ class VectorIndex(Protocol):
         """
         ...
 
-    def take(self, positions: Positions) -> Vectors:
-        """The stored vectors at ``positions``, (..., dim) float32: what scores are computed from."""
+    def take(self, positions: Positions) -> Stored:
+        """The vectors at ``positions``, (..., dim), as they are stored: what scores are computed from."""
         ...
 
     @classmethod
