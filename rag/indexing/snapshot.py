@@ -104,7 +104,7 @@ class Snapshot:
             InputError: a row that this version does not have.
         """
         wanted = [int(row) for row in rows]
-        lines = self._catalogue.fetch(_passages_of(len(wanted)), parameters(wanted))
+        lines = self._catalogue.fetch(_passages_query(len(wanted)), parameters(wanted))
         if len(lines) < len(wanted) or max(wanted, default=0) > self._last_row:
             there = {line[0] for line in lines if line[0] <= self._last_row}
             missing = next(row for row in wanted if row not in there)
@@ -258,7 +258,7 @@ class Snapshot:
 
 
 @lru_cache(maxsize=256)
-def _passages_of(rows: int) -> str:
+def _passages_query(rows: int) -> str:
     """SQL for the passages of so many rows, each with its document, in the order of the rows."""
     return (
         f"SELECT p.row, p.id, p.start, p.end, d.row, d.body FROM {table(rows)} w"
