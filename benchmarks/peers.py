@@ -409,12 +409,11 @@ class Ours(Peer):
         self.store = IndexStore.open(at / "bench", **_vectors(self.backend))
         self.snapshot = self.store.snapshot()
 
-    def bare(self, at: Path, single: bool = False) -> Callable[[np.ndarray], object]:
+    def bare(self, at: Path) -> Callable[[np.ndarray], object]:
         """FAISS called on the store's own files, searching as hard as the store does for near questions.
 
         Where the store asks compressed lists for more candidates than neighbours, FAISS does, too: its IndexRefine
-        orders them by the same half-precision vectors, held in memory. With ``single``, a graph is FAISS's usual one,
-        of the same vectors in single precision in memory, linked with the same care.
+        orders them by the same half-precision vectors, held in memory.
         """
         import faiss
 
@@ -425,11 +424,7 @@ class Ours(Peer):
             facts = json.loads(about.read_text()) if about.exists() else {}
             effort, widen = facts.get("near_effort"), facts.get("near_widen", 1)
             if self.backend == "hnsw":
-                if single:
-                    index = faiss.IndexHNSWFlat(DIM, 32, faiss.METRIC_INNER_PRODUCT)
-                    index.hnsw.efConstruction = facts["construction"]
-                    index.add(np.load(file.with_name("vectors.npy")).astype(np.float32))
-                index.hnsw.efSearch = effort
+                faiss.downcast_index(index.index).hnsw.efSearch = effort
             elif self.backend.startswith("ivf"):
                 index.nprobe = effort
             if widen > 1:

@@ -175,20 +175,26 @@ def _reopened(path: Path) -> VectorSegment:
     return VectorSegment(path.parent, info, VectorSettings())
 
 
-def test_a_graph_of_single_precision_as_earlier_versions_wrote_it_opens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("precision", ["single", "half"])
+def test_a_graph_as_earlier_versions_wrote_it_opens(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import faiss
 
     def write(directory: Path, vectors: np.ndarray, settings: VectorSettings) -> dict[str, float]:
-        graph = faiss.IndexHNSWFlat(DIM_, 32, faiss.METRIC_INNER_PRODUCT)
+        inner = faiss.METRIC_INNER_PRODUCT
+        if precision == "single":
+            graph = faiss.IndexHNSWFlat(DIM_, 32, inner)
+        else:
+            graph = faiss.IndexHNSWSQ(DIM_, faiss.ScalarQuantizer.QT_bf16, 32, inner)
+            np.save(directory / "vectors.npy", vectors.astype(np.float16))
         graph.add(vectors)
         faiss.write_index(graph, str(directory / "index.faiss"))
         return {"near_effort": 64, "far_effort": 256}
 
     monkeypatch.setattr(BACKENDS["hnsw"], "write", write)
     earlier = written(tmp_path, "hnsw")
-    np.testing.assert_array_equal(earlier.take(np.arange(N)), clustered(1, N))
+    np.testing.assert_allclose(earlier.take(np.arange(N)), clustered(1, N), atol=1e-3)
     queries = clustered(2, 100)
     assert recall(earlier.search(queries, K, None)[0], brute_force(earlier, queries, K, None)) >= 0.95
 

@@ -31,7 +31,7 @@ def write_faiss(index: Any, path: Path) -> None:
         ) from error
 
 
-def read_faiss(path: Path, kind: type[Any], n: int, dim: int) -> Any:
+def read_faiss(path: Path, kind: type[Any] | tuple[type[Any], ...], n: int, dim: int) -> Any:
     """Map the FAISS index at ``path``; pages are read when a search first touches them.
 
     Raises:

@@ -1,7 +1,7 @@
 """A navigable small-world graph (Malkov & Yashunin 2018): the quickest search, and the most memory.
 
 The graph is walked over vectors in bfloat16, half the memory traffic of float32 and as many neighbours found; what it
-finds is scored from vectors in float16, which are eight times as fine.
+finds is scored from vectors in float16, which are eight times as fine. In the file, linked nodes lie side by side.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from rag.indexing.backends.halves import Halves
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
 from rag.settings import VectorSettings
 
-M = 32  # links of a node; twice as many on the ground level
-# Neighbours weighed for each link. Many small clusters far apart are poorly linked by the first (recall 0.83 at the
+M = 48  # links of a node; twice as many on the ground level. With 32, a search needs half as much effort again
+# Neighbours weighed for each link. Many small clusters far apart are poorly linked by the first (recall 0.87 at the
 # greatest effort, 60,000 vectors of 10,000 clusters); the second mends that (0.98) and takes four times as long.
 _CONSTRUCTIONS = (100, 400)
 _POOR = 0.95
-_LADDER = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+_LADDER = (16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 768, 1024)
+_TIES = 16  # links of a node that decide where it lies
 
 
 class HnswIndex:
@@ -41,12 +42,16 @@ class HnswIndex:
         import faiss
 
         for construction in _CONSTRUCTIONS:
-            index = faiss.IndexHNSWSQ(vectors.shape[1], faiss.ScalarQuantizer.QT_bf16, M, faiss.METRIC_INNER_PRODUCT)
-            index.hnsw.efConstruction = construction
-            index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+            graph = faiss.IndexHNSWSQ(vectors.shape[1], faiss.ScalarQuantizer.QT_bf16, M, faiss.METRIC_INNER_PRODUCT)
+            graph.hnsw.efConstruction = construction
+            index = faiss.IndexIDMap(graph)
+            index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), np.arange(len(vectors)))
             facts = choose_efforts(vectors, cls(index, vectors.__getitem__, {})._search(None), _LADDER)
             if min(facts["near_recall"], facts["far_recall"]) >= _POOR:
                 break
+        order = _order(graph)
+        graph.permute_entries(order)
+        faiss.copy_array_to_vector(order, index.id_map)
         write_faiss(index, directory / INDEX)
         Halves.write(directory, vectors)
         return {**facts, "construction": construction}
@@ -55,8 +60,9 @@ class HnswIndex:
     def open(cls, directory: Path, n: int, dim: int, facts: Facts, settings: VectorSettings) -> HnswIndex:
         import faiss
 
-        index = read_faiss(directory / INDEX, faiss.IndexHNSW, n, dim)
-        if isinstance(index, faiss.IndexHNSWFlat):  # of earlier versions: one float32 copy serves both ends
+        # Of earlier versions the file is the graph itself: its nodes lie in the order of their positions.
+        index = read_faiss(directory / INDEX, (faiss.IndexIDMap, faiss.IndexHNSW), n, dim)
+        if isinstance(index, faiss.IndexHNSWFlat):  # and of the earliest one float32 copy serves both ends
             return cls(index, stored_vectors(faiss.downcast_index(index.storage)).__getitem__, facts)
         return cls(index, Halves(directory, n, dim, bounded=False).take, facts)
 
@@ -80,3 +86,20 @@ class HnswIndex:
     @classmethod
     def drop(cls, directory: Path, settings: VectorSettings) -> None:
         return
+
+
+def _order(graph: Any) -> Positions:
+    """The nodes in an order that puts linked ones near each other in memory, which a walk then reads faster.
+
+    Reverse Cuthill-McKee (1969; for graphs of neighbours see Coleman et al. 2022).
+    """
+    import faiss
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+    starts = faiss.vector_to_array(graph.hnsw.offsets)[:-1].astype(np.int64)
+    links = faiss.vector_to_array(graph.hnsw.neighbors)[starts[:, None] + np.arange(_TIES)]
+    there = links >= 0
+    ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    table = csr_array((np.ones(ends[-1], np.int8), links[there], ends), shape=(len(links), len(links)))
+    return np.ascontiguousarray(reverse_cuthill_mckee(table), dtype=np.int64)
