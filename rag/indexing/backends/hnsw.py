@@ -23,7 +23,7 @@ M = 48  # links of a node; twice as many on the ground level. With 32, a search 
 # greatest effort, 60,000 vectors of 10,000 clusters); the second mends that (0.98) and takes four times as long.
 _CONSTRUCTIONS = (100, 400)
 _POOR = 0.95
-_LADDER = (16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 768, 1024)
+_LADDER = (16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 768, 1024)
 _TIES = 16  # links of a node that decide where it lies
 
 
