@@ -187,8 +187,12 @@ def measure(
     others: np.ndarray,
     queries: np.ndarray,
 ) -> tuple[list[Ids], dict[str, Any]]:
-    """What was found for each query, and percentiles and throughput after a warm-up with ``others``."""
-    for query in others[:WARM_UP]:
+    """What was found for each query, and percentiles and throughput after a warm-up with ``others``.
+
+    Settings may have been chosen with those; where there are none to choose, files are mapped in only now.
+    """
+    batched = many(others) is not None
+    for query in others if not batched else others[:WARM_UP]:
         one(query)
     found, times = [], []
     for query in queries:
@@ -196,7 +200,7 @@ def measure(
         found.append(one(query))
         times.append(time.perf_counter() - begin)
     p50, p99 = np.percentile(times, (50, 99)) * 1e3
-    batch = None if many(others) is None else len(queries) / median_ms(lambda: many(queries), REPEATS) * 1e3
+    batch = len(queries) / median_ms(lambda: many(queries), REPEATS) * 1e3 if batched else None
     return found, {"p50": p50, "p99": p99, "batch": batch}
 
 
