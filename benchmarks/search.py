@@ -192,7 +192,7 @@ def measure(
     Settings may have been chosen with those; where there are none to choose, files are mapped in only now.
     """
     batched = many(others) is not None
-    for query in others if not batched else others[:WARM_UP]:
+    for query in others[:WARM_UP]:
         one(query)
     found, times = [], []
     for query in queries:
