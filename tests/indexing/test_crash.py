@@ -1,6 +1,7 @@
 """Killed at any moment, the index keeps its last published version whole, and the next writer goes on.
 
-``RAG_KILLS=300 pytest tests/indexing/test_crash.py`` makes the full run; the default is a sample of it.
+``RAG_KILLS=300 pytest tests/indexing/test_crash.py`` makes the full run of so many random kills; the default is a
+sample of it.
 """
 
 from __future__ import annotations
@@ -159,10 +160,12 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     dice = random.Random(11)
     life = Life(tmp_path / "demo")
     died = 0
-    for _ in range(KILLS):
+    for _ in range(10 * KILLS):  # some are done before they are to be killed
         kind = dice.choice(["ingest", "ingest", "ingest", "rollback", "compact"])
         died += life.strike(kind, kill_after=dice.uniform(0, 0.05))
-    assert died >= KILLS // 4
+        if died == KILLS:
+            return
+    pytest.fail(f"only {died} of {10 * KILLS} writers were killed in time")
 
 
 def test_killed_while_the_index_is_made(tmp_path: Path) -> None:
