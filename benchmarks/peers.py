@@ -274,14 +274,12 @@ class Chroma(Peer):
             passages.add(ids=[str(i) for i in ids], embeddings=block, documents=texts)
 
     def open(self, at: Path) -> None:
-        self._at = at
-        self._passages = self._client(at).get_collection("passages", embedding_function=None)
+        self._at, self._chroma = at, self._client(at)
+        self._passages = self._chroma.get_collection("passages", embedding_function=None)
 
     def tune(self, effort: int) -> None:
-        from chromadb.api.shared_system_client import SharedSystemClient
-
         self._passages.modify(configuration={"hnsw": {"ef_search": effort}})
-        SharedSystemClient.clear_system_cache()  # an open collection goes on with the effort it was opened with
+        self._chroma.close()  # an open collection goes on with the effort it was opened with, and stays in memory
         self.open(self._at)
 
     def one(self, query: np.ndarray) -> Ids:
