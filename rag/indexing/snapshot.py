@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from rag.types import Document, Kind, Passage
 _EVERYTHING = Filter()
 # What the models' own methods call. Ten passages are fetched in less time than those take on the way there.
 _document: Callable[[str], Document] = Document.__pydantic_validator__.validate_json
+_scored: Callable[[tuple[int, float]], Scored] = partial(tuple.__new__, Scored)
 _make_passage: Callable[[dict[str, object]], Passage] = Passage.__pydantic_validator__.validate_python
 
 
@@ -281,7 +282,7 @@ def _merge(parts: list[tuple[NDArray[np.int64], Vectors]], queries: int, k: int)
         order, lines = np.lexsort((rows, -scores), axis=1)[:, :k], np.arange(queries)[:, None]
         rows, scores = rows[lines, order], scores[lines, order]
     pairs = zip(rows.tolist(), scores.tolist(), strict=True)
-    return [list(map(Scored._make, zip(*pair, strict=True))) for pair in pairs]
+    return [list(map(_scored, zip(*pair, strict=True))) for pair in pairs]
 
 
 def _check_k(k: int) -> None:

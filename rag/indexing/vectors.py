@@ -146,9 +146,10 @@ class VectorSegment(Segment):
     def _best(self, queries: Vectors, found: Positions, wanted: int) -> tuple[NDArray[np.int64], Vectors]:
         """Score what was found, and of each row of it keep the ``wanted`` best, ties by position."""
         scores = score(self._index.take, queries, found)
-        order = np.lexsort((found, -scores))[:, :wanted]
-        lines = np.arange(len(found))[:, None]
-        return self.rows[found[lines, order]], scores[lines, order]
+        best = np.lexsort((found, -scores))[:, :wanted]
+        if len(found) > 1:
+            best = best + np.arange(0, found.size, found.shape[1])[:, None]
+        return self.rows.take(found.take(best)), scores.take(best)
 
 
 def merge_vectors(parts: Sequence[VectorSegment], dead: Rows) -> tuple[Rows, Vectors]:

@@ -205,7 +205,7 @@ def test_a_graph_as_earlier_versions_wrote_it_opens(
 
 def test_a_graph_that_finds_too_little_is_linked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes tens of thousands of vectors at full effort shows at a small one with tight clusters far apart."""
-    monkeypatch.setattr("rag.indexing.backends.hnsw._LADDER", (16,))
+    monkeypatch.setattr("rag.indexing.backends.hnsw._LADDER", (80,))
     dice = np.random.default_rng(0)
     vectors = np.repeat(dice.standard_normal((100, 64)), 60, axis=0) + 0.05 * dice.standard_normal((6000, 64))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
@@ -214,8 +214,8 @@ def test_a_graph_that_finds_too_little_is_linked_anew(tmp_path: Path, monkeypatc
     for name, some in (("tight", vectors), ("loose", clustered(1, N))):
         info = write_vectors(tmp_path / "segments", "text", "e", np.arange(N), some, "hnsw", settings)
         built[name] = VectorSegment(tmp_path / "segments", info, settings).facts
-    assert built["tight"]["construction"] == 400
-    assert built["loose"]["near_recall"] >= 0.95
+    assert {name: facts["construction"] for name, facts in built.items()} == {"tight": 400, "loose": 100}
+    assert min(built["loose"]["near_recall"], built["loose"]["far_recall"]) >= 0.95
 
 
 @pytest.mark.parametrize("backend", ["ivf-sq8", "ivf-pq"])

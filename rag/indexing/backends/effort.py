@@ -13,9 +13,11 @@ K = 10
 TARGET = 0.98
 _PROBES = 200
 # Questions lie off the passages' own manifold, those of another modality far off: a probe is a stored vector turned
-# away until its cosine with it is one of these. Text meets text at about the first, image meets text at the second.
-_COSINES = {"near": 0.75, "far": 0.3}
+# away until its cosine with it is one of these. An image meets text at about the first. Of 1,322 biomedical questions
+# three quarters have a sentence at 0.58 or more (MiniLM); probes at 0.75 chose efforts that found them 0.94 of theirs.
+_COSINES = {"far": 0.3, "near": 0.6}
 _FAR = 0.5
+_APART = 4  # between efforts so many times apart a third is worth its time
 Search = Callable[[Vectors, int, int], tuple[Vectors, Positions]]
 """Queries, k and effort to scores and positions, best first."""
 
@@ -32,18 +34,24 @@ def probes(vectors: Vectors, cosine: float) -> Vectors:
 
 
 def choose_efforts(vectors: Vectors, search: Search, ladder: Sequence[int], widest: int = 1) -> Facts:
-    """The least efforts of ``ladder`` whose recall@10 reaches 0.98 on near and on far probes, or the greatest.
+    """The least efforts of ``ladder`` whose recall@10 reaches 0.98 on far and on near probes, or the greatest.
+
+    The near effort is measured as it is used: with the harder searches that follow where nothing near is found.
 
     Args:
         vectors: (n, dim), n >= 10.
         widest: how many candidates a neighbour may have. With the effort found, the least that reaches as much.
     """
-    facts: dict[str, float] = {}
+    facts: dict[str, float] = {"near_widen": widest, "far_widen": widest, "near_effort": 0}
     for name, cosine in _COSINES.items():
         questions = probes(vectors, cosine)
         truth = nearest(lambda positions: vectors[positions], questions, K, np.arange(len(vectors)))
         for effort in ladder:
-            found = search(questions, K * widest, effort)[1]
+            facts[f"{name}_effort"] = effort
+            if name == "far":
+                found = search(questions, K * widest, effort)[1]
+            else:
+                found = search_by_effort(search, questions, K, facts, 1.0)
             recall = recall_of(found, truth)
             if recall >= TARGET:
                 break
@@ -51,26 +59,41 @@ def choose_efforts(vectors: Vectors, search: Search, ladder: Sequence[int], wide
         while widen < widest and recall_of(found[:, : K * widen], truth) < min(recall, TARGET):
             widen *= 2
         recall = recall_of(found[:, : K * widen], truth)
-        facts |= {f"{name}_effort": effort, f"{name}_widen": widen, f"{name}_recall": round(recall, 4)}
+        facts |= {f"{name}_widen": widen, f"{name}_recall": round(recall, 4)}
     return facts
 
 
 def search_by_effort(search: Search, queries: Vectors, k: int, facts: Facts, share: float) -> Positions:
-    """Search with the near effort, and again with the far one for queries whose best neighbour turns out to be far.
+    """Search with the near effort, and again with greater ones for queries whose best neighbour turns out to be far.
+
+    Before the far effort comes the one half-way: it finds what a walk that lost its way has missed, for a fraction.
 
     Args:
         share: part of the vectors that a filter allows: effort grows as it falls, for the rest is searched in vain.
     """
     near, far = (facts.get("near_widen", 1), facts["near_effort"]), (facts.get("far_widen", 1), facts["far_effort"])
     scores, found = search(queries, int(k * near[0]), int(near[1] / share))
-    if min(scores[:, 0].tolist()) < _FAR and (far[0] > near[0] or far[1] > near[1]):
-        again = np.flatnonzero(scores[:, 0] < _FAR)
-        better = search(np.ascontiguousarray(queries[again]), int(k * far[0]), int(far[1] / share))[1]
+    best = scores[:, 0]
+    steps = [] if min(best.tolist()) >= _FAR else _harder(near, far)
+    for widen, effort in steps:
+        again = np.flatnonzero(best < _FAR)
+        if not len(again):
+            break
+        scores, better = search(np.ascontiguousarray(queries[again]), int(k * widen), int(effort / share))
         if better.shape[1] > found.shape[1]:
             found = np.pad(found, ((0, 0), (0, better.shape[1] - found.shape[1])), constant_values=-1)
         found[again, better.shape[1] :] = -1
         found[again, : better.shape[1]] = better
+        best[again] = scores[:, 0]
     return found
+
+
+def _harder(near: tuple[float, float], far: tuple[float, float]) -> list[tuple[float, float]]:
+    """What follows a near search in vain, as widths and efforts."""
+    if far[0] <= near[0] and far[1] <= near[1]:
+        return []
+    half_way = [(near[0], (near[1] * far[1]) ** 0.5)] if far[1] >= _APART * near[1] else []
+    return [*half_way, far]
 
 
 def recall_of(found: Positions, truth: Positions) -> float:

@@ -24,16 +24,25 @@ def score(take: Take, queries: Vectors, found: Positions, precision: type[np.flo
     In float64 and rounded to float32, one pair's score does not depend on the others: it is the same in any batch and
     any segment.
     """
-    scores = np.empty(found.shape, np.float32)
     pairs = max(1, _NUMBERS // queries.shape[1])
-    step = max(1, pairs // max(1, found.shape[1]))
+    if found.size <= pairs:
+        return _score(take, queries, found, precision)
+    scores = np.empty(found.shape, np.float32)
+    step = max(1, pairs // found.shape[1])
     for start in range(0, len(found), step):
-        asked = queries[start : start + step].astype(precision, copy=False)
+        asked = queries[start : start + step]
         for left in range(0, found.shape[1], pairs):  # ties may make a row as long as the segment
             part = slice(start, start + step), slice(left, left + pairs)
-            vectors = take(found[part]).astype(precision, copy=False)
-            scores[part] = np.einsum("qcd,qd->qc", vectors, asked)
-    scores[found < 0] = -np.inf
+            scores[part] = _score(take, asked, found[part], precision)
+    return scores
+
+
+def _score(take: Take, queries: Vectors, found: Positions, precision: type[np.floating[Any]]) -> Vectors:
+    vectors = take(found).astype(precision, copy=False)
+    sums = np.einsum("qcd,qd->qc", vectors, queries.astype(precision, copy=False))
+    scores: Vectors = sums.astype(np.float32, copy=False)
+    if found.size and found.min() < 0:
+        scores[found < 0] = -np.inf
     return scores
 
 

@@ -11,21 +11,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rag.indexing.backends.effort import Search, choose_efforts, search_by_effort
+from rag.indexing.backends.effort import K, Search, choose_efforts, search_by_effort
 from rag.indexing.backends.exact import Take
 from rag.indexing.backends.faiss_files import INDEX, parameters, read_faiss, stored_vectors, write_faiss
 from rag.indexing.backends.halves import Halves
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
 from rag.settings import VectorSettings
 
-# Links of a node; twice as many on the ground level. With 32, graphs of the same 100,000 vectors differ more: they ask
-# for efforts of 28 to 64 and find 0.94 to 0.99 with them; with 48, for 28 to 32, and find 0.96 to 0.97.
+# Half the links of a node on the ground level. With 32, graphs of the same 100,000 vectors differ more: to find 0.98 of
+# their probes' neighbours in one walk, they ask for efforts of 28 to 64; with 48, for 28 to 32.
 M = 48
+_UPPER = 16  # links on the levels above: with 48, a walk compares a tenth more vectors and finds no more
 # Neighbours weighed for each link. Many small clusters far apart are poorly linked by the first (recall 0.87 at the
 # greatest effort, 60,000 vectors of 10,000 clusters); the second mends that (0.98) and takes four times as long.
 _CONSTRUCTIONS = (100, 400)
 _POOR = 0.95
-_LADDER = (16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 768, 1024)
+_LADDER = (10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 768, 1024)
 _TIES = 16  # links of a node that decide where it lies
 
 
@@ -46,6 +47,8 @@ class HnswIndex:
         for construction in _CONSTRUCTIONS:
             graph = faiss.IndexHNSWSQ(vectors.shape[1], faiss.ScalarQuantizer.QT_bf16, M, faiss.METRIC_INNER_PRODUCT)
             graph.hnsw.efConstruction = construction
+            for level in range(1, graph.hnsw.cum_nneighbor_per_level.size() - 1):
+                graph.hnsw.set_nb_neighbors(level, _UPPER)
             index = faiss.IndexIDMap(graph)
             index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), np.arange(len(vectors)))
             facts = choose_efforts(vectors, cls(index, vectors.__getitem__, {})._search(None), _LADDER)
@@ -77,7 +80,7 @@ class HnswIndex:
         import faiss
 
         def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
-            effort = min(self._index.ntotal, max(effort, 2 * k))
+            effort = min(self._index.ntotal, effort if k <= K else max(effort, 2 * k))
             how, selector = parameters(faiss.SearchParametersHNSW, allowed, efSearch=effort)
             found: tuple[Vectors, Positions] = self._index.search(queries, k, params=how)
             del selector  # FAISS reads it until here

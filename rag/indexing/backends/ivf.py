@@ -44,7 +44,7 @@ class IvfIndex:
         index.train(np.ascontiguousarray(vectors, dtype=np.float32))
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
 
-        ladder = [effort for effort in (8, 16, 32, 64, 128, 256, 512) if effort < lists] + [lists]
+        ladder = [effort for effort in (2, 4, 8, 16, 32, 64, 128, 256, 512) if effort < lists] + [lists]
         write_faiss(index, directory / INDEX)
         Halves.write(directory, vectors)
         search = cls(index, Halves(directory, *vectors.shape), {})._search(None)
