@@ -28,19 +28,19 @@ class Walk:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_a_question_is_searched_harder_until_something_near_is_found(together: bool) -> None:
+def test_a_walk_goes_farther_until_something_near_is_found(together: bool) -> None:
     walk = Walk([10, 40, 200, 10_000])
     queries = np.arange(4, dtype=np.float32)[:, None]
     parts = [queries] if together else list(queries[:, None])
-    found = np.concatenate([search_by_effort(walk, part, K, FACTS, 1.0) for part in parts])
+    found = np.concatenate([search_by_effort(walk, part, K, FACTS, 1.0, walk=True) for part in parts])
     assert walk.efforts == {0: [16], 1: [16, 64], 2: [16, 64, 256], 3: [16, 64, 256]}
     assert [row.tolist() for row in found[:3]] == [list(range(K))] * 3
 
 
 def test_efforts_grow_as_a_filter_leaves_less() -> None:
-    walk = Walk([40])
-    search_by_effort(walk, np.zeros((1, 1), np.float32), K, FACTS, 0.25)
-    assert walk.efforts[0] == [64]
+    walk = Walk([40, 500])
+    search_by_effort(walk, np.arange(2, dtype=np.float32)[:, None], K, FACTS, 0.25)
+    assert walk.efforts == {0: [64], 1: [64, 1024]}
 
 
 @pytest.mark.parametrize(("lost", "seems_near", "effort"), [(0.1, False, 10), (0.1, True, 64), (0.01, True, 10)])

@@ -17,7 +17,7 @@ _PROBES = 200
 # three quarters have a sentence at 0.58 or more (MiniLM); probes at 0.75 chose efforts that found them 0.94 of theirs.
 _COSINES = {"far": 0.3, "near": 0.6}
 _FAR = 0.5
-_APART = 4  # between efforts so many times apart a third is worth its time
+_APART = 4  # times apart, and a third effort between two is worth its time
 Search = Callable[[Vectors, int, int], tuple[Vectors, Positions]]
 """Queries, k and effort to scores and positions, best first."""
 
@@ -33,7 +33,9 @@ def probes(vectors: Vectors, cosine: float) -> Vectors:
     return np.ascontiguousarray(turned, dtype=np.float32)
 
 
-def choose_efforts(vectors: Vectors, search: Search, ladder: Sequence[int], widest: int = 1) -> Facts:
+def choose_efforts(
+    vectors: Vectors, search: Search, ladder: Sequence[int], widest: int = 1, *, walk: bool = False
+) -> Facts:
     """The least efforts of ``ladder`` whose recall@10 reaches 0.98 on far and on near probes, or the greatest.
 
     The near effort is measured as it is used: with the harder searches that follow where nothing near is found.
@@ -41,6 +43,7 @@ def choose_efforts(vectors: Vectors, search: Search, ladder: Sequence[int], wide
     Args:
         vectors: (n, dim), n >= 10.
         widest: how many candidates a neighbour may have. With the effort found, the least that reaches as much.
+        walk: as ``search_by_effort`` will be told.
     """
     facts: dict[str, float] = {"near_widen": widest, "far_widen": widest, "near_effort": 0}
     for name, cosine in _COSINES.items():
@@ -51,7 +54,7 @@ def choose_efforts(vectors: Vectors, search: Search, ladder: Sequence[int], wide
             if name == "far":
                 found = search(questions, K * widest, effort)[1]
             else:
-                found = search_by_effort(search, questions, K, facts, 1.0)
+                found = search_by_effort(search, questions, K, facts, 1.0, walk=walk)
             recall = recall_of(found, truth)
             if recall >= TARGET:
                 break
@@ -63,18 +66,20 @@ def choose_efforts(vectors: Vectors, search: Search, ladder: Sequence[int], wide
     return facts
 
 
-def search_by_effort(search: Search, queries: Vectors, k: int, facts: Facts, share: float) -> Positions:
-    """Search with the near effort, and again with greater ones for queries whose best neighbour turns out to be far.
-
-    Before the far effort comes the one half-way: it finds what a walk that lost its way has missed, for a fraction.
+def search_by_effort(
+    search: Search, queries: Vectors, k: int, facts: Facts, share: float, *, walk: bool = False
+) -> Positions:
+    """Search with the near effort, and again with the far one for queries whose best neighbour turns out to be far.
 
     Args:
         share: part of the vectors that a filter allows: effort grows as it falls, for the rest is searched in vain.
+        walk: whether the search may have lost its way. Before the far effort comes the one half-way then, which finds
+            what was missed for a fraction.
     """
     near, far = (facts.get("near_widen", 1), facts["near_effort"]), (facts.get("far_widen", 1), facts["far_effort"])
     scores, found = search(queries, int(k * near[0]), int(near[1] / share))
     best = scores[:, 0]
-    steps = [] if min(best.tolist()) >= _FAR else _harder(near, far)
+    steps = [] if min(best.tolist()) >= _FAR else _harder(near, far, walk)
     for widen, effort in steps:
         again = np.flatnonzero(best < _FAR)
         if not len(again):
@@ -88,12 +93,12 @@ def search_by_effort(search: Search, queries: Vectors, k: int, facts: Facts, sha
     return found
 
 
-def _harder(near: tuple[float, float], far: tuple[float, float]) -> list[tuple[float, float]]:
+def _harder(near: tuple[float, float], far: tuple[float, float], walk: bool) -> list[tuple[float, float]]:
     """What follows a near search in vain, as widths and efforts."""
     if far[0] <= near[0] and far[1] <= near[1]:
         return []
-    half_way = [(near[0], (near[1] * far[1]) ** 0.5)] if far[1] >= _APART * near[1] else []
-    return [*half_way, far]
+    half_way = (near[0], (near[1] * far[1]) ** 0.5)
+    return [half_way, far] if walk and far[1] >= _APART * near[1] else [far]
 
 
 def recall_of(found: Positions, truth: Positions) -> float:

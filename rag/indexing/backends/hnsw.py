@@ -51,7 +51,7 @@ class HnswIndex:
                 graph.hnsw.set_nb_neighbors(level, _UPPER)
             index = faiss.IndexIDMap(graph)
             index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), np.arange(len(vectors)))
-            facts = choose_efforts(vectors, cls(index, vectors.__getitem__, {})._search(None), _LADDER)
+            facts = choose_efforts(vectors, cls(index, vectors.__getitem__, {})._search(None), _LADDER, walk=True)
             if min(facts["near_recall"], facts["far_recall"]) >= _POOR:
                 break
         order = _order(graph)
@@ -74,7 +74,7 @@ class HnswIndex:
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
         # The graph is walked through masked nodes, too, so of those it sees only a share may be returned.
         share = 1.0 if allowed is None else allowed.share
-        return search_by_effort(self._search(allowed), queries, k, self._facts, share)
+        return search_by_effort(self._search(allowed), queries, k, self._facts, share, walk=True)
 
     def _search(self, allowed: Allowed | None) -> Search:
         import faiss
