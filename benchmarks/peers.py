@@ -341,7 +341,9 @@ class Milvus(Peer):
     def _client(at: Path) -> Any:
         from pymilvus import MilvusClient
 
-        return MilvusClient(str(at / "milvus.db"))
+        # By default its client asks every ten seconds whether the server lives, and the server ends a connection that
+        # asks so during a call of three minutes; the call is then repeated, and fails.
+        return MilvusClient(str(at / "milvus.db"), grpc_options={"grpc.keepalive_time_ms": 2**31 - 1})
 
 
 class LlamaIndex(Peer):

@@ -26,6 +26,9 @@ from rag.settings import VectorSettings
 _WHERE = "milvus.json"
 _BATCH = 4096
 _MOST = 16_384  # Milvus returns no more for one query
+# The client asks every ten seconds whether the other side lives. Milvus Lite ends a connection that asks so while one
+# call lasts three minutes, and the client repeats the call. Lite runs in this process: nobody needs to ask.
+_UNASKED = {"grpc.keepalive_time_ms": 2**31 - 1}
 _WIDEN = 2  # the index on the other side may compress; exact scores put its order right
 
 
@@ -128,7 +131,7 @@ def _token(settings: VectorSettings) -> str:
 @lru_cache(maxsize=8)
 def _client(uri: str, token: str) -> Any:
     with _refusals_named(uri):
-        return _pymilvus().MilvusClient(uri, token=token)
+        return _pymilvus().MilvusClient(uri, token=token, grpc_options={} if "://" in uri else _UNASKED)
 
 
 def _pymilvus() -> Any:
