@@ -77,7 +77,7 @@ def _resident(backend: str, n: int, dim: int) -> int:
 def _index_bytes(backend: str, dim: int) -> int:
     """Bytes of one vector in the index file, its share of links and lists included."""
     return {
-        "hnsw": (2 + 2) * dim + 8 * M + 24,  # vectors to walk by, vectors to score by, links, levels and ids
+        "hnsw": (2 + 2) * dim + 8 * M + 32,  # vectors to walk by, vectors to score by, links, levels and ids twice
         "ivf-sq8": dim + 8 + dim // 10,  # the tenth for the lists' centres
         "ivf-pq": code_bytes(dim) + 8 + dim // 10,
         "milvus": 0,

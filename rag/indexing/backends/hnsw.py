@@ -35,10 +35,20 @@ class HnswIndex:
 
     exact: ClassVar[bool] = False
 
-    def __init__(self, index: Any, take: Take, facts: Facts) -> None:
-        self._index = index
+    def __init__(self, graph: Any, take: Take, facts: Facts, wrapped: Any = None) -> None:
+        """``wrapped`` is the IndexIDMap around a graph whose nodes do not lie in the order of their positions.
+
+        It holds their positions, which we look up: it would wake all of FAISS's threads to look up ten.
+        """
+        self._graph = graph
         self.take = take
         self._facts = facts
+        self._wrapped = wrapped
+        self._positions: Positions | None = None
+        if wrapped is not None:
+            import faiss
+
+            self._positions = np.append(faiss.vector_to_array(wrapped.id_map), -1)  # node -1 is none, and the last one
 
     @classmethod
     def write(cls, directory: Path, vectors: Vectors, settings: VectorSettings) -> Facts:
@@ -51,7 +61,7 @@ class HnswIndex:
                 graph.hnsw.set_nb_neighbors(level, _UPPER)
             index = faiss.IndexIDMap(graph)
             index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), np.arange(len(vectors)))
-            facts = choose_efforts(vectors, cls(index, vectors.__getitem__, {})._search(None), _LADDER, walk=True)
+            facts = choose_efforts(vectors, cls(graph, vectors.__getitem__, {})._search(None), _LADDER, walk=True)
             if min(facts["near_recall"], facts["far_recall"]) >= _POOR:
                 break
         order = _order(graph)
@@ -69,7 +79,10 @@ class HnswIndex:
         index = read_faiss(directory / INDEX, (faiss.IndexIDMap, faiss.IndexHNSW), n, dim)
         if isinstance(index, faiss.IndexHNSWFlat):  # and of the earliest one float32 copy serves both ends
             return cls(index, stored_vectors(faiss.downcast_index(index.storage)).__getitem__, facts)
-        return cls(index, Halves(directory, n, dim, bounded=False).take, facts)
+        take = Halves(directory, n, dim, bounded=False).take
+        if isinstance(index, faiss.IndexHNSW):
+            return cls(index, take, facts)
+        return cls(faiss.downcast_index(index.index), take, facts, index)
 
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
         # The graph is walked through masked nodes, too, so of those it sees only a share may be returned.
@@ -79,12 +92,14 @@ class HnswIndex:
     def _search(self, allowed: Allowed | None) -> Search:
         import faiss
 
+        ids = None if self._wrapped is None else self._wrapped.id_map
+
         def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
-            effort = min(self._index.ntotal, effort if k <= K else max(effort, 2 * k))
-            how, selector = parameters(faiss.SearchParametersHNSW, allowed, efSearch=effort)
-            found: tuple[Vectors, Positions] = self._index.search(queries, k, params=how)
+            effort = min(self._graph.ntotal, effort if k <= K else max(effort, 2 * k))
+            how, selector = parameters(faiss.SearchParametersHNSW, allowed, ids=ids, efSearch=effort)
+            scores, nodes = self._graph.search(queries, k, params=how)
             del selector  # FAISS reads it until here
-            return found
+            return scores, nodes if self._positions is None else self._positions.take(nodes)
 
         return search
 
