@@ -45,16 +45,13 @@ def choose_efforts(
         widest: how many candidates a neighbour may have. With the effort found, the least that reaches as much.
         walk: as ``search_by_effort`` will be told.
     """
-    facts: dict[str, float] = {"near_widen": widest, "far_widen": widest, "near_effort": 0}
-    for name, cosine in _COSINES.items():
+    facts: dict[str, float] = {}
+    for name, cosine in _COSINES.items():  # far ones first: near ones are searched with their effort, too
         questions = probes(vectors, cosine)
         truth = nearest(lambda positions: vectors[positions], questions, K, np.arange(len(vectors)))
         for effort in ladder:
-            facts[f"{name}_effort"] = effort
-            if name == "far":
-                found = search(questions, K * widest, effort)[1]
-            else:
-                found = search_by_effort(search, questions, K, facts, 1.0, walk=walk)
+            tried = {"near_effort": effort, "near_widen": widest, "far_effort": effort, "far_widen": widest, **facts}
+            found = search_by_effort(search, questions, K, tried, 1.0, walk=walk)
             recall = recall_of(found, truth)
             if recall >= TARGET:
                 break
@@ -62,7 +59,7 @@ def choose_efforts(
         while widen < widest and recall_of(found[:, : K * widen], truth) < min(recall, TARGET):
             widen *= 2
         recall = recall_of(found[:, : K * widen], truth)
-        facts |= {f"{name}_widen": widen, f"{name}_recall": round(recall, 4)}
+        facts |= {f"{name}_effort": effort, f"{name}_widen": widen, f"{name}_recall": round(recall, 4)}
     return facts
 
 

@@ -34,7 +34,7 @@ class Halves:
         write_array(directory / HALVES, vectors.astype(np.float16))
 
     def take(self, positions: Positions) -> Stored:
-        taken: Stored = self._vectors.take(positions, axis=0)  # half the time that an index in brackets takes
+        taken: Stored = self._vectors.take(positions, axis=0)  # after a walk half the time of an index in brackets
         self._touched += positions.size * _FOLIO
         if self._touched > RESIDENT and self._map is not None:
             self._touched = 0
