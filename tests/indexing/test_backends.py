@@ -110,6 +110,14 @@ class TestEveryBackend:
         assert rows.shape == (1, K) and np.isin(rows, segment.rows[mask]).all()
         assert not segment.exact or rows.tolist() == brute_force(segment, query, K, mask)
 
+    def test_filters_in_turn_each_get_their_own_answer(self, segment: VectorSegment) -> None:
+        queries, halves = clustered(9, 20), np.arange(N) % 2 == 0
+        even, odd = allowed_of(halves), allowed_of(~halves)
+        first = segment.search(queries, K, even)[0]
+        assert not np.isin(segment.search(queries, K, odd)[0], segment.rows[halves]).any()
+        assert segment.search(queries, K, even)[0].tolist() == first.tolist()
+        assert not np.isin(first, segment.rows[~halves]).any()
+
     def test_more_than_there_is_returns_all_of_it(self, segment: VectorSegment) -> None:
         mask = np.zeros(N, np.bool_)
         mask[[5, 77, 4000]] = True

@@ -60,17 +60,15 @@ def stored_vectors(flat: Any) -> Vectors:
     return vectors
 
 
-def parameters(
-    kind: Callable[..., Any], allowed: Allowed | None, few: bool = False, ids: Any = None, **how: int
-) -> tuple[Any, Any]:
+def parameters(kind: Callable[..., Any], allowed: Allowed | None, few: bool = False, **how: int) -> tuple[Any, Any]:
     """FAISS search parameters restricted to a mask, and what they refer to, to be kept while they are used.
 
     Masked vectors are skipped before their distance is computed. Without a mask, parameters are made once: making them
     takes as long as scoring what is found.
 
     Args:
+        allowed: the mask, in FAISS's own order of the vectors.
         few: whether an exact scan is asked few queries.
-        ids: the position of each of FAISS's vectors, as its own vector of numbers, where it has them in another order.
         how: what else the parameters say.
     """
     if allowed is None:
@@ -78,10 +76,7 @@ def parameters(
     import faiss
 
     selector = faiss.IDSelectorBitmap(len(allowed.bits), faiss.swig_ptr(allowed.bits))
-    if ids is None:
-        return kind(sel=selector, **how), selector
-    translated = faiss.IDSelectorTranslated(ids, selector)
-    return kind(sel=translated, **how), (translated, selector)
+    return kind(sel=selector, **how), selector
 
 
 @lru_cache(maxsize=256)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -43,8 +44,9 @@ class HnswIndex:
         self._graph = graph
         self.take = take
         self._facts = facts
-        self._wrapped = wrapped
+        self._wrapped = wrapped  # owns the graph
         self._positions: Positions | None = None
+        self._masks: WeakKeyDictionary[Allowed, Allowed] = WeakKeyDictionary()
         if wrapped is not None:
             import faiss
 
@@ -92,16 +94,25 @@ class HnswIndex:
     def _search(self, allowed: Allowed | None) -> Search:
         import faiss
 
-        ids = None if self._wrapped is None else self._wrapped.id_map
+        mask = None if allowed is None else self._in_order(allowed)
 
         def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
             effort = min(self._graph.ntotal, effort if k <= K else max(effort, 2 * k))
-            how, selector = parameters(faiss.SearchParametersHNSW, allowed, ids=ids, efSearch=effort)
+            how, selector = parameters(faiss.SearchParametersHNSW, mask, efSearch=effort)
             scores, nodes = self._graph.search(queries, k, params=how)
             del selector  # FAISS reads it until here
             return scores, nodes if self._positions is None else self._positions.take(nodes)
 
         return search
+
+    def _in_order(self, allowed: Allowed) -> Allowed:
+        """The mask in the order of the nodes. It is asked at each step of a walk, so it is made once and kept."""
+        if self._positions is None:
+            return allowed
+        mask = self._masks.get(allowed)
+        if mask is None:
+            mask = self._masks[allowed] = Allowed.of(allowed.mask[self._positions[:-1]])
+        return mask
 
     @classmethod
     def drop(cls, directory: Path, settings: VectorSettings) -> None:

@@ -24,9 +24,12 @@ Mask = NDArray[np.bool_]
 Facts = Mapping[str, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Allowed:
-    """The positions that a search may return: a mask, counted and packed once for many searches."""
+    """The positions that a search may return: a mask, counted and packed once for many searches.
+
+    Equal to itself alone, so that what a backend makes of it can be kept as long as it lives.
+    """
 
     mask: Mask
     count: int
