@@ -19,6 +19,7 @@ from typing import Any
 
 from PIL import Image
 
+from rag.building.ingest import Source, ingest
 from rag.corpus.chunking import passages_of
 from rag.corpus.packaged import packaged_file
 from rag.corpus.source import read
@@ -28,7 +29,6 @@ from rag.encoders.runtime import package_folder, torch
 from rag.encoders.text import SentenceEncoder
 from rag.errors import MissingDependencyError
 from rag.indexing import IndexStore
-from rag.ingest import Source, ingest
 from rag.types import Document
 
 TEXTS, IMAGES, PAIRS = 1000, 256, 5

@@ -14,11 +14,11 @@ from importlib.util import find_spec
 import numpy as np
 
 from rag.errors import InputError
-from rag.selection.bounds import betting, exact_binomial, hoeffding_bentkus
-from rag.selection.certify import Bound, Control, certify
-from rag.selection.familywise import holm
-from rag.selection.policy import Outcomes
-from rag.selection.simulation import Draw, World
+from rag.risk_control.bounds import betting, exact_binomial, hoeffding_bentkus
+from rag.risk_control.fwer import holm
+from rag.risk_control.policy import Outcomes
+from rag.risk_control.procedure import Bound, Control, certify
+from rag.risk_control.simulation import Draw, World
 
 ALPHA, DELTA, AT = 0.1, 0.05, 0.5
 TAUS = (0.0, 0.2, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)

@@ -9,11 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from rag.building.ingest import Source, ingest
 from rag.corpus.chunking import passages_of
 from rag.corpus.source import read
 from rag.encoders.text import SentenceEncoder
 from rag.indexing import IndexStore
-from rag.ingest import Source, ingest
 from rag.types import Document
 
 REPORTS, PAIRS = 1000, 3

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import rag
-from rag.evaluation.labels import evaluate_labels
 from rag.evaluation.questions import evaluate, read_questions
+from rag.evaluation.suites.labels import evaluate_labels
 from rag.progress import Silent
 
 

@@ -12,14 +12,14 @@ from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rag.console import progress_bars
+from rag.answering.pipeline import View
+from rag.building.ingest import Source, ingest
+from rag.cli.console import progress_bars
 from rag.encoders.registry import load_image_encoder, load_text_encoder
-from rag.evaluation.fusion import measure_fusion, search_channels
+from rag.evaluation.fusion_weights import measure_fusion, search_channels
 from rag.evaluation.queries import read_queries
 from rag.indexing import IndexStore
-from rag.ingest import Source, ingest
 from rag.settings import load_settings
-from rag.view import View
 
 
 def main(argv: list[str]) -> None:

@@ -25,8 +25,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rag.audit.verify import documents_in, verify
-from rag.engine import Engine
+from rag.answering.engine import Engine
+from rag.audit.checks import documents_in, verify
 from rag.indexing.store import IndexStore
 
 ROOT = Path(__file__).parent.parent

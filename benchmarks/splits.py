@@ -21,16 +21,16 @@ from pathlib import Path
 import numpy as np
 
 import rag
+from rag.calibration.synthesis import synthesize
+from rag.calibration.traces import outcomes_of, trace
 from rag.errors import InputError
 from rag.evaluation.questions import Labelled
-from rag.evaluation.synthesis import synthesize
-from rag.evaluation.traces import outcomes_of, trace
-from rag.findings.lexicon import Lexicon
+from rag.language.lexicon import Lexicon
 from rag.progress import Silent
-from rag.selection.bounds import clopper_pearson
-from rag.selection.certify import LEARNING_SHARE, certify
-from rag.selection.policy import ROUTES, TAUS, Outcomes, Policy
-from rag.selection.strata import strata
+from rag.risk_control.bounds import clopper_pearson
+from rag.risk_control.policy import ROUTES, TAUS, Outcomes, Policy
+from rag.risk_control.procedure import LEARNING_SHARE, certify
+from rag.risk_control.strata import strata
 from rag.types import Question
 
 DELTA, NEVER = 0.05, 100.0

@@ -12,12 +12,13 @@ import statistics
 import time
 from pathlib import Path
 
-from rag.findings import assertion, injection
-from rag.findings.lexicon import Lexicon
-from rag.findings.question import read_question
+from rag.language import injection
+from rag.language import statements as assertion
+from rag.language.lexicon import Lexicon
+from rag.language.question import read_question
 from rag.types import Draft, Evidence
-from rag.verification import quoting, wording
 from rag.verification.citations import parse
+from rag.verification.rules import quoting, wording
 from rag.verification.verify import verify
 
 RUNS, SENTENCES, PASSAGES, PER_PASSAGE = 200, 5, 10, 4

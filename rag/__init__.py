@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rag.engine import Engine as Engine
+    from rag.answering.engine import Engine as Engine
     from rag.errors import InputError as InputError
     from rag.errors import RagError as RagError
     from rag.settings import Settings as Settings
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Engine": "rag.engine",
+    "Engine": "rag.answering.engine",
     "InputError": "rag.errors",
     "RagError": "rag.errors",
     "Settings": "rag.settings",

@@ -16,8 +16,8 @@ from filelock import FileLock
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from rag.engine import Engine
-    from rag.findings.lexicon import Lexicon
+    from rag.answering.engine import Engine
+    from rag.language.lexicon import Lexicon
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores
@@ -30,7 +30,7 @@ NAMED = ("CXR2814", "CXR227", "CXR1")
 
 @pytest.fixture(scope="session")
 def lexicon() -> Lexicon:
-    from rag.findings.lexicon import Lexicon
+    from rag.language.lexicon import Lexicon
 
     return Lexicon.load()
 
@@ -67,10 +67,10 @@ def copy_index(indexes: Path) -> Callable[[Path], None]:
 
 
 def _build(root: Path) -> None:
+    from rag.building.ingest import Source, ingest
     from rag.corpus.packaged import packaged_file
     from rag.encoders.registry import load_image_encoder, load_text_encoder
     from rag.indexing import IndexStore
-    from rag.ingest import Source, ingest
     from rag.settings import Settings
 
     reports = root.parent / "reports"
@@ -92,7 +92,7 @@ def _build(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def engine(indexes: Path) -> Engine:
-    from rag.engine import Engine
+    from rag.answering.engine import Engine
 
     return Engine.open(indexes / "small")
 

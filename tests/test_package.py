@@ -40,7 +40,7 @@ def test_a_wheel_carries_code_and_knowledge_and_runs_elsewhere(tmp_path: Path) -
     zipfile.ZipFile(wheel).extractall(site)
     borrowed = [p for p in sys.path if p.endswith("site-packages")]
     code = (
-        f"import sys; sys.path += {borrowed!r}; import rag.settings as s; from rag.findings.lexicon import Lexicon;"
+        f"import sys; sys.path += {borrowed!r}; import rag.settings as s; from rag.language.lexicon import Lexicon;"
         "from rag.corpus.source import read;"
         "print(s.knowledge_dir()); print(len(Lexicon.load().concepts)); print(len(list(read('notes'))))"
     )

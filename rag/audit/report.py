@@ -11,11 +11,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rag.audit.checks import AuditReport, Lookup
 from rag.audit.feedback import Feedback
 from rag.audit.images import ImageStore, small_jpeg
 from rag.audit.markup import Html, join, tag
 from rag.audit.record import EVIDENCE, IMAGE, Dropped, Entry
-from rag.audit.verify import AuditReport, Lookup
 from rag.errors import RagError
 from rag.types import Answer, Certificate, Draft, Evidence
 

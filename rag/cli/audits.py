@@ -79,7 +79,7 @@ def audit_show(audit_id: AuditId, indexes: Indexes = None, as_json: Json = False
             }
         )
         return
-    from rag import console
+    from rag.cli import console
 
     console.out.print(f"[dim]recorded {entry.created} · sha256 {entry.sha256}[/]")
     console.show_answer(entry.answer)
@@ -114,7 +114,7 @@ def audit_verify(
     A chain shows every edited, removed or moved entry, but not that its end is missing: note the head hash that --all
     prints, somewhere else, and give it to --expect later.
     """
-    from rag.audit.verify import documents_in, verify
+    from rag.audit.checks import documents_in, verify
 
     if everything == (audit_id is not None):
         raise InputError("give the id of one answer, or --all with --index NAME")
@@ -127,7 +127,7 @@ def audit_verify(
     if as_json:
         print_json({"audit_id": audit_id, "ok": report.ok, "checks": [asdict(c) for c in report.checks]})
     else:
-        from rag import console
+        from rag.cli import console
 
         console.show_audit(report)
     if not report.ok:
@@ -154,8 +154,8 @@ def audit_replay(
 
     Exit code 0 means identical, up to rounding; 1 means different, or impossible to answer again.
     """
-    from rag.engine import Engine
-    from rag.replay import replay
+    from rag.answering.engine import Engine
+    from rag.answering.replay import replay
 
     settings = settings_of(indexes, profile)
     store, entry = entry_of(settings, audit_id, index)
@@ -181,7 +181,7 @@ def _short(value: Any) -> str:
 
 def entry_of(settings: Settings, audit_id: str, index: str | None = None) -> tuple[IndexStore, Entry]:
     """The entry, from ``index`` or whichever index's ledger holds it."""
-    from rag.engine import LEDGER
+    from rag.answering.engine import LEDGER
     from rag.indexing.store import list_indexes
 
     if index is not None:

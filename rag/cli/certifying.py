@@ -26,8 +26,8 @@ def synthesize_qa(
     as_json: Json = False,
 ) -> None:
     """Make questions with known answers from an index's coded or asserted findings; each is marked synthetic."""
-    from rag.evaluation.synthesis import rows_of, synthesize
-    from rag.findings.lexicon import Lexicon
+    from rag.calibration.synthesis import rows_of, synthesize
+    from rag.language.lexicon import Lexicon
 
     if kind not in ("yes_no", "multiple_choice"):
         raise InputError(f"there is no kind {kind!r} of question; use yes_no or multiple_choice")
@@ -94,9 +94,9 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Choose and certify how sure an answer must be, so that at most alpha of the answers are wrong."""
-    from rag.evaluation.calibrated import plot as draw
-    from rag.evaluation.calibration import calibrate as run
-    from rag.evaluation.calibration import calibrate_contexts
+    from rag.calibration.calibrate import calibrate as run
+    from rag.calibration.calibrate import calibrate_contexts
+    from rag.calibration.outcome import plot as draw
     from rag.evaluation.questions import read_questions
 
     if in_expectation and risk != "missed-evidence":

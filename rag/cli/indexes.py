@@ -38,7 +38,7 @@ def index_list(indexes: Indexes = None, as_json: Json = False) -> None:
     if as_json:
         print_json({"indexes": [asdict(r) for r in rows]})
     else:
-        from rag import console
+        from rag.cli import console
 
         console.show_indexes(rows)
 
@@ -50,7 +50,7 @@ def index_versions(name: Name, indexes: Indexes = None, as_json: Json = False) -
     if as_json:
         print_json({"versions": [asdict(v) for v in rows]})
     else:
-        from rag import console
+        from rag.cli import console
 
         console.show_versions(rows)
 
@@ -67,7 +67,7 @@ def index_drift(
     Compares confidence, similarity of the best evidence and the router's probability by Kolmogorov-Smirnov tests; the
     probability of any false alarm is at most 1% at one look.
     """
-    from rag.evaluation.drift import watch
+    from rag.calibration.watch import watch
 
     found = watch(store_of(settings_of(indexes), name), last)
     say(asdict(found), found.table(), as_json)
@@ -166,8 +166,8 @@ def index_reencode(
     as_json: Json = False,
 ) -> None:
     """Encode an index's documents again with the encoders that the settings name; earlier versions stay as they are."""
+    from rag.building.reencode import reencode
     from rag.encoders.registry import load_image_encoder, load_text_encoder
-    from rag.reencode import reencode
 
     settings = settings_of(indexes, profile)
     store = store_of(settings, name)

@@ -31,7 +31,7 @@ journeys = typer.Typer()
 @journeys.command(epilog="Example: rag demo")
 def demo(indexes: Indexes = None, as_json: Json = False) -> None:
     """Build the index 'demo' from real reports, an ontology, notes and sample images; answer six questions."""
-    from rag.demo import run_demo
+    from rag.cli.demo import run_demo
 
     settings = settings_of(indexes)
     with bars(as_json) as progress:
@@ -44,8 +44,8 @@ def demo(indexes: Indexes = None, as_json: Json = False) -> None:
             {"ingest": asdict(shown.report), "answers": answers, "certificate": certificate, "certified": certified}
         )
         return
-    from rag import console
-    from rag.demo import NEXT_STEPS
+    from rag.cli import console
+    from rag.cli.demo import NEXT_STEPS
 
     console.show_ingest(shown.report)
     for title, answer in shown.answers:
@@ -81,10 +81,10 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Add a corpus to an index, or bring it up to date. Unchanged documents are not encoded again."""
+    from rag.building.ingest import Source
+    from rag.building.ingest import ingest as run
     from rag.encoders.registry import load_image_encoder, load_text_encoder
-    from rag.ingest import Source
-    from rag.ingest import ingest as run
-    from rag.retrieval.encoders import check_encoders
+    from rag.retrieval.compatibility import check_encoders
 
     settings = settings_of(indexes, profile)
     made = not (settings.indexes / index).exists()
@@ -111,7 +111,7 @@ def ingest(
     if as_json:
         print_json(asdict(report))
     else:
-        from rag import console
+        from rag.cli import console
 
         console.show_ingest(report)
 
@@ -151,7 +151,7 @@ def ask(
             print_json(event.model_dump(mode="json", exclude_defaults=True))
         return
     if stream:
-        from rag import console
+        from rag.cli import console
 
         answer = console.show_events(engine.stream(asked, caller="cli"))
     else:
@@ -159,7 +159,7 @@ def ask(
     if as_json:
         print_json(answer.model_dump(mode="json"))
     else:
-        from rag import console
+        from rag.cli import console
 
         console.show_answer(answer)
         console.out.print(f"[dim]{console.NOTICE}[/]")
@@ -187,7 +187,7 @@ def search(
     if as_json:
         print_json({"hits": [h.model_dump(mode="json") for h in hits], "index_version": engine.version})
     else:
-        from rag import console
+        from rag.cli import console
 
         console.show_hits(hits)
 

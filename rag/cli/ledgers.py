@@ -155,9 +155,9 @@ def audit_feedback(
 
 
 def _report(store: IndexStore, entry: Entry) -> str:
+    from rag.audit.checks import documents_in, verify
     from rag.audit.feedback import feedback_on
     from rag.audit.report import html_report
-    from rag.audit.verify import documents_in, verify
 
     ledger = ledger_of(store)
     ledger.answered(entry.audit_id)

@@ -61,9 +61,9 @@ def answers(
     A JSONL row has id, question and answer (or chosen), and may have study, image and group. A CSV file has a study id
     in its first column and a finding in each other column.
     """
-    from rag.evaluation.labels import evaluate_labels
     from rag.evaluation.questions import evaluate as ask_all
     from rag.evaluation.questions import read_questions
+    from rag.evaluation.suites.labels import evaluate_labels
 
     engine = engine_of(settings_of(indexes, profile), index)
     if labels.suffix.lower() == ".csv":
@@ -143,7 +143,7 @@ def assertion(
     A row has a sentence, a concept (words of it) and a status: present, absent, uncertain, historical, hypothetical or
     family; affirmed, negated and possible are read as well. A status that the file never uses counts as present.
     """
-    from rag.evaluation.assertion import evaluate_assertion, read_rows
+    from rag.evaluation.suites.assertion import evaluate_assertion, read_rows
 
     if where is not None and "=" not in where:
         raise InputError(f"--where {where!r} is not of the form FIELD=VALUE, for example part=apart")
@@ -167,9 +167,9 @@ def reliance(
 ) -> None:
     """How often an answer follows another patient's report that lies beside the study's own and says the opposite."""
     from rag.evaluation.questions import read_questions
-    from rag.evaluation.reliance import evaluate_reliance
-    from rag.findings.lexicon import Lexicon
+    from rag.evaluation.suites.reliance import evaluate_reliance
     from rag.generation.reader import ReaderGenerator
+    from rag.language.lexicon import Lexicon
 
     rows, _ = read_questions(questions)
     if not any(row.question.study for row in rows):
@@ -189,9 +189,9 @@ def abstracts(
     as_json: Json = False,
 ) -> None:
     """How often a question is answered rightly from the abstract given with it, as in PubMedQA."""
-    from rag.evaluation.abstracts import evaluate_abstracts, read_abstracts
-    from rag.findings.lexicon import Lexicon
+    from rag.evaluation.suites.abstracts import evaluate_abstracts, read_abstracts
     from rag.generation.reader import ReaderGenerator
+    from rag.language.lexicon import Lexicon
 
     rows, lexicon = read_abstracts(questions), Lexicon.load()
     with bars(as_json) as progress:
@@ -203,7 +203,7 @@ def _directions(
     cases: list[Case], left_out: dict[str, int], encoder: str, compare: str, settings: Settings, as_json: bool
 ) -> None:
     from rag.encoders.registry import load_image_encoder
-    from rag.evaluation.retrieval import evaluate_retrieval
+    from rag.evaluation.suites.retrieval import evaluate_retrieval
 
     ours, other = (settings.encoders.model_copy(update={"image": name}) for name in (encoder, compare))
     versus = load_image_encoder(other) if compare not in ("none", encoder) else None
@@ -222,10 +222,10 @@ def _channels(
     settings: Settings,
     as_json: bool,
 ) -> None:
+    from rag.answering.pipeline import View
     from rag.evaluation.cases import read_labelled_cases
-    from rag.evaluation.fusion import measure_fusion, search_channels
+    from rag.evaluation.fusion_weights import measure_fusion, search_channels
     from rag.evaluation.queries import asks_questions, queries_of_cases, read_queries
-    from rag.view import View
 
     view = View.open(store_of(settings, index), settings)
     if asks_questions(source):

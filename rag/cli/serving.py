@@ -11,7 +11,7 @@ from rag.cli.shared import Indexes, Json, Profile, print_json, say, settings_of
 from rag.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from rag.server.keys import Key
+    from rag.server.access.keys import Key
 
 app = typer.Typer(help="Serve answers over REST, with a page at '/'.", invoke_without_command=True)
 keys = typer.Typer(no_args_is_help=True, help="Add, revoke and list API keys.")
@@ -64,7 +64,7 @@ def keys_add(
     as_json: Json = False,
 ) -> None:
     """Make a key. It is shown once: only its hash is kept."""
-    from rag.server.keys import KeyFile
+    from rag.server.access.keys import KeyFile
 
     whole, key = KeyFile(file).add(name, scope or ["ask"], days)
     words = f"{whole}\nthis is the only time it is shown; id {key.id}, scopes {', '.join(key.scopes)}, {_until(key)}"
@@ -78,7 +78,7 @@ def keys_revoke(
     as_json: Json = False,
 ) -> None:
     """Remove a key; a running server refuses it at once."""
-    from rag.server.keys import KeyFile
+    from rag.server.access.keys import KeyFile
 
     gone = KeyFile(file).revoke(key)
     say({"revoked": [k.id for k in gone]}, f"revoked: {', '.join(f'{k.id} ({k.name})' for k in gone)}", as_json)
@@ -87,7 +87,7 @@ def keys_revoke(
 @keys.command("list", epilog="Example: rag serve keys list --keys keys.json")
 def keys_list(file: KeysFile = DEFAULT_KEYS, as_json: Json = False) -> None:
     """The keys, without the keys themselves."""
-    from rag.server.keys import KeyFile
+    from rag.server.access.keys import KeyFile
 
     found = KeyFile(file).listed()
     if as_json:

@@ -16,7 +16,7 @@ from rag.errors import InputError
 from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from rag.engine import Engine
+    from rag.answering.engine import Engine
     from rag.indexing.store import IndexStore
 
 Index = Annotated[str, typer.Option("--index", "-i", help="Name of the index.")]
@@ -52,14 +52,14 @@ def store_of(settings: Settings, name: str, create: bool = False) -> IndexStore:
 
 
 def engine_of(settings: Settings, name: str) -> Engine:
-    from rag.engine import Engine
+    from rag.answering.engine import Engine
 
     return Engine(store_of(settings, name), settings)
 
 
 def ledger_of(store: IndexStore) -> Any:
+    from rag.answering.engine import LEDGER
     from rag.audit.ledger import Ledger
-    from rag.engine import LEDGER
 
     return Ledger(store.path / LEDGER)
 
@@ -67,7 +67,7 @@ def ledger_of(store: IndexStore) -> Any:
 @contextmanager
 def workers_of(settings: Settings, workers: str | None) -> Iterator[Any]:
     """What ``--workers`` names, closed at the end; None for this process."""
-    from rag.encoders.workers import open_workers
+    from rag.encoders.pool import open_workers
 
     pool = open_workers(workers, settings.encoders) if workers else None
     try:
@@ -79,7 +79,7 @@ def workers_of(settings: Settings, workers: str | None) -> Iterator[Any]:
 
 @contextmanager
 def bars(quiet: bool) -> Iterator[Any]:
-    from rag.console import progress_bars
+    from rag.cli.console import progress_bars
 
     with progress_bars(quiet) as progress:
         yield progress

@@ -37,8 +37,8 @@ def retriever(
     Records with a "split" (train, dev, test) keep it; others are divided by a hash of their group, so that no patient
     is in two parts. Without options this is the recipe of the compact model.
     """
-    from rag.training.journey import train_retriever
-    from rag.training.recipe import Recipe
+    from rag.training.retriever.journey import train_retriever
+    from rag.training.retriever.recipe import Recipe
 
     changes = {"base": base, "epochs": epochs, "seed": seed}
     chosen = Recipe.load(recipe, **{name: value for name, value in changes.items() if value is not None})
@@ -77,7 +77,7 @@ def router(
     from rag.encoders.registry import load_image_encoder
     from rag.retrieval.domains import load_domains
     from rag.retrieval.head import FILE
-    from rag.training.router import train_router
+    from rag.training.router.train import train_router
 
     if not 0 < false_alarms < 1:
         raise InputError(f"--false-alarms {false_alarms} is not between 0 and 1")

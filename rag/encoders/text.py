@@ -11,7 +11,7 @@ import numpy as np
 
 from rag.encoders.protocols import Vectors
 from rag.encoders.runtime import BatchSize, files_sha256, mixed_precision, package_folder
-from rag.encoders.sentences import load_model
+from rag.encoders.sentence_transformers import load_model
 from rag.errors import InputError
 from rag.types import sha256_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rag.errors import InputError
 from rag.evaluation.cases import Case, labels_of, same
-from rag.evaluation.fusion import Query
+from rag.evaluation.fusion_weights import Query
 from rag.evaluation.questions import json_lines
 from rag.indexing.snapshot import Snapshot
 from rag.types import Document, Question

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.errors import InputError
 from rag.progress import Progress
 from rag.types import Question

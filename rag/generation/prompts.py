@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import InputError, MissingDependencyError
-from rag.findings import injection
+from rag.generation.base import Request
 from rag.generation.messages import Messages, Picture
-from rag.generation.protocol import Request
+from rag.language import injection
 from rag.settings import knowledge_dir
 from rag.types import Evidence, sha256_of
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from rag.corpus.sentences import sentence_spans
-from rag.findings.assertion import HISTORY
-from rag.findings.injection import visible
-from rag.findings.lexicon import Lexicon
-from rag.findings.question import Asked, content_words
-from rag.findings.reading import Reading, Support, read
-from rag.findings.tokens import tokens_of
-from rag.generation.protocol import Request, refusal
+from rag.generation.base import Request, refusal
+from rag.language.injection import visible
+from rag.language.lexicon import Lexicon
+from rag.language.question import Asked, content_words
+from rag.language.reading import Reading, Support, read
+from rag.language.statements import HISTORY
+from rag.language.tokens import tokens_of
 from rag.types import Draft, DraftSentence, Evidence, Quote
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.

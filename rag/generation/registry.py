@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from rag.errors import InputError
-from rag.findings.lexicon import Lexicon
-from rag.generation.protocol import Generator
+from rag.generation.base import Generator
 from rag.generation.reader import ReaderGenerator
+from rag.language.lexicon import Lexicon
 from rag.settings import GenerationSettings
 
 Maker = Callable[[GenerationSettings, Lexicon], Generator]
@@ -18,15 +18,15 @@ def _reader(settings: GenerationSettings, lexicon: Lexicon) -> Generator:
 
 
 def _transformers(settings: GenerationSettings, lexicon: Lexicon) -> Generator:
-    from rag.generation.language import LanguageGenerator
-    from rag.generation.local import LocalModel
+    from rag.generation.chat import LanguageGenerator
+    from rag.generation.transformers import LocalModel
 
     return LanguageGenerator(LocalModel(settings), settings)
 
 
 def _openai(settings: GenerationSettings, lexicon: Lexicon) -> Generator:
-    from rag.generation.language import LanguageGenerator
-    from rag.generation.remote import shared_model
+    from rag.generation.chat import LanguageGenerator
+    from rag.generation.openai import shared_model
 
     return LanguageGenerator(shared_model(settings), settings)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rag.errors import RagError
-from rag.generation.language import Piece
+from rag.generation.chat import Piece
 
 
 class StreamError(RagError):

@@ -22,11 +22,11 @@ from rag.indexing.garbage import collect_garbage
 from rag.indexing.leases import lease_path
 from rag.indexing.locks import Lock
 from rag.indexing.plan import plan, rows_per_segment
-from rag.indexing.postings import ROWS_PER_SEGMENT, WordSegment, merge_words, write_words
 from rag.indexing.segments import Rows, SegmentInfo
 from rag.indexing.spaces import latest_version, read_segments, write_segments
 from rag.indexing.storage import size_of_tree
 from rag.indexing.vectors import VectorSegment, backend_of, merge_vectors, write_vectors
+from rag.indexing.words.postings import ROWS_PER_SEGMENT, WordSegment, merge_words, write_words
 from rag.settings import VectorSettings
 
 

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from rag.errors import IndexStateError, InputError
 from rag.indexing.backends.protocol import Mask, Vectors
-from rag.indexing.bm25 import WordRanker
 from rag.indexing.catalogue import ALIVE, Catalogue, parameters, table
 from rag.indexing.locks import Lock
 from rag.indexing.masks import Masks, alive_rows
-from rag.indexing.postings import WordSegment
 from rag.indexing.records import Count, Filter, Scored, SpaceInfo
 from rag.indexing.segments import SegmentGoneError, SegmentInfo
 from rag.indexing.spaces import AnySegment, read_segments, read_spaces
 from rag.indexing.vectors import VectorSegment
+from rag.indexing.words.bm25 import WordRanker
+from rag.indexing.words.postings import WordSegment
 from rag.types import Document, Kind, Passage
 
 _EVERYTHING = Filter()

@@ -9,10 +9,10 @@ from pathlib import Path
 from rag.errors import IndexStateError
 from rag.indexing import segments
 from rag.indexing.masks import alive_rows
-from rag.indexing.postings import WordSegment
 from rag.indexing.records import SpaceInfo
 from rag.indexing.segments import SegmentInfo
 from rag.indexing.vectors import VectorSegment
+from rag.indexing.words.postings import WordSegment
 from rag.settings import VectorSettings
 
 AnySegment = VectorSegment | WordSegment

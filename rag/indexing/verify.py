@@ -14,10 +14,10 @@ from rag.errors import RagError
 from rag.indexing import segments
 from rag.indexing.catalogue import Catalogue
 from rag.indexing.masks import alive_rows
-from rag.indexing.postings import WordSegment
 from rag.indexing.segments import SegmentGoneError, SegmentInfo
 from rag.indexing.spaces import AnySegment, open_segment, read_segments
 from rag.indexing.vectors import VectorSegment
+from rag.indexing.words.postings import WordSegment
 from rag.settings import VectorSettings
 from rag.types import Document, sha256_of
 

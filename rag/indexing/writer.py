@@ -18,7 +18,6 @@ from rag.indexing.garbage import collect_garbage
 from rag.indexing.history import now
 from rag.indexing.locks import Lock
 from rag.indexing.plan import Plan, plan, rows_per_segment
-from rag.indexing.postings import ROWS_PER_SEGMENT, write_words
 from rag.indexing.records import Changes, SpaceInfo
 from rag.indexing.segments import SegmentInfo
 from rag.indexing.spaces import (
@@ -32,7 +31,8 @@ from rag.indexing.spaces import (
 from rag.indexing.staging import DIRECTORY as STAGING
 from rag.indexing.staging import Staging, canonical
 from rag.indexing.vectors import check_vectors, write_vectors
-from rag.indexing.words import Tokenizer
+from rag.indexing.words.postings import ROWS_PER_SEGMENT, write_words
+from rag.indexing.words.terms import Tokenizer
 from rag.settings import VectorSettings
 from rag.types import Document, Passage, sha256_of
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.errors import MissingDependencyError
 from rag.types import Answer, Document, Evidence, Hit, Passage, Question
 

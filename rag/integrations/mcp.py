@@ -18,14 +18,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 import rag
+from rag.answering.engine import Engine
+from rag.answering.replay import replay as replayed
+from rag.audit.checks import documents_in, verify
 from rag.audit.feedback import feedback_on
 from rag.audit.images import small_jpeg
 from rag.audit.record import Entry
 from rag.audit.report import NOTICE, certificate_in_words, image_of
-from rag.audit.verify import documents_in, verify
-from rag.engine import Engine
 from rag.errors import InputError, MissingDependencyError, RagError
-from rag.replay import replay as replayed
 from rag.types import Answer, Hit
 
 try:

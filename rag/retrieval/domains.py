@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from rag.errors import InputError
-from rag.findings.tokens import lemmas_of, tokens_of
+from rag.language.tokens import lemmas_of, tokens_of
 from rag.settings import knowledge_dir
 
 GENERAL = "general"  # what belongs to no image speciality; its index is always searched

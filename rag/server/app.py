@@ -15,13 +15,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from rag.server import problems
-from rag.server.auth import Authenticator
-from rag.server.guard import Guard
-from rag.server.openapi import describe
+from rag.server.access.auth import Authenticator
 from rag.server.routes import answers, audit, chat, indexes, jobs, system
-from rag.server.service import Service
-from rag.server.tracing import OpenTelemetry, Tracer, Untraced
+from rag.server.web import problems
+from rag.server.web.guard import Guard
+from rag.server.web.openapi import describe
+from rag.server.web.tracing import OpenTelemetry, Tracer, Untraced
+from rag.server.work.service import Service
 
 PAGE = Path(__file__).parent / "page"
 

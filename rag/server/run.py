@@ -12,12 +12,12 @@ import uvicorn
 
 from rag.errors import InputError, StorageError
 from rag.server.app import create_app
-from rag.server.guard import is_loopback
-from rag.server.patience import impatient
-from rag.server.problems import log_to_stderr
-from rag.server.service import Service
-from rag.server.tracing import Tracer
-from rag.server.workers import settle
+from rag.server.web.guard import is_loopback
+from rag.server.web.patience import impatient
+from rag.server.web.problems import log_to_stderr
+from rag.server.web.tracing import Tracer
+from rag.server.work.service import Service
+from rag.server.work.workers import settle
 from rag.settings import ServingSettings, Settings
 
 _BACKLOG = 2048

@@ -13,9 +13,9 @@ import unicodedata
 from collections.abc import Sequence
 
 from rag.corpus.sentences import sentence_spans
-from rag.findings.lexicon import Lexicon
+from rag.language.lexicon import Lexicon
 from rag.types import DraftSentence, Evidence, Quote
-from rag.verification.quoting import best_quote
+from rag.verification.rules.quoting import best_quote
 
 _NUMBERS = r"\d{1,6}(?:\s*(?:[,;&\-\u2010-\u2015]|and|to)\s*(?:and\s+)?[#^]?\d{1,6})*"
 _NAME = (

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rag.encoders.runtime import files_sha256
-from rag.encoders.sentences import load_model
+from rag.encoders.sentence_transformers import load_model
 from rag.errors import InputError
 from rag.types import Verdict
-from rag.verification.judgement import Judgement
+from rag.verification.rules.judgement import Judgement
 
 _DECISIVE = {".safetensors", ".bin", ".json", ".txt", ".model"}
 _VERDICTS: tuple[tuple[str, Verdict], ...] = (

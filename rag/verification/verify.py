@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.corpus.sentences import sentence_spans
-from rag.findings.injection import shown, visible
-from rag.findings.lexicon import Lexicon
-from rag.findings.question import Asked
-from rag.findings.reading import read
+from rag.language.injection import shown, visible
+from rag.language.lexicon import Lexicon
+from rag.language.question import Asked
+from rag.language.reading import read
 from rag.types import Citation, Draft, DraftSentence, Evidence, Quote, Sentence, Verdict
 from rag.verification.abbreviations import Abbreviations, expanded
-from rag.verification.entailment import judge
-from rag.verification.judgement import Entailment, Judgement, contradicted, supported, unsupported
-from rag.verification.quoting import best_quote
-from rag.verification.wording import Embed
+from rag.verification.rules.entailment import judge
+from rag.verification.rules.judgement import Entailment, Judgement, contradicted, supported, unsupported
+from rag.verification.rules.quoting import best_quote
+from rag.verification.rules.wording import Embed
 
 _QUOTED = re.compile(r"“([^”]*)”")
 _SILENT = re.compile(r"\b(?:does|do|did) not mention\b", re.I)

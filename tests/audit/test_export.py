@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from rag.audit.checks import verify
 from rag.audit.export import jsonl
 from rag.audit.feedback import feedback_on, give_feedback
 from rag.audit.ledger import Ledger
 from rag.audit.markup import tag
 from rag.audit.redaction import redact
 from rag.audit.report import NOTICE, certificate_in_words, html_report
-from rag.audit.verify import verify
 from rag.types import Certificate
 
 from .samples import DOCUMENT, QUOTE, WORKING, make_answer

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from rag.audit.checks import verify
 from rag.audit.ledger import Given, Ledger
 from rag.audit.redaction import redact
-from rag.audit.verify import verify
 from rag.errors import IndexStateError, InputError, StorageError
 from rag.types import Answer, Document, sha256_of
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from rag.audit.checks import verify
 from rag.audit.feedback import feedback_on, give_feedback
 from rag.audit.ledger import Given, Ledger
 from rag.audit.redaction import age, redact, redact_before, redact_documents
-from rag.audit.verify import verify
 from rag.errors import InputError
 from rag.types import Evidence
 

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rag.answering.certificate import FILE, Part, StoredCertificate
+from rag.answering.engine import Engine
+from rag.answering.replay import Replay, replay
 from rag.audit.redaction import redact
+from rag.building.ingest import Source, ingest
 from rag.corpus.packaged import packaged_file
 from rag.encoders.registry import load_image_encoder, load_text_encoder
-from rag.engine import Engine
 from rag.indexing import IndexStore, SpaceInfo
-from rag.ingest import Source, ingest
-from rag.replay import Replay, replay
-from rag.selection.certificate import FILE, Part, StoredCertificate
 from rag.settings import Settings
 from rag.types import Answer, Document, Passage, Question
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.corpus import deidentify, detect, passages_of, read
+from rag.corpus import detect, passages_of, read
+from rag.corpus import scrub as deidentify
 from rag.corpus.text import MAX_TEXT_CHARS
 from rag.errors import InputError
 from rag.types import Document

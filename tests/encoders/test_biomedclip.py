@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag.answering.engine import Engine
+from rag.building.ingest import Source, ingest
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.encoders.runtime import torch
 from rag.encoders.text import AsymmetricEncoder, SentenceEncoder
-from rag.engine import Engine
 from rag.errors import InputError, MissingDependencyError
 from rag.indexing import IndexStore
-from rag.ingest import Source, ingest
 from rag.settings import Settings, knowledge_dir, load_settings
 
 from .conftest import write_bert, write_model

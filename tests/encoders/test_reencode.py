@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import rag.reencode
+import rag.building.reencode
+from rag.answering.engine import Engine
+from rag.building.ingest import Source, ingest
+from rag.building.reencode import reencode
 from rag.cli import app
 from rag.encoders.registry import load_image_encoder, load_text_encoder
-from rag.engine import Engine
 from rag.errors import IndexStateError, InputError
 from rag.indexing import IndexStore
-from rag.ingest import Source, ingest
-from rag.reencode import reencode
 from rag.settings import EncoderSettings, Settings, load_settings
 
 TEXTS = ("The heart is enlarged.", "The lungs are clear.", "There is a left pleural effusion.", "Normal chest.")
@@ -181,7 +181,7 @@ def test_going_back_and_forgetting(store: IndexStore, other: EncoderSettings) ->
 def test_interrupted_it_publishes_nothing_and_goes_on_from_there(
     store: IndexStore, other: EncoderSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rag.reencode, "BATCH", 2)  # one case
+    monkeypatch.setattr(rag.building.reencode, "BATCH", 2)  # one case
     text, image = load_text_encoder(other), load_image_encoder(other)
     with pytest.raises(KeyboardInterrupt):
         reencode(store, text, Watched(image, stop_at=2))

@@ -12,10 +12,10 @@ import pytest
 from rag.corpus.source import read
 from rag.errors import InputError
 from rag.evaluation.questions import Outcome, evaluate, read_questions
-from rag.findings.lexicon import Lexicon
-from rag.findings.question import read_question
-from rag.findings.reading import read as read_text
 from rag.generation.reader import SILENCE
+from rag.language.lexicon import Lexicon
+from rag.language.question import read_question
+from rag.language.reading import read as read_text
 from rag.progress import Silent
 from rag.types import Document
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.errors import InputError
-from rag.evaluation.abstracts import evaluate_abstracts, read_abstracts
 from rag.evaluation.questions import Labelled
-from rag.evaluation.reliance import evaluate_reliance
-from rag.findings.lexicon import Lexicon
-from rag.generation.protocol import Request
+from rag.evaluation.suites.abstracts import evaluate_abstracts, read_abstracts
+from rag.evaluation.suites.reliance import evaluate_reliance
+from rag.generation.base import Request
 from rag.generation.reader import ReaderGenerator
+from rag.language.lexicon import Lexicon
 from rag.progress import Silent
 from rag.types import Draft, DraftSentence, Question, Quote
 

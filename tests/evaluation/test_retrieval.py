@@ -17,9 +17,18 @@ from rag.cli import app
 from rag.encoders.registry import load_image_encoder
 from rag.errors import InputError, MissingDependencyError
 from rag.evaluation.cases import Case, labels_of, read_labelled_cases
-from rag.evaluation.fusion import CHANNELS, EQUAL, Query, Searched, learn_weights
+from rag.evaluation.fusion_weights import CHANNELS, EQUAL, Query, Searched, learn_weights
 from rag.evaluation.queries import read_queries
-from rag.evaluation.retrieval import ALIKE, POOLED, TO_DISTINCT, TO_IMAGE, TO_TEXT, Retrieval, Row, evaluate_retrieval
+from rag.evaluation.suites.retrieval import (
+    ALIKE,
+    POOLED,
+    TO_DISTINCT,
+    TO_IMAGE,
+    TO_TEXT,
+    Retrieval,
+    Row,
+    evaluate_retrieval,
+)
 from rag.progress import Silent
 from rag.retrieval.fusion import reciprocal_rank_fusion
 from rag.retrieval.search import Place

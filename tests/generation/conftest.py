@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rag.findings.lexicon import Lexicon
-from rag.findings.question import read_question
-from rag.generation.protocol import Request
+from rag.generation.base import Request
+from rag.language.lexicon import Lexicon
+from rag.language.question import read_question
 from rag.settings import GenerationSettings
 from rag.types import Evidence, Question, sha256_of
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
+from rag.answering.workings import shaping
 from rag.errors import InputError, RagError
 from rag.settings import Settings, VerificationSettings
 from rag.types import Answer, Event, Question
-from rag.workings import shaping
 
 from . import checkpoints, servers
 from .servers import Server, saying
@@ -157,8 +157,8 @@ def test_all_attempts_are_kept_for_the_audit(open_engine: Open, server: Server) 
     server.acts.append(saying(WRONG))
     view = engine._follow()
     q = engine._checked(Question(text=STUDY), view)
-    from rag.clock import Clock
-    from rag.findings.question import read_question
+    from rag.language.question import read_question
+    from rag.timing import Clock
 
     asked = read_question(q.text, view.lexicon, q.study)
     (found,), (domain,) = engine._retrieve([q], [asked], view, Clock())
@@ -359,7 +359,7 @@ def test_a_model_on_this_machine_answers_and_its_answer_can_be_replayed(
     copy_index: Callable[[Path], None], tmp_path: Path
 ) -> None:
     """A tiny model that was taught one answer: everything between question and ledger is as with a large one."""
-    from rag.replay import replay
+    from rag.answering.replay import replay
 
     model = checkpoints.build("qwen2", tmp_path / "model")
     checkpoints.teach(model, GOOD)
@@ -380,7 +380,7 @@ def test_a_model_on_this_machine_answers_and_its_answer_can_be_replayed(
 
 
 def test_an_answer_after_a_failed_draft_can_be_replayed(open_engine: Open, server: Server) -> None:
-    from rag.replay import replay
+    from rag.answering.replay import replay
 
     engine = open_engine()
     server.acts.append(saying(WRONG))

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from rag.engine import Engine
-from rag.evaluation.calibration import calibrate
+from rag.answering.engine import Engine
+from rag.calibration.calibrate import calibrate
+from rag.calibration.synthesis import synthesize
 from rag.evaluation.questions import Labelled
-from rag.evaluation.synthesis import synthesize
-from rag.findings.lexicon import Lexicon
+from rag.language.lexicon import Lexicon
 from rag.progress import Silent
 from rag.settings import Settings
 from rag.types import Question

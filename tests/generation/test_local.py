@@ -14,11 +14,11 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from rag.errors import InputError, MissingDependencyError
-from rag.findings.lexicon import Lexicon
-from rag.generation.language import LanguageGenerator
-from rag.generation.local import LocalModel, _FirstToken
+from rag.generation.chat import LanguageGenerator
 from rag.generation.messages import Messages, Picture
 from rag.generation.registry import load_generator
+from rag.generation.transformers import LocalModel, _FirstToken
+from rag.language.lexicon import Lexicon
 
 from .checkpoints import MAKERS
 from .conftest import Ask, settings_for

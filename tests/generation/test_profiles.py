@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rag.errors import MissingDependencyError
-from rag.findings.lexicon import Lexicon
 from rag.generation.prompts import Prompt
 from rag.generation.registry import GENERATORS, load_generator
+from rag.language.lexicon import Lexicon
 from rag.settings import knowledge_dir, load_settings
 
 from . import servers

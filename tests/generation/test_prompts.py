@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from rag.errors import InputError
+from rag.generation.base import Request
 from rag.generation.messages import Messages, Picture
 from rag.generation.prompts import Prompt, visible
-from rag.generation.protocol import Request
 
 from .conftest import Ask, evidence
 

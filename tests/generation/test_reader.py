@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rag.findings.lexicon import Lexicon
-from rag.findings.question import read_question
-from rag.generation.protocol import Request
+from rag.generation.base import Request
 from rag.generation.reader import ReaderGenerator
+from rag.language.lexicon import Lexicon
+from rag.language.question import read_question
 from rag.types import Draft, Evidence, Question
 
 TEXTS = (

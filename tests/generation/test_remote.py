@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from rag.errors import InputError, RagError
-from rag.findings.lexicon import Lexicon
-from rag.generation.language import LanguageGenerator
-from rag.generation.local import LocalModel
+from rag.generation.chat import LanguageGenerator
 from rag.generation.messages import Messages, Picture
+from rag.generation.openai import RemoteModel
 from rag.generation.registry import load_generator
-from rag.generation.remote import RemoteModel
 from rag.generation.sse import probability_of_yes
+from rag.generation.transformers import LocalModel
+from rag.language.lexicon import Lexicon
 from rag.settings import GenerationSettings, Settings, load_settings, profile_text
 
 from . import servers

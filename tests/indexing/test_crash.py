@@ -28,7 +28,7 @@ from .brute_force import SPACES, batch_of, fill, make_document, unit
 POINTS = sorted(
     {
         point
-        for module in Path(rag.indexing.__file__).parent.glob("*.py")
+        for module in Path(rag.indexing.__file__).parent.rglob("*.py")
         for point in re.findall(r'failpoints\.hit\("([a-z-]+)"\)', module.read_text(encoding="utf-8"))
     }
 )

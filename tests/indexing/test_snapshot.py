@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rag.errors import InputError
 from rag.indexing import Filter, IndexStore, SpaceInfo
-from rag.indexing.words import MAX_TERMS, terms_of
+from rag.indexing.words.terms import MAX_TERMS, terms_of
 
 from .brute_force import DIM, SPACES, batch_of, fill, make_document, sentences_of, unit
 

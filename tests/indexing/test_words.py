@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.indexing import Filter, IndexStore
-from rag.indexing.words import Tokenizer, terms_of
+from rag.indexing.words.terms import Tokenizer, terms_of
 
 from .brute_force import fill, make_document
 

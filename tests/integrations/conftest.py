@@ -12,10 +12,10 @@ from PIL import Image
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of indexes with the index ``small``, and beside it the folder ``images`` with an image to ask about."""
+    from rag.building.ingest import Source, ingest
     from rag.corpus.packaged import packaged_file
     from rag.encoders.registry import load_image_encoder, load_text_encoder
     from rag.indexing import IndexStore
-    from rag.ingest import Source, ingest
     from rag.settings import Settings
 
     folder = tmp_path_factory.mktemp("integrations")

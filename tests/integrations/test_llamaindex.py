@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.errors import InputError
 
 pytest.importorskip("llama_index.core")

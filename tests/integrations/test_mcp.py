@@ -15,7 +15,7 @@ import anyio
 import pytest
 from PIL import Image
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 
 pytest.importorskip("mcp")
 from mcp.client import Client

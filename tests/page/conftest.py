@@ -80,9 +80,9 @@ def serving(folder: Path, **settings: Any) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def site(copy_index: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server whose index ``small`` has two versions; the second added hostile and odd texts."""
+    from rag.building.ingest import Source, ingest
     from rag.encoders.registry import load_image_encoder, load_text_encoder
     from rag.indexing import IndexStore
-    from rag.ingest import Source, ingest
     from rag.settings import Settings
 
     folder = tmp_path_factory.mktemp("served")
@@ -98,7 +98,7 @@ def site(copy_index: Callable[[Path], None], tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 def locked(copy_index: Callable[[Path], None], tmp_path: Path) -> Iterator[tuple[str, str]]:
     """The address of a server that asks for a key, and a key that may ask and no more."""
-    from rag.server.keys import KeyFile
+    from rag.server.access.keys import KeyFile
 
     copy_index(tmp_path / "small")
     key, _ = KeyFile(tmp_path / "keys.json").add("reader", ["ask"])

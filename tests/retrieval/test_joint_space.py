@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rag.answering.engine import Engine
+from rag.building.ingest import Source, ingest
+from rag.building.reencode import reencode
 from rag.encoders import checkpoint
 from rag.encoders.image import ImageNetEncoder
 from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.text import SentenceEncoder
-from rag.engine import Engine
 from rag.errors import IndexStateError, InputError
 from rag.indexing import IndexStore
-from rag.ingest import Source, ingest
-from rag.reencode import reencode
 from rag.settings import EncoderSettings, RetrievalSettings, Settings, load_settings, profile_text
 
 CASES = 12

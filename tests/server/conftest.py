@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from rag.server.run import prepare
-from rag.server.service import Service
+from rag.server.work.service import Service
 from rag.settings import ServingSettings, Settings
 
 NAMED_STUDY = "CXR2814"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from rag.server.jobs import Listener
+from rag.server.work.jobs import Listener
 from tests.server.conftest import QUESTION, Served, running
 
 NEW = "Is there a zebra pattern in study new-1?"
@@ -122,7 +122,7 @@ def test_what_a_dead_server_left_is_resumed_by_the_next(copied: Path) -> None:
 
 
 def test_no_question_fails_and_none_mixes_versions_while_the_index_changes(copied: Path) -> None:
-    from rag.audit.verify import documents_in, verify
+    from rag.audit.checks import documents_in, verify
 
     upload = cases(
         *({"id": f"n-{n}", "text": f"Pleural effusion, number {n}.", "domain": "radiology"} for n in range(40))

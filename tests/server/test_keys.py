@@ -20,8 +20,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from rag.errors import InputError
-from rag.server.keys import KeyFile
-from rag.server.oidc import Provider
+from rag.server.access.keys import KeyFile
+from rag.server.access.oidc import Provider
 from rag.server.run import check_address
 from rag.settings import OidcSettings, ServingSettings
 from tests.server.conftest import QUESTION, Served, running

@@ -173,7 +173,7 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_began(copied: Path) -> N
 
 _SLOW = """
 import time
-from rag.engine import Engine
+from rag.answering.engine import Engine
 quick = Engine.ask_many
 def slow(self, questions, **options):
     if options.get("record", True):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rag.server.tracing import OpenTelemetry
+from rag.server.web.tracing import OpenTelemetry
 from tests.server.conftest import running
 
 PLANTED = ("Wilhelmina", "Quackenbush", "1931-07-04")

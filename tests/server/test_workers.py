@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.types import Answer, Question
 from tests.server.conftest import NAMED_STUDY, QUESTION, Served, running
 

@@ -10,8 +10,8 @@ import pytest
 from rag.encoders.checkpoint import WEIGHTS
 from rag.encoders.openclip import OpenClipEncoder
 from rag.settings import knowledge_dir
-from rag.training.examples import Example, divide
-from rag.training.measure import measure
+from rag.training.retriever.examples import Example, divide
+from rag.training.retriever.measure import measure
 
 FOLDER = knowledge_dir() / "models" / "compact"
 

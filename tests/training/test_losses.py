@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rag.encoders.runtime import torch as load_torch
-from rag.training import gradcache
-from rag.training.losses import contrastive, matches, soften
+from rag.training.retriever import gradcache
+from rag.training.retriever.losses import contrastive, matches, soften
 
 torch = load_torch()
 

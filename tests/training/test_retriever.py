@@ -17,8 +17,8 @@ from rag.encoders.checkpoint import WEIGHTS
 from rag.encoders.openclip import OpenClipEncoder
 from rag.errors import InputError
 from rag.progress import Silent
-from rag.training.journey import train_retriever
-from rag.training.recipe import Recipe
+from rag.training.retriever.journey import train_retriever
+from rag.training.retriever.recipe import Recipe
 
 FROZEN = """image_stages = 0
 text_layers = 0
@@ -184,7 +184,7 @@ def test_unreadable_records_are_listed_and_the_rest_is_learned(shapes: Path, tmp
 
 def test_recall_counts_what_is_ahead() -> None:
     """Against a slow count; texts that two images share are right for both."""
-    from rag.training.recall import rank, recall
+    from rag.training.retriever.ranking import rank, recall
 
     rng = np.random.default_rng(2)
     images, texts = (

@@ -18,14 +18,14 @@ from rag.errors import InputError, RagError
 from rag.retrieval.domains import load_domains
 from rag.retrieval.head import TrainedHead
 from rag.settings import EncoderSettings, knowledge_dir
-from rag.training.calibration import (
+from rag.training.router.temperature import (
     auroc,
     balanced_accuracy,
     conformal_threshold,
     expected_calibration_error,
     fit_temperature,
 )
-from rag.training.router import fit_head, train_router
+from rag.training.router.train import fit_head, train_router
 
 BLUE, GREEN, RED = (20, 30, 220), (20, 220, 40), (220, 20, 30)
 

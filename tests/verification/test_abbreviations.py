@@ -7,8 +7,8 @@ from importlib.util import find_spec
 import pytest
 
 from rag.errors import MissingDependencyError
-from rag.findings.lexicon import Lexicon
-from rag.findings.question import read_question
+from rag.language.lexicon import Lexicon
+from rag.language.question import read_question
 from rag.types import Draft, DraftSentence, Evidence, Quote
 from rag.verification.abbreviations import defined_in, expanded
 from rag.verification.verify import verify

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.findings.lexicon import Lexicon
+from rag.language.lexicon import Lexicon
 from rag.types import Evidence
 from rag.verification.citations import parse
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from rag.findings.injection import shown, visible
-from rag.findings.lexicon import Lexicon
-from rag.findings.question import read_question
-from rag.generation.protocol import Request
+from rag.generation.base import Request
 from rag.generation.reader import ReaderGenerator
+from rag.language.injection import shown, visible
+from rag.language.lexicon import Lexicon
+from rag.language.question import read_question
 from rag.types import Draft, Evidence, Question
 from rag.verification.citations import parse
 from rag.verification.verify import Verified, verify

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from rag.errors import InputError, MissingDependencyError
-from rag.findings.lexicon import Lexicon
-from rag.findings.question import read_question
+from rag.language.lexicon import Lexicon
+from rag.language.question import read_question
 from rag.types import Draft, DraftSentence, Evidence, Quote
-from rag.verification.judgement import Judgement
 from rag.verification.nli import CrossEncoderEntailment
+from rag.verification.rules.judgement import Judgement
 from rag.verification.verify import verify
 
 WORDS = """[PAD] [UNK] [CLS] [SEP] [MASK] the heart is enlarged normal no effusion seen present lungs are clear of"""

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.findings.lexicon import Lexicon
-from rag.findings.tokens import tokens_of
-from rag.verification.entailment import judge
-from rag.verification.quantities import quantities_of, same
+from rag.language.lexicon import Lexicon
+from rag.language.tokens import tokens_of
+from rag.verification.rules.entailment import judge
+from rag.verification.rules.quantities import quantities_of, same
 
 
 def read(text: str) -> list[tuple[str, float]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.findings.lexicon import Lexicon
-from rag.verification.entailment import judge
+from rag.language.lexicon import Lexicon
+from rag.verification.rules.entailment import judge
 
 PAIRS = [json.loads(line) for line in (Path(__file__).parent.parent / "data" / "verdicts.jsonl").open(encoding="utf-8")]
 VERDICTS = ("supported", "contradicted", "unsupported")

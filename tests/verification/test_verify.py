@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag.findings.lexicon import Lexicon
-from rag.findings.question import read_question
+from rag.language.lexicon import Lexicon
+from rag.language.question import read_question
 from rag.types import Draft, DraftSentence, Evidence, Quote
 from rag.verification.verify import Verified, verify
 

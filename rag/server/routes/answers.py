@@ -12,11 +12,11 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from rag.errors import InputError
-from rag.server.auth import Asker, Auditor, Caller
-from rag.server.bodies import gone, held_image, read_json, read_question, takes
-from rag.server.pictures import EDGE, Picture, shown
-from rag.server.problems import Problem, body_of, documented, problem_of
-from rag.server.schemas import (
+from rag.server.access.auth import Asker, Auditor, Caller
+from rag.server.web.bodies import gone, held_image, read_json, read_question, takes
+from rag.server.web.pictures import EDGE, Picture, shown
+from rag.server.web.problems import Problem, body_of, documented, problem_of
+from rag.server.web.schemas import (
     AnswerOut,
     AskBody,
     BatchBody,
@@ -29,8 +29,8 @@ from rag.server.schemas import (
     hit_out,
     sentence_out,
 )
-from rag.server.service import Served, Service
-from rag.server.sse import EVENT_SCHEMA, EventStream, event
+from rag.server.web.sse import EVENT_SCHEMA, EventStream, event
+from rag.server.work.service import Served, Service
 from rag.types import Event, Question
 
 router = APIRouter(tags=["answers"])

@@ -11,19 +11,19 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from rag.answering.replay import replay
+from rag.audit.checks import documents_in, verify
 from rag.audit.export import jsonl
 from rag.audit.feedback import feedback_on, give_feedback
 from rag.audit.record import Entry
 from rag.audit.report import html_report
-from rag.audit.verify import documents_in, verify
 from rag.errors import InputError
-from rag.replay import replay
-from rag.server.auth import Asker, Auditor
-from rag.server.bodies import read_json, takes
-from rag.server.problems import Problem, documented, without_paths
+from rag.server.access.auth import Asker, Auditor
 from rag.server.routes.answers import service_of
-from rag.server.schemas import FeedbackBody, answer_out
-from rag.server.service import Served, Service
+from rag.server.web.bodies import read_json, takes
+from rag.server.web.problems import Problem, documented, without_paths
+from rag.server.web.schemas import FeedbackBody, answer_out
+from rag.server.work.service import Served, Service
 
 router = APIRouter(tags=["audit"])
 _HTML = {"content": {"text/html": {"schema": {"type": "string"}}}, "description": "A self-contained page."}

@@ -15,13 +15,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from rag.server.auth import Asker
-from rag.server.bodies import gone, held_image, read_json, takes
-from rag.server.problems import Problem, documented, problem_of, response_to
+from rag.server.access.auth import Asker
 from rag.server.routes.answers import ASKED, service_of
-from rag.server.schemas import Body, compact_json
-from rag.server.service import Served, Service
-from rag.server.sse import EVENT_SCHEMA, EventStream, event
+from rag.server.web.bodies import gone, held_image, read_json, takes
+from rag.server.web.problems import Problem, documented, problem_of, response_to
+from rag.server.web.schemas import Body, compact_json
+from rag.server.web.sse import EVENT_SCHEMA, EventStream, event
+from rag.server.work.service import Served, Service
 from rag.types import Answer, Question
 
 router = APIRouter(tags=["chat"])

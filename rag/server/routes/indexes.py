@@ -9,16 +9,15 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
+from rag.answering.certificate import load_certificate
 from rag.errors import IndexStateError
 from rag.indexing.snapshot import Snapshot
-from rag.selection.certificate import load_certificate
-from rag.server import uploads
-from rag.server.auth import Admin, Asker, Ingester
-from rag.server.bodies import JSON, MULTIPART, content_type, fields_of, read_form, read_json, takes, validated
-from rag.server.jobs import new_id
-from rag.server.problems import Problem, documented
+from rag.server.access.auth import Admin, Asker, Ingester
 from rag.server.routes.answers import service_of
-from rag.server.schemas import (
+from rag.server.web import uploads
+from rag.server.web.bodies import JSON, MULTIPART, content_type, fields_of, read_form, read_json, takes, validated
+from rag.server.web.problems import Problem, documented
+from rag.server.web.schemas import (
     Corpus,
     IndexDetail,
     IndexOut,
@@ -30,7 +29,8 @@ from rag.server.schemas import (
     Space,
     VersionOut,
 )
-from rag.server.service import Served, Service
+from rag.server.work.jobs import new_id
+from rag.server.work.service import Served, Service
 
 router = APIRouter(tags=["indexes"])
 _UPLOAD = {

@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from rag.server.auth import Caller, require
-from rag.server.problems import documented
+from rag.server.access.auth import Caller, require
 from rag.server.routes.answers import service_of
-from rag.server.schemas import JobOut
-from rag.server.sse import EVENT_SCHEMA, EventStream, event
+from rag.server.web.problems import documented
+from rag.server.web.schemas import JobOut
+from rag.server.web.sse import EVENT_SCHEMA, EventStream, event
 
 router = APIRouter(tags=["jobs"])
 Worker = Annotated[Caller, Depends(require("ingest", "admin"))]

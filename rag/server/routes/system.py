@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from rag.server import metrics
-from rag.server.auth import Admin
-from rag.server.problems import Problem, documented
+from rag.server.access.auth import Admin
 from rag.server.routes.answers import service_of
+from rag.server.web import metrics
+from rag.server.web.problems import Problem, documented
 
 router = APIRouter(tags=["system"])
 NOTICE = "research software, not a medical device"

@@ -1,0 +1,1 @@
+"""Journey B: a question becomes an answer; and its replay."""

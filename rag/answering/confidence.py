@@ -1,0 +1,123 @@
+"""How sure an answer is, from what several witnesses say of it.
+
+Without calibration data the confidence is the generator's own, times the support that the verifier found. With them,
+the witnesses can be weighed (:class:`Combiner`). The weights are learned on the part of the labelled questions that
+also orders the policies, and never on the part that the certificate is tested on: given the weights, the tested answers
+are a fresh sample, and the guarantee holds whatever the weights are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag.language.lexicon import Lexicon
+from rag.language.question import Asked
+from rag.language.reading import read
+from rag.types import Draft, Evidence
+
+_EDGE = 0.01  # no witness counts as surer than 99%
+_SPREAD = 1.0  # standard deviation of the weights before any data are seen
+
+
+class Signals(NamedTuple):
+    """What is known of an answer, each in [0, 1] and larger for a surer one.
+
+    Attributes:
+        generator: confidence of the draft: for a language model the probability of the verdict's token.
+        verifier: mean support of the citations that passed.
+        agreement: share of the evidence that speaks for the verdict, read without the generator; 0.5 where none does.
+        similarity: score of the best piece of evidence.
+    """
+
+    generator: float
+    verifier: float
+    agreement: float
+    similarity: float
+
+    @property
+    def product(self) -> float:
+        """Confidence where no combiner was learned."""
+        return self.generator * self.verifier
+
+
+def signals_of(
+    draft: Draft, support: float, asked: Asked, evidence: Sequence[Evidence], lexicon: Lexicon, similarity: float
+) -> Signals:
+    """The signals of a draft whose citations have mean ``support``, from the evidence that it was written from.
+
+    ``agreement`` is (1 + a) / (2 + n), where n passages speak of what is asked and a is the sum of their probabilities
+    of the draft's verdict (Laplace's rule of succession).
+    """
+    spoken = [r.probability for e in evidence if (r := read(asked, e.text, lexicon)).mentioned] if draft.verdict else []
+    agreeing = sum(p if draft.verdict == "yes" else 1 - p for p in spoken)
+    values = (draft.confidence, support, (1 + agreeing) / (2 + len(spoken)), min(1.0, max(0.0, similarity)))
+    return Signals(*(round(v, 4) for v in values))
+
+
+class Combiner(BaseModel):
+    """P(right | signals) = σ(b + Σ w_i logit(s_i)): a logarithmic opinion pool whose weights are learned.
+
+    Signals are clipped to [0.01, 0.99]. With w = (1, 0, 0, 0) and b = 0 it is the generator's own confidence. (Genest
+    and Zidek 1986, "Combining probability distributions"; learned as in stacking.)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: tuple[float, float, float, float] = Field(description="Of the signals in their order; none is negative.")
+    intercept: float
+    n: int = Field(ge=1, description="Answers that they were learned from.")
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> Combiner:
+        """From the weights with the intercept after them, as an answer's certificate shows them."""
+        return cls.model_validate({"weights": tuple(numbers[:-1]), "intercept": numbers[-1], "n": 1})
+
+    def __call__(self, signals: Signals) -> float:
+        """P(right), in (0, 1)."""
+        return float(self.all(np.asarray([signals]))[0])
+
+    def all(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same for many: (…, 4) -> (…). NaN stays NaN."""
+        return np.asarray(_sigmoid(_log_odds(signals) @ np.asarray(self.weights) + self.intercept))
+
+    @classmethod
+    def fit(cls, signals: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64]) -> Combiner:
+        """Learn from answers whose rightness is known.
+
+        Logistic regression with weights >= 0, since no witness's doubt may raise the confidence, and a normal prior of
+        unit variance around the generator's own confidence: few answers leave it nearly as it is.
+
+        Args:
+            signals: shape (answers, 4).
+            right: shape (answers,).
+            weight: of each answer, shape (answers,); answers of one group share theirs.
+        """
+        x, sign = _log_odds(signals), np.where(right, 1.0, -1.0)
+        prior = np.array([1.0, 0.0, 0.0, 0.0, 0.0])
+
+        def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            margin = sign * (x @ theta[:4] + theta[4])
+            pull = weight * -sign * _sigmoid(-margin)
+            away = (theta - prior) / _SPREAD**2
+            value = weight @ np.logaddexp(0.0, -margin) + 0.5 * away @ (theta - prior)
+            return float(value), np.append(pull @ x, pull.sum()) + away
+
+        bounds = [(0.0, None)] * 4 + [(None, None)]
+        found = import_module("scipy.optimize").minimize(loss, prior, jac=True, bounds=bounds, method="L-BFGS-B")
+        *weights, intercept = (round(float(v), 6) for v in found.x)
+        return cls.model_validate({"weights": tuple(weights), "intercept": intercept, "n": len(right)})
+
+
+def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    clipped = np.clip(np.asarray(p, dtype=np.float64), _EDGE, 1 - _EDGE)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+
+
+def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -500, 500))))

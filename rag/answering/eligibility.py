@@ -1,0 +1,77 @@
+"""Which evidence may answer, whoever writes the answer.
+
+A report says something about its own patient, and about one whose image looks alike as far as images that look alike
+share findings. About anybody else it says nothing, however well it matches the question's words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rag.generation.base import Request
+from rag.language.question import Asked
+from rag.retrieval.search import Found
+from rag.settings import Settings
+from rag.types import Domain, Evidence, Kind, Question
+
+
+def sought(question: Question, asked: Asked) -> tuple[Kind, ...]:
+    """The kinds of evidence to search first; none named means all at once.
+
+    Literature, where nothing else may answer: the question is about medicine in general, and not about a patient, an
+    image or what reports there are. It is left for everything where it has nothing near (``retrieval.min_similarity``).
+    """
+    if question.study is not None or question.image is not None or asked.about_patient:
+        return ()
+    return ("literature",) if asked.yes_no or not asked.for_reports else ()
+
+
+def narrowed(domain: Domain, first: tuple[Kind, ...], found: Found) -> Domain:
+    """The router's opinion with the kinds of evidence that were searched, and why those."""
+    if not first:
+        return domain
+    general = "a question about medicine in general"
+    why = general if found.kinds else f"{general}, to which nothing in the {' or '.join(first)} is near"
+    return domain.model_copy(update={"kinds": found.kinds, "why": why})
+
+
+def admissible(asked: Asked, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """The evidence that a generator may see.
+
+    All of it for an open question, and where it is the study's own or of similar images; for any other yes/no question
+    literature alone, and none if that question is about a patient.
+    """
+    if not asked.yes_no or _own(evidence):
+        return tuple(evidence)
+    return () if asked.about_patient else tuple(e for e in evidence if e.kind == "literature")
+
+
+def hopeless(
+    request: Request, evidence: Sequence[Evidence], found: Found, domain: Domain, settings: Settings
+) -> str | None:
+    """Why what was found cannot bear on the question at all, so that nothing need be generated."""
+    strict = request.asked.yes_no or settings.answering.when_out_of_domain == "abstain"
+    if domain.out_of_domain and domain.basis != "words" and strict:
+        return "the image is unlike those of every domain that the router was trained on"
+    similarity = found.text_similarity
+    if request.question.study is None and not any(e.channel == "image" for e in evidence):
+        if domain.out_of_domain:
+            return "nothing in the question belongs to the domains of this index"
+        if similarity is not None and similarity < settings.retrieval.min_similarity:
+            return "the closest passage is too far from the question"
+    return _inadmissible(request, evidence)
+
+
+def _inadmissible(request: Request, evidence: Sequence[Evidence]) -> str | None:
+    """Why nothing of what was found may answer; None where something may, or nothing was found."""
+    if request.evidence or not evidence:
+        return None
+    if not request.asked.about_patient:
+        return "no literature in the index says yes or no to it"
+    if request.question.image is not None:
+        return "no indexed image is like this one, and only similar cases may say what it shows"
+    return "it is about a patient: name the study, or give the image"
+
+
+def _own(evidence: Sequence[Evidence]) -> bool:
+    return any(e.channel in ("study", "image") for e in evidence)

@@ -1,0 +1,1 @@
+"""Journey A: a corpus becomes an index."""

@@ -1,0 +1,137 @@
+"""An index is brought to other encoders: every document of its latest version is encoded again, nothing is read anew.
+
+Passages stay as they are. Earlier versions keep their own vectors and stay searchable with their own encoders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rag.building.ingest import BATCH, Batch
+from rag.encoders.pool import ThisProcess, Work, Workers
+from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
+from rag.errors import InputError
+from rag.indexing import IndexStore, Snapshot, SpaceInfo
+from rag.progress import Progress, Silent
+from rag.types import Document
+
+
+@dataclass
+class ReencodeReport:
+    """What a re-encoding did. ``encoded`` counts vectors by space; ``kept`` are spaces whose encoder is the same."""
+
+    index: str
+    version: int
+    documents: int = 0
+    encoded: dict[str, int] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    plans: dict[str, str] = field(default_factory=dict)
+
+
+def reencode(
+    store: IndexStore,
+    text: TextEncoder,
+    image: ImageEncoder,
+    *,
+    joint: bool = True,
+    progress: Progress | None = None,
+    workers: Workers | None = None,
+) -> ReencodeReport:
+    """Publish one version with the same documents and the vectors of these encoders.
+
+    Vectors of an encoder that has not changed are copied. An interrupted run publishes nothing; the next one goes on
+    from its last batch. Where nothing is to be done the version stays.
+
+    Args:
+        joint: whether reports are to be in the image encoder's space, where it holds texts; see
+            :func:`~rag.building.ingest.ingest`.
+        workers: where encoding runs; in this process unless given. They must have the same encoders.
+
+    Raises:
+        InputError: an image file is not there any more, or is another than when it was ingested.
+        IndexStateError: another writer holds the index.
+        StorageError: the machine refused; the index is as it was.
+    """
+    listen = progress or Silent()
+    spaces = {
+        "text": SpaceInfo(text.dim, text.fingerprint, 0),
+        "image": SpaceInfo(image.dim, image.fingerprint, 0),
+    }
+    if joint and isinstance(image, ImageTextEncoder):
+        spaces["joint"] = spaces["image"]
+    fingerprints = text.fingerprint, image.fingerprint
+    with store.writer(checkpoint="|".join(["reencode", *fingerprints, *spaces])) as writer:
+        with store.snapshot() as snapshot:
+            there = snapshot.spaces()
+            report = ReencodeReport(store.name, snapshot.version)
+            report.kept = [s for s in there if s in spaces and there[s].fingerprint == spaces[s].fingerprint]
+            counts = snapshot.counts()
+            lacks = "joint" in spaces.keys() - there.keys() and any(count.kind == "report" for count in counts)
+            if len(report.kept) == len(there) and not lacks:
+                return report
+            report.documents = sum(count.documents for count in counts)
+            count = listen.stage(f"re-encoding {store.name}", report.documents)
+            under_way: deque[Batch] = deque()
+
+            def works() -> Iterator[Work]:
+                for documents in writer.documents(BATCH):
+                    wanted = writer.compare(documents, anew=True).to_encode
+                    count(len(documents) - len(wanted))
+                    if chosen := [d for d in documents if d.id in wanted]:
+                        passages = [p for d in chosen for _, p in snapshot.passages_of(d.id)]
+                        under_way.append(Batch.of(chosen, passages, "joint" in spaces))
+                        yield _work(under_way[-1], report.kept, store.name)
+
+            for encoded in (workers or ThisProcess(text, image)).encode(works(), listen):
+                if encoded.fingerprints != fingerprints:
+                    raise InputError(f"the workers encode with {encoded.fingerprints}, we with {fingerprints}")
+                batch = under_way.popleft()
+                vectors = batch.vectors(encoded)
+                for space, (ids, _) in vectors.items():
+                    report.encoded[space] = report.encoded.get(space, 0) + len(ids)
+                writer.stage(batch.documents, batch.passages, vectors | _stored(batch, report.kept, snapshot))
+                count(len(batch.documents))
+        for space, plan in writer.plans(spaces).items():
+            report.plans[space] = str(plan)
+            listen.stage(f"building {space}: {plan}")
+        report.version = writer.publish("re-encode", spaces)
+    return report
+
+
+def _work(batch: Batch, kept: Sequence[str], index: str) -> Work:
+    """What must be encoded, with every image still the one that was ingested."""
+    work = batch.work
+    for document in () if "image" in kept else batch.documents:
+        if document.kind == "image":
+            _check_image(document, index)
+    return replace(
+        work,
+        texts=() if "text" in kept else work.texts,
+        images=() if "image" in kept else work.images,
+        joint=() if "joint" in kept else work.joint,
+    )
+
+
+def _check_image(document: Document, index: str) -> None:
+    name = shlex.quote(document.id)
+    remedy = f"ingest its source again, or remove it with: rag index remove {index} --document {name}"
+    file = Path(document.image or "")
+    if not file.is_file():
+        raise InputError(f"the image of document {document.id!r} is no longer at {file}; put it back, or {remedy}")
+    with file.open("rb") as stream:
+        if document.image_sha256 not in (None, hashlib.file_digest(stream, "sha256").hexdigest()):
+            raise InputError(f"the image {file} of document {document.id!r} has changed since it was read; {remedy}")
+
+
+def _stored(batch: Batch, kept: Sequence[str], snapshot: Snapshot) -> dict[str, tuple[Sequence[str], Vectors]]:
+    """Of the batch's passages, the vectors that the index has and that stay."""
+    if not kept:
+        return {}
+    rows = {p.id: row for d in batch.documents for row, p in snapshot.passages_of(d.id)}
+    ids = {"text": batch.texts, "image": batch.images, "joint": batch.joint}
+    return {space: (ids[space], snapshot.vectors(space, [rows[i] for i in ids[space]])) for space in kept}

@@ -1,0 +1,1 @@
+"""Journey C: labelled questions become a certificate."""

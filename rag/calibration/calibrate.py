@@ -1,0 +1,215 @@
+"""Journey C: labelled questions become a certificate.
+
+questions → traces (one search each, every setting) → outcomes of every policy → strata of domains → p-values →
+family-wise control → the certified policy of highest coverage, saved with the fingerprints of everything it depends on
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.answering.certificate import Part, StoredCertificate
+from rag.answering.confidence import Combiner
+from rag.answering.engine import Engine
+from rag.answering.workings import Said, Trial
+from rag.calibration.leaks import refuse_leaks
+from rag.calibration.outcome import CalibratedPart, Calibration, risk_coverage
+from rag.calibration.traces import outcomes_of, trace
+from rag.errors import InputError
+from rag.evaluation.questions import Labelled
+from rag.progress import Progress
+from rag.risk_control.clusters import Groups
+from rag.risk_control.drift import SCORES, Reference
+from rag.risk_control.evidence_risk import EvidenceRisk, certify_contexts
+from rag.risk_control.planning import check_levels, groups_needed
+from rag.risk_control.policy import COMBINED_TAUS, ROUTES, SETTINGS, TAUS, Outcomes
+from rag.risk_control.procedure import (
+    CONTROLS,
+    LEARNING_SHARE,
+    Certification,
+    Control,
+    certify,
+    check_enough,
+    learning_rows,
+)
+from rag.risk_control.strata import Stratum, strata
+
+
+def calibrate(
+    questions: Sequence[Labelled],
+    engine: Engine,
+    progress: Progress,
+    *,
+    alpha: float,
+    delta: float,
+    control: Control = "fixed-sequence",
+    seed: int = 0,
+    pooled: bool = False,
+    allow_perfect: bool = False,
+    combine: bool = False,
+) -> Calibration:
+    """Certify a policy for each domain on labelled yes/no questions and save the certificate beside the index.
+
+    Domains are those that the router names. Each with enough groups has a certificate of its own, and all share delta:
+    see :mod:`rag.risk_control.strata`. ``pooled`` makes one for all of them with the whole delta, true on average
+    over domains mixed as in these questions; choose before seeing a result.
+
+    Traces are kept in the index's folder: an interrupted calibration goes on where it stopped, and another alpha or
+    delta costs no new answers. They hold hashes of questions, verdicts, scores, domains and document ids, and no text.
+
+    Args:
+        questions: with right answers, one group each.
+        engine: answers from the index that the certificate will belong to.
+        progress: told of questions traced.
+        alpha: tolerated share of wrong answers in (0, 1).
+        delta: tolerated probability that any part of the promise is broken, in (0, 1).
+        control: family-wise control over the grid of policies.
+        seed: of the split into ordering and testing groups.
+        pooled: one certificate for all domains.
+        allow_perfect: labels on which every answer is right were made independently of the answers.
+        combine: weigh signals by what the ordering groups teach, in place of their product; see
+            :mod:`rag.answering.confidence`. Choose before seeing a result.
+
+    Raises:
+        InputError: as :func:`~rag.risk_control.procedure.certify`; or an image question's patient could be evidence;
+            or a question is not a yes/no question; or all answers are wrong, or (unless allowed) right.
+    """
+    check_levels(alpha, delta)
+    if control not in CONTROLS:
+        raise InputError(f"there is no control {control!r}; choose one of: {', '.join(CONTROLS)}")
+    if combine and control != "fixed-sequence":
+        raise InputError(f"signals are weighed on the ordering groups, and the control {control!r} has none")
+    tests = 1 if control == "fixed-sequence" else len(SETTINGS) * len(TAUS) * len(ROUTES)
+    share = LEARNING_SHARE if control == "fixed-sequence" else 0.0
+    check_enough(len({q.group for q in questions}), alpha, delta, tests, share)
+    refuse_leaks(questions, engine)
+    trials = trace(questions, engine, progress)
+    open_ones = [q.id for q, t in zip(questions, trials, strict=True) if t.scope is None]
+    if open_ones:
+        raise InputError(f"question {open_ones[0]!r} is not a yes/no question, which the wrong-answer risk needs")
+    outcomes = outcomes_of(questions, trials)
+    outcomes.check_labels(allow_perfect)
+
+    inside: dict[str, list[int]] = defaultdict(list)
+    for row, trial in enumerate(trials):
+        if not trial.domain.out_of_domain:
+            inside[trial.domain.name].append(row)
+    names = [q.group for q in questions]
+    groups = {domain: {names[row] for row in rows} for domain, rows in inside.items()}
+    covered = (tuple(sorted(groups)),) if pooled else strata(groups, alpha, delta, tests, share)
+    if not covered or not groups:
+        check_enough(len(set().union(*groups.values())), alpha, delta, tests, share)
+    each = delta / len(covered)
+    parts, stored = [], []
+    for domains in covered:
+        rows = np.array(sorted(row for d in domains for row in inside[d]), dtype=np.int64)
+        some, of = outcomes.take(rows), [names[row] for row in rows]
+        combiner, taus = None, TAUS
+        if combine:
+            signals = np.array([[said.signals for said in trials[row].outcomes] for row in rows], dtype=np.float64)
+            combiner, taus = _combiner(some, signals, of, seed), COMBINED_TAUS
+            some = replace(some, confidence=np.where(np.isnan(some.confidence), np.nan, combiner.all(signals).round(4)))
+        found = certify(some, of, alpha, each, thresholds=taus, routes=ROUTES, control=control, seed=seed)
+        parts.append(CalibratedPart(domains, len(rows), len(set(of)), found, risk_coverage(some, found, taus)))
+        scores = _references([trials[row] for row in rows], of, found, seed, combiner)
+        stored.append(_part(domains, each, found, scores, combiner))
+    certificate = StoredCertificate(
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        alpha=alpha,
+        delta=delta,
+        scope=tuple(sorted({t.scope for t in trials if t.scope and not t.domain.out_of_domain})),
+        fingerprints=engine.fingerprints,
+        parts=tuple(stored),
+    )
+    certificate.save(engine.store.path)
+    left = sorted(groups.keys() - {d for domains in covered for d in domains})
+    needed = groups_needed(alpha, delta / (len(covered) + 1), tests, share)
+    uncovered = tuple((d, len(groups[d]), needed) for d in left)
+    outside = len(questions) - sum(map(len, inside.values()))
+    return Calibration(tuple(parts), certificate, len(questions), len(set(names)), outside, uncovered)
+
+
+def _combiner(outcomes: Outcomes, signals: NDArray[np.float64], groups: Sequence[str], seed: int) -> Combiner:
+    """Learned from the answers, under all settings, of the groups that also order the policies, and of no others.
+
+    ``signals`` has shape (questions, settings, 4). Groups weigh alike, however many questions and answers they have.
+    """
+    rows = learning_rows(groups, seed)
+    sizes = Counter(groups[row] for row in rows)
+    share = np.array([1 / (sizes[groups[row]] * len(outcomes.settings)) for row in rows])
+    answered = ~np.isnan(outcomes.confidence[rows])
+    if not answered.any():
+        raise InputError(
+            "none of the ordering groups' questions has an answer, so there is nothing to weigh signals by"
+        )
+    weight = np.broadcast_to(share[:, None], answered.shape)[answered]
+    return Combiner.fit(signals[rows][answered], outcomes.correct[rows][answered], weight)
+
+
+def _part(
+    domains: Stratum, delta: float, found: Certification, scores: dict[str, Reference], combiner: Combiner | None
+) -> Part:
+    policy = found.policy
+    return Part(
+        domains=domains,
+        delta=delta,
+        k=policy.k if policy else None,
+        gamma=policy.gamma if policy else None,
+        tau=policy.tau if policy else None,
+        rho=policy.rho if policy else None,
+        n=found.groups,
+        coverage=found.coverage,
+        observed_risk=found.risk,
+        risk_interval=found.interval,
+        why=found.why if len(domains) == 1 else f"{found.why}, on average over {', '.join(domains)}",
+        combiner=combiner,
+        scores=scores,
+    )
+
+
+def _references(
+    trials: Sequence[Trial], groups: Sequence[str], found: Certification, seed: int, combiner: Combiner | None
+) -> dict[str, Reference]:
+    """What is kept of the calibration's scores under the certified policy: one question a group, for independence."""
+    if found.policy is None:
+        return {}
+    column = SETTINGS.index((found.policy.k, found.policy.gamma))
+    some = [trials[row] for row in Groups.from_ids(groups).one_each(seed)]
+
+    def confidence(said: Said) -> float:
+        return said.confidence if combiner is None or said.verdict is None else round(combiner(said.signals), 4)
+
+    said = [(t.outcomes[column], t.domain.probability) for t in some]
+    rows = [(confidence(s), s.signals.similarity, route) for s, route in said]
+    return {name: Reference.of(values) for name, values in zip(SCORES, zip(*rows, strict=True), strict=True)}
+
+
+def calibrate_contexts(
+    questions: Sequence[Labelled],
+    engine: Engine,
+    progress: Progress,
+    *,
+    alpha: float,
+    delta: float | None,
+    seed: int = 0,
+) -> EvidenceRisk:
+    """How many contexts keep the share of questions whose evidence is missed at most alpha: for retrieval alone.
+
+    Raises:
+        InputError: a question names no evidence, or as :func:`~rag.risk_control.evidence_risk.certify_contexts`.
+    """
+    refuse_leaks(questions, engine)
+    if unlabelled := [q.id for q in questions if not q.evidence]:
+        raise InputError(f"question {unlabelled[0]!r} has no 'evidence': name the documents that support its answer")
+    trials = trace(questions, engine, progress)
+    ranks = [
+        next((rank for rank, d in enumerate(t.documents, start=1) if d in q.evidence), float("inf"))
+        for q, t in zip(questions, trials, strict=True)
+    ]
+    return certify_contexts(ranks, [q.group for q in questions], alpha, max(k for k, _ in SETTINGS), delta, seed)

@@ -1,0 +1,231 @@
+"""Questions with known answers for users without labels: from coded or clearly asserted findings.
+
+After the generator-verifier scheme of MedVLSynther: a generator proposes a question, its answer and its supporting
+passages from labels; a verifier drops whatever could be answered either way. Every row is marked synthetic.
+
+Where a corpus carries human codes (``metadata["mesh"]``), the answers come from the codes and never from our reader,
+so that the reader can be measured against them. Elsewhere they come from clear assertions, and the row says so.
+"""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from rag.errors import InputError
+from rag.language.lexicon import Lexicon
+from rag.language.statements import assertions_of
+from rag.settings import knowledge_dir
+from rag.types import Document
+
+Kind = Literal["yes_no", "multiple_choice"]
+_TEMPLATES = (
+    "Does study {study} show {finding}?",
+    "Is there {finding} in study {study}?",
+    "Can {finding} be seen in study {study}?",
+)
+_OPTIONS = 4
+_CLEAR = 0.95  # certainty from which an assertion of the text may serve as a label
+_UNUSABLE = ("No Indexing", "Technical Quality")  # nobody coded these studies, or nobody could
+
+
+@dataclass(frozen=True)
+class SyntheticQuestion:
+    """One row of a question file. ``labels`` names where the answer comes from."""
+
+    id: str
+    kind: Kind
+    question: str
+    answer: str
+    options: tuple[str, ...]
+    study: str
+    group: str
+    finding: str
+    evidence: tuple[str, ...]
+    labels: str
+    synthetic: bool = True
+
+    def row(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Code:
+    code: str
+    finding: str
+    near: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Findings that a study certainly has and certainly has not."""
+
+    present: frozenset[str]
+    absent: frozenset[str]
+    source: str
+
+
+def synthesize(
+    documents: Iterable[Document],
+    lexicon: Lexicon,
+    *,
+    count: int,
+    kind: Kind = "yes_no",
+    seed: int = 0,
+    tell: Callable[[int], None] = lambda n: None,
+) -> list[SyntheticQuestion]:
+    """At most ``count`` questions, one a group at most; half of the yes/no answers are *yes* where labels allow it.
+
+    Args:
+        documents: reports; each group gives one question.
+        kind: ``yes_no``, or ``multiple_choice`` with one right option and three that the labels deny.
+        seed: the same documents and seed give the same questions.
+        tell: progress; told how many documents were read.
+
+    Raises:
+        InputError: no document carries usable codes or clear assertions.
+    """
+    rng = random.Random(seed)  # noqa: S311 - sampling, not secrets
+    labelled: dict[str, tuple[Document, _Labels]] = {}
+    for document in documents:
+        tell(1)
+        labels = labels_of(document, lexicon) if document.kind == "report" and document.text else None
+        if labels is not None and document.group_id not in labelled:
+            labelled[document.group_id] = (document, labels)
+    if not labelled:
+        raise InputError(
+            "no report carries codes that knowledge/codes.toml knows, nor clear assertions; nothing to ask"
+        )
+    groups = sorted(labelled)
+    rng.shuffle(groups)
+    make = _yes_no if kind == "yes_no" else _multiple_choice
+    found: list[SyntheticQuestion] = []
+    wanted = {"yes": count - count // 2, "no": count // 2}
+    for group in groups:
+        question = make(*labelled[group], wanted, lexicon, rng)
+        if question is not None:
+            found.append(question)
+        if len(found) == count:
+            break
+    return found
+
+
+def labels_of(document: Document, lexicon: Lexicon) -> _Labels | None:
+    """What is certain about a report, after the verifier has dropped what the text only raises."""
+    raised = {a.concept for a in assertions_of(document.text, lexicon) if a.status == "uncertain"}
+    codes = document.metadata.get("mesh")
+    labels = _from_codes(codes) if isinstance(codes, list) and codes else _from_text(document, lexicon)
+    if labels is None:
+        return None
+
+    def clear(findings: frozenset[str]) -> frozenset[str]:
+        return frozenset(
+            f
+            for f in findings
+            if not any(lexicon.is_a(r, f) or lexicon.is_a(f, r) for r in raised if r in lexicon.concepts)
+        )
+
+    return _Labels(clear(labels.present), clear(labels.absent), labels.source)
+
+
+def _from_codes(codes: list[str]) -> _Labels | None:
+    if any(code.startswith(_UNUSABLE) for code in codes):
+        return None
+    present = {c.finding for c in _codes() if any(_has(code, c.code) for code in codes)}
+    unclear = {c.finding for c in _codes() if any(_has(code, near) for code in codes for near in c.near)}
+    absent = {c.finding for c in _codes()} - present - unclear
+    return _Labels(frozenset(present), frozenset(absent), "human MeSH codes")
+
+
+def _from_text(document: Document, lexicon: Lexicon) -> _Labels | None:
+    said = [a for a in assertions_of(document.text, lexicon) if not a.derived and a.sure >= _CLEAR]
+    present = {a.concept for a in said if a.status == "present" and lexicon.concepts[a.concept].kind == "finding"}
+    absent = {a.concept for a in said if a.status == "absent" and lexicon.concepts[a.concept].kind == "finding"}
+    both = present & absent
+    if not present | absent:
+        return None
+    return _Labels(
+        frozenset(present - both), frozenset(absent - both), "clear assertions of the text, read by ClinCite"
+    )
+
+
+def _has(code: str, start: str) -> bool:
+    """Whether a heading is the coded one or a subheading of it: "Aorta" is not "Aorta, Thoracic"."""
+    return code == start or code.startswith(start + "/")
+
+
+def _yes_no(
+    document: Document, labels: _Labels, wanted: dict[str, int], lexicon: Lexicon, rng: random.Random
+) -> SyntheticQuestion | None:
+    choices = [("yes", f) for f in sorted(labels.present)] + [("no", f) for f in sorted(labels.absent)]
+    # common findings are absent from most studies: take the scarcer side where there is a choice
+    open_sides = [side for side in ("yes", "no") if wanted[side] > 0]
+    for side in open_sides:
+        of_side = [f for s, f in choices if s == side]
+        if of_side:
+            wanted[side] -= 1
+            finding = rng.choice(of_side)
+            text = rng.choice(_TEMPLATES).format(study=document.case_id, finding=_noun(lexicon.name(finding)))
+            return _question(document, labels, "yes_no", text, side, (), finding)
+    return None
+
+
+def _multiple_choice(
+    document: Document, labels: _Labels, wanted: dict[str, int], lexicon: Lexicon, rng: random.Random
+) -> SyntheticQuestion | None:
+    if not labels.present or len(labels.absent) < _OPTIONS - 1:
+        return None
+    finding = rng.choice(sorted(labels.present))
+    distractors = [f for f in sorted(labels.absent) if not lexicon.is_a(f, finding) and not lexicon.is_a(finding, f)]
+    if len(distractors) < _OPTIONS - 1:
+        return None
+    options = [finding, *rng.sample(distractors, _OPTIONS - 1)]
+    rng.shuffle(options)
+    names = tuple(lexicon.name(f) for f in options)
+    text = f"Which of these does study {document.case_id} show: {', '.join(names[:-1])} or {names[-1]}?"
+    return _question(document, labels, "multiple_choice", text, lexicon.name(finding), names, finding)
+
+
+def _question(
+    document: Document, labels: _Labels, kind: Kind, text: str, answer: str, options: tuple[str, ...], finding: str
+) -> SyntheticQuestion:
+    return SyntheticQuestion(
+        id=f"synthetic/{document.case_id}/{finding}",
+        kind=kind,
+        question=text,
+        answer=answer,
+        options=options,
+        study=document.case_id,
+        group=document.group_id,
+        finding=finding,
+        evidence=(document.id,),
+        labels=labels.source,
+    )
+
+
+def _noun(name: str) -> str:
+    """The name with an article where English wants one."""
+    countable = ("nodule", "mass", "granuloma", "hernia", "effusion", "pneumothorax", "fracture", "catheter", "aorta")
+    article = "an" if name[0] in "aeiou" else "a"
+    return f"{article} {name}" if name.endswith(countable) else name
+
+
+@lru_cache(maxsize=1)
+def _codes() -> tuple[_Code, ...]:
+    path = knowledge_dir() / "codes.toml"
+    try:
+        rows = tomllib.loads(path.read_text(encoding="utf-8"))["code"]
+        return tuple(_Code(r["code"], r["finding"], tuple(r["near"])) for r in rows)
+    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise InputError(f"the codes {path} cannot be used: {error}") from error
+
+
+def rows_of(questions: Iterable[SyntheticQuestion]) -> Iterator[dict[str, Any]]:
+    """Rows for a JSONL file; options are left out where there are none."""
+    for question in questions:
+        row = question.row()
+        yield row if row["options"] else {k: v for k, v in row.items() if k != "options"}

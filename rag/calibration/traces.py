@@ -1,0 +1,77 @@
+"""Traces: what the engine would say to labelled questions under every setting, asked once and kept.
+
+A trace is one search at the widest setting and one run of the generator for each number of contexts that the settings
+(k, gamma) lead to; thresholds of confidence and of the router's probability are derived from it without asking again.
+They hold hashes of questions, verdicts, scores, domains and document ids, and no text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rag.answering.confidence import Signals
+from rag.answering.engine import Engine
+from rag.answering.workings import Said, Trial
+from rag.evaluation.questions import Labelled
+from rag.progress import Progress
+from rag.risk_control.policy import SETTINGS, Outcomes
+from rag.types import Domain, sha256_of
+
+TRACES = "traces"
+_BATCH = 32
+_FORMAT = 3
+
+
+def trace(questions: Sequence[Labelled], engine: Engine, progress: Progress) -> list[Trial]:
+    """Every question under every setting, from the cache where it was asked before of the same system."""
+    system = {name: value for name, value in engine.fingerprints.items() if name != "policy grid"}
+    state = json.dumps([_FORMAT, system, SETTINGS], sort_keys=True)
+    folder = engine.store.path / TRACES
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{sha256_of(state)[:16]}.jsonl"
+    known = _read_traces(path)
+    keys = [sha256_of(q.question.model_dump_json()) for q in questions]
+    missing = [(key, q) for key, q in zip(keys, questions, strict=True) if key not in known]
+    advance = progress.stage("tracing", len(questions))
+    advance(len(questions) - len(missing))
+    descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    with open(descriptor, "a", encoding="utf-8") as stream:  # noqa: PTH123 - with the mode of the descriptor
+        for i in range(0, len(missing), _BATCH):
+            batch = missing[i : i + _BATCH]
+            for (key, _), trial in zip(batch, engine.outcomes([q.question for _, q in batch], SETTINGS), strict=True):
+                known[key] = trial
+                row = {"key": key, **trial._asdict(), "domain": trial.domain.model_dump()}
+                stream.write(json.dumps(row) + "\n")
+            stream.flush()
+            advance(len(batch))
+    return [known[key] for key in keys]
+
+
+def _read_traces(path: Path) -> dict[str, Trial]:
+    """Complete lines of the cache; a line cut off by a crash is asked again."""
+    known: dict[str, Trial] = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+                outcomes = tuple(Said(verdict, c, Signals(*signals)) for verdict, c, signals in row["outcomes"])
+                domain = Domain.model_validate(row["domain"])
+                known[row["key"]] = Trial(row["scope"], domain, outcomes, tuple(row["documents"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+    return known
+
+
+def outcomes_of(questions: Sequence[Labelled], trials: Sequence[Trial]) -> Outcomes:
+    """Trials and right answers as arrays."""
+    verdicts = np.array([[s.verdict or "" for s in t.outcomes] for t in trials])
+    gold = np.array([q.answer for q in questions])
+    spoken = [[np.nan if s.verdict is None else s.confidence for s in t.outcomes] for t in trials]
+    route = np.array([t.domain.probability for t in trials], dtype=np.float64)
+    ids = tuple(q.id for q in questions)
+    return Outcomes(ids, SETTINGS, verdicts == gold[:, None], np.array(spoken, dtype=np.float64), route)

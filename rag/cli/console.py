@@ -1,0 +1,204 @@
+"""How things look in a terminal: answers, hits, reports and progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+from rich.text import Text
+
+from rag.audit.checks import AuditReport
+from rag.building.ingest import IngestReport
+from rag.indexing.records import IndexSummary, VersionInfo
+from rag.progress import Progress
+from rag.types import Answer, Event, Hit
+
+NOTICE = "Research software, not a medical device: do not use it for diagnosis or treatment."
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class _Rate(ProgressColumn):
+    """Finished units per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed and speed >= 10 else f"{speed:.1f}/s" if speed else "", style="cyan")
+
+
+class _Bars:
+    def __init__(self, bars: RichProgress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def stage(self, name: str, total: int | None = None) -> Callable[[int], None]:
+        if name in self._tasks:
+            task = self._tasks[name]
+            known = next(t.total for t in self._bars.tasks if t.id == task)
+            self._bars.update(task, total=None if total is None or known is None else known + total)
+        else:
+            task = self._tasks[name] = self._bars.add_task(name, total=total)
+
+        def advance(n: int) -> None:
+            self._bars.advance(task, n)
+
+        return advance
+
+
+@contextmanager
+def progress_bars(quiet: bool = False) -> Iterator[Progress]:
+    """Bars with rate and remaining time on standard error."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<34}"),
+        BarColumn(None),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=err, disable=quiet) as bars:
+        yield _Bars(bars)
+
+
+def show_answer(answer: Answer, quiet: bool = False) -> None:
+    """The answer with its citations, quotes and sources; ``quiet`` leaves the table of evidence out."""
+    answered = answer.decision == "answered"
+    lines: list[Text] = []
+    if not answered:
+        lines.append(Text(f"Not answered: {answer.reason}.", style="bold yellow"))
+    for n, sentence in enumerate(answer.sentences):
+        marks = "".join(f"[{c}]" for c in sentence.citations)
+        lines.append(Text.assemble((sentence.text, "bold" if answered else ""), " ", (marks, "cyan")))
+        for c in answer.citations:
+            if c.sentence == n:
+                lines.append(
+                    Text.assemble(
+                        "   ",
+                        (f"[{c.number}] ", "cyan"),
+                        (f"{c.document_id}, {c.source}, characters {c.start}-{c.end}, {c.verdict}", "dim"),
+                    )
+                )
+                references = next((e.references for e in answer.evidence if e.number == c.number), ())
+                if references:
+                    lines.append(Text(f"       references: {', '.join(references[:6])}", style="dim"))
+    where = f"{answer.domain.name} ({answer.domain.probability:.2f})" + (
+        ", out of domain" if answer.domain.out_of_domain else ""
+    )
+    where += f", searched {', '.join(answer.domain.searched) or 'every domain'}"
+    if answer.domain.why:
+        where += f", {' and '.join(answer.domain.kinds) or 'every kind of evidence'}: {answer.domain.why}"
+    took = f"{answer.timings_ms['total']:.0f} ms"
+    foot = [f"confidence {answer.confidence:.2f}", answer.certificate.status, f"audit {answer.audit_id}", took]
+    lines += [Text(where, style="dim"), Text(" · ".join(foot), style="dim")]
+    if answered and answer.reason:
+        lines.append(Text(answer.reason, style="dim"))
+    asked = answer.question.text if len(answer.question.text) < 300 else answer.question.text[:297] + "…"
+    if answer.question.image:
+        asked += f"  ({answer.question.image})"
+    out.print(
+        Panel(Group(*lines), title=Text(asked), title_align="left", border_style="green" if answered else "yellow")
+    )
+    if not answered and not answer.sentences and answer.evidence and not quiet:
+        out.print(Text("Nearest evidence:", style="dim"))
+        for e in answer.evidence[:3]:
+            out.print(Text(f"   [{e.number}] {e.document_id} ({e.source}): {e.text[:120]}", style="dim"))
+
+
+def show_events(events: Iterable[Event]) -> Answer:
+    """Sentences as they pass verification; the answer that they became is returned."""
+    answer: Answer | None = None
+    for event in events:
+        if event.sentence is not None:
+            marks = "".join(f"[{n}]" for n in event.sentence.citations)
+            out.print(Text.assemble(event.sentence.text, " ", (marks, "cyan")), soft_wrap=True)
+        answer = event.answer or answer
+    assert answer is not None, "a stream ends with its answer"
+    return answer
+
+
+def show_hits(hits: Sequence[Hit]) -> None:
+    table = Table("#", "document", "kind", "channel", "score", "text", "source", header_style="bold")
+    for n, h in enumerate(hits, start=1):
+        ranks = ", ".join(f"{c} {r}" for c, r in sorted(h.ranks.items()))
+        text = " ".join(h.passage.text.split()) or f"(image {h.document.image})"
+        table.add_row(
+            str(n),
+            escape(h.document.id),
+            h.document.kind,
+            ranks,
+            f"{h.score:.3f}",
+            escape(text[:160]),
+            escape(h.document.source),
+        )
+    out.print(table)
+
+
+def show_ingest(report: IngestReport) -> None:
+    """What an ingest did, quarantined records last."""
+    kinds = ", ".join(f"{n:,} {k}" for k, n in sorted(report.by_kind.items()))
+    out.print(
+        f"[bold]{escape(report.index)}[/] version {report.version}: {report.added:,} added, "
+        f"{report.updated:,} updated, {report.unchanged:,} unchanged ({kinds}; {report.passages:,} passages); "
+        f"{report.empty:,} empty records skipped, {len(report.quarantined):,} quarantined",
+        soft_wrap=True,
+    )
+    for space, plan in report.plans.items():
+        out.print(f"[dim]{escape(space)}: {escape(plan)}[/]", soft_wrap=True)
+    s = report.seconds
+    out.print(f"[dim]reading {s['read']:.1f} s, encoding {s['encode']:.1f} s, storing {s['store']:.1f} s[/]")
+    for q in report.quarantined[:50]:
+        out.print(f"[yellow]  quarantined[/] {escape(q.source)} {escape(q.record)}: {escape(q.reason)}", soft_wrap=True)
+    if len(report.quarantined) > 50:
+        out.print(f"[yellow]  … and {len(report.quarantined) - 50} more (all of them with --json)[/]")
+
+
+def show_indexes(rows: Sequence[IndexSummary]) -> None:
+    table = Table("index", "version", "documents", "size", "created", header_style="bold")
+    for r in rows:
+        if r.problem:
+            table.add_row(escape(r.name), "-", f"[red]{escape(r.problem)}[/]", "", "")
+        else:
+            documents = ", ".join(f"{n:,} {k}" for k, n in sorted(r.documents.items()))
+            table.add_row(escape(r.name), str(r.version), documents or "empty", f"{r.bytes / 1e6:.1f} MB", r.created)
+    out.print(table)
+
+
+def show_versions(rows: Sequence[VersionInfo]) -> None:
+    table = Table("version", "published", "added", "updated", "removed", "documents", "note", header_style="bold")
+    for v in rows:
+        table.add_row(
+            str(v.number),
+            v.created,
+            f"{v.added:,}",
+            f"{v.updated:,}",
+            f"{v.removed:,}",
+            f"{v.documents:,}",
+            escape(v.note),
+        )
+    out.print(table)
+
+
+def show_audit(report: AuditReport) -> None:
+    for check in report.checks:
+        out.print(
+            f"  {'[green]ok  [/]' if check.ok else '[red]FAIL[/]'} {escape(check.name)}[dim] {escape(check.detail)}[/]"
+        )
+    out.print("[green]verified[/]" if report.ok else "[red]NOT verified[/]")

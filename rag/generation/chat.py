@@ -1,0 +1,192 @@
+"""The generator around a language model, wherever that runs: prompt → text → growing drafts.
+
+What the model is and where it runs is a :class:`ChatModel`'s business; what it is asked, what of the evidence it sees
+and what its text amounts to is decided here, alike for all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator as Steps
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import cached_property
+from typing import Literal, NamedTuple, Protocol
+
+from rag.corpus.sentences import sentence_spans
+from rag.errors import InputError
+from rag.generation.base import Request, refusal
+from rag.generation.messages import Messages, Picture
+from rag.generation.prompts import Prompt
+from rag.settings import GenerationSettings
+from rag.types import Draft, Evidence, sha256_of
+
+_LONGEST = 20_000  # characters of a draft; whoever writes more is stopped
+_THOUGHT = re.compile(r"\s*<think>.*?(?:</think>\s*|\Z)", re.S)  # what some models say to themselves first
+_VERDICT = re.compile(r"[\W_]*(yes|no)\b", re.I)
+_CANNOT = re.compile(r"[\W_]*(?:i\s+)?(?:can\s?not|can['’]t|unable\s+to)\s+(?:be\s+)?answer", re.I)
+
+
+class Piece(NamedTuple):
+    """Some text of an answer.
+
+    ``yes`` comes with the first piece where the model tells probabilities: P(yes) / (P(yes) + P(no)) at the answer's
+    first token. ``truncated`` comes with the last one where the model was stopped before it had finished.
+    """
+
+    text: str = ""
+    yes: float | None = None
+    truncated: bool = False
+
+
+class ChatModel(Protocol):
+    """A language model that continues a conversation."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model: another one writes something else."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together; None where nobody knows."""
+        ...
+
+    @property
+    def parallel(self) -> int:
+        """How many conversations go on at once."""
+        ...
+
+    def count(self, messages: Messages) -> int:
+        """Tokens that the messages take, pictures included."""
+        ...
+
+    def chat(self, messages: Messages) -> Steps[Piece, None, None]:
+        """The answer as it is written. Closing it stops the model.
+
+        Raises:
+            RagError: it could not be written to its end.
+        """
+        ...
+
+
+class LanguageGenerator:
+    """See the module."""
+
+    def __init__(self, model: ChatModel, settings: GenerationSettings) -> None:
+        self._model = model
+        self._settings = settings
+        self._prompt = Prompt(settings.prompt)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        s = self._settings
+        drawing = f"{s.max_new_tokens} tokens, temperature {s.temperature:g}, seed {s.seed}, {s.revisions} revisions"
+        return f"{self._model.fingerprint}:{sha256_of(drawing)[:8]}"
+
+    @cached_property
+    def prompt_sha256(self) -> str | None:
+        s = self._settings
+        return sha256_of(f"{self._prompt.sha256} images {s.images} of {s.image_side} window {self._model.window}")
+
+    @property
+    def revises(self) -> bool:
+        return self._settings.revisions > 0
+
+    @property
+    def parallel(self) -> int:
+        return self._model.parallel
+
+    def generate(self, request: Request) -> Draft:
+        *_, whole = self.stream(request)
+        return whole
+
+    def stream(self, request: Request) -> Iterator[Draft]:
+        """See :class:`~rag.generation.base.StreamingGenerator`: a draft for each sentence begun, then the whole."""
+        if not request.evidence:
+            yield refusal("no evidence was found for this question")
+            return
+        messages, left_out = self._fitted(request)
+        if messages is None:
+            yield refusal("the question alone does not fit into the model's window")
+            return
+        sent = messages.sha256
+        text, yes, truncated, begun = "", None, False, 0
+        with closing(self._model.chat(messages)) as pieces:
+            for piece in pieces:
+                text += piece.text
+                yes = piece.yes if yes is None else yes
+                truncated = piece.truncated or len(text) > _LONGEST
+                if truncated:
+                    break
+                if (sentences := len(sentence_spans(text))) > begun:
+                    begun = sentences
+                    yield self._draft(request, text, yes, True, left_out, sent)
+        yield self._draft(request, text, yes, truncated, left_out, sent)
+
+    def _draft(
+        self, request: Request, text: str, yes: float | None, truncated: bool, left_out: tuple[str, ...], sent: str
+    ) -> Draft:
+        if thought := _THOUGHT.match(text):
+            text, yes = text[thought.end() :], None  # the first token was none of the answer's
+        said = _VERDICT.match(text) if request.asked.yes_no else None
+        verdict: Literal["yes", "no"] | None = None if said is None else "yes" if said[1].lower() == "yes" else "no"
+        if not request.asked.yes_no:
+            yes = None
+        # without probabilities, how well evidence was found is all that is known before the verifier has spoken
+        confidence = min(0.95, 0.4 + 0.5 * max(0.0, min(1.0, max(e.score for e in request.evidence))))
+        if yes is not None:
+            confidence = yes if verdict == "yes" else 1 - yes
+        return Draft(
+            text=text,
+            truncated=truncated,
+            verdict=verdict,
+            probability=None if yes is None else round(yes, 4),
+            confidence=round(confidence, 4),
+            refusal="the model found no answer in the evidence" if _CANNOT.match(text) else None,
+            left_out=left_out,
+            messages_sha256=sent,
+        )
+
+    # ------------------------------------------------------------------ what the model sees
+
+    def _fitted(self, request: Request) -> tuple[Messages | None, tuple[str, ...]]:
+        """The messages, and the ids of passages that did not fit: whole ones are left out, the earlier ones kept."""
+        messages = self._messages(request, request.evidence)
+        if self._model.window is None:
+            return messages, ()
+        room = self._model.window - self._settings.max_new_tokens
+        if self._model.count(messages) <= room:
+            return messages, ()
+        bare = used = self._model.count(self._messages(request, ()))
+        kept: list[Evidence] = []
+        for e in request.evidence:
+            cost = self._model.count(self._messages(request, (e,))) - bare
+            if used + cost <= room:
+                kept.append(e)
+                used += cost
+        while kept and self._model.count(self._messages(request, kept)) > room:
+            kept.pop()
+        left_out = tuple(e.passage_id for e in request.evidence if e not in kept)
+        return (self._messages(request, kept) if kept else None), left_out
+
+    def _messages(self, request: Request, evidence: Sequence[Evidence]) -> Messages:
+        return self._prompt.render(request, evidence, self._pictures(request, evidence))
+
+    def _pictures(self, request: Request, evidence: Sequence[Evidence]) -> list[Picture]:
+        """The question's image, then those of the evidence that can be read, no file twice."""
+        most, side = self._settings.images, self._settings.image_side
+        pictures: list[Picture] = []
+        if request.question.image is not None and most:
+            pictures.append(Picture.read(request.question.image, side, "The image that the question is about:"))
+        shown = {request.question.image}
+        for e in evidence:
+            path = request.image_of(e) if len(pictures) < most else None
+            if path is None or path in shown:
+                continue
+            shown.add(path)
+            try:
+                pictures.append(Picture.read(path, side, f"The image of passage {e.number}:"))
+            except InputError:  # indexed once, and gone or changed since; its passage can still be read
+                continue
+        return pictures

@@ -1,0 +1,220 @@
+"""A language model on this machine, through transformers: image-text models, or models of text alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator as Steps
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rag.encoders.runtime import torch
+from rag.errors import InputError, RagError, StorageError
+from rag.generation.chat import Piece
+from rag.generation.messages import Messages
+from rag.generation.weights import Loaded, Weights
+from rag.settings import GenerationSettings, knowledge_dir
+from rag.types import sha256_of
+
+_YES, _NO = ("yes", "Yes", "YES"), ("no", "No", "NO")
+_SPACES = ("", "\u2581", "\u0120")  # how vocabularies write that a space comes before
+
+
+class LocalModel:
+    """See the module. Loads when it is first asked; safe to use from several threads, which take turns.
+
+    Raises:
+        InputError: no model is named, or its files cannot be used.
+        MissingDependencyError: the model or a library is not on this machine.
+    """
+
+    parallel = 1
+
+    def __init__(self, settings: GenerationSettings) -> None:
+        s = settings.transformers
+        self._settings = settings
+        self._weights = Weights.find(s.model, s.revision, s.device, s.dtype)
+        self._template = _chat_template(s.chat_template) if s.chat_template else None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        template = f":{sha256_of(self._template)[:8]}" if self._template else ""
+        return f"transformers:{self._weights.fingerprint}{template}"
+
+    @cached_property
+    def window(self) -> int | None:
+        """The model's own number of positions, or the setting where that is smaller."""
+        config = self._weights.config
+        own = (config.get("text_config") or config).get("max_position_embeddings")
+        known = [n for n in (own, self._settings.transformers.window) if isinstance(n, int)]
+        return min(known, default=None)
+
+    def count(self, messages: Messages) -> int:
+        """Exactly: as tokenized, with as many tokens for each picture as it becomes."""
+        return int(self._inputs(self._weights.load(), messages)["input_ids"].shape[-1])
+
+    def chat(self, messages: Messages) -> Steps[Piece, None, None]:
+        """See :class:`~rag.generation.chat.ChatModel`.
+
+        Raises:
+            StorageError: prompt and answer do not fit into the device's memory.
+        """
+        from transformers import TextIteratorStreamer
+
+        loaded = self._weights.load()
+        inputs = self._inputs(loaded, messages).to(loaded.model.device)
+        for name, value in inputs.items():
+            if value.is_floating_point():
+                inputs[name] = value.to(loaded.model.dtype)
+        streamer = TextIteratorStreamer(loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        run = _Run(loaded, inputs, self._settings, streamer)
+        run.start()
+        try:
+            for text in streamer:
+                yield Piece(text, run.first.yes)
+            run.join()
+            if run.error is not None:
+                raise self._explained(run.error)
+            yield Piece("", run.first.yes, run.truncated)
+        finally:
+            run.cancelled.set()
+            run.join()
+
+    def _inputs(self, loaded: Loaded, messages: Messages) -> Any:
+        """Token ids and pixels, through the chat template; a template without a system's turn has it in the user's."""
+        system, user = loaded.guarded(messages.system), loaded.guarded(messages.user)
+        pictures = messages.pictures if loaded.sees else ()
+        template = self._template or getattr(loaded.processor, "chat_template", None)
+        if template is None and loaded.sees:
+            raise InputError(
+                f"the model {self._weights.name!r} does not say how pictures and turns are written; set "
+                "'generation.transformers.chat_template'"
+            )
+        if template is None:
+            plain = f"{system}\n\n{user}\n\n"
+            return loaded.tokenizer(plain, return_tensors="pt")
+        options = {
+            "chat_template": self._template,
+            "tokenize": True,
+            "return_dict": True,
+            "return_tensors": "pt",
+            "add_generation_prompt": True,
+        }
+
+        def turn(role: str, text: str, shown: Sequence[Any] = ()) -> dict[str, Any]:
+            if not loaded.sees:
+                return {"role": role, "content": text}
+            parts: list[dict[str, Any]] = []
+            for p in shown:
+                parts += [{"type": "text", "text": loaded.guarded(p.label)}, {"type": "image", "image": p.image}]
+            return {"role": role, "content": [*parts, {"type": "text", "text": text}]}
+
+        import jinja2
+
+        apply = loaded.processor.apply_chat_template
+        try:
+            return apply([turn("system", system), turn("user", user, pictures)], **options)
+        except jinja2.TemplateError:
+            return apply([turn("user", f"{system}\n\n{user}", pictures)], **options)
+
+    def _explained(self, error: Exception) -> RagError:
+        if isinstance(error, torch().OutOfMemoryError):
+            return StorageError(
+                f"the memory of {self._weights.device} is too small for this prompt; lower 'selection.k_max', "
+                "'generation.image_side' or 'generation.transformers.window'"
+            )
+        return RagError(f"the model {self._weights.name!r} failed while it was writing ({type(error).__name__})")
+
+
+def _chat_template(name: str) -> str:
+    """The text of a chat template. Raises InputError if there is none of that name."""
+    folder = knowledge_dir() / "prompts" / "chat"
+    path = Path(name) if name.endswith(".jinja") else folder / f"{name}.jinja"
+    try:
+        return path.read_text("utf-8").removesuffix("\n")
+    except (OSError, ValueError) as error:
+        names = ", ".join(sorted(p.stem for p in folder.glob("*.jinja")))
+        raise InputError(
+            f"setting 'generation.transformers.chat_template': there is no template {name!r}; give a file that ends in "
+            f".jinja, or one of: {names}"
+        ) from error
+
+
+class _Run(threading.Thread):
+    """One draft being written. ``error`` is what went wrong, once it has ended."""
+
+    def __init__(self, loaded: Loaded, inputs: Any, settings: GenerationSettings, streamer: Any) -> None:
+        super().__init__(daemon=True, name="language model")
+        self._loaded, self._inputs, self._settings, self._streamer = loaded, inputs, settings, streamer
+        self.first = _FirstToken(loaded.tokenizer)
+        self.cancelled = threading.Event()
+        self.truncated = False
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        library = torch()
+        try:
+            with self._loaded.lock, library.random.fork_rng():
+                library.manual_seed(self._settings.seed)
+                self._write(library)
+        except Exception as error:  # told to whoever reads the stream, in their thread
+            self.error = error
+        finally:
+            self._streamer.text_queue.put(self._streamer.stop_signal)
+
+    def _write(self, library: Any) -> None:
+        from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
+
+        def stop(ids: Any, scores: Any, **_: Any) -> Any:
+            return library.full((ids.shape[0],), self.cancelled.is_set(), dtype=library.bool, device=ids.device)
+
+        model, drawing = self._loaded.model, self._settings.temperature > 0
+        with library.inference_mode():
+            ids = model.generate(
+                **self._inputs,
+                generation_config=GenerationConfig(
+                    max_new_tokens=self._settings.max_new_tokens,
+                    do_sample=drawing,
+                    **({"temperature": self._settings.temperature, "top_k": 0, "top_p": 1.0} if drawing else {}),
+                ),
+                logits_processor=LogitsProcessorList([self.first]),
+                stopping_criteria=StoppingCriteriaList([stop]),
+                streamer=self._streamer,
+            )
+        self.truncated = int(ids[0, -1]) not in self._loaded.ends
+
+
+class _FirstToken:
+    """Sees the model's opinion of its first token: P(yes) among yes and no, however they are written.
+
+    What is summed are the tokens that "yes" begins with, in either case and with or without a space before it; a token
+    that both words may begin with (a lone space) says nothing and is left out.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        yes, no = _first_tokens(tokenizer, _YES), _first_tokens(tokenizer, _NO)
+        self._yes, self._no = sorted(yes - no), sorted(no - yes)
+        self._seen = False
+        self.yes: float | None = None
+
+    def __call__(self, ids: Any, scores: Any) -> Any:
+        if not self._seen and self._yes and self._no:
+            row = scores[0].double()
+            yes, no = (row[some].logsumexp(0) for some in (self._yes, self._no))
+            self.yes = float((yes - no).sigmoid())
+        self._seen = True
+        return scores
+
+
+def _first_tokens(tokenizer: Any, words: Iterable[str]) -> set[int]:
+    """What the words begin with, after nothing and after a space, as the tokenizer splits them and as it lists them."""
+    found: set[int] = set()
+    for word in words:
+        for text in (word, f" {word}"):
+            found.update(tokenizer.encode(text, add_special_tokens=False)[:1])
+        for token in (f"{space}{word}" for space in _SPACES):
+            known = tokenizer.convert_tokens_to_ids(token)
+            if isinstance(known, int) and known != tokenizer.unk_token_id:
+                found.add(known)
+    return found

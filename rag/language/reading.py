@@ -1,0 +1,228 @@
+"""Reading one text for one question: how strongly it says yes, how strongly no, and in which sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rag.corpus.sentences import sentence_spans
+from rag.language.injection import visible
+from rag.language.lexicon import Lexicon
+from rag.language.question import Asked, content_words
+from rag.language.statements import HISTORY, Assertion, parsed
+from rag.language.tokens import tokens_of
+
+# P(yes) when a text only raises what is asked ("may represent pneumonia"): human coders of the Open-i reports
+# rarely code such a finding as present.
+RAISED = 0.35
+_RAISED = {"uncertain", "hypothetical"}  # "may represent pneumonia", "rule out pneumonia"
+_NOT_NOW = {"historical", "family"}
+_NEGATORS = {"no", "not", "without", "never", "negative", "free", "absent", "resolved", "nor", "neither", "unlikely"}
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """A sentence of the text and how strongly, in [0, 1], it speaks for one side.
+
+    ``derived``: follows from a broader statement; ``raised``: the sentence raises it without asserting it.
+    """
+
+    start: int
+    end: int
+    weight: float
+    derived: bool = False
+    raised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one text says to a yes/no question. Both sides may be non-empty: texts contradict themselves.
+
+    ``mentioned`` is False when nothing in the text bears on the question: then silence is all there is.
+    """
+
+    yes: Support | None
+    no: Support | None
+    mentioned: bool
+
+    @property
+    def probability(self) -> float:
+        """P(yes), from the weights of both sides; 0.5 when neither speaks."""
+        yes = self.yes.weight if self.yes else 0.0
+        no = self.no.weight if self.no else 0.0
+        if yes + no == 0:
+            return 0.5
+        p = yes**2 / (yes**2 + no**2) * 0.96 + 0.02
+        return min(p, RAISED) if self.yes and self.yes.raised else p
+
+    @property
+    def contradictory(self) -> bool:
+        """Both sides are said outright, about equally strongly."""
+        return bool(
+            self.yes
+            and self.no
+            and not self.yes.derived
+            and not self.no.derived
+            and min(self.yes.weight, self.no.weight) >= 0.75 * max(self.yes.weight, self.no.weight)
+        )
+
+
+@lru_cache(maxsize=1024)
+def read(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
+    """Read ``text`` for the question. Offsets are in ``text``.
+
+    Remembered for a while: whoever writes, verifies and weighs an answer reads the same texts for the same question.
+    """
+    sides: dict[bool, Support | None] = {True: None, False: None}
+
+    def offer(yes: bool, support: Support) -> None:
+        best = sides[yes]
+        if best is None or support.weight > best.weight:
+            sides[yes] = support
+
+    assertions = [a for a in parsed(text, lexicon) if a.status not in _NOT_NOW]
+    if asked.change:
+        return _read_change(asked, text, lexicon)
+    for claim in asked.claims:
+        for a in assertions:
+            match = _match(claim, a, asked, lexicon)
+            if match is None:
+                continue
+            says_yes, weight = match
+            extra = _coverage(asked.words, text[a.start : a.end])
+            raised = says_yes and a.status in _RAISED and not asked.hedged
+            derived = a.derived or a.concept != claim.concept
+            offer(says_yes, Support(a.start, a.end, weight * (0.6 + 0.4 * extra), derived, raised))
+    mentioned = sides[True] is not None or sides[False] is not None
+    if not mentioned and (not asked.claims or len(asked.words) >= 3):
+        words = _read_words(asked, text)
+        if words is not None:
+            sides[words[0]] = words[1]
+            mentioned = True
+    return Reading(sides[True], sides[False], mentioned)
+
+
+def _match(claim: Assertion, a: Assertion, asked: Asked, lexicon: Lexicon) -> tuple[bool, float] | None:
+    """(speaks for yes, weight) of an assertion for a claim, or None when it is about something else."""
+    wants_present = claim.status != "absent"
+    narrower = lexicon.is_a(a.concept, claim.concept)
+    broader = lexicon.is_a(claim.concept, a.concept)
+    if not (narrower or broader):
+        return None
+    exact = a.concept == claim.concept
+    weight = a.sure * (0.8 if a.derived else 1.0)
+    if a.status == "present" or a.status in _RAISED:
+        if not narrower:
+            return None  # "opacity" does not say "pneumonia"
+        weight *= 1.0 if exact else 0.8
+        if wants_present:
+            if not _compatible(asked.place.sides or claim.place.sides, a.place.sides):
+                return False, 0.5 * weight
+            if asked.place.zones and a.place.zones and not asked.place.zones & a.place.zones:
+                return False, 0.4 * weight
+            if "large" in asked.place.degrees and a.place.degrees == {"small"}:
+                return False, 0.6 * weight
+            return True, weight
+        return False, weight
+    if not broader and not (narrower and lexicon.concepts[claim.concept].kind == "structure"):
+        return (not wants_present, 0.35 * weight) if narrower else None
+    if not broader:
+        return not wants_present, 0.45 * weight
+    weight *= 1.0 if exact else 0.75
+    if a.place.degrees and not asked.place.degrees:
+        weight *= 0.7  # "no large effusion" leaves a small one open
+    if len(a.place.sides) == 1 and a.place.sides != asked.place.sides:
+        weight *= 0.5  # "no left effusion", "right lung is clear": the other side is left open
+    return not wants_present, weight
+
+
+def _compatible(asked: frozenset[str], said: frozenset[str]) -> bool:
+    return not asked or not said or bool(asked & said)
+
+
+def _coverage(words: frozenset[str], sentence: str) -> float:
+    return len(words & content_words(sentence)) / len(words) if words else 0.0
+
+
+def _read_words(asked: Asked, text: str) -> tuple[bool, Support] | None:
+    """Without the lexicon: the sentence that shares most content words, and whether they stand under a negation."""
+    best: tuple[float, int, int] | None = None
+    text = visible(text)
+    for start, end in sentence_spans(text):
+        if HISTORY.match(text[start:end]):
+            continue
+        cover = _coverage(asked.words, text[start:end])
+        if best is None or cover > best[0]:
+            best = (cover, start, end)
+    if best is None or best[0] < 0.6 or (best[0] < 0.99 and len(asked.words) < 3):
+        return None
+    cover, start, end = best
+    negated = _negated(asked.words, text[start:end])
+    positive_question = not any(c.status == "absent" for c in asked.claims)
+    return negated != positive_question, Support(start, end, 0.9 * cover)
+
+
+def _negated(words: frozenset[str], sentence: str) -> bool:
+    """Whether a negator stands before the first shared word in its clause, or right after the last one."""
+    tokens = tokens_of(sentence)
+    shared = [i for i, t in enumerate(tokens) if t.lemma in words]
+    if not shared:
+        return False
+    first, last = shared[0], shared[-1]
+    before: Sequence[str] = [t.lemma for t in tokens[:first]]
+    for stop in (";", "but", "however", "with", "."):
+        if stop in before:
+            before = before[len(before) - before[::-1].index(stop) :]
+    after = [t.lemma for t in tokens[last + 1 : last + 4]]
+    return (
+        bool(_NEGATORS & set(before))
+        or "not" in after
+        or any(tokens[i].lemma in _NEGATORS for i in range(first, last + 1))
+    )
+
+
+def _read_change(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
+    """ "Has there been any change …?": stable and unchanged say no; increased, improved, new, worsened say yes."""
+    still = {"stable", "unchanged", "redemonstrated", "persistent"}
+    moved = {
+        "increased",
+        "decreased",
+        "improved",
+        "worsened",
+        "new",
+        "larger",
+        "smaller",
+        "progressed",
+        "resolved",
+        "improvement",
+        "increase",
+        "decrease",
+        "worsening",
+        "progression",
+    }
+    subject = asked.words - {
+        "change",
+        "changed",
+        "difference",
+        "interval",
+        "previous",
+        "prior",
+        "compared",
+        "last",
+        "significant",
+        "since",
+    }
+    yes = no = None
+    text = visible(text)
+    for start, end in sentence_spans(text):
+        lemmas = {t.lemma for t in tokens_of(text[start:end])}
+        cover = _coverage(subject, text[start:end]) if subject else 0.5
+        if subject and not cover:
+            continue
+        weight = 0.4 + 0.5 * cover
+        if lemmas & still or ("no" in lemmas and "change" in lemmas):
+            no = no if no and no.weight >= weight else Support(start, end, weight)
+        elif lemmas & moved or "change" in lemmas:
+            yes = yes if yes and yes.weight >= weight else Support(start, end, weight)
+    return Reading(yes, no, bool(yes or no))

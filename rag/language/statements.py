@@ -1,0 +1,134 @@
+"""What a text asserts about findings: present, absent, uncertain or historical, where, and how much.
+
+A rule reader in the family of NegEx (Chapman et al. 2001) and ConText (Harkema et al. 2009): cue words act on the
+mentions in their scope inside one clause. On top of that it reads predications of structures ("the heart is mildly
+enlarged", "clear lungs"), because that is how most normal findings are reported. The same reader is used on evidence,
+on questions and on drafts, so that a question, its answer and its support are compared in one vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from rag.corpus.sentences import sentence_spans
+from rag.language.context import HISTORY, Reader
+from rag.language.cues import NOWHERE, Place, Status, load_cues
+from rag.language.injection import visible
+from rag.language.lexicon import Lexicon, Mention
+from rag.language.predication import predications
+from rag.language.tokens import Token, tokens_of
+
+__all__ = ["HISTORY", "Assertion", "assertions_of", "parsed", "sentence_assertions"]
+_SEPARATORS = frozenset({"and", ",", "with", "or", "versus"})
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """One statement about one concept.
+
+    For a structure, ``absent`` reads "stated to be normal" and ``present`` "stated to be abnormal". ``start`` and
+    ``end`` are the offsets of the sentence; ``sure``, in (0, 1], is lower for weak or hedged wording; ``derived``
+    statements follow from a fixed phrase ("no acute disease") that does not name the concept.
+    """
+
+    concept: str
+    status: Status
+    start: int
+    end: int
+    place: Place = NOWHERE
+    sure: float = 1.0
+    derived: bool = False
+
+
+def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
+    """Everything ``text`` asserts, in order. Sections such as INDICATION are read as history; orders are not read."""
+    found: list[Assertion] = []
+    text = visible(text)
+    for start, end in sentence_spans(text):
+        past = bool(HISTORY.match(text[start:end]))
+        for a in _said(text[start:end], lexicon):
+            status = "historical" if past else a.status
+            found.append(Assertion(a.concept, status, a.start + start, a.end + start, a.place, a.sure, a.derived))
+    return found
+
+
+@lru_cache(maxsize=4096)
+def parsed(text: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
+    """:func:`assertions_of`, remembered: one text is read for many questions and sentences."""
+    return tuple(assertions_of(text, lexicon))
+
+
+@lru_cache(maxsize=8192)
+def _said(sentence: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
+    """:func:`sentence_assertions`, remembered: most sentences of reports stand in many of them."""
+    return tuple(sentence_assertions(sentence, lexicon))
+
+
+def sentence_assertions(sentence: str, lexicon: Lexicon, offset: int = 0) -> list[Assertion]:
+    """What one sentence asserts; offsets are shifted by ``offset``."""
+    span = (offset, offset + len(sentence))
+    tokens = tokens_of(sentence)
+    reader = Reader(tokens)
+    return [a for first, last in _clauses(tokens) for a in _read_clause(tokens, first, last, reader, lexicon, span)]
+
+
+def _clauses(tokens: Sequence[Token]) -> list[tuple[int, int]]:
+    breaks = load_cues().breaks
+    ends = [i for i, t in enumerate(tokens) if t.lemma in breaks or t.text == ":"] + [len(tokens)]
+    begins = [0, *(i + 1 for i in ends)]
+    return [(begin, end) for begin, end in zip(begins, ends, strict=False) if begin < end]
+
+
+def _read_clause(
+    sentence: Sequence[Token], begin: int, end: int, reader: Reader, lexicon: Lexicon, span: tuple[int, int]
+) -> list[Assertion]:
+    """What sentence[begin:end] asserts; cues may stand outside it ("Pleural effusion: none")."""
+    tokens = sentence[begin:end]
+    mentions = lexicon.mentions(tokens)
+    rivals = [(begin + m.first, begin + m.last) for m in mentions]
+    labelled = begin and sentence[begin - 1].text == ":"
+    header = load_cues().place(sentence[: begin - 1]) if labelled else None
+    found: list[Assertion] = []
+    for mention in mentions:
+        if mention.kind == "structure":
+            continue
+        context = reader.context(begin + mention.first, begin + mention.last, rivals)
+        if mention.kind == "opposite":
+            status: Status = "present" if context.status == "absent" else "absent"
+            found.append(Assertion(mention.concept, status, *span, sure=context.sure))
+        else:
+            place = _place(mention, mentions, tokens)
+            if header is not None and not place.sides:  # "Lung, left lower lobe: squamous cell carcinoma"
+                place = replace(place, sides=header.sides, zones=place.zones or header.zones)
+            found.append(Assertion(mention.concept, context.status, *span, place, context.sure))
+    for statement in lexicon.normal_statements(tokens):
+        if reader.context(begin + statement.first, begin + statement.last, rivals).status != "absent":
+            around = load_cues().place(tokens[max(0, statement.first - 2) : statement.last])
+            where = Place(sides=around.sides)
+            found += [
+                Assertion(f, "absent", *span, where, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]
+            ]
+    found += [Assertion(p.concept, p.status, *span, p.place, p.sure) for p in predications(tokens, mentions, lexicon)]
+    return found
+
+
+def _place(mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token]) -> Place:
+    """Sides, zones and degrees inside the mention, before it and after it, up to the neighbouring findings.
+
+    Between two findings the separator decides: words before "and" or a comma belong to the first.
+    """
+    findings = [m for m in mentions if m.kind in ("finding", "term")]
+    where = findings.index(mention)
+    begin, end = 0, len(tokens)
+    if where:
+        begin = _separator(tokens, findings[where - 1].last, mention.first, findings[where - 1].last - 1) + 1
+    if where + 1 < len(findings):
+        following = findings[where + 1].first
+        end = _separator(tokens, mention.last, following, following)
+    return load_cues().place(tokens[begin:end])
+
+
+def _separator(tokens: Sequence[Token], begin: int, end: int, otherwise: int) -> int:
+    return next((i for i in range(begin, end) if tokens[i].lemma in _SEPARATORS), otherwise)

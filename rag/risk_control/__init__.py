@@ -1,0 +1,1 @@
+"""Statistics of certified selection: numbers in, numbers out."""

@@ -1,0 +1,264 @@
+"""Journey C, the statistics: outcomes → group losses → p-values → family-wise control → a certified policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import InputError
+from rag.risk_control import bounds, clusters
+from rag.risk_control import fwer as familywise
+from rag.risk_control.clusters import Groups, Rows
+from rag.risk_control.planning import answers_needed, check_levels, groups_needed, learning_groups, smallest_alpha
+from rag.risk_control.policy import ANYWHERE, THRESHOLDS, Evaluated, Outcomes, Policy, evaluate, grid
+
+Bound = Literal["auto", "exact", "hoeffding-bentkus", "betting"]
+Control = Literal["fixed-sequence", "holm", "bonferroni"]
+BOUNDS = ("auto", "exact", "hoeffding-bentkus", "betting")
+CONTROLS = ("fixed-sequence", "holm", "bonferroni")
+LEARNING_SHARE = 0.3  # of the groups, spent on the order of tests by a fixed sequence
+_BLOCK = 64  # policies whose group losses are in memory together
+
+
+@dataclass(frozen=True)
+class Certification:
+    """The outcome of one calibration. Numbers about risk are from the questions tested on, and no others.
+
+    Attributes:
+        policy: the accepted policy of highest coverage; None where none was accepted.
+        candidate: the same, or without one the policy of least p-value; the numbers below are about it.
+        accepted: every accepted policy: with probability >= 1 - delta all of them have risk <= alpha.
+        why: one sentence on how it came out.
+        alpha, delta: the promise.
+        bound, control: how it was tested ("auto" resolved).
+        policies: how many were in the grid.
+        groups, questions: tested on. With the exact bound one question per group, so both are equal.
+        learning_groups: spent on learning the order of tests; 0 for Holm and Bonferroni.
+        answers, wrong: counts among ``questions``.
+        coverage, risk: for a random question of a random group; risk is None where nothing was answered.
+        effective_n: independent answers that are worth as much as ``answers``, see :class:`clusters.Estimate
+            <rag.risk_control.clusters.Estimate>`.
+        interval: Clopper–Pearson at 95% with the effective n: a description after selection, not the promise.
+        p_value: of H: risk > alpha.
+        smallest_alpha: least alpha that this risk on this effective n would have passed, tested alone at its share
+            of delta.
+    """
+
+    policy: Policy | None
+    candidate: Policy
+    accepted: tuple[Policy, ...]
+    why: str
+    alpha: float
+    delta: float
+    bound: Bound
+    control: Control
+    policies: int
+    groups: int
+    questions: int
+    learning_groups: int
+    answers: int
+    wrong: int
+    coverage: float
+    risk: float | None
+    effective_n: float
+    interval: tuple[float, float]
+    p_value: float
+    smallest_alpha: float
+
+    def alpha_with(self, groups: int) -> float:
+        """The alpha that ``groups`` groups in all, learning part included, certify if risk and coverage stay.
+
+        The observed risk scatters about the true one, so a new sample of that size certifies it about every other time.
+        """
+        if self.risk is None:
+            return 1.0
+        n = self.effective_n * groups / (self.groups + self.learning_groups)
+        return smallest_alpha(self.risk, n, self._level)
+
+    def groups_for(self, alpha: float) -> int | None:
+        """The opposite of :meth:`alpha_with`: groups in all for ``alpha``; None where no number is enough."""
+        if self.risk is None or not self.effective_n:
+            return None
+        answers = answers_needed(self.risk, alpha, self._level)
+        return answers and math.ceil(answers * (self.groups + self.learning_groups) / self.effective_n)
+
+    @property
+    def _level(self) -> float:
+        return self.delta / (self.policies if self.control != "fixed-sequence" else 1)
+
+
+def certify(
+    outcomes: Outcomes,
+    groups: Sequence[str],
+    alpha: float,
+    delta: float,
+    *,
+    thresholds: Sequence[float] = THRESHOLDS,
+    routes: Sequence[float] = ANYWHERE,
+    bound: Bound = "auto",
+    control: Control = "fixed-sequence",
+    seed: int = 0,
+    learning_share: float = LEARNING_SHARE,
+) -> Certification:
+    """The policy of highest coverage whose risk P(wrong | answered) is at most alpha, with probability >= 1 - delta.
+
+    The promise is over the draw of groups, for questions drawn like these: a random question of a random group. Grid,
+    bound, control and seed must be chosen before the outcomes are seen: trying several and keeping the best voids it.
+    The result does not depend on the order of rows.
+
+    Args:
+        outcomes: what happened to each question under each setting.
+        groups: ``group_id`` (patient or article) per question.
+        alpha: tolerated risk in (0, 1).
+        delta: tolerated probability that the promise is broken, in (0, 1).
+        thresholds: candidate confidences tau; with ``outcomes.settings`` and ``routes`` they span the grid.
+        routes: candidate probabilities rho of the router.
+        bound: ``exact`` (one random question per group), ``hoeffding-bentkus`` or ``betting`` (all questions, as
+            group losses); ``auto`` is exact where every group has one question, and betting otherwise.
+        control: ``fixed-sequence`` spends ``learning_share`` of the groups on a good order and tests on the rest;
+            ``holm`` and ``bonferroni`` test every policy on all groups.
+        seed: of the split, of the question drawn per group and of the order of bets.
+        learning_share: in (0, 1); used by the fixed sequence only.
+
+    Raises:
+        InputError: alpha, delta or learning_share outside (0, 1); unknown bound or control; no policies; not one group
+            per question; fewer groups than could ever certify.
+    """
+    check_levels(alpha, delta)
+    _check_options(outcomes, groups, len(thresholds) * len(routes), bound, control, learning_share)
+    policies = grid(outcomes.settings, thresholds, routes)
+    sequence = control == "fixed-sequence"
+    tests = 1 if sequence else len(policies)
+    named = Groups.from_ids(groups)
+    learning = learning_groups(len(named), learning_share) if sequence else 0
+    check_enough(len(named), alpha, delta, tests, learning_share if sequence else 0.0)
+
+    # rows by group and id, so that a file's order cannot change what the seed draws
+    rows = np.asarray(sorted(range(len(outcomes)), key=lambda i: (named.of[i], outcomes.ids[i])), dtype=np.int64)
+    named, judged = named.take(rows), evaluate(outcomes.take(rows), thresholds, routes)
+    if bound == "auto":
+        bound = "exact" if len(named) == len(outcomes) else "betting"
+
+    first, rest = named.split(learning, seed)
+    if bound == "exact":
+        rest = rest[named.take(rest).one_each(seed)]
+    testing, tested = judged.take(rest), named.take(rest)
+    p = p_values(testing, tested, alpha, delta / tests, bound, seed)
+    if sequence:
+        accepted = familywise.fixed_sequence(p, _order(judged.take(first), named.take(first), alpha), delta)
+    else:
+        accepted = (familywise.holm if control == "holm" else familywise.bonferroni)(p, delta)
+
+    seen = clusters.estimate(testing.answered, testing.wrong, tested)
+    best = int(np.lexsort((p, np.where(accepted, -seen.coverage, 1.0)))[0])
+    found, answers = bool(accepted[best]), int(seen.answers[best])
+    risk, n = float(seen.risk[best]) if answers else None, float(seen.effective_n[best])
+    low, high = bounds.clopper_pearson(n * (risk or 0.0), n)
+    return Certification(
+        policy=policies[best] if found else None,
+        candidate=policies[best],
+        accepted=tuple(policies[i] for i in np.flatnonzero(accepted)),
+        why=_why(found, policies[best], risk, answers, float(p[best]), alpha, delta),
+        alpha=alpha,
+        delta=delta,
+        bound=bound,
+        control=control,
+        policies=len(policies),
+        groups=len(tested),
+        questions=len(rest),
+        learning_groups=learning,
+        answers=answers,
+        wrong=int(testing.wrong[:, best].sum()),
+        coverage=float(seen.coverage[best]),
+        risk=risk,
+        effective_n=n,
+        interval=(float(low), float(high)),
+        p_value=float(p[best]),
+        smallest_alpha=1.0 if risk is None else smallest_alpha(risk, n, delta / tests),
+    )
+
+
+def learning_rows(groups: Sequence[str], seed: int = 0, learning_share: float = LEARNING_SHARE) -> Rows:
+    """The rows that a fixed sequence learns its order from; nothing else may be learned from labels, either."""
+    named = Groups.from_ids(groups)
+    return named.split(learning_groups(len(named), learning_share), seed)[0]
+
+
+def p_values(
+    judged: Evaluated, groups: Groups, alpha: float, delta: float, bound: Bound, seed: int
+) -> NDArray[np.float64]:
+    """The p-value of each policy, shape (policies,).
+
+    Args:
+        judged: the questions to test on.
+        groups: of these questions; for ``exact`` each question must be alone in its group.
+        alpha: tolerated risk.
+        delta: level of one test: bets are tuned to it.
+        bound: any but ``auto``.
+        seed: order of the bets.
+    """
+    if bound == "exact":
+        if len(groups) != len(judged.answered):
+            raise ValueError("the exact test needs one question per group; choose them with Groups.one_each")
+        return bounds.exact_binomial(judged.wrong.sum(axis=0), judged.answered.sum(axis=0), alpha)
+    blocks = []
+    for start in range(0, judged.answered.shape[1], _BLOCK):
+        part = slice(start, start + _BLOCK)
+        losses = clusters.group_losses(judged.answered[:, part], judged.wrong[:, part], groups, alpha)
+        if bound == "betting":
+            blocks.append(bounds.betting(losses, alpha, delta, seed))
+        else:
+            n = (~np.isnan(losses)).sum(axis=0)
+            blocks.append(bounds.hoeffding_bentkus(np.nansum(losses, axis=0) / np.maximum(n, 1), n, alpha))
+    return np.concatenate(blocks)
+
+
+def _order(judged: Evaluated, groups: Groups, alpha: float) -> Rows:
+    """The order of tests; any score will do, so clusters enter only by their effective n."""
+    seen = clusters.estimate(judged.answered, judged.wrong, groups)
+    risk = np.where(seen.answers > 0, seen.risk, 1.0)
+    return familywise.safest_first(bounds.tail(risk * seen.effective_n, seen.effective_n, alpha), seen.coverage)
+
+
+def _why(found: bool, policy: Policy, risk: float | None, answers: int, p: float, alpha: float, delta: float) -> str:
+    if risk is None:
+        return "no policy answers any question of the testing part, and silence has no certificate"
+    observed = f"{policy} had risk {risk:.3f} on {answers} answers (p = {p:.2g})"
+    if found:
+        return f"{observed}; risk at most {alpha:g} with probability at least {1 - delta:g}"
+    return f"no policy was shown to have risk at most {alpha:g} at delta = {delta:g}; the closest, {observed}"
+
+
+def check_enough(groups: int, alpha: float, delta: float, tests: int, learning_share: float) -> None:
+    """Refuse fewer groups than could ever certify.
+
+    Raises:
+        InputError: there are fewer than :func:`~rag.risk_control.planning.groups_needed`; the number is named.
+    """
+    needed = groups_needed(alpha, delta, tests, learning_share)
+    if groups < needed:
+        raise InputError(
+            f"alpha = {alpha:g} at delta = {delta:g} needs at least {needed} groups (patients or articles) with "
+            f"labelled questions even if no answer is wrong, and there are {groups}; label more, or raise either level"
+        )
+
+
+def _check_options(
+    outcomes: Outcomes, groups: Sequence[str], columns: int, bound: str, control: str, share: float
+) -> None:
+    for name, value, known in (("bound", bound, BOUNDS), ("control", control, CONTROLS)):
+        if value not in known:
+            raise InputError(f"there is no {name} {value!r}; choose one of: {', '.join(known)}")
+    if not 0 < share < 1:
+        raise InputError(f"the share of groups for learning must lie strictly between 0 and 1, got {share:g}")
+    if len(groups) != len(outcomes):
+        raise InputError(
+            f"there are {len(outcomes)} questions but {len(groups)} group ids; give one group per question"
+        )
+    if not outcomes.settings or not columns:
+        raise InputError("the grid of policies is empty; give at least one setting (k, gamma) and one threshold")

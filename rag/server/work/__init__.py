@@ -1,0 +1,1 @@
+"""Queues, jobs and processes behind the routes."""

@@ -1,0 +1,1 @@
+"""What a quote says of a sentence, by rules."""

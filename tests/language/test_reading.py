@@ -1,0 +1,68 @@
+"""A question and a report: what is answered, and from which sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag.language.lexicon import Lexicon
+from rag.language.question import read_question
+from rag.language.reading import read
+
+REPORT = (
+    "INDICATION: Rule out pneumonia.\n"
+    "FINDINGS: The heart is mildly enlarged. There is a small right pleural effusion. No pneumothorax. "
+    "Patchy opacity in the left base may represent atelectasis. Surgical clips are seen in the right upper quadrant.\n"
+    "IMPRESSION: 1. Mild cardiomegaly. 2. No acute infiltrate."
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "yes"),
+    [
+        ("Does the study show cardiomegaly?", True),
+        ("Is the heart size normal?", False),
+        ("Is the heart abnormal?", True),
+        ("Is there a pleural effusion?", True),
+        ("Is there a left pleural effusion?", False),
+        ("Is there a large pleural effusion?", False),
+        ("Can a pneumothorax be seen?", False),
+        ("Are the lungs free of infiltrate?", True),
+        ("Are surgical clips present in the right upper quadrant?", True),
+        ("Is there opacity at the left lung base?", True),
+        ("Could the opacity represent atelectasis?", True),
+        ("Is there atelectasis?", False),
+    ],
+)
+def test_yes_or_no(question: str, yes: bool, lexicon: Lexicon) -> None:
+    reading = read(read_question(question, lexicon), REPORT, lexicon)
+    assert reading.mentioned
+    assert (reading.probability >= 0.5) == yes
+
+
+def test_an_indication_asserts_nothing(lexicon: Lexicon) -> None:
+    assert not read(
+        read_question("Is there pneumonia?", lexicon), REPORT.replace("No acute infiltrate", ""), lexicon
+    ).mentioned
+
+
+def test_the_sentence_that_decides_is_given(lexicon: Lexicon) -> None:
+    reading = read(read_question("Is there a pleural effusion?", lexicon), REPORT, lexicon)
+    assert reading.yes is not None
+    assert REPORT[reading.yes.start : reading.yes.end] == "There is a small right pleural effusion."
+
+
+def test_a_contradiction_is_seen(lexicon: Lexicon) -> None:
+    text = "FINDINGS: No focal consolidation or pleural effusion.\nIMPRESSION: Bilateral pleural effusions."
+    assert read(read_question("Is there a pleural effusion?", lexicon), text, lexicon).contradictory
+
+
+def test_what_is_only_raised_is_not_asserted(lexicon: Lexicon) -> None:
+    reading = read(read_question("Is there pneumonia?", lexicon), "Opacity which may represent pneumonia.", lexicon)
+    assert reading.yes is not None
+    assert reading.yes.raised
+    assert reading.probability < 0.5
+
+
+@pytest.mark.parametrize("question", ["What is drusen?", "Describe the findings.", "Which signs show edema?"])
+def test_open_questions_are_not_yes_no(question: str, lexicon: Lexicon) -> None:
+    assert not read_question(question, lexicon).yes_no
