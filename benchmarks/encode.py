@@ -22,7 +22,7 @@ from PIL import Image
 from rag.building.ingest import Source, ingest
 from rag.corpus.chunking import passages_of
 from rag.corpus.packaged import packaged_file
-from rag.corpus.source import read
+from rag.corpus.source import read_source
 from rag.encoders.checkpoint import CONFIG, WEIGHTS, build
 from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.runtime import package_folder, torch
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
 
 def texts() -> None:
     encoder = SentenceEncoder()
-    documents = [d for d in read("openi") if isinstance(d, Document)]
+    documents = [d for d in read_source("openi") if isinstance(d, Document)]
     some = [p.text for d in documents[:: max(1, len(documents) // TEXTS)] for p in passages_of(d)]
     encoder.encode(some[:64])
     bare = encoder._model

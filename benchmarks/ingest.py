@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rag.building.ingest import Source, ingest
 from rag.corpus.chunking import passages_of
-from rag.corpus.source import read
+from rag.corpus.source import read_source
 from rag.encoders.text import SentenceEncoder
 from rag.indexing import IndexStore
 from rag.types import Document
@@ -20,7 +20,7 @@ REPORTS, PAIRS = 1000, 3
 
 
 def main(argv: list[str]) -> None:
-    reports = [d for d in read("openi") if isinstance(d, Document)][:REPORTS]
+    reports = [d for d in read_source("openi") if isinstance(d, Document)][:REPORTS]
     texts = [p.text for d in reports for p in passages_of(d)]
     encoder = SentenceEncoder()
     encoder.encode(texts[:64])

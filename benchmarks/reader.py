@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import rag
-from rag.evaluation.questions import evaluate, read_questions
+from rag.evaluation.questions import read_questions, score_verdicts
 from rag.evaluation.suites.labels import evaluate_labels
 from rag.progress import Silent
 
@@ -22,7 +22,7 @@ def main(argv: list[str]) -> None:
         return
     engine = rag.Engine.open(index)
     questions, skipped = read_questions(data / "dev_qa.jsonl")
-    outcome = evaluate(questions, engine, Silent())
+    outcome = score_verdicts(questions, engine, Silent())
     outcome.skipped = skipped
     print(outcome.table(), flush=True)
     print(evaluate_labels(data / "openi_labels.csv", engine, Silent()).table())

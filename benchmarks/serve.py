@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rag.answering.engine import Engine
-from rag.audit.checks import documents_in, verify
+from rag.audit.checks import check_entry, documents_in
 from rag.indexing.store import IndexStore
 
 ROOT = Path(__file__).parent.parent
@@ -283,7 +283,7 @@ def changing(index: Path, requests: int, clients: int, workers: int) -> dict[str
         store = IndexStore.open(served.folder)
         ledger, lookup = Engine(store).ledger, documents_in(store)
         chain = ledger.verify_chain()
-        mixed = [a["audit_id"] for a in answers if not verify(ledger.get(a["audit_id"]), lookup, chain).ok]
+        mixed = [a["audit_id"] for a in answers if not check_entry(ledger.get(a["audit_id"]), lookup, chain).ok]
     return {
         "requests": requests,
         "statuses": dict(statuses),

@@ -24,7 +24,7 @@ import rag
 from rag.calibration.synthesis import synthesize
 from rag.calibration.traces import outcomes_of, trace
 from rag.errors import InputError
-from rag.evaluation.questions import Labelled
+from rag.evaluation.questions import LabelledQuestion
 from rag.language.lexicon import Lexicon
 from rag.progress import Silent
 from rag.risk_control.bounds import clopper_pearson
@@ -46,12 +46,12 @@ QUESTIONS = {  # what is asked about an image, and the experts' keywords that ma
 _OF = {"ophthalmology": tuple(QUESTIONS)[:5], "pathology": tuple(QUESTIONS)[5:]}
 
 
-def about_studies(engine: rag.Engine) -> list[Labelled]:
+def about_studies(engine: rag.Engine) -> list[LabelledQuestion]:
     made = synthesize(engine.store.snapshot().documents("report"), Lexicon.load(), count=2400)
-    return [Labelled(q.id, Question(text=q.question, study=q.study), q.answer, q.group, q.evidence) for q in made]
+    return [q.labelled() for q in made]
 
 
-def about_images(engine: rag.Engine, cases: Path) -> list[Labelled]:
+def about_images(engine: rag.Engine, cases: Path) -> list[LabelledQuestion]:
     """One question an image, yes and no equally often where both can be asked; what is only suspected is not asked."""
     rng, made = random.Random(0), []
     for row in map(json.loads, cases.read_text(encoding="utf-8").splitlines()):
@@ -66,7 +66,7 @@ def about_images(engine: rag.Engine, cases: Path) -> list[Labelled]:
         side = rng.choice([s for s in sides if sides[s]])
         picture = str(cases.parent / row["image"])
         asked = Question(text=rng.choice(sides[side]), image=picture, exclude_groups=(row["group"],))
-        made.append(Labelled(row["id"], asked, side, row["group"]))
+        made.append(LabelledQuestion(row["id"], asked, side, row["group"]))
     return made
 
 
@@ -190,7 +190,7 @@ METHODS: dict[str, Callable[..., Chosen]] = {
 }
 
 
-def compare(engine: rag.Engine, labelled: Sequence[Labelled], alphas: Sequence[float], splits: int) -> None:
+def compare(engine: rag.Engine, labelled: Sequence[LabelledQuestion], alphas: Sequence[float], splits: int) -> None:
     trials = trace(labelled, engine, Silent())
     kept = np.array([i for i, t in enumerate(trials) if not t.domain.out_of_domain])
     groups = np.unique([labelled[i].group for i in kept], return_inverse=True)[1]

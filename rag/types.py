@@ -151,6 +151,14 @@ class DraftSentence(Noun):
     quotes: tuple[Quote, ...] = ()
 
 
+class Dropped(Noun):
+    """A sentence of the draft that did not pass, and why."""
+
+    text: str
+    verdict: str
+    reason: str = ""
+
+
 class Draft(Noun):
     """A generator's answer before verification.
 

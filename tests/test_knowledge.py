@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from rag.corpus.source import read
+from rag.corpus.source import read_source
 from rag.types import Document
 
 
 def notes() -> list[Document]:
-    return [d for d in read("notes") if isinstance(d, Document)]
+    return [d for d in read_source("notes") if isinstance(d, Document)]
 
 
 def test_about_forty_notes_of_120_to_300_words_over_all_domains() -> None:
@@ -35,7 +35,7 @@ def test_no_sentence_is_written_twice() -> None:
 
 
 def test_samples_are_images_with_captions_and_licences() -> None:
-    found = [d for d in read("samples") if isinstance(d, Document)]
+    found = [d for d in read_source("samples") if isinstance(d, Document)]
     images = [d for d in found if d.kind == "image"]
     assert len(images) >= 5
     assert {d.domain for d in images} >= {"radiology", "ophthalmology", "pathology"}

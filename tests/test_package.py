@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -41,8 +42,8 @@ def test_a_wheel_carries_code_and_knowledge_and_runs_elsewhere(tmp_path: Path) -
     borrowed = [p for p in sys.path if p.endswith("site-packages")]
     code = (
         f"import sys; sys.path += {borrowed!r}; import rag.settings as s; from rag.language.lexicon import Lexicon;"
-        "from rag.corpus.source import read;"
-        "print(s.knowledge_dir()); print(len(Lexicon.load().concepts)); print(len(list(read('notes'))))"
+        "from rag.corpus.source import read_source;"
+        "print(s.knowledge_dir()); print(len(Lexicon.load().concepts)); print(len(list(read_source('notes'))))"
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     done = subprocess.run(
@@ -53,3 +54,12 @@ def test_a_wheel_carries_code_and_knowledge_and_runs_elsewhere(tmp_path: Path) -
     assert Path(where).is_relative_to(site)
     assert int(concepts) > 150
     assert int(notes) >= 38
+
+
+def test_no_two_classes_share_a_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "rag").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(file.relative_to(ROOT)))
+    assert not {name: files for name, files in homes.items() if len(files) > 1}

@@ -31,7 +31,7 @@ FORMAT = 3
 Scope = Literal["study", "image", "literature"]
 
 
-class Part(BaseModel):
+class CertificatePart(BaseModel):
     """The promise for the questions of some domains; numbers are of the questions tested on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,14 +71,14 @@ class StoredCertificate(BaseModel):
     delta: float = Field(gt=0, lt=1, description="Of all parts together.")
     scope: tuple[Scope, ...] = Field(description="Kinds of yes/no questions in the calibration data.")
     fingerprints: dict[str, str]
-    parts: tuple[Part, ...]
+    parts: tuple[CertificatePart, ...]
 
     @property
     def widest(self) -> int:
         """The most contexts that any part's policy may ask for; 0 where none has a policy."""
         return max((part.k or 0 for part in self.parts), default=0)
 
-    def part_for(self, domain: str) -> Part | None:
+    def part_for(self, domain: str) -> CertificatePart | None:
         """The part that covers a domain."""
         return next((part for part in self.parts if domain in part.domains), None)
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rag.language.lexicon import Lexicon
 from rag.language.question import Asked
-from rag.language.reading import read
+from rag.language.reading import read_passage
 from rag.types import Draft, Evidence
 
 _EDGE = 0.01  # no witness counts as surer than 99%
@@ -54,7 +54,11 @@ def signals_of(
     ``agreement`` is (1 + a) / (2 + n), where n passages speak of what is asked and a is the sum of their probabilities
     of the draft's verdict (Laplace's rule of succession).
     """
-    spoken = [r.probability for e in evidence if (r := read(asked, e.text, lexicon)).mentioned] if draft.verdict else []
+    spoken = (
+        [r.probability for e in evidence if (r := read_passage(asked, e.text, lexicon)).mentioned]
+        if draft.verdict
+        else []
+    )
     agreeing = sum(p if draft.verdict == "yes" else 1 - p for p in spoken)
     values = (draft.confidence, support, (1 + agreeing) / (2 + len(spoken)), min(1.0, max(0.0, similarity)))
     return Signals(*(round(v, 4) for v in values))

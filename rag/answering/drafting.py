@@ -17,7 +17,7 @@ from typing import NamedTuple
 from rag.generation.base import Generator, Request, drafts
 from rag.language.lexicon import Lexicon
 from rag.language.question import Asked
-from rag.language.reading import read
+from rag.language.reading import read_passage
 from rag.timing import Clock
 from rag.types import Citation, Draft, DraftSentence, Evidence, Quote, Sentence
 from rag.verification.citations import parse
@@ -122,7 +122,7 @@ def _grounded(
     Where it cites none, all that the model was shown are read, and none of them may say the opposite.
     """
     cited = {q.number for q in sentence.quotes}
-    readings = [(e, read(asked, e.text, lexicon)) for e in shown if not cited or e.number in cited]
+    readings = [(e, read_passage(asked, e.text, lexicon)) for e in shown if not cited or e.number in cited]
     if not cited and any(r.mentioned and (r.probability >= 0.5) != yes for _, r in readings):
         return sentence
     found = [(e, side) for e, r in readings if (side := r.yes if yes else r.no) is not None]

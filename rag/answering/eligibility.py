@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rag.generation.base import Request
 from rag.language.question import Asked
-from rag.retrieval.search import Found
+from rag.retrieval.search import Retrieved
 from rag.settings import Settings
 from rag.types import Domain, Evidence, Kind, Question
 
@@ -26,7 +26,7 @@ def sought(question: Question, asked: Asked) -> tuple[Kind, ...]:
     return ("literature",) if asked.yes_no or not asked.for_reports else ()
 
 
-def narrowed(domain: Domain, first: tuple[Kind, ...], found: Found) -> Domain:
+def narrowed(domain: Domain, first: tuple[Kind, ...], found: Retrieved) -> Domain:
     """The router's opinion with the kinds of evidence that were searched, and why those."""
     if not first:
         return domain
@@ -47,7 +47,7 @@ def admissible(asked: Asked, evidence: Sequence[Evidence]) -> tuple[Evidence, ..
 
 
 def hopeless(
-    request: Request, evidence: Sequence[Evidence], found: Found, domain: Domain, settings: Settings
+    request: Request, evidence: Sequence[Evidence], found: Retrieved, domain: Domain, settings: Settings
 ) -> str | None:
     """Why what was found cannot bear on the question at all, so that nothing need be generated."""
     strict = request.asked.yes_no or settings.answering.when_out_of_domain == "abstain"

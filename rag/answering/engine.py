@@ -27,7 +27,7 @@ from rag.audit.ledger import Given, Ledger
 from rag.generation.base import Request, refusal
 from rag.indexing.store import IndexStore
 from rag.language.question import Asked, read_question
-from rag.retrieval.search import Found, Sight
+from rag.retrieval.search import Retrieved, Sight
 from rag.risk_control.policy import Policy
 from rag.settings import Settings
 from rag.timing import Clock
@@ -231,7 +231,7 @@ class Engine:
         k: int = 0,
         *,
         everywhere: bool = False,
-    ) -> tuple[list[Found], list[Domain]]:
+    ) -> tuple[list[Retrieved], list[Domain]]:
         with clock("route"):
             sights = view.searcher.see(questions)
             domains = [self._route(q, a, s, view) for q, a, s in zip(questions, asked, sights, strict=True)]
@@ -254,7 +254,7 @@ class Engine:
         return view.router.route(q.text, concepts, vector=sight.vector, features=sight.features, neighbours=near)
 
     def _policy(
-        self, q: Question, asked: Asked, found: Found, domain: Domain, view: View
+        self, q: Question, asked: Asked, found: Retrieved, domain: Domain, view: View
     ) -> tuple[Certificate, Policy]:
         """The certificate that covers the question, or why none does, and the policy to answer by."""
         certificate = certificate_for(
@@ -263,7 +263,7 @@ class Engine:
         certified = certificate.policy if certificate.status == "valid" else None
         return certificate, Policy.from_dict(certified) if certified else self._default_policy()
 
-    def _worked(self, q: Question, asked: Asked, found: Found, domain: Domain, view: View, clock: Clock) -> Worked:
+    def _worked(self, q: Question, asked: Asked, found: Retrieved, domain: Domain, view: View, clock: Clock) -> Worked:
         certificate, policy = self._policy(q, asked, found, domain, view)
         return _finished(self._answer(q, asked, found, domain, policy, certificate, view, clock))
 
@@ -275,7 +275,7 @@ class Engine:
         self,
         q: Question,
         asked: Asked,
-        found: Found,
+        found: Retrieved,
         domain: Domain,
         policy: Policy,
         certificate: Certificate,
@@ -305,7 +305,7 @@ class Engine:
         return Worked(answer, draft, verified, policy, tried, signals)
 
 
-def _scope(asked: Asked, found: Found) -> Scope | None:
+def _scope(asked: Asked, found: Retrieved) -> Scope | None:
     """The kind of yes/no question, as certificates name it; None for an open one."""
     if not asked.yes_no:
         return None
@@ -313,7 +313,7 @@ def _scope(asked: Asked, found: Found) -> Scope | None:
     return "study" if "study" in channels else "image" if any("image" in h.ranks for h in found.hits) else "literature"
 
 
-def _kept(found: Found, policy: Policy) -> tuple[Hit, ...]:
+def _kept(found: Retrieved, policy: Policy) -> tuple[Hit, ...]:
     """How many contexts: the gap rule over fused scores; a study is read whole."""
     return found.hits[: kept(found.hits, policy)[0]]
 

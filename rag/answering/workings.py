@@ -8,7 +8,7 @@ from rag.answering.certificate import Scope
 from rag.answering.confidence import Signals
 from rag.answering.drafting import Attempt
 from rag.answering.pipeline import View
-from rag.audit.record import Dropped, Failed, Working
+from rag.audit.record import Failed, Working
 from rag.risk_control.policy import Policy
 from rag.settings import Settings
 from rag.types import Answer, Domain, Draft
@@ -36,10 +36,10 @@ class Worked(NamedTuple):
         return Working(
             draft=self.draft,
             shown=tuple(passages[new] for _, new in sorted(zip(order, sorted(passages), strict=True))),
-            dropped=_dropped(self.verified),
+            dropped=self.verified.dropped,
             repaired=self.verified.repaired,
             earlier=tuple(
-                Failed(draft=a.draft, dropped=_dropped(a.verified), why=a.failure or "") for a in self.attempts[:-1]
+                Failed(draft=a.draft, dropped=a.verified.dropped, why=a.failure or "") for a in self.attempts[:-1]
             ),
             policy=self.policy.as_dict(),
             fingerprints=view.fingerprints,
@@ -83,7 +83,3 @@ class Trial(NamedTuple):
     domain: Domain
     outcomes: tuple[Said, ...]
     documents: tuple[str, ...]
-
-
-def _dropped(verified: Verified) -> tuple[Dropped, ...]:
-    return tuple(Dropped(text=d.text, verdict=d.verdict, reason=d.reason) for d in verified.dropped)

@@ -54,7 +54,7 @@ def documents_in(store: IndexStore) -> Lookup:
     return lookup
 
 
-def verify(entry: Entry, lookup: Lookup, chain: ChainReport) -> AuditReport:
+def check_entry(entry: Entry, lookup: Lookup, chain: ChainReport) -> AuditReport:
     """Verify ``entry``, which holds an answer; what a recorded redaction took out of it is not looked at.
 
     Args:

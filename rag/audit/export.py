@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from rag.audit.record import Entry, compact_json
+from rag.audit.record import Entry, canonical_json
 
 
 def jsonl(entries: Iterable[Entry], texts: bool = True) -> Iterator[str]:
@@ -27,7 +27,7 @@ def jsonl(entries: Iterable[Entry], texts: bool = True) -> Iterator[str]:
     for entry in entries:
         parts = {name: part._asdict() for name, part in entry.parts.items()} if texts else {}
         line = {name: getattr(entry, name) for name in ("number", "kind", "audit_id", "created", "record")}
-        yield compact_json(line | {"previous": entry.previous, "sha256": entry.sha256, "parts": parts}) + "\n"
+        yield canonical_json(line | {"previous": entry.previous, "sha256": entry.sha256, "parts": parts}) + "\n"
 
 
 def as_dict(entry: Entry) -> dict[str, object]:

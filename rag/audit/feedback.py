@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rag.audit.ledger import Ledger
-from rag.audit.record import IMAGE, Entry, Part, compact_json, new_audit_id
+from rag.audit.record import IMAGE, Entry, LedgerPart, canonical_json, new_audit_id
 from rag.errors import InputError
 from rag.types import Answer, Question, sha256_of
 
@@ -66,7 +66,7 @@ def give_feedback(
             raise InputError(f"the {name} has {len(text):,} characters; at most {_MOST:,} are kept. Shorten it.")
     made = new_audit_id("f")
     with ledger.transaction() as connection:
-        parts = {"feedback": Part.of(compact_json(given))} if given else {}
+        parts = {"feedback": LedgerPart.of(canonical_json(given))} if given else {}
         ledger.add(connection, "feedback", made, caller, {"about": audit_id, "mark": mark}, parts)
     return feedback_of(ledger.get(made))
 

@@ -21,8 +21,18 @@ from typing import Any, NamedTuple
 
 from rag.audit.chain import ChainReport, check_chain
 from rag.audit.images import FOLDER, ImageStore
-from rag.audit.record import GENESIS, IMAGE, Entry, Kind, Part, Working, compact_json, new_audit_id, recorded
-from rag.audit.schema import prepare
+from rag.audit.record import (
+    GENESIS,
+    IMAGE,
+    Entry,
+    Kind,
+    LedgerPart,
+    Working,
+    canonical_json,
+    new_audit_id,
+    record_parts,
+)
+from rag.audit.schema import prepare_ledger
 from rag.errors import IndexStateError, InputError, StorageError
 from rag.indexing.storage import atomic
 from rag.types import Answer
@@ -68,7 +78,7 @@ class Ledger:
             StorageError: the file cannot be written; the answers must then not be given.
         """
         kept = [(one, self._keep_image(one.answer)) for one in given]
-        made = [(one, *recorded(one.answer, one.working, sha256)) for one, sha256 in kept]
+        made = [(one, *record_parts(one.answer, one.working, sha256)) for one, sha256 in kept]
         with self.transaction() as connection:
             for one, fields, parts in made:
                 if IMAGE in parts and not self.images.path(parts[IMAGE].text).exists():
@@ -82,7 +92,7 @@ class Ledger:
         audit_id: str,
         caller: str,
         fields: Mapping[str, Any],
-        parts: Mapping[str, Part],
+        parts: Mapping[str, LedgerPart],
     ) -> None:
         """Add an entry inside a transaction."""
         row = connection.execute("SELECT number, sha256 FROM entries ORDER BY number DESC LIMIT 1").fetchone()
@@ -90,7 +100,7 @@ class Ledger:
         created = datetime.now(UTC).isoformat(timespec="milliseconds")
         head = {"format": 2, "number": number, "kind": kind, "audit_id": audit_id, "created": created}
         commitments = {name: part.commitment for name, part in parts.items()}
-        record = compact_json({**head, "caller": caller[:_MOST_CALLER], **fields, "parts": commitments})
+        record = canonical_json({**head, "caller": caller[:_MOST_CALLER], **fields, "parts": commitments})
         entry = Entry(number, kind, audit_id, created, record, previous, "", parts)
         values = (number, kind, audit_id, created, record, previous, entry.expected_sha256)
         connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values)
@@ -281,7 +291,7 @@ class Ledger:
         try:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")  # what is redacted is overwritten, not left in the file
-            prepare(connection, self._path)
+            prepare_ledger(connection, self._path)
         except BaseException:
             connection.close()
             raise
@@ -317,11 +327,11 @@ def _entries(connection: sqlite3.Connection, where: str, values: Collection[Any]
     """Entries with their parts."""
     query = f"SELECT number, kind, audit_id, created, record, previous, sha256 FROM entries {where}"
     rows: list[tuple[Any, ...]] = connection.execute(query, tuple(values)).fetchall()
-    parts: defaultdict[int, dict[str, Part]] = defaultdict(dict)
-    listed = compact_json([row[0] for row in rows])
+    parts: defaultdict[int, dict[str, LedgerPart]] = defaultdict(dict)
+    listed = canonical_json([row[0] for row in rows])
     query = "SELECT entry, name, salt, text FROM parts WHERE entry IN (SELECT value FROM json_each(?)) ORDER BY rowid"
     for number, name, salt, text in connection.execute(query, (listed,)):
-        parts[number][name] = Part(salt, text)
+        parts[number][name] = LedgerPart(salt, text)
     return [
         Entry(number, kind, audit_id, created, record, previous, sha256, parts[number])
         for number, kind, audit_id, created, record, previous, sha256 in rows

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 from pydantic_core import from_json
 
-from rag.types import Answer, Certificate, Domain, Draft, Noun, Question, sha256_of
+from rag.types import Answer, Certificate, Domain, Draft, Dropped, Noun, Question, sha256_of
 
 Kind = Literal["answer", "feedback", "redaction"]
 GENESIS = "0" * 64
@@ -47,14 +47,6 @@ _WORDS = ("answer", "reason", "sentences", "citations")
 _EVIDENCE_TEXTS = ("text", "sha256", "title", "image", "references")
 
 
-class Dropped(Noun):
-    """A sentence of the draft that did not pass, and why."""
-
-    text: str
-    verdict: str
-    reason: str = ""
-
-
 class Failed(Noun):
     """A draft that was sent back to its generator, and why."""
 
@@ -78,14 +70,14 @@ class Working(Noun):
     settings: dict[str, Any] = Field(default_factory=dict, description="Those that shape an answer, by group.")
 
 
-class Part(NamedTuple):
+class LedgerPart(NamedTuple):
     """A text that can be taken out of the ledger. Its commitment stays."""
 
     salt: str
     text: str
 
     @classmethod
-    def of(cls, text: str) -> Part:
+    def of(cls, text: str) -> LedgerPart:
         """With a salt of its own."""
         return cls(secrets.token_hex(16), text)
 
@@ -109,7 +101,7 @@ class Entry:
     record: str
     previous: str
     sha256: str
-    parts: Mapping[str, Part] = field(default_factory=dict)
+    parts: Mapping[str, LedgerPart] = field(default_factory=dict)
 
     @cached_property
     def fields(self) -> dict[str, Any]:
@@ -193,31 +185,33 @@ def new_audit_id(letter: str = "a") -> str:
     return f"{letter}-{datetime.now(UTC):%Y%m%d}-{''.join(_RANDOM.choices(_ALPHABET, k=8))}"
 
 
-def compact_json(value: Any) -> str:
+def canonical_json(value: Any) -> str:
     """JSON without spaces, in ASCII, so that its bytes are the same everywhere."""
     return _JSON.encode(value)
 
 
-def recorded(answer: Answer, working: Working, image_sha256: str | None) -> tuple[dict[str, Any], dict[str, Part]]:
+def record_parts(
+    answer: Answer, working: Working, image_sha256: str | None
+) -> tuple[dict[str, Any], dict[str, LedgerPart]]:
     """An answer as fields of a record, and as parts."""
     values, parts = answer.model_dump(mode="json"), {}
-    parts["question"] = Part.of(compact_json(values.pop("question")))
+    parts["question"] = LedgerPart.of(canonical_json(values.pop("question")))
     if image_sha256 is not None:
-        parts[IMAGE] = Part.of(image_sha256)
+        parts[IMAGE] = LedgerPart.of(image_sha256)
     references = []
     for e in values.pop("evidence"):
-        parts[f"{EVIDENCE}{e['number']}"] = Part.of(compact_json(e))
+        parts[f"{EVIDENCE}{e['number']}"] = LedgerPart.of(canonical_json(e))
         kept = {name: value for name, value in e.items() if name not in _EVIDENCE_TEXTS}
         references.append(kept | {"end": e["start"] + len(e["text"])})
     citations = [
         {k: c[k] for k in ("sentence", "number", "start", "end", "verdict", "score")} for c in values["citations"]
     ]
     facts = {name: values.pop(name) for name in _FACTS if name in values}
-    parts["answer"] = Part.of(compact_json({name: values.pop(name) for name in _WORDS}))
-    parts |= {name: Part.of(compact_json(value)) for name, value in values.items() if value is not None}
+    parts["answer"] = LedgerPart.of(canonical_json({name: values.pop(name) for name in _WORDS}))
+    parts |= {name: LedgerPart.of(canonical_json(value)) for name, value in values.items() if value is not None}
     work = working.model_dump(mode="json")
     draft = {name: work.pop(name) for name in ("draft", "shown", "dropped", "repaired", "earlier")}
-    parts["draft"] = Part.of(compact_json(draft))
+    parts["draft"] = LedgerPart.of(canonical_json(draft))
     fields = {"answer": facts, "image_sha256": image_sha256, "evidence": references, "citations": citations, **work}
     return fields, parts
 

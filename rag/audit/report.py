@@ -15,9 +15,9 @@ from rag.audit.checks import AuditReport, Lookup
 from rag.audit.feedback import Feedback
 from rag.audit.images import ImageStore, small_jpeg
 from rag.audit.markup import Html, join, tag
-from rag.audit.record import EVIDENCE, IMAGE, Dropped, Entry
+from rag.audit.record import EVIDENCE, IMAGE, Entry
 from rag.errors import RagError
-from rag.types import Answer, Certificate, Draft, Evidence
+from rag.types import Answer, Certificate, Draft, Dropped, Evidence
 
 NOTICE = "Research software, not a medical device: do not use it for diagnosis or treatment."
 _SIDE = 480  # pixels of an embedded image's longer side

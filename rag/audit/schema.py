@@ -53,7 +53,7 @@ DROP TABLE entries_1;
 """
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
+def prepare_ledger(connection: sqlite3.Connection, path: Path) -> None:
     """Make an empty file a ledger, bring one of format 1 to format 2, and refuse anything else.
 
     Raises:

@@ -17,8 +17,8 @@ from typing import Any
 from rag.corpus.chunking import passages_of
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.scrub import deidentify
-from rag.corpus.source import read
-from rag.encoders.pool import Encoded, ThisProcess, Work, Workers
+from rag.corpus.source import read_source
+from rag.encoders.pool import Encoded, EncoderPool, ThisProcess, Work
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.errors import InputError
 from rag.indexing import IndexStore, SpaceInfo, Writer
@@ -73,7 +73,7 @@ def ingest(
     sync: bool = False,
     joint: bool = True,
     progress: Progress | None = None,
-    workers: Workers | None = None,
+    workers: EncoderPool | None = None,
 ) -> IngestReport:
     """Add or update the documents of ``sources`` and publish one version.
 
@@ -145,7 +145,7 @@ def _batches(
 
 def _documents(source: Source, report: IngestReport, seen: set[str], images: bool) -> Iterator[Document]:
     """The source's usable documents; what is not usable goes into the report."""
-    records: Iterable[Document | Quarantined] = read(source.name, source.format, **source.options)
+    records: Iterable[Document | Quarantined] = read_source(source.name, source.format, **source.options)
     for record in records:
         if isinstance(record, Quarantined):
             report.empty += record.empty
@@ -163,7 +163,7 @@ def _documents(source: Source, report: IngestReport, seen: set[str], images: boo
 def _encode(
     batches: Iterable[list[Document]],
     writer: Writer,
-    workers: Workers,
+    workers: EncoderPool,
     spaces: Mapping[str, SpaceInfo],
     report: IngestReport,
     listen: Progress,
@@ -184,10 +184,11 @@ def _encode(
     fingerprints = tuple(spaces[s].fingerprint if s in spaces else "" for s in ("text", "image"))
     results = workers.encode(works(), listen)
     while True:
-        read = report.seconds["read"]
+        reading = report.seconds["read"]
         with report.timed("encode"):
             encoded = next(results, None)
-        report.seconds["encode"] -= report.seconds["read"] - read  # the workers draw what they encode from the reader
+        # the workers draw what they encode from the reader
+        report.seconds["encode"] -= report.seconds["read"] - reading
         if encoded is None:
             return
         if encoded.fingerprints != fingerprints:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rag.building.ingest import BATCH, Batch
-from rag.encoders.pool import ThisProcess, Work, Workers
+from rag.encoders.pool import EncoderPool, ThisProcess, Work
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.errors import InputError
 from rag.indexing import IndexStore, Snapshot, SpaceInfo
@@ -40,7 +40,7 @@ def reencode(
     *,
     joint: bool = True,
     progress: Progress | None = None,
-    workers: Workers | None = None,
+    workers: EncoderPool | None = None,
 ) -> ReencodeReport:
     """Publish one version with the same documents and the vectors of these encoders.
 

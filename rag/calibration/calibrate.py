@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.answering.certificate import Part, StoredCertificate
+from rag.answering.certificate import CertificatePart, StoredCertificate
 from rag.answering.confidence import Combiner
 from rag.answering.engine import Engine
 from rag.answering.workings import Said, Trial
@@ -22,7 +22,7 @@ from rag.calibration.leaks import refuse_leaks
 from rag.calibration.outcome import CalibratedPart, Calibration, risk_coverage
 from rag.calibration.traces import outcomes_of, trace
 from rag.errors import InputError
-from rag.evaluation.questions import Labelled
+from rag.evaluation.questions import LabelledQuestion
 from rag.progress import Progress
 from rag.risk_control.clusters import Groups
 from rag.risk_control.drift import SCORES, Reference
@@ -42,7 +42,7 @@ from rag.risk_control.strata import Stratum, strata
 
 
 def calibrate(
-    questions: Sequence[Labelled],
+    questions: Sequence[LabelledQuestion],
     engine: Engine,
     progress: Progress,
     *,
@@ -154,9 +154,9 @@ def _combiner(outcomes: Outcomes, signals: NDArray[np.float64], groups: Sequence
 
 def _part(
     domains: Stratum, delta: float, found: Certification, scores: dict[str, Reference], combiner: Combiner | None
-) -> Part:
+) -> CertificatePart:
     policy = found.policy
-    return Part(
+    return CertificatePart(
         domains=domains,
         delta=delta,
         k=policy.k if policy else None,
@@ -191,7 +191,7 @@ def _references(
 
 
 def calibrate_contexts(
-    questions: Sequence[Labelled],
+    questions: Sequence[LabelledQuestion],
     engine: Engine,
     progress: Progress,
     *,

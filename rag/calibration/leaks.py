@@ -8,10 +8,10 @@ from pathlib import Path
 from rag.answering.engine import Engine
 from rag.corpus.images import check_image
 from rag.errors import InputError
-from rag.evaluation.questions import Labelled
+from rag.evaluation.questions import LabelledQuestion
 
 
-def refuse_leaks(questions: Sequence[Labelled], engine: Engine) -> None:
+def refuse_leaks(questions: Sequence[LabelledQuestion], engine: Engine) -> None:
     """Refuse image questions that could be answered from their own case; one about a named study may read its report.
 
     The same picture under another group's name is found by its hash.

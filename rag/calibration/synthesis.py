@@ -17,10 +17,11 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from rag.errors import InputError
+from rag.evaluation.questions import LabelledQuestion
 from rag.language.lexicon import Lexicon
 from rag.language.statements import assertions_of
 from rag.settings import knowledge_dir
-from rag.types import Document
+from rag.types import Document, Question
 
 Kind = Literal["yes_no", "multiple_choice"]
 _TEMPLATES = (
@@ -51,6 +52,11 @@ class SyntheticQuestion:
 
     def row(self) -> dict[str, Any]:
         return asdict(self)
+
+    def labelled(self) -> LabelledQuestion:
+        """As calibration takes it: a yes/no question about its study."""
+        question = Question(text=self.question, study=self.study)
+        return LabelledQuestion(self.id, question, self.answer, self.group, self.evidence)
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def synthesize(
     labelled: dict[str, tuple[Document, _Labels]] = {}
     for document in documents:
         tell(1)
-        labels = labels_of(document, lexicon) if document.kind == "report" and document.text else None
+        labels = report_labels(document, lexicon) if document.kind == "report" and document.text else None
         if labels is not None and document.group_id not in labelled:
             labelled[document.group_id] = (document, labels)
     if not labelled:
@@ -114,7 +120,7 @@ def synthesize(
     return found
 
 
-def labels_of(document: Document, lexicon: Lexicon) -> _Labels | None:
+def report_labels(document: Document, lexicon: Lexicon) -> _Labels | None:
     """What is certain about a report, after the verifier has dropped what the text only raises."""
     raised = {a.concept for a in assertions_of(document.text, lexicon) if a.status == "uncertain"}
     codes = document.metadata.get("mesh")

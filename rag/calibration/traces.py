@@ -17,7 +17,7 @@ import numpy as np
 from rag.answering.confidence import Signals
 from rag.answering.engine import Engine
 from rag.answering.workings import Said, Trial
-from rag.evaluation.questions import Labelled
+from rag.evaluation.questions import LabelledQuestion
 from rag.progress import Progress
 from rag.risk_control.policy import SETTINGS, Outcomes
 from rag.types import Domain, sha256_of
@@ -27,7 +27,7 @@ _BATCH = 32
 _FORMAT = 3
 
 
-def trace(questions: Sequence[Labelled], engine: Engine, progress: Progress) -> list[Trial]:
+def trace(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress) -> list[Trial]:
     """Every question under every setting, from the cache where it was asked before of the same system."""
     system = {name: value for name, value in engine.fingerprints.items() if name != "policy grid"}
     state = json.dumps([_FORMAT, system, SETTINGS], sort_keys=True)
@@ -67,7 +67,7 @@ def _read_traces(path: Path) -> dict[str, Trial]:
     return known
 
 
-def outcomes_of(questions: Sequence[Labelled], trials: Sequence[Trial]) -> Outcomes:
+def outcomes_of(questions: Sequence[LabelledQuestion], trials: Sequence[Trial]) -> Outcomes:
     """Trials and right answers as arrays."""
     verdicts = np.array([[s.verdict or "" for s in t.outcomes] for t in trials])
     gold = np.array([q.answer for q in questions])

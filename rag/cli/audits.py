@@ -114,7 +114,7 @@ def audit_verify(
     A chain shows every edited, removed or moved entry, but not that its end is missing: note the head hash that --all
     prints, somewhere else, and give it to --expect later.
     """
-    from rag.audit.checks import documents_in, verify
+    from rag.audit.checks import check_entry, documents_in
 
     if everything == (audit_id is not None):
         raise InputError("give the id of one answer, or --all with --index NAME")
@@ -123,7 +123,7 @@ def audit_verify(
         _verify_all(ledger_of(store_of(settings, named(index))), expect, as_json)
         return
     store, entry = entry_of(settings, str(audit_id), index)
-    report = verify(entry, documents_in(store), ledger_of(store).verify_chain(images=False, expect=expect))
+    report = check_entry(entry, documents_in(store), ledger_of(store).verify_chain(images=False, expect=expect))
     if as_json:
         print_json({"audit_id": audit_id, "ok": report.ok, "checks": [asdict(c) for c in report.checks]})
     else:

@@ -18,7 +18,7 @@ from rag.calibration.outcome import Calibration
 from rag.calibration.synthesis import synthesize
 from rag.corpus.packaged import packaged_file
 from rag.encoders.registry import load_image_encoder, load_text_encoder
-from rag.evaluation.questions import Labelled
+from rag.evaluation.questions import LabelledQuestion
 from rag.indexing.store import IndexStore
 from rag.language.lexicon import Lexicon
 from rag.progress import Progress
@@ -42,7 +42,7 @@ NEXT_STEPS = """Where to go next:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class DemoQuestion:
     """A demo question and what it is there to show."""
 
     title: str
@@ -51,14 +51,14 @@ class Prepared:
 
 
 PREPARED = (
-    Prepared("A study's own report, read for one finding", "Does study CXR2814 show cardiomegaly?"),
-    Prepared("Literature, quoted and referenced", "What is retinal drusen?"),
-    Prepared(
+    DemoQuestion("A study's own report, read for one finding", "Does study CXR2814 show cardiomegaly?"),
+    DemoQuestion("Literature, quoted and referenced", "What is retinal drusen?"),
+    DemoQuestion(
         "A fundus photograph: similar images and what is known", "What does this fundus photograph show?", "fundus"
     ),
-    Prepared("A histology image", "What does this histology image show?", "histology"),
-    Prepared("A question the evidence cannot answer", "Which dose of warfarin should this patient take?"),
-    Prepared("A report that contradicts itself", "Does study CXR227 show a pleural effusion?"),
+    DemoQuestion("A histology image", "What does this histology image show?", "histology"),
+    DemoQuestion("A question the evidence cannot answer", "Which dose of warfarin should this patient take?"),
+    DemoQuestion("A report that contradicts itself", "Does study CXR227 show a pleural effusion?"),
 )
 
 
@@ -91,12 +91,12 @@ def run_demo(settings: Settings, progress: Progress) -> Demo:
         advance(1)
     with store.snapshot() as snapshot:
         made = synthesize(snapshot.documents("report"), Lexicon.load(), count=QUESTIONS)
-    labelled = [Labelled(q.id, Question(text=q.question, study=q.study), q.answer, q.group, q.evidence) for q in made]
+    labelled = [q.labelled() for q in made]
     calibration = calibrate(labelled, engine, progress, alpha=ALPHA, delta=DELTA)
     return Demo(report, tuple(answers), calibration, tuple(_under_certificate(labelled, engine)))
 
 
-def _under_certificate(labelled: list[Labelled], engine: Engine) -> Iterator[tuple[str, Answer]]:
+def _under_certificate(labelled: list[LabelledQuestion], engine: Engine) -> Iterator[tuple[str, Answer]]:
     """The first question answered under the certificate, and the first withheld for want of confidence."""
     wanted = {"answered": "Answered under the certificate", "abstained": "Withheld under the certificate"}
     for q in labelled:

@@ -155,14 +155,14 @@ def audit_feedback(
 
 
 def _report(store: IndexStore, entry: Entry) -> str:
-    from rag.audit.checks import documents_in, verify
+    from rag.audit.checks import check_entry, documents_in
     from rag.audit.feedback import feedback_on
     from rag.audit.report import html_report
 
     ledger = ledger_of(store)
     ledger.answered(entry.audit_id)
     lookup = documents_in(store)
-    audit = verify(entry, lookup, ledger.verify_chain(images=False))
+    audit = check_entry(entry, lookup, ledger.verify_chain(images=False))
     return html_report(entry, lookup, audit, ledger.images, feedback_on(ledger, entry.audit_id))
 
 

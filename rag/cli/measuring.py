@@ -61,8 +61,8 @@ def answers(
     A JSONL row has id, question and answer (or chosen), and may have study, image and group. A CSV file has a study id
     in its first column and a finding in each other column.
     """
-    from rag.evaluation.questions import evaluate as ask_all
     from rag.evaluation.questions import read_questions
+    from rag.evaluation.questions import score_verdicts as ask_all
     from rag.evaluation.suites.labels import evaluate_labels
 
     engine = engine_of(settings_of(indexes, profile), index)

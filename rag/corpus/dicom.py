@@ -32,7 +32,7 @@ def size(path: Path) -> tuple[int, int]:
     return int(header.Columns), int(header.Rows)
 
 
-def load(path: Path) -> Image.Image:
+def load_dicom(path: Path) -> Image.Image:
     """The first frame as 8-bit RGB: by its window if it has one, else from percentile 0.5 to 99.5 of its values."""
     from pydicom.pixels.processing import apply_color_lut
     from pydicom.pixels.utils import pixel_array

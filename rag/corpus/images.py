@@ -46,7 +46,7 @@ def check_image(path: str | Path) -> ImageInfo:
         with _explained(path):
             width, height = dicom.size(path)
             _check_pixels(width, height)
-            dicom.load(path)
+            dicom.load_dicom(path)
         return ImageInfo(sha256, width, height)
     with _opened(path) as image:
         width, height = image.size
@@ -68,7 +68,7 @@ def load_image(path: str | Path) -> Image.Image:
     with _explained(path):
         if dicom.is_dicom(path):
             _check_pixels(*dicom.size(path))
-            return dicom.load(path)
+            return dicom.load_dicom(path)
     with _opened(path) as image:
         image.load()
         return _as_rgb(ImageOps.exif_transpose(image))

@@ -57,7 +57,7 @@ PACKAGED: dict[str, Packaged] = {
 }
 
 
-def read(source: str | Path, format: str | None = None, **options: Any) -> Iterator[Record]:
+def read_source(source: str | Path, format: str | None = None, **options: Any) -> Iterator[Record]:
     """Documents of a source, with a Quarantined for each record that was refused.
 
     ``source`` is a path, or a name of PACKAGED (to read a folder of that name, write ``./name``). ``format`` is a name

@@ -32,7 +32,7 @@ def clean_value(value: Any) -> Any:
     return value
 
 
-def fold(text: str) -> str:
+def on_one_line(text: str) -> str:
     """The cleaned text on one line, with runs of whitespace as one space."""
     return " ".join(clean(text).split())
 

@@ -48,7 +48,7 @@ class Encoded(NamedTuple):
     fingerprints: tuple[str, str]
 
 
-class Workers(Protocol):
+class EncoderPool(Protocol):
     """A place to encode. ``encode`` gives one result for each piece of work, in order."""
 
     def encode(self, works: Iterable[Work], progress: Progress) -> Iterator[Encoded]: ...
@@ -204,7 +204,7 @@ class _Actor:
         return self._here.encode_one(work, Silent())
 
 
-def open_workers(where: str, settings: EncoderSettings) -> Workers:
+def open_workers(where: str, settings: EncoderSettings) -> EncoderPool:
     """The workers that ``where`` names: a number of processes, 'ray', or 'ray://host:port'.
 
     Raises:

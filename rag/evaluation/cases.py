@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag.corpus.source import read
+from rag.corpus.source import read_source
 from rag.errors import InputError
 from rag.types import Document
 
@@ -40,14 +40,14 @@ def read_labelled_cases(
     Args:
         split: only the rows of this split, of a file that names splits.
         domains: only cases of these, where there are any.
-        label: the field that holds the labels; see :func:`labels_of`.
+        label: the field that holds the labels; see :func:`case_labels`.
 
     Raises:
         InputError: the source cannot be read, or holds no case that is wanted.
     """
     documents: dict[str, list[Document]] = {}
     left_out: Counter[str] = Counter()
-    for record in read(source, None, **({"split": split} if split is not None else {})):
+    for record in read_source(source, None, **({"split": split} if split is not None else {})):
         if not isinstance(record, Document):
             left_out["not readable"] += 1
         elif domains and record.domain not in domains:
@@ -62,7 +62,7 @@ def read_labelled_cases(
     return cases, left_out
 
 
-def labels_of(metadata: Mapping[str, Any], text: str, field: str | None = None) -> frozenset[str]:
+def case_labels(metadata: Mapping[str, Any], text: str, field: str | None = None) -> frozenset[str]:
     """The labels of a case, in lower case; empty where it has none.
 
     They are those of ``field``, or of the first of LABEL_FIELDS that the case carries. A string is split at commas and
@@ -79,13 +79,13 @@ def labels_of(metadata: Mapping[str, Any], text: str, field: str | None = None) 
     return _folded(phrases)
 
 
-def same(text: str) -> str:
+def fold_case(text: str) -> str:
     """What two texts must share to count as identical: everything but case and white space."""
     return " ".join(text.split()).casefold()
 
 
 def _folded(parts: Iterable[str]) -> frozenset[str]:
-    return frozenset(filter(None, map(same, parts)))
+    return frozenset(filter(None, map(fold_case, parts)))
 
 
 def _case(identity: str, documents: Sequence[Document], label: str | None) -> Case:
@@ -97,5 +97,5 @@ def _case(identity: str, documents: Sequence[Document], label: str | None) -> Ca
         source=first.source,
         text=text,
         images=tuple(d.image for d in documents if d.kind == "image" and d.image),
-        labels=labels_of(first.metadata, text, label),
+        labels=case_labels(first.metadata, text, label),
     )

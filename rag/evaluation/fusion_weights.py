@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import InputError
-from rag.evaluation.metrics import DEPTH, Estimate, Floats, bootstrap, ideal_of, rank
+from rag.evaluation.metrics import DEPTH, Estimate, Floats, bootstrap, ideal_of, rank_candidates
 from rag.indexing.snapshot import Snapshot
 from rag.progress import Progress
 from rag.retrieval.router import certain
@@ -137,7 +137,7 @@ class Searched:
             fused = self._shares @ np.array(weights)
             best = np.zeros_like(fused)
             np.maximum.at(best, (np.arange(len(fused))[:, None], self._document), fused)
-            ranked = rank(best, self._gains, best > 0)
+            ranked = rank_candidates(best, self._gains, best > 0)
             self._known[weights] = type(ranked)(ranked.top, self._ideal, ranked.first).metrics()
         return self._known[weights]
 

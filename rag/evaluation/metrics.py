@@ -61,7 +61,7 @@ class Ranked:
         return found
 
 
-def rank(scores: ArrayLike, gains: ArrayLike, allowed: ArrayLike | None = None) -> Ranked:
+def rank_candidates(scores: ArrayLike, gains: ArrayLike, allowed: ArrayLike | None = None) -> Ranked:
     """Rank candidates by falling score; equal scores count against the system: what is relevant less comes first.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag.errors import InputError
-from rag.evaluation.cases import Case, labels_of, same
+from rag.evaluation.cases import Case, case_labels, fold_case
 from rag.evaluation.fusion_weights import Query
 from rag.evaluation.questions import json_lines
 from rag.indexing.snapshot import Snapshot
@@ -23,17 +23,17 @@ def queries_of_cases(cases: Sequence[Case], snapshot: Snapshot, label: str | Non
     Cases to which nothing in the index is relevant are left out.
     """
     by_text, by_label, documents = defaultdict(list), defaultdict(list), _quotable(snapshot)
-    labels = [labels_of(d.metadata, d.text, label) for d in documents]
+    labels = [case_labels(d.metadata, d.text, label) for d in documents]
     for i, document in enumerate(documents):
         if document.text:
-            by_text[same(document.text)].append(i)
+            by_text[fold_case(document.text)].append(i)
         for name in labels[i]:
             by_label[name].append(i)
     queries = []
     for case in cases:
         shared = {i for name in case.labels for i in by_label[name]}
         gains = {i: len(labels[i] & case.labels) / len(labels[i] | case.labels) for i in shared}
-        gains |= dict.fromkeys(by_text[same(case.text)] if case.text else (), 1.0)
+        gains |= dict.fromkeys(by_text[fold_case(case.text)] if case.text else (), 1.0)
         relevant = {documents[i].id: g for i, g in gains.items() if documents[i].group_id != case.group}
         if not relevant:
             continue

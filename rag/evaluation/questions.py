@@ -18,7 +18,7 @@ _BATCH = 64
 _YES_NO = re.compile(r"\s*(yes|no)\b", re.I)
 
 
-class Labelled(NamedTuple):
+class LabelledQuestion(NamedTuple):
     """A question with its right answer, ``yes`` or ``no``.
 
     ``group`` is the unit of statistics; ``evidence`` are ids of documents that support the answer, where known.
@@ -74,7 +74,7 @@ class Outcome:
         return "\n".join(f"{name:<18} {value}" for name, value in rows)
 
 
-def evaluate(questions: Sequence[Labelled], engine: Engine, progress: Progress) -> Outcome:
+def score_verdicts(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress) -> Outcome:
     """Ask every question and count. Nothing is written to the ledger: these answers are given to nobody."""
     outcome, advance = Outcome(), progress.stage("asking", len(questions))
     for i in range(0, len(questions), _BATCH):
@@ -97,7 +97,7 @@ def evaluate(questions: Sequence[Labelled], engine: Engine, progress: Progress) 
     return outcome
 
 
-def read_questions(path: Path) -> tuple[list[Labelled], int]:
+def read_questions(path: Path) -> tuple[list[LabelledQuestion], int]:
     """Questions of a JSONL file, and how many rows were skipped because their answer does not begin with yes or no.
 
     Rows have ``id``, ``question``, ``answer`` (or ``chosen``, a sentence that begins with yes or no), and may have
@@ -108,7 +108,7 @@ def read_questions(path: Path) -> tuple[list[Labelled], int]:
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    rows: dict[str, Labelled] = {}
+    rows: dict[str, LabelledQuestion] = {}
     skipped = 0
     for number, row in json_lines(path):
         missing = [name for name in ("id", "question") if not isinstance(row.get(name), str)]
@@ -129,7 +129,7 @@ def read_questions(path: Path) -> tuple[list[Labelled], int]:
         )
         group = str(row.get("group") or row.get("study") or row["id"])
         evidence = tuple(str(e) for e in row.get("evidence") or ())
-        rows[row["id"]] = Labelled(row["id"], question, side[1].lower(), group, evidence)
+        rows[row["id"]] = LabelledQuestion(row["id"], question, side[1].lower(), group, evidence)
     return list(rows.values()), skipped
 
 

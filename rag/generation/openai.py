@@ -23,7 +23,7 @@ from typing import Any
 from rag.errors import InputError, MissingDependencyError, RagError
 from rag.generation.chat import Piece
 from rag.generation.messages import Messages
-from rag.generation.sse import StreamError, events, pieces
+from rag.generation.sse import StreamError, pieces, sse_events
 from rag.settings import GenerationSettings
 from rag.types import sha256_of
 
@@ -226,7 +226,7 @@ class RemoteModel:
                     raise StreamError(f"sent more than {most:,} bytes ('generation.openai.max_response_bytes')")
             yield whole.decode("utf-8", "replace")
             return
-        yield from events(timely(), most)
+        yield from sse_events(timely(), most)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -32,7 +32,7 @@ _TAG = re.compile(r"<(?=[^\s\d=<.,])")
 _BRACKET = re.compile(r"\[(?=/?[A-Z_]{3,}\])")  # "[INST]", "[/INST]"; not "[1]"
 
 
-def visible(text: str) -> str:
+def strip_unseen(text: str) -> str:
     """``text`` as a model may see it: without characters that nobody sees, and without markup of chat formats."""
     plain = "".join(c for c in text if c in "\n\t" or (unicodedata.category(c) not in _UNSEEN and c not in _BLANKS))
     return _BRACKET.sub("[ ", _TAG.sub("< ", _VARIANTS.sub("", plain)))
@@ -91,14 +91,14 @@ class Prompt:
         passages: list[dict[str, Any]] = [
             {
                 "number": e.number,
-                "text": visible(injection.visible(e.text)).strip(),
+                "text": strip_unseen(injection.blank_orders(e.text)).strip(),
                 "kind": e.kind,
                 "whose": {"study": "study", "image": "similar"}.get(e.channel, "general"),
-                "source": visible(e.source),
+                "source": strip_unseen(e.source),
             }
             for e in evidence
         ]
-        question, objections = visible(request.question.text), [visible(o) for o in request.objections]
+        question, objections = strip_unseen(request.question.text), [strip_unseen(o) for o in request.objections]
         values: dict[str, Any] = {
             "question": question,
             "yes_no": request.asked.yes_no,

@@ -14,10 +14,10 @@ from typing import Literal
 
 from rag.corpus.sentences import sentence_spans
 from rag.generation.base import Request, refusal
-from rag.language.injection import visible
+from rag.language.injection import blank_orders
 from rag.language.lexicon import Lexicon
 from rag.language.question import Asked, content_words
-from rag.language.reading import Reading, Support, read
+from rag.language.reading import Reading, Support, read_passage
 from rag.language.statements import HISTORY
 from rag.language.tokens import tokens_of
 from rag.types import Draft, DraftSentence, Evidence, Quote
@@ -62,7 +62,7 @@ class ReaderGenerator:
     def _study(self, request: Request) -> Draft:
         """One case's own text: what it says outright decides; silence means no, less surely."""
         evidence, asked = request.evidence, request.asked
-        readings = [(e, read(asked, e.text, self._lexicon)) for e in evidence]
+        readings = [(e, read_passage(asked, e.text, self._lexicon)) for e in evidence]
         yes = max(((r.yes, e) for e, r in readings if r.yes), key=lambda x: x[0].weight, default=None)
         no = max(((r.no, e) for e, r in readings if r.no), key=lambda x: x[0].weight, default=None)
         whole = Reading(yes[0] if yes else None, no[0] if no else None, bool(yes or no))
@@ -96,7 +96,7 @@ class ReaderGenerator:
         for e in request.evidence:
             if e.channel != "image" or e.group_id in voters:
                 continue
-            reading = read(request.asked, e.text, self._lexicon)
+            reading = read_passage(request.asked, e.text, self._lexicon)
             p = reading.probability
             side = reading.yes if p >= 0.5 else reading.no
             if side is not None:
@@ -123,7 +123,7 @@ class ReaderGenerator:
         asked = request.asked
         best: tuple[float, Evidence, Reading] | None = None
         for e in request.evidence:
-            reading = read(asked, e.text, self._lexicon)
+            reading = read_passage(asked, e.text, self._lexicon)
             side = reading.yes if reading.probability >= 0.5 else reading.no
             if side is None or _SYNONYMS.match(e.text[side.start : side.end]):
                 continue
@@ -153,7 +153,7 @@ class ReaderGenerator:
         rows = [
             _Candidate(e, start, end, content_words(e.text[start:end]), content_words(e.title))
             for e in evidence
-            for start, end in sentence_spans(visible(e.text))  # what gives orders to the reader takes no place
+            for start, end in sentence_spans(blank_orders(e.text))  # what gives orders to the reader takes no place
             if not HISTORY.match(e.text[start:end]) and not _SYNONYMS.match(e.text[start:end])
         ]
         own = evidence[0].channel in ("study", "image") or any(e.channel == "image" for e in evidence)

@@ -15,7 +15,7 @@ class StreamError(RagError):
     """The server's answer is not what the protocol says. Messages never hold text of it: it may repeat the question."""
 
 
-def events(chunks: Iterable[bytes], most: int) -> Iterator[str]:
+def sse_events(chunks: Iterable[bytes], most: int) -> Iterator[str]:
     """The data of each event, whatever the chunks are cut like.
 
     Raises:

@@ -85,7 +85,7 @@ def table(values: int) -> str:
     return LISTED
 
 
-def parameters(values: Sequence[object]) -> Sequence[object]:
+def table_values(values: Sequence[object]) -> Sequence[object]:
     """What fills the ``table`` of these values."""
     return values if 0 < len(values) <= _FEW else (listed(values),)
 

@@ -43,7 +43,9 @@ class CompactReport:
     bytes_after: int
 
 
-def compact(index: Path, catalogue: Catalogue, keep: Collection[int] | None, settings: VectorSettings) -> CompactReport:
+def compact_index(
+    index: Path, catalogue: Catalogue, keep: Collection[int] | None, settings: VectorSettings
+) -> CompactReport:
     """Merge small segments and, given ``keep``, forget the other versions and the documents that only they had.
 
     The latest version is always kept, as are versions being read. Call it under the write lock.

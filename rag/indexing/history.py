@@ -12,7 +12,7 @@ from rag.indexing.catalogue import Catalogue
 from rag.indexing.spaces import latest_version, write_spaces
 
 
-def rollback(index: Path, catalogue: Catalogue, version: int) -> int:
+def roll_back(index: Path, catalogue: Catalogue, version: int) -> int:
     """Publish a new version with exactly the documents of ``version``; returns its number.
 
     Rolling back to the latest version changes nothing. Call it under the write lock.

@@ -26,7 +26,7 @@ WHERE d.row IN (SELECT document FROM lifetimes WHERE valid_to <= :v)
 """
 
 
-class Selection:
+class RowMask:
     """A mask over passage rows, with its cuts per segment made on first use."""
 
     def __init__(self, rows: Mask) -> None:
@@ -53,19 +53,19 @@ class Masks:
     def __init__(self, catalogue: Catalogue, alive: Mask, keep: int = 32) -> None:
         """``alive`` is the version's ``alive_rows``."""
         self._catalogue = catalogue
-        self._everything = Selection(alive)
+        self._everything = RowMask(alive)
         self._keep = keep
-        self._selections: OrderedDict[Filter, Selection] = OrderedDict()
+        self._selections: OrderedDict[Filter, RowMask] = OrderedDict()
         self._lock = threading.Lock()
 
-    def select(self, where: Filter) -> Selection:
+    def select(self, where: Filter) -> RowMask:
         if where == _NO_FILTER:
             return self._everything
         with self._lock:
             if where in self._selections:
                 self._selections.move_to_end(where)
                 return self._selections[where]
-        selection = Selection(self._compute(where))
+        selection = RowMask(self._compute(where))
         with self._lock:
             self._selections[where] = selection
             while len(self._selections) > self._keep:

@@ -13,7 +13,7 @@ _STEP = 32  # queries at a time: brute force reads every vector for each
 
 
 @dataclass(frozen=True)
-class Recall:
+class IndexRecall:
     """Mean share of the 10 nearest that a search finds when asked with vectors of one space in another.
 
     ``backends`` counts the searched vectors by backend. A direction such as image→text exists where two spaces hold
@@ -27,7 +27,7 @@ class Recall:
     backends: dict[str, int]
 
 
-def measure_recall(snapshot: Snapshot, queries: int = 200) -> list[Recall]:
+def measure_recall(snapshot: Snapshot, queries: int = 200) -> list[IndexRecall]:
     """Recall@10 of every direction, asked with stored vectors chosen at random (always the same ones).
 
     Within one space the vector asked with finds itself, so one neighbour more is asked for and it is not counted.
@@ -41,7 +41,7 @@ def measure_recall(snapshot: Snapshot, queries: int = 200) -> list[Recall]:
     ]
 
 
-def _measure(snapshot: Snapshot, asked: str, searched: str, queries: int) -> Recall:
+def _measure(snapshot: Snapshot, asked: str, searched: str, queries: int) -> IndexRecall:
     rows = snapshot.rows(asked)
     chosen = np.random.default_rng(0).permutation(rows)[:queries].tolist()
     k = K + (asked == searched)
@@ -55,4 +55,4 @@ def _measure(snapshot: Snapshot, asked: str, searched: str, queries: int) -> Rec
             if wanted:
                 shares.append(len(wanted & {hit.row for hit in hits}) / len(wanted))
     recall = float(np.mean(shares)) if shares else 1.0
-    return Recall(asked, searched, len(chosen), recall, snapshot.backends(searched))
+    return IndexRecall(asked, searched, len(chosen), recall, snapshot.backends(searched))

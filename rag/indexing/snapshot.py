@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rag.errors import IndexStateError, InputError
 from rag.indexing.backends.protocol import Mask, Vectors
-from rag.indexing.catalogue import ALIVE, Catalogue, parameters, table
+from rag.indexing.catalogue import ALIVE, Catalogue, table, table_values
 from rag.indexing.locks import Lock
 from rag.indexing.masks import Masks, alive_rows
 from rag.indexing.records import Count, Filter, Scored, SpaceInfo
@@ -105,7 +105,7 @@ class Snapshot:
             InputError: a row that this version does not have.
         """
         wanted = [int(row) for row in rows]
-        lines = self._catalogue.fetch(_passages_query(len(wanted)), parameters(wanted))
+        lines = self._catalogue.fetch(_passages_query(len(wanted)), table_values(wanted))
         if len(lines) < len(wanted) or max(wanted, default=0) > self._last_row:
             there = {line[0] for line in lines if line[0] <= self._last_row}
             missing = next(row for row in wanted if row not in there)

@@ -14,8 +14,8 @@ from rag.errors import IndexStateError, InputError, RagError
 from rag.indexing import catalogue as catalogues
 from rag.indexing import leases, segments
 from rag.indexing.catalogue import Catalogue
-from rag.indexing.compact import CompactReport, compact
-from rag.indexing.history import rollback
+from rag.indexing.compact import CompactReport, compact_index
+from rag.indexing.history import roll_back
 from rag.indexing.leases import take_lease
 from rag.indexing.locks import Lock
 from rag.indexing.records import IndexSummary, SpaceInfo, VersionInfo
@@ -24,7 +24,7 @@ from rag.indexing.snapshot import Snapshot
 from rag.indexing.spaces import AnySegment, latest_version, open_segment, read_spaces
 from rag.indexing.storage import discard_directory, refusals_named, size_of_tree, sync_directory
 from rag.indexing.vectors import discard_segment
-from rag.indexing.verify import VerifyReport, verify
+from rag.indexing.verify import VerifyReport, verify_index
 from rag.indexing.writer import Writer
 from rag.settings import VectorSettings
 
@@ -167,7 +167,7 @@ class IndexStore:
             IndexStateError: another writer holds the index.
         """
         with self._write_lock(timeout_s), self._writable() as catalogue:
-            return rollback(self.path, catalogue, version)
+            return roll_back(self.path, catalogue, version)
 
     def compact(self, keep: Collection[int] | None = None, timeout_s: float = 10.0) -> CompactReport:
         """Merge segments and collect garbage while readers go on.
@@ -182,11 +182,11 @@ class IndexStore:
             StorageError: the machine refused; the index is as it was.
         """
         with self._write_lock(timeout_s), self._writable() as catalogue, refusals_named(self.path):
-            return compact(self.path, catalogue, keep, self._vectors)
+            return compact_index(self.path, catalogue, keep, self._vectors)
 
     def verify(self) -> VerifyReport:
         """Recompute every hash and check every reference; problems are listed, not raised."""
-        return verify(self.path, self._catalogue, self._vectors)
+        return verify_index(self.path, self._catalogue, self._vectors)
 
     def delete(self, timeout_s: float = 10.0) -> None:
         """Remove the index and everything in its directory. Open snapshots go on; the store cannot be used afterwards.

@@ -38,7 +38,7 @@ class VerifyReport:
         return not self.problems
 
 
-def verify(index: Path, catalogue: Catalogue, settings: VectorSettings) -> VerifyReport:
+def verify_index(index: Path, catalogue: Catalogue, settings: VectorSettings) -> VerifyReport:
     """Check the whole index as of now; it may be read and written meanwhile."""
     problems: list[str] = []
     counts = dict.fromkeys(("versions", "documents", "passages", "vectors", "segments"), 0)

@@ -20,7 +20,7 @@ from pydantic import Field
 import rag
 from rag.answering.engine import Engine
 from rag.answering.replay import replay as replayed
-from rag.audit.checks import documents_in, verify
+from rag.audit.checks import check_entry, documents_in
 from rag.audit.feedback import feedback_on
 from rag.audit.images import small_jpeg
 from rag.audit.record import Entry
@@ -145,7 +145,7 @@ class Tools:
         """Verify a recorded answer against the ledger and the evidence, and tell how it came about."""
         entry, answer = self._recorded(audit_id)
         ledger = self._engine.ledger
-        report = verify(entry, self._lookup, ledger.verify_chain(images=False))
+        report = check_entry(entry, self._lookup, ledger.verify_chain(images=False))
         again = replayed(self._engine, entry) if replay else None
         words = [f"{answer.decision}: {answer.answer}", certificate_in_words(answer.certificate)]
         words += [f"{'holds' if c.ok else 'FAILS'}: {c.name}. {c.detail}" for c in report.checks]

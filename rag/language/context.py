@@ -65,7 +65,7 @@ def status_of(sentence: str, phrase: str | tuple[int, int]) -> Context:
         first, last = inside[0], inside[-1] + 1
     while last - first > 1 and tokens[first].word in ("no", "not", "without"):
         first += 1  # the phrase brings its own negation
-    return Reader(tokens).context(first, last)
+    return ContextReader(tokens).context(first, last)
 
 
 def _locate(phrase: str, tokens: Sequence[Token]) -> tuple[int, int]:
@@ -80,7 +80,7 @@ def _locate(phrase: str, tokens: Sequence[Token]) -> tuple[int, int]:
     raise InputError(f"the phrase {phrase!r} does not occur in the sentence; give words that stand in it")
 
 
-class Reader:
+class ContextReader:
     """One sentence, ready to be asked about any of its phrases."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:

@@ -38,7 +38,7 @@ _CLAUSE_WORDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CuePhrase:
     """A phrase at tokens[first:last] and what it means."""
 
     first: int
@@ -59,12 +59,12 @@ class Phrases:
         for rows in self._by_first.values():
             rows.sort(key=lambda row: (-len(row[0]), all(lemma(w) == w for w in row[0])))
 
-    def at(self, tokens: Sequence[Token], i: int, stop: int | None = None) -> Found | None:
+    def at(self, tokens: Sequence[Token], i: int, stop: int | None = None) -> CuePhrase | None:
         """The longest phrase that begins at token ``i`` and ends before ``stop``."""
         token = tokens[i]
         if token.word not in self._by_first and token.lemma not in self._by_first:
             return None
-        best: Found | None = None
+        best: CuePhrase | None = None
         exact = False
         for first in {token.word, token.lemma}:
             for words, meaning in self._by_first.get(first, ()):
@@ -76,12 +76,12 @@ class Phrases:
                     continue
                 as_it_stands = all(w == t.word for w, t in pairs)
                 if best is None or last > best.last or (as_it_stands and not exact):
-                    best, exact = Found(i, last, meaning), as_it_stands
+                    best, exact = CuePhrase(i, last, meaning), as_it_stands
         return best
 
-    def all(self, tokens: Sequence[Token], but: range = range(0)) -> list[Found]:
+    def all(self, tokens: Sequence[Token], but: range = range(0)) -> list[CuePhrase]:
         """Phrases from left to right, longest first, without overlap and outside the tokens ``but``."""
-        found: list[Found] = []
+        found: list[CuePhrase] = []
         i = 0
         while i < len(tokens):
             here = None if i in but else self.at(tokens, i, but.start if but and i < but.start else None)

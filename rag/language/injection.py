@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError
-from rag.language.tokens import fold
+from rag.language.tokens import fold_word
 from rag.settings import knowledge_dir
 
 # Characters that show nothing, or change the order of what is shown: tags, and bidirectional controls with what
@@ -48,7 +48,7 @@ def _patterns() -> _Patterns:
 
 
 @lru_cache(maxsize=8192)
-def visible(text: str) -> str:
+def blank_orders(text: str) -> str:
     """``text`` with what is not to be read blanked by spaces; as long as ``text``, so offsets hold.
 
     Blanked are hidden parts and markup, sentences that give orders with the rest of their line, and remarks to the
@@ -59,7 +59,7 @@ def visible(text: str) -> str:
     for pattern in (_TAGS, _TURNED, *_patterns().regions):
         text = pattern.sub(_blank, text)
     for start, end in sentence_spans(text):
-        said = fold(unicodedata.normalize("NFKC", text[start:end]))
+        said = fold_word(unicodedata.normalize("NFKC", text[start:end]))
         if any(p.search(said) for p in _patterns().orders):
             line = text.find("\n", end)
             text = _blanked(text, start, len(text) if line < 0 else line)
@@ -68,14 +68,14 @@ def visible(text: str) -> str:
     return text
 
 
-def shown(text: str) -> str:
+def strip_invisible(text: str) -> str:
     """``text`` for display: without characters that show nothing or turn the order of what is shown."""
     return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cf", "Cc", "Co", "Cs"))
 
 
 def addresses_reader(text: str) -> bool:
     """Whether any part of ``text`` is not to be read."""
-    return visible(text) != text
+    return blank_orders(text) != text
 
 
 _SUSPICIOUS = re.compile(

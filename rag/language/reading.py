@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
-from rag.language.injection import visible
+from rag.language.injection import blank_orders
 from rag.language.lexicon import Lexicon
 from rag.language.question import Asked, content_words
 from rag.language.statements import HISTORY, Assertion, parsed
@@ -69,7 +69,7 @@ class Reading:
 
 
 @lru_cache(maxsize=1024)
-def read(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
+def read_passage(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
     """Read ``text`` for the question. Offsets are in ``text``.
 
     Remembered for a while: whoever writes, verifies and weighs an answer reads the same texts for the same question.
@@ -148,7 +148,7 @@ def _coverage(words: frozenset[str], sentence: str) -> float:
 def _read_words(asked: Asked, text: str) -> tuple[bool, Support] | None:
     """Without the lexicon: the sentence that shares most content words, and whether they stand under a negation."""
     best: tuple[float, int, int] | None = None
-    text = visible(text)
+    text = blank_orders(text)
     for start, end in sentence_spans(text):
         if HISTORY.match(text[start:end]):
             continue
@@ -214,7 +214,7 @@ def _read_change(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
         "since",
     }
     yes = no = None
-    text = visible(text)
+    text = blank_orders(text)
     for start, end in sentence_spans(text):
         lemmas = {t.lemma for t in tokens_of(text[start:end])}
         cover = _coverage(subject, text[start:end]) if subject else 0.5

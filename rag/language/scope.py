@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 
-from rag.language.cues import Found, load_cues
+from rag.language.cues import CuePhrase, load_cues
 from rag.language.tokens import Token
 
 _REACH = 60  # tokens: no cue acts farther, and a sentence without end takes no endless time
@@ -31,7 +31,7 @@ class Clause:
         self.stops = [i for i in range(len(tokens)) if self._is_stop(i)]
 
     @cached_property
-    def cues(self) -> list[Found]:
+    def cues(self) -> list[CuePhrase]:
         """The cues that act on what follows them."""
         return load_cues().before.all(self.tokens)
 
@@ -39,7 +39,7 @@ class Clause:
     def _starts(self) -> list[int]:
         return [c.first for c in self.cues]
 
-    def cues_near(self, first: int, last: int) -> list[Found]:
+    def cues_near(self, first: int, last: int) -> list[CuePhrase]:
         """Cues up to ``_REACH`` tokens before tokens[first:last]; no part of that phrase is a cue ("free air")."""
         begin = max(0, first - _REACH)
         near = self.cues[bisect_left(self._starts, begin) : bisect_left(self._starts, last)]
@@ -47,7 +47,7 @@ class Clause:
             return near
         inside = range(first - begin, last - begin)
         found = load_cues().before.all(self.tokens[begin:last], inside)
-        return [Found(c.first + begin, c.last + begin, c.meaning) for c in found]
+        return [CuePhrase(c.first + begin, c.last + begin, c.meaning) for c in found]
 
     def next_stop(self, i: int) -> int:
         at = bisect_left(self.stops, i)
@@ -58,7 +58,7 @@ class Clause:
         at = bisect_left(self.stops, i)
         return max(self.stops[at - 1] + 1 if at else 0, i - _REACH)
 
-    def reaches(self, cue: Found, first: int, last: int) -> bool:
+    def reaches(self, cue: CuePhrase, first: int, last: int) -> bool:
         """Whether what ``cue`` means holds for the phrase tokens[first:last]."""
         begin = cue.last
         if begin < first and self.words[begin] == ":":
@@ -87,12 +87,12 @@ class Clause:
             return len(before) > 1 and before not in _NO_STOP_AFTER
         return text == ":" and i > 0
 
-    def _past_reaches(self, cue: Found, begin: int, first: int) -> bool:
+    def _past_reaches(self, cue: CuePhrase, begin: int, first: int) -> bool:
         """Unless the present begins before the phrase; "a two-week history of fever" is no history at all."""
         lasting = any(t.lemma in _DURATIONS for t in self.tokens[max(0, cue.first - 2) : cue.first])
         return not (lasting or not _PRESENT_BEGINS.isdisjoint(self.words[begin:first]) or self._asserts(begin, first))
 
-    def _denial_reaches(self, cue: Found, begin: int, first: int, last: int) -> bool:
+    def _denial_reaches(self, cue: CuePhrase, begin: int, first: int, last: int) -> bool:
         cues, words = load_cues(), self.words
         opening = words[cue.first]
         if opening == "neither":  # "neither ultrasound nor CT showed a stone"

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
-from rag.language.context import HISTORY, Reader
+from rag.language.context import HISTORY, ContextReader
 from rag.language.cues import NOWHERE, Place, Status, load_cues
-from rag.language.injection import visible
+from rag.language.injection import blank_orders
 from rag.language.lexicon import Lexicon, Mention
 from rag.language.predication import predications
 from rag.language.tokens import Token, tokens_of
@@ -45,7 +45,7 @@ class Assertion:
 def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
     """Everything ``text`` asserts, in order. Sections such as INDICATION are read as history; orders are not read."""
     found: list[Assertion] = []
-    text = visible(text)
+    text = blank_orders(text)
     for start, end in sentence_spans(text):
         past = bool(HISTORY.match(text[start:end]))
         for a in _said(text[start:end], lexicon):
@@ -70,7 +70,7 @@ def sentence_assertions(sentence: str, lexicon: Lexicon, offset: int = 0) -> lis
     """What one sentence asserts; offsets are shifted by ``offset``."""
     span = (offset, offset + len(sentence))
     tokens = tokens_of(sentence)
-    reader = Reader(tokens)
+    reader = ContextReader(tokens)
     return [a for first, last in _clauses(tokens) for a in _read_clause(tokens, first, last, reader, lexicon, span)]
 
 
@@ -82,7 +82,7 @@ def _clauses(tokens: Sequence[Token]) -> list[tuple[int, int]]:
 
 
 def _read_clause(
-    sentence: Sequence[Token], begin: int, end: int, reader: Reader, lexicon: Lexicon, span: tuple[int, int]
+    sentence: Sequence[Token], begin: int, end: int, reader: ContextReader, lexicon: Lexicon, span: tuple[int, int]
 ) -> list[Assertion]:
     """What sentence[begin:end] asserts; cues may stand outside it ("Pleural effusion: none")."""
     tokens = sentence[begin:end]

@@ -132,7 +132,7 @@ def tokens_of(text: str, offset: int = 0) -> list[Token]:
     return [Token(m.start() + offset, m.end() + offset, m[0], lemma(m[0]), _word(m[0])) for m in _TOKEN.finditer(text)]
 
 
-def fold(text: str) -> str:
+def fold_word(text: str) -> str:
     """Lower-cased, with straight apostrophes, without characters of no width, look-alike letters made Latin."""
     folded = _HIDDEN.sub("", text).lower().replace("\u2019", "'")
     if folded.isascii():
@@ -143,7 +143,7 @@ def fold(text: str) -> str:
 @lru_cache(maxsize=100_000)
 def _word(text: str) -> str:
     """Folded; contracted negations are "not"."""
-    word = fold(text)
+    word = fold_word(text)
     if word in ("can't", "cant"):
         return "cannot"
     return "not" if word.endswith("n't") or word in _CONTRACTED else word

@@ -55,7 +55,7 @@ class _Read(NamedTuple):
     joint: Vectors | None
 
 
-class Place(NamedTuple):
+class ChannelRank(NamedTuple):
     """Where a channel ranked a passage (from 1), with its score, and the image that brought it."""
 
     rank: int
@@ -63,11 +63,11 @@ class Place(NamedTuple):
     image: str | None = None
 
 
-Channels = Mapping[str, Mapping[int, Place]]  # channel -> passage row -> place, best first
+Channels = Mapping[str, Mapping[int, ChannelRank]]  # channel -> passage row -> place, best first
 
 
 @dataclass(frozen=True)
-class Found:
+class Retrieved:
     """What the channels brought for one question.
 
     ``text_similarity`` is the best cosine of the text channel, None where it did not run. ``kinds`` of evidence were
@@ -111,7 +111,7 @@ class Searcher:
         votes: Sequence[bool],
         first: Sequence[tuple[Kind, ...]],
         k: int,
-    ) -> list[Found]:
+    ) -> list[Retrieved]:
         """At most ``k`` fused hits for each question; texts are encoded in one batch.
 
         A question with kinds of evidence to be searched ``first`` is searched in those alone, and in everything only
@@ -148,17 +148,17 @@ class Searcher:
 
     def _fused(
         self, question: Question, domain: Domain, sight: Sight, read: _Read, kinds: tuple[Kind, ...], k: int
-    ) -> Found:
+    ) -> Retrieved:
         where = self._where(question, domain, kinds)
         channels = self._channels(question, where, sight, read, max(self._settings.depth, k))
         similarity = max((p.score for p in channels["text"].values()), default=None)
-        return Found(self._hits(channels, self._weights(domain), k), similarity, kinds)
+        return Retrieved(self._hits(channels, self._weights(domain), k), similarity, kinds)
 
     def _channels(self, question: Question, where: Filter, sight: Sight, read: _Read, depth: int) -> Channels:
         words = self._snapshot.search_words(question.text, depth, where)
         return {
             "text": self._near("text", read.text, depth, where),
-            "words": {s.row: Place(n, s.score) for n, s in enumerate(words, start=1)},
+            "words": {s.row: ChannelRank(n, s.score) for n, s in enumerate(words, start=1)},
             "image": self._cases(_within(sight, where.domains).near, where.kinds),
             "image-report": self._near("joint", sight.vector, depth, where),
             "text-image": self._cases(self._images(read.joint, depth, where), where.kinds),
@@ -183,12 +183,12 @@ class Searcher:
             return [None] * len(texts)
         return list(self._image.encode_texts(texts)[:, None])
 
-    def _near(self, space: str, vector: Vectors | None, depth: int, where: Filter) -> dict[int, Place]:
+    def _near(self, space: str, vector: Vectors | None, depth: int, where: Filter) -> dict[int, ChannelRank]:
         """The passages nearest to a vector; none where there is no vector or no such space."""
         if vector is None or space not in self._snapshot.spaces():
             return {}
         return {
-            s.row: Place(n, s.score)
+            s.row: ChannelRank(n, s.score)
             for n, s in enumerate(self._snapshot.search(space, vector, depth, where)[0], start=1)
         }
 
@@ -204,31 +204,31 @@ class Searcher:
         documents = self._snapshot.passages(list(places))
         return [Neighbour(row, d, p.score) for (row, p), (_, d) in zip(places.items(), documents, strict=True)]
 
-    def _cases(self, near: Sequence[Neighbour], kinds: Sequence[str] = _TEXTS) -> dict[int, Place]:
+    def _cases(self, near: Sequence[Neighbour], kinds: Sequence[str] = _TEXTS) -> dict[int, ChannelRank]:
         """The texts of the cases of images; an image whose case has no text stands for itself, as a report would."""
-        places: dict[int, Place] = {}
+        places: dict[int, ChannelRank] = {}
         for n in near:
             texts = [d for d in self._snapshot.case(n.document.case_id) if d.kind in kinds and d.text]
             alone = [n.row] if "report" in kinds else []
             for row in [r for d in texts for r, _ in self._snapshot.passages_of(d.id)] or alone:
-                places.setdefault(row, Place(len(places) + 1, n.similarity, n.document.id))
+                places.setdefault(row, ChannelRank(len(places) + 1, n.similarity, n.document.id))
         return places
 
-    def _study(self, question: Question) -> Found:
+    def _study(self, question: Question) -> Retrieved:
         """The passages of one case's own texts, in reading order."""
         hits: list[Hit] = []
         for document in self._snapshot.case(question.study or ""):
             if document.kind == "image" or document.group_id in question.exclude_groups:
                 continue
             for _, passage in self._snapshot.passages_of(document.id):
-                hits.append(_hit(passage, document, 1.0, {"study": Place(len(hits) + 1, 1.0)}))
-        return Found(tuple(hits))
+                hits.append(_hit(passage, document, 1.0, {"study": ChannelRank(len(hits) + 1, 1.0)}))
+        return Retrieved(tuple(hits))
 
-    def _voters(self, sight: Sight, k: int) -> Found:
+    def _voters(self, sight: Sight, k: int) -> Retrieved:
         """Cases of similar images; their scores are the cosines, on which the gap rule then cuts as MMed-RAG has it."""
         places = dict(list(self._cases(sight.near).items())[:k])
         passages = self._snapshot.passages(list(places))
-        return Found(
+        return Retrieved(
             tuple(
                 _hit(passage, document, place.score, {"image": place})
                 for place, (passage, document) in zip(places.values(), passages, strict=True)
@@ -250,7 +250,7 @@ def _within(sight: Sight, domains: Sequence[str]) -> Sight:
     return sight._replace(near=tuple(n for n in sight.near if not domains or n.document.domain in domains))
 
 
-def _hit(passage: Passage, document: Document, score: float, places: dict[str, Place]) -> Hit:
+def _hit(passage: Passage, document: Document, score: float, places: dict[str, ChannelRank]) -> Hit:
     return Hit(
         passage=passage,
         document=document,

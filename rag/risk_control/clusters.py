@@ -107,7 +107,7 @@ def group_losses(answered: Bools, wrong: Bools, groups: Groups, alpha: float) ->
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RiskEstimate:
     """What was observed, per policy; every array has shape (policies,).
 
     Attributes:
@@ -126,7 +126,7 @@ class Estimate:
     effective_n: Floats
 
 
-def estimate(answered: Bools, wrong: Bools, groups: Groups) -> Estimate:
+def estimate(answered: Bools, wrong: Bools, groups: Groups) -> RiskEstimate:
     """Risk, coverage and effective n of each policy; arguments as in :func:`group_losses`."""
     a, w = groups.means(answered), groups.means(wrong)
     total, answers = a.sum(axis=0), answered.sum(axis=0)
@@ -138,4 +138,4 @@ def estimate(answered: Bools, wrong: Bools, groups: Groups) -> Estimate:
     effective = np.where(np.isfinite(effective) & (risk > 0) & (risk < 1), effective, speaking)
     if len(groups) == len(answered):  # the formula says the same, but for rounding
         effective = answers.astype(np.float64)
-    return Estimate(risk, total / len(groups), answers.astype(np.int64), np.minimum(effective, answers))
+    return RiskEstimate(risk, total / len(groups), answers.astype(np.int64), np.minimum(effective, answers))

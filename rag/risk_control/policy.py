@@ -61,7 +61,7 @@ class Policy:
 def grid(
     settings: Sequence[Setting], thresholds: Sequence[float] = THRESHOLDS, routes: Sequence[float] = ANYWHERE
 ) -> tuple[Policy, ...]:
-    """All policies, routes running fastest, then thresholds: the column order of :func:`evaluate`.
+    """All policies, routes running fastest, then thresholds: the column order of :func:`apply_thresholds`.
 
     The grid must be fixed before the labels are seen. Thresholds read off the calibration data's own confidences
     would let the data choose what is tested.
@@ -154,7 +154,7 @@ class Evaluated:
         return Evaluated(self.answered[rows], self.wrong[rows])
 
 
-def evaluate(
+def apply_thresholds(
     outcomes: Outcomes, thresholds: Sequence[float] = THRESHOLDS, routes: Sequence[float] = ANYWHERE
 ) -> Evaluated:
     """Apply every threshold to every setting; columns in the order of :func:`grid`."""

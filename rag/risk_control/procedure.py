@@ -15,7 +15,7 @@ from rag.risk_control import bounds, clusters
 from rag.risk_control import fwer as familywise
 from rag.risk_control.clusters import Groups, Rows
 from rag.risk_control.planning import answers_needed, check_levels, groups_needed, learning_groups, smallest_alpha
-from rag.risk_control.policy import ANYWHERE, THRESHOLDS, Evaluated, Outcomes, Policy, evaluate, grid
+from rag.risk_control.policy import ANYWHERE, THRESHOLDS, Evaluated, Outcomes, Policy, apply_thresholds, grid
 
 Bound = Literal["auto", "exact", "hoeffding-bentkus", "betting"]
 Control = Literal["fixed-sequence", "holm", "bonferroni"]
@@ -140,7 +140,7 @@ def certify(
 
     # rows by group and id, so that a file's order cannot change what the seed draws
     rows = np.asarray(sorted(range(len(outcomes)), key=lambda i: (named.of[i], outcomes.ids[i])), dtype=np.int64)
-    named, judged = named.take(rows), evaluate(outcomes.take(rows), thresholds, routes)
+    named, judged = named.take(rows), apply_thresholds(outcomes.take(rows), thresholds, routes)
     if bound == "auto":
         bound = "exact" if len(named) == len(outcomes) else "betting"
 

@@ -76,7 +76,7 @@ def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """An error that nobody waited for: logged as all others are, without its message."""
     error = context.get("exception")
     if isinstance(error, BaseException):
-        problems.report(error)
+        problems.log_failure(error)
 
 
 def _add_page(app: FastAPI) -> None:

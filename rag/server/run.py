@@ -23,7 +23,7 @@ from rag.settings import ServingSettings, Settings
 _BACKLOG = 2048
 
 
-class Prepared(NamedTuple):
+class BoundServer(NamedTuple):
     """A server whose indexes are open and whose address is bound; ``server.run(sockets=[listener])`` serves."""
 
     server: uvicorn.Server
@@ -47,7 +47,7 @@ def serve(settings: Settings, names: Sequence[str], say: Callable[[str], None]) 
     Raises:
         RagError: see ``prepare``.
     """
-    prepared = prepare(settings, names)
+    prepared = bind(settings, names)
     log_to_stderr()
     settle()
     for line in _start(prepared):
@@ -56,7 +56,7 @@ def serve(settings: Settings, names: Sequence[str], say: Callable[[str], None]) 
         prepared.server.run(sockets=[prepared.listener])
 
 
-def prepare(settings: Settings, names: Sequence[str], tracer: Tracer | None = None) -> Prepared:
+def bind(settings: Settings, names: Sequence[str], tracer: Tracer | None = None) -> BoundServer:
     """Bind the address and open the indexes.
 
     Raises:
@@ -89,7 +89,7 @@ def prepare(settings: Settings, names: Sequence[str], tracer: Tracer | None = No
         ssl_certfile=serving.tls_certificate,
         ssl_keyfile=serving.tls_key,
     )
-    return Prepared(_Server(config, stopping), listener, service)
+    return BoundServer(_Server(config, stopping), listener, service)
 
 
 def check_address(serving: ServingSettings) -> None:
@@ -133,7 +133,7 @@ def _bound(serving: ServingSettings) -> socket.socket:
     return listener
 
 
-def _start(prepared: Prepared) -> list[str]:
+def _start(prepared: BoundServer) -> list[str]:
     service, serving = prepared.service, prepared.service.settings.serving
     auth = [n for n, on in (("API keys", serving.keys), ("OIDC tokens", serving.oidc)) if on]
     served = ", ".join(f"{n} (version {service.index(n).engine.version})" for n in service.names)

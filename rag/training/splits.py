@@ -23,7 +23,7 @@ class Grouped(Protocol):
     def split(self) -> str: ...
 
 
-def assign(records: Sequence[Grouped], seed: int = 0) -> list[Split | None]:
+def assign_splits(records: Sequence[Grouped], seed: int = 0) -> list[Split | None]:
     """The part of each record: its own ``split`` where it has one, else by a hash of its group.
 
     A record without a split follows its group. Records of another split ('smoke', 'holdout') are None: left out.

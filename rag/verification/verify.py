@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.corpus.sentences import sentence_spans
-from rag.language.injection import shown, visible
+from rag.language.injection import blank_orders, strip_invisible
 from rag.language.lexicon import Lexicon
 from rag.language.question import Asked
-from rag.language.reading import read
-from rag.types import Citation, Draft, DraftSentence, Evidence, Quote, Sentence, Verdict
+from rag.language.reading import read_passage
+from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence
 from rag.verification.abbreviations import Abbreviations, expanded
 from rag.verification.rules.entailment import judge
 from rag.verification.rules.judgement import Entailment, Judgement, contradicted, supported, unsupported
@@ -30,15 +30,6 @@ _POLARITY = re.compile(r"\s*(?:for )?(yes|no)\b\s*(?:in a similar case)?\s*(?:[,
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?=\S)")
 _LAYOUT = re.compile(r"</?(?:br|p|b|i|sup|sub)\s*/?>", re.I)
 _UNREADABLE = "what it quotes speaks to the reader and is no evidence"
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A sentence that did not pass, and why."""
-
-    text: str
-    verdict: Verdict
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -85,15 +76,15 @@ def verify(
     for sentence in draft.sentences:
         cited, judged, notes = checker.check(sentence)
         if judged.verdict != "supported":
-            dropped.append(Dropped(sentence.text, judged.verdict, judged.reason))
+            dropped.append(Dropped(text=sentence.text, verdict=judged.verdict, reason=judged.reason))
             continue
         repaired += notes
         numbers = tuple(sorted({q.number for q, _ in cited}))
         citations += [checker.citation(len(sentences), q, j) for q, j in cited]
-        sentences.append(Sentence(text=shown(sentence.text), citations=numbers))
+        sentences.append(Sentence(text=strip_invisible(sentence.text), citations=numbers))
     if sentences and checker.denies(draft, citations):
         reason = f"the draft answers {draft.verdict}, and what it quotes says the opposite"
-        dropped += [Dropped(s.text, "contradicted", reason) for s in sentences]
+        dropped += [Dropped(text=s.text, verdict="contradicted", reason=reason) for s in sentences]
         sentences, citations = [], []
     return Verified(tuple(sentences), tuple(citations), tuple(dropped), tuple(repaired))
 
@@ -155,7 +146,7 @@ class _Checker:
         """Whether every quote that bears on a yes/no question says the opposite of the draft's verdict."""
         if draft.verdict is None or not self.asked.yes_no:
             return False
-        readings = [read(self.asked, c.quote, self.lexicon) for c in citations]
+        readings = [read_passage(self.asked, c.quote, self.lexicon) for c in citations]
         sides = {"yes" if r.probability >= 0.5 else "no" for r in readings if r.mentioned}
         return bool(sides) and draft.verdict not in sides
 
@@ -180,7 +171,7 @@ class _Checker:
     def _readable(self) -> Quote | None:
         """The last sentence that is evidence."""
         for e in reversed(list(self.by_number.values())):
-            spans = sentence_spans(visible(e.text))
+            spans = sentence_spans(blank_orders(e.text))
             if spans:
                 label = _LABEL.match(e.text, *spans[-1])
                 start = label.end() if label else spans[-1][0]
@@ -217,13 +208,13 @@ def support(
 ) -> Judgement:
     """Whether ``quote`` supports the sentence ``text`` of an answer to ``asked``, and how strongly in [0, 1]."""
     if _SILENT.search(text):
-        if read(asked, passage, lexicon).mentioned:
+        if read_passage(asked, passage, lexicon).mentioned:
             return contradicted("the passage does mention it", settled=True)
         return supported("the passage does not mention it", 0.8, settled=True)
     inner = [q.strip() for q in _QUOTED.findall(text)]
     polarity = _POLARITY.match(text) if asked.yes_no else None
     if polarity:
-        reading = read(asked, quote, lexicon)
+        reading = read_passage(asked, quote, lexicon)
         if reading.mentioned and (reading.probability >= 0.5) != (polarity[1].lower() == "yes"):
             return Judgement(
                 "contradicted", 0.0, f"it says {polarity[1].lower()}, its quote the opposite", settled=True
@@ -242,7 +233,7 @@ def support(
 
 def _seen(q: Quote, e: Evidence) -> str:
     """What of a quote may be read: an order taints the rest of its line, so the whole passage tells."""
-    return visible(e.text)[max(0, q.start - e.start) : max(0, q.end - e.start)]
+    return blank_orders(e.text)[max(0, q.start - e.start) : max(0, q.end - e.start)]
 
 
 def _squeeze(text: str) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from rag.answering.certificate import FILE, Part, StoredCertificate, certificate_for, load_certificate
+from rag.answering.certificate import FILE, CertificatePart, StoredCertificate, certificate_for, load_certificate
 from rag.errors import IndexStateError
 from rag.types import Domain
 
 NOW = {"index version": "3", "generator": "reader"}
 HERE = Domain(name="radiology", probability=1.0, out_of_domain=False)
-RADIOLOGY = Part(
+RADIOLOGY = CertificatePart(
     domains=("radiology",), delta=0.025, k=8, gamma=0.35, tau=0.7, rho=0.6, n=400, coverage=0.95, observed_risk=0.03,
     risk_interval=(0.02, 0.06), why="certified",
 )  # fmt: skip

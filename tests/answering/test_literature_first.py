@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.answering.certificate import Part, StoredCertificate
+from rag.answering.certificate import CertificatePart, StoredCertificate
 from rag.answering.engine import Engine
 from rag.answering.replay import replay
 from rag.corpus.packaged import packaged_file
@@ -136,7 +136,7 @@ def test_a_replay_searches_the_same_kinds_and_another_setting_is_named(
 
 
 def test_a_certificate_from_before_is_stale(engine: Engine, everything: Engine) -> None:
-    part = Part(
+    part = CertificatePart(
         domains=("radiology",), delta=0.05, k=3, gamma=1.0, tau=0.1, n=99, coverage=1.0, risk_interval=(0, 0.1), why=""
     )
     stored = {"alpha": 0.1, "delta": 0.05, "scope": ("literature",), "parts": (part,)}

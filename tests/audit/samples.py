@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.audit.ledger import new_audit_id
-from rag.audit.record import Dropped, Failed, Working
+from rag.audit.record import Failed, Working
 from rag.types import (
     Answer,
     Certificate,
@@ -17,6 +17,7 @@ from rag.types import (
     Domain,
     Draft,
     DraftSentence,
+    Dropped,
     Evidence,
     Question,
     Quote,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.audit.checks import verify
+from rag.audit.checks import check_entry
 from rag.audit.export import jsonl
 from rag.audit.feedback import feedback_on, give_feedback
 from rag.audit.ledger import Ledger
@@ -75,7 +75,7 @@ def test_an_export_without_texts_holds_none(ledger: Ledger) -> None:
 
 def page(ledger: Ledger, audit_id: str) -> str:
     entry = ledger.get(audit_id)
-    audit = verify(entry, lambda _id, _version: DOCUMENT, ledger.verify_chain())
+    audit = check_entry(entry, lambda _id, _version: DOCUMENT, ledger.verify_chain())
     return html_report(entry, lambda _id, _version: DOCUMENT, audit, ledger.images, feedback_on(ledger, audit_id))
 
 

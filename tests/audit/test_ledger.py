@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.audit.checks import verify
+from rag.audit.checks import check_entry
 from rag.audit.ledger import Given, Ledger
 from rag.audit.redaction import redact
 from rag.errors import IndexStateError, InputError, StorageError
@@ -22,7 +22,7 @@ from .samples import DOCUMENT, TEXT, WORKING, bytes_on_disk, make_answer, tamper
 
 
 def failed(ledger: Ledger, audit_id: str, document: Document | None = DOCUMENT) -> list[str]:
-    report = verify(ledger.get(audit_id), lambda _id, _version: document, ledger.verify_chain())
+    report = check_entry(ledger.get(audit_id), lambda _id, _version: document, ledger.verify_chain())
     return [check.name for check in report.checks if not check.ok]
 
 

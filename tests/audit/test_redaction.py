@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.audit.checks import verify
+from rag.audit.checks import check_entry
 from rag.audit.feedback import feedback_on, give_feedback
 from rag.audit.ledger import Given, Ledger
 from rag.audit.redaction import age, redact, redact_before, redact_documents
@@ -22,7 +22,7 @@ from .samples import DOCUMENT, QUOTE, TEXT, WORKING, bytes_on_disk, make_answer
 def holds(ledger: Ledger, audit_id: str) -> bool:
     """Whether a recorded answer verifies, with its document as it was."""
     chain = ledger.verify_chain()
-    return verify(ledger.get(audit_id), lambda _id, _version: DOCUMENT, chain).ok
+    return check_entry(ledger.get(audit_id), lambda _id, _version: DOCUMENT, chain).ok
 
 
 def test_images_are_kept_once_by_their_hash_and_for_their_owner_alone(

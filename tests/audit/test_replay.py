@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rag.answering.certificate import FILE, Part, StoredCertificate
+from rag.answering.certificate import FILE, CertificatePart, StoredCertificate
 from rag.answering.engine import Engine
 from rag.answering.replay import Replay, replay
 from rag.audit.redaction import redact
@@ -139,7 +139,7 @@ def test_the_recorded_policy_applies_and_another_of_today_is_named(folder: Path)
         delta=0.1,
         scope=("study",),
         fingerprints=engine.fingerprints,
-        parts=(Part.model_validate({"domains": ("radiology",), "delta": 0.1, "why": "tested", **part}),),
+        parts=(CertificatePart.model_validate({"domains": ("radiology",), "delta": 0.1, "why": "tested", **part}),),
     )
     certificate.save(engine.store.path)
     answer = engine.ask(ENLARGED)

@@ -16,7 +16,7 @@ from rag.calibration.outcome import plot
 from rag.calibration.synthesis import synthesize
 from rag.calibration.traces import TRACES, trace
 from rag.errors import InputError
-from rag.evaluation.questions import Labelled
+from rag.evaluation.questions import LabelledQuestion
 from rag.language.lexicon import Lexicon
 from rag.progress import Silent
 from rag.risk_control.procedure import learning_rows
@@ -32,12 +32,12 @@ def own(copy_index: Callable[[Path], None], tmp_path: Path) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def labelled(engine: Engine, lexicon: Lexicon) -> list[Labelled]:
+def labelled(engine: Engine, lexicon: Lexicon) -> list[LabelledQuestion]:
     made = synthesize(engine.store.snapshot().documents("report"), lexicon, count=200)
-    return [Labelled(q.id, Question(text=q.question, study=q.study), q.answer, q.group, q.evidence) for q in made]
+    return [q.labelled() for q in made]
 
 
-def test_a_certificate_is_computed_saved_and_attached_to_answers(own: Engine, labelled: list[Labelled]) -> None:
+def test_a_certificate_is_computed_saved_and_attached_to_answers(own: Engine, labelled: list[LabelledQuestion]) -> None:
     result = calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1)
     (part,) = result.parts
     assert part.domains == ("radiology",)
@@ -54,7 +54,7 @@ def test_a_certificate_is_computed_saved_and_attached_to_answers(own: Engine, la
         assert part in result.report()
 
 
-def test_answers_below_the_certified_confidence_are_withheld(own: Engine, labelled: list[Labelled]) -> None:
+def test_answers_below_the_certified_confidence_are_withheld(own: Engine, labelled: list[LabelledQuestion]) -> None:
     result = calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1)
     (part,) = result.certificate.parts
     strict = part.model_copy(update={"tau": 0.9})
@@ -64,8 +64,8 @@ def test_answers_below_the_certified_confidence_are_withheld(own: Engine, labell
     assert any(a.decision == "abstained" for a in answers)
 
 
-def test_signals_are_weighed_by_the_ordering_groups_alone(own: Engine, labelled: list[Labelled]) -> None:
-    def combiner(rows: list[Labelled]) -> Combiner | None:
+def test_signals_are_weighed_by_the_ordering_groups_alone(own: Engine, labelled: list[LabelledQuestion]) -> None:
+    def combiner(rows: list[LabelledQuestion]) -> Combiner | None:
         return calibrate(rows, own, Silent(), alpha=0.15, delta=0.1, combine=True).certificate.parts[0].combiner
 
     honest = combiner(labelled)
@@ -73,7 +73,7 @@ def test_signals_are_weighed_by_the_ordering_groups_alone(own: Engine, labelled:
     groups = [q.group for q, t in zip(labelled, trials, strict=True) if t.domain.name == "radiology"]
     ordering = {groups[row] for row in learning_rows(groups)}
 
-    def flipped(inside: bool) -> list[Labelled]:
+    def flipped(inside: bool) -> list[LabelledQuestion]:
         other = {"yes": "no", "no": "yes"}
         return [q._replace(answer=other[q.answer]) if (q.group in ordering) == inside else q for q in labelled]
 
@@ -85,7 +85,7 @@ def test_signals_are_weighed_by_the_ordering_groups_alone(own: Engine, labelled:
 
 
 def test_answers_under_a_certificate_with_weighed_signals_are_as_sure_as_these_say(
-    own: Engine, labelled: list[Labelled]
+    own: Engine, labelled: list[LabelledQuestion]
 ) -> None:
     question = labelled[0].question
     (plain,) = own.ask_many([question], record=False)
@@ -107,7 +107,7 @@ def test_answers_under_a_certificate_with_weighed_signals_are_as_sure_as_these_s
     assert stale.confidence == plain.confidence, "no certificate, no weights of it"
 
 
-def test_a_change_of_the_index_makes_the_certificate_stale(own: Engine, labelled: list[Labelled]) -> None:
+def test_a_change_of_the_index_makes_the_certificate_stale(own: Engine, labelled: list[LabelledQuestion]) -> None:
     calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1)
     with own.store.writer() as writer:
         writer.remove(document_ids=["CXR1"])
@@ -120,7 +120,7 @@ def test_a_change_of_the_index_makes_the_certificate_stale(own: Engine, labelled
 
 
 def test_an_interrupted_trace_goes_on_where_it_stopped(
-    own: Engine, labelled: list[Labelled], monkeypatch: pytest.MonkeyPatch
+    own: Engine, labelled: list[LabelledQuestion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = labelled[:80]
     whole = trace(some, own, Silent())
@@ -134,7 +134,7 @@ def test_an_interrupted_trace_goes_on_where_it_stopped(
     assert sum(asked) == 30
 
 
-def test_traces_hold_no_text(own: Engine, labelled: list[Labelled]) -> None:
+def test_traces_hold_no_text(own: Engine, labelled: list[LabelledQuestion]) -> None:
     trace(labelled[:20], own, Silent())
     (cache,) = (own.store.path / TRACES).glob("*.jsonl")
     for line in cache.read_text().splitlines():
@@ -142,7 +142,7 @@ def test_traces_hold_no_text(own: Engine, labelled: list[Labelled]) -> None:
     assert not any(q.question.text in cache.read_text() for q in labelled)
 
 
-def test_the_plot_comes_with_its_numbers(own: Engine, labelled: list[Labelled], tmp_path: Path) -> None:
+def test_the_plot_comes_with_its_numbers(own: Engine, labelled: list[LabelledQuestion], tmp_path: Path) -> None:
     plot(calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1), tmp_path / "risk.png")
     assert (tmp_path / "risk.png").read_bytes().startswith(b"\x89PNG")
     head, *rows = (tmp_path / "risk.csv").read_text().splitlines()
@@ -151,7 +151,7 @@ def test_the_plot_comes_with_its_numbers(own: Engine, labelled: list[Labelled], 
     assert coverages == sorted(coverages, reverse=True)
 
 
-def test_contexts_are_certified_where_evidence_is_labelled(own: Engine, labelled: list[Labelled]) -> None:
+def test_contexts_are_certified_where_evidence_is_labelled(own: Engine, labelled: list[LabelledQuestion]) -> None:
     assert calibrate_contexts(labelled, own, Silent(), alpha=0.1, delta=0.05).k == 1, "a study's report comes first"
     with pytest.raises(InputError, match="evidence"):
         calibrate_contexts([q._replace(evidence=()) for q in labelled], own, Silent(), alpha=0.1, delta=0.05)
@@ -162,13 +162,13 @@ def test_contexts_are_certified_where_evidence_is_labelled(own: Engine, labelled
     [(0.0, 0.05, 100, "alpha"), (0.1, 1.0, 100, "delta"), (0.01, 0.01, 100, "at least"), (0.1, 0.05, 5, "at least")],
 )
 def test_what_can_never_be_certified_is_refused_with_the_number_needed(
-    alpha: float, delta: float, count: int, words: str, own: Engine, labelled: list[Labelled]
+    alpha: float, delta: float, count: int, words: str, own: Engine, labelled: list[LabelledQuestion]
 ) -> None:
     with pytest.raises(InputError, match=words):
         calibrate(labelled[:count], own, Silent(), alpha=alpha, delta=delta)
 
 
-def test_all_wrong_labels_open_questions_and_leaks_are_refused(own: Engine, labelled: list[Labelled]) -> None:
+def test_all_wrong_labels_open_questions_and_leaks_are_refused(own: Engine, labelled: list[LabelledQuestion]) -> None:
     flipped = [q._replace(answer="no" if q.answer == "yes" else "yes") for q in labelled]
     right = {
         q.id

@@ -18,7 +18,7 @@ from rag.calibration.traces import trace
 from rag.calibration.watch import watch
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError
-from rag.evaluation.questions import Labelled
+from rag.evaluation.questions import LabelledQuestion
 from rag.indexing import IndexStore
 from rag.progress import Silent
 from rag.risk_control.policy import SETTINGS
@@ -49,7 +49,7 @@ def draw(domain: str, yes: bool, seed: int, path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, list[Labelled]]]:
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, list[LabelledQuestion]]]:
     folder = tmp_path_factory.mktemp("pictures")
     rows, labelled = [], []
     for domain, (question, yes, no) in KINDS.items():
@@ -61,7 +61,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine,
                 {"id": name, "image": f"{name}.png", "text": yes if present else no, "domain": domain, "group": group}
             )
             asked = Question(text=question, image=str(folder / f"{name}.png"), exclude_groups=(group,))
-            labelled.append(Labelled(name, asked, "yes" if present else "no", group))
+            labelled.append(LabelledQuestion(name, asked, "yes" if present else "no", group))
     (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)))
     # drawings are far from any photograph: an encoder without a trained router lets their neighbours name the domain
     settings = Settings()
@@ -87,11 +87,13 @@ def remembering(encode: Any) -> Any:
     return encode_images
 
 
-def run(engine: Engine, labelled: list[Labelled], **how: object):  # type: ignore[no-untyped-def]
+def run(engine: Engine, labelled: list[LabelledQuestion], **how: object):  # type: ignore[no-untyped-def]
     return calibrate(labelled, engine, Silent(), alpha=0.3, delta=0.2, allow_perfect=True, **how)  # type: ignore[arg-type]
 
 
-def test_each_domain_has_its_own_certificate_and_they_share_delta(pictures: tuple[Engine, list[Labelled]]) -> None:
+def test_each_domain_has_its_own_certificate_and_they_share_delta(
+    pictures: tuple[Engine, list[LabelledQuestion]],
+) -> None:
     engine, labelled = pictures
     found = run(engine, labelled)
     assert {part.domains for part in found.certificate.parts} == {("radiology",), ("ophthalmology",)}
@@ -102,7 +104,9 @@ def test_each_domain_has_its_own_certificate_and_they_share_delta(pictures: tupl
         assert answer.certificate.delta == 0.1
 
 
-def test_pooled_is_one_certificate_for_both_with_the_whole_delta(pictures: tuple[Engine, list[Labelled]]) -> None:
+def test_pooled_is_one_certificate_for_both_with_the_whole_delta(
+    pictures: tuple[Engine, list[LabelledQuestion]],
+) -> None:
     engine, labelled = pictures
     (part,) = run(engine, labelled, pooled=True).certificate.parts
     assert part.domains == ("ophthalmology", "radiology")
@@ -110,7 +114,9 @@ def test_pooled_is_one_certificate_for_both_with_the_whole_delta(pictures: tuple
     assert "on average over" in part.why
 
 
-def test_a_domain_with_too_few_groups_is_uncertified_and_counted(pictures: tuple[Engine, list[Labelled]]) -> None:
+def test_a_domain_with_too_few_groups_is_uncertified_and_counted(
+    pictures: tuple[Engine, list[LabelledQuestion]],
+) -> None:
     engine, labelled = pictures
     found = run(engine, labelled[: EACH + 5])
     assert [part.domains for part in found.certificate.parts] == [("radiology",)]
@@ -128,7 +134,7 @@ def test_a_domain_with_too_few_groups_is_uncertified_and_counted(pictures: tuple
     assert "covers radiology" in answer.certificate.why
 
 
-def test_the_certified_policy_is_applied_as_it_was_traced(pictures: tuple[Engine, list[Labelled]]) -> None:
+def test_the_certified_policy_is_applied_as_it_was_traced(pictures: tuple[Engine, list[LabelledQuestion]]) -> None:
     engine, labelled = pictures
     found = run(engine, labelled)
     widest = (20, 100.0)
@@ -143,7 +149,7 @@ def test_the_certified_policy_is_applied_as_it_was_traced(pictures: tuple[Engine
         assert len(answer.evidence) == 20, "more contexts than the settings' own k"
 
 
-def test_a_question_that_the_router_is_unsure_of_is_withheld(pictures: tuple[Engine, list[Labelled]]) -> None:
+def test_a_question_that_the_router_is_unsure_of_is_withheld(pictures: tuple[Engine, list[LabelledQuestion]]) -> None:
     engine, labelled = pictures
     found = run(engine, labelled)
     parts = tuple(part.model_copy(update={"rho": 1.0}) for part in found.certificate.parts)
@@ -156,7 +162,7 @@ def test_a_question_that_the_router_is_unsure_of_is_withheld(pictures: tuple[Eng
 
 
 def test_the_watch_is_quiet_on_the_same_questions_and_flags_other_ones(
-    pictures: tuple[Engine, list[Labelled]], tmp_path: Path
+    pictures: tuple[Engine, list[LabelledQuestion]], tmp_path: Path
 ) -> None:
     engine, labelled = pictures
     run(engine, labelled)
@@ -184,7 +190,9 @@ def test_without_a_certificate_there_is_nothing_to_watch(tmp_path: Path) -> None
         watch(IndexStore.create(tmp_path / "empty"))
 
 
-def test_an_image_that_is_in_the_index_under_another_group_is_a_leak(pictures: tuple[Engine, list[Labelled]]) -> None:
+def test_an_image_that_is_in_the_index_under_another_group_is_a_leak(
+    pictures: tuple[Engine, list[LabelledQuestion]],
+) -> None:
     engine, labelled = pictures
     other = labelled[0].question.model_copy(update={"exclude_groups": ("somebody",)})
     with pytest.raises(InputError, match="does not exclude"):

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from rag.calibration.synthesis import labels_of, rows_of, synthesize
-from rag.corpus.source import read
+from rag.calibration.synthesis import report_labels, rows_of, synthesize
+from rag.corpus.source import read_source
 from rag.errors import InputError
 from rag.language.lexicon import Lexicon
 from rag.types import Document
@@ -20,7 +20,7 @@ def report(text: str, codes: list[str] | None = None, group: str = "g") -> Docum
 
 @pytest.fixture(scope="module")
 def reports() -> list[Document]:
-    return [d for d in read("openi") if isinstance(d, Document)]
+    return [d for d in read_source("openi") if isinstance(d, Document)]
 
 
 def test_four_hundred_questions_from_human_codes_balanced_one_a_study(
@@ -36,23 +36,23 @@ def test_four_hundred_questions_from_human_codes_balanced_one_a_study(
 
 
 def test_the_answer_follows_the_codes_whatever_the_text_says(lexicon: Lexicon) -> None:
-    labels = labels_of(report("The heart is normal.", ["Cardiomegaly/mild"]), lexicon)
+    labels = report_labels(report("The heart is normal.", ["Cardiomegaly/mild"]), lexicon)
     assert labels is not None
     assert "cardiomegaly" in labels.present
 
 
 def test_the_verifier_drops_what_the_text_only_raises_and_what_a_near_code_blurs(lexicon: Lexicon) -> None:
-    raised = labels_of(report("Opacity which may represent pneumonia.", ["Pneumonia/lower lobe/left"]), lexicon)
+    raised = report_labels(report("Opacity which may represent pneumonia.", ["Pneumonia/lower lobe/left"]), lexicon)
     assert raised is not None
     assert "pneumonia" not in raised.present
-    blurred = labels_of(report("Blunted angle.", ["Costophrenic Angle/left/blunted"]), lexicon)
+    blurred = report_labels(report("Blunted angle.", ["Costophrenic Angle/left/blunted"]), lexicon)
     assert blurred is not None
     assert "pleural_effusion" not in blurred.present | blurred.absent
 
 
 @pytest.mark.parametrize("code", ["No Indexing", "Technical Quality of Image Unsatisfactory "])
 def test_uncoded_studies_are_left_out(code: str, lexicon: Lexicon) -> None:
-    assert labels_of(report("The heart is enlarged.", [code]), lexicon) is None
+    assert report_labels(report("The heart is enlarged.", [code]), lexicon) is None
 
 
 def test_without_codes_clear_assertions_serve_and_the_row_says_so(lexicon: Lexicon) -> None:

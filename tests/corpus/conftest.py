@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rag.corpus import Quarantined, read
+from rag.corpus import Quarantined, read_source
 from rag.errors import MissingDependencyError
 from rag.types import Document
 
@@ -23,7 +23,7 @@ def split(records: object) -> Split:
 
 def _real(name: str) -> Split:
     try:
-        return split(read(name))
+        return split(read_source(name))
     except MissingDependencyError as error:
         pytest.skip(str(error))
 

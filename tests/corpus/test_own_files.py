@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.corpus import detect, passages_of, read
-from rag.corpus import scrub as deidentify
+from rag.corpus import deidentify, detect, passages_of, read_source
 from rag.corpus.text import MAX_TEXT_CHARS
 from rag.errors import InputError
 from rag.types import Document
@@ -30,7 +29,7 @@ class TestCases:
     def test_a_row_gives_an_image_and_a_report_of_one_case(self, tmp_path: Path, picture: Picture) -> None:
         picture("img/a.png")
         row = {"id": "a", "image": "img/a.png", "text": "Clear.\u0000", "group": "p1", "licence": "CC0", "age": 4}
-        documents, quarantined = split(read(jsonl(tmp_path / "mine.jsonl", row)))
+        documents, quarantined = split(read_source(jsonl(tmp_path / "mine.jsonl", row)))
         image, report = documents
         assert quarantined == []
         assert (image.id, image.kind, image.text, report.id, report.kind) == ("a:image", "image", "", "a", "report")
@@ -47,9 +46,11 @@ class TestCases:
             {"id": "2", "text": "Two.", "split": "test"},
         ]
         path = jsonl(tmp_path / "x.jsonl", *rows, "")
-        assert [(d.id, d.kind, d.group_id) for d in split(read(path, split="train"))[0]] == [("1", "literature", "1")]
+        assert [(d.id, d.kind, d.group_id) for d in split(read_source(path, split="train"))[0]] == [
+            ("1", "literature", "1")
+        ]
         with pytest.raises(InputError, match="split='dev'"):
-            read(path, split="dev")
+            read_source(path, split="dev")
 
     def test_every_bad_line_is_named_and_the_rest_is_read(self, tmp_path: Path, picture: Picture) -> None:
         picture("a.png")
@@ -81,7 +82,7 @@ class TestCases:
             tmp_path / "x.jsonl", {"id": "good", "text": "Fine."}, *(row for row, _ in bad), {"id": "z", "text": "Z"}
         )
         path.write_bytes(path.read_bytes() + b'{"id": "\xff", "text": "x"}\n')
-        documents, quarantined = split(read(path))
+        documents, quarantined = split(read_source(path))
         assert [d.id for d in documents] == ["good", "l", "z"]  # control characters are stripped, in ids as well
         assert [q.record for q in quarantined] == [f"line {n}" for n in (*range(2, len(bad) + 1), len(bad) + 3)]
         for q, (_, reason) in zip(quarantined, bad, strict=False):
@@ -91,13 +92,13 @@ class TestCases:
     def test_text_that_cannot_be_stored_is_mended(self, tmp_path: Path) -> None:
         path = tmp_path / "x.jsonl"
         path.write_text('{"id": "a", "text": "x\\ud800y", "note": ["\\ud800"]}\n')
-        (document,) = split(read(path))[0]
+        (document,) = split(read_source(path))[0]
         assert (document.text, document.metadata) == ("xy", {"note": [""]})
         assert document.sha256
 
     @pytest.mark.skipif(not CASES.is_dir(), reason="the shared development data are not here")
     def test_real_cases(self) -> None:
-        documents, quarantined = split(read(CASES, split="dev"))
+        documents, quarantined = split(read_source(CASES, split="dev"))
         assert quarantined == []
         assert sum(d.kind == "image" for d in documents) == 337
 
@@ -113,7 +114,7 @@ class TestFolder:
         )
         (tmp_path / "lone.txt").write_text("A report alone.")
         (tmp_path / "other.csv").write_text("ignored")
-        documents, quarantined = split(read(tmp_path))
+        documents, quarantined = split(read_source(tmp_path))
         assert quarantined == []
         assert [d.id for d in documents] == ["bare:image", "case1/scan:image", "case1/scan", "lone"]
         report = documents[2]
@@ -122,7 +123,7 @@ class TestFolder:
     def test_one_image_is_a_source_too(self, tmp_path: Path, picture: Picture) -> None:
         path = picture("scan.png")
         (tmp_path / "scan.txt").write_text("Clear.")
-        assert [d.id for d in split(read(path))[0]] == ["scan:image", "scan"]
+        assert [d.id for d in split(read_source(path))[0]] == ["scan:image", "scan"]
 
     def test_bad_files_are_set_aside(self, tmp_path: Path, picture: Picture) -> None:
         picture("good.png")
@@ -135,7 +136,7 @@ class TestFolder:
         (tmp_path / "blank.txt").write_text(" ")
         (tmp_path / "long.txt").write_text("x" * (MAX_TEXT_CHARS + 1))
         (tmp_path / os.fsdecode(b"\xff.txt")).write_text("name is not UTF-8")
-        documents, quarantined = split(read(tmp_path))
+        documents, quarantined = split(read_source(tmp_path))
         assert [d.id for d in documents] == ["good:image", "twin:image"]
         reasons = {q.record: q.reason for q in quarantined}
         assert "not valid JSON" in reasons["json.json"]
@@ -159,7 +160,7 @@ class TestNotes:
             NOTE.format("references: [PMID:1, PMID:2]\nnotice: not advice\n", "# H\n\nBody.\n")
         )
         (tmp_path / "README.md").write_text("About the notes.")
-        (note,), quarantined = split(read(tmp_path))
+        (note,), quarantined = split(read_source(tmp_path))
         assert quarantined == []
         assert (note.id, note.kind, note.text) == ("note-1", "literature", "# H\n\nBody.")
         assert note.source == "clincite notes (project-written)"
@@ -180,14 +181,14 @@ class TestNotes:
         for name, (text, _) in notes.items():
             (tmp_path / name).write_text(text)
         (tmp_path / "z.md").write_bytes(b"---\n\xff")
-        documents, quarantined = split(read(tmp_path))
+        documents, quarantined = split(read_source(tmp_path))
         assert [d.text for d in documents] == ["Fine."]
         for q, reason in zip(quarantined, [r for _, r in notes.values() if r] + ["not UTF-8"], strict=True):
             assert reason in q.reason
 
     def test_the_projects_own_notes(self) -> None:
         try:
-            documents, quarantined = split(read("notes"))
+            documents, quarantined = split(read_source("notes"))
         except InputError as error:
             pytest.skip(str(error))
         assert quarantined == []
@@ -195,7 +196,7 @@ class TestNotes:
 
     def test_the_projects_own_samples(self) -> None:
         try:
-            documents, quarantined = split(read("samples"))
+            documents, quarantined = split(read_source("samples"))
         except InputError as error:
             pytest.skip(str(error))
         assert quarantined == []
@@ -238,7 +239,7 @@ class TestSource:
         Path("x.docx").touch()
         Path("x.jsonl").touch()
         with pytest.raises(InputError, match=message):
-            read(source, **options)
+            read_source(source, **options)
 
 
 class TestDeidentify:

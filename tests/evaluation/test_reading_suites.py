@@ -11,7 +11,7 @@ import pytest
 
 from rag.answering.engine import Engine
 from rag.errors import InputError
-from rag.evaluation.questions import Labelled
+from rag.evaluation.questions import LabelledQuestion
 from rag.evaluation.suites.abstracts import evaluate_abstracts, read_abstracts
 from rag.evaluation.suites.reliance import evaluate_reliance
 from rag.generation.base import Request
@@ -21,8 +21,8 @@ from rag.progress import Silent
 from rag.types import Draft, DraftSentence, Question, Quote
 
 
-def labelled(study: str, text: str, answer: str) -> Labelled:
-    return Labelled(f"{study}-{text}", Question(text=text, study=study), answer, study)
+def labelled(study: str, text: str, answer: str) -> LabelledQuestion:
+    return LabelledQuestion(f"{study}-{text}", Question(text=text, study=study), answer, study)
 
 
 QUESTIONS = [

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from rag.cli import app
 from rag.encoders.registry import load_image_encoder
 from rag.errors import InputError, MissingDependencyError
-from rag.evaluation.cases import Case, labels_of, read_labelled_cases
+from rag.evaluation.cases import Case, case_labels, read_labelled_cases
 from rag.evaluation.fusion_weights import CHANNELS, EQUAL, Query, Searched, learn_weights
 from rag.evaluation.queries import read_queries
 from rag.evaluation.suites.retrieval import (
@@ -25,13 +25,13 @@ from rag.evaluation.suites.retrieval import (
     TO_DISTINCT,
     TO_IMAGE,
     TO_TEXT,
+    RecallRow,
     Retrieval,
-    Row,
     evaluate_retrieval,
 )
 from rag.progress import Silent
 from rag.retrieval.fusion import reciprocal_rank_fusion
-from rag.retrieval.search import Place
+from rag.retrieval.search import ChannelRank
 from rag.settings import EncoderSettings
 from rag.types import Document, Passage, Question
 
@@ -72,7 +72,7 @@ WORDS = dict(zip(dict.fromkeys(TEXTS), np.eye(8), strict=False))
 PERFECT = Reading({c.id: WORDS[c.text] for c in CASES}, WORDS)
 
 
-def row(found: Retrieval, direction: str, queries_of: str = POOLED) -> Row:
+def row(found: Retrieval, direction: str, queries_of: str = POOLED) -> RecallRow:
     return next(r for r in found.rows if (r.direction, r.queries_of) == (direction, queries_of))
 
 
@@ -145,7 +145,7 @@ def test_nothing_to_measure_is_said() -> None:
 def test_labels_come_from_fields_or_from_texts_that_are_keywords(
     metadata: dict[str, object], text: str, field: str | None, labels: set[str]
 ) -> None:
-    assert labels_of(metadata, text, field) == labels
+    assert case_labels(metadata, text, field) == labels
 
 
 # ------------------------------------------------------------------ the channels of an index
@@ -172,8 +172,8 @@ def query(n: int, gains: dict[str, float], domain: str = "general") -> Query:
     return Query(f"q{n}", f"g{n}", "text", domain, Question(text="?"), gains)
 
 
-def places(rows: Sequence[int]) -> dict[int, Place]:
-    return {row: Place(n, 0.0) for n, row in enumerate(rows, start=1)}
+def places(rows: Sequence[int]) -> dict[int, ChannelRank]:
+    return {row: ChannelRank(n, 0.0) for n, row in enumerate(rows, start=1)}
 
 
 channels = st.fixed_dictionaries(

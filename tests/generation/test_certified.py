@@ -13,11 +13,9 @@ import pytest
 from rag.answering.engine import Engine
 from rag.calibration.calibrate import calibrate
 from rag.calibration.synthesis import synthesize
-from rag.evaluation.questions import Labelled
 from rag.language.lexicon import Lexicon
 from rag.progress import Silent
 from rag.settings import Settings
-from rag.types import Question
 
 from . import servers
 
@@ -51,7 +49,7 @@ def test_a_models_answers_are_certified_with_their_prompt(
         own = engine()
         with own.store.snapshot() as snapshot:
             made = synthesize(snapshot.documents("report"), lexicon, count=90)
-        labelled = [Labelled(q.id, Question(text=q.question, study=q.study), q.answer, q.group) for q in made]
+        labelled = [q.labelled() for q in made]
         result = calibrate(labelled, own, Silent(), alpha=0.25, delta=0.2, allow_perfect=True)
         (part,) = result.parts
         assert part.certification.policy is not None, part.report()

@@ -11,7 +11,7 @@ from PIL import Image
 from rag.errors import InputError
 from rag.generation.base import Request
 from rag.generation.messages import Messages, Picture
-from rag.generation.prompts import Prompt, visible
+from rag.generation.prompts import Prompt, strip_unseen
 
 from .conftest import Ask, evidence
 
@@ -56,8 +56,8 @@ def test_what_speaks_to_the_reader_is_not_shown(ask: Ask) -> None:
 
 def test_numbers_with_a_smaller_sign_stay_readable() -> None:
     plain = "a nodule <5 mm, p <.05, < 2 cm, 3<4, [1] and [WARNING light]"
-    assert visible(plain) == plain
-    assert visible("soft\u00adhyphen, caf\u00e9, naïve, 心") == "softhyphen, café, naïve, 心"
+    assert strip_unseen(plain) == plain
+    assert strip_unseen("soft\u00adhyphen, caf\u00e9, naïve, 心") == "softhyphen, café, naïve, 心"
 
 
 def test_a_passage_says_whose_it_is_and_the_variant_never_takes_a_reference_for_the_diagnosis(ask: Ask) -> None:

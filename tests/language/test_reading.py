@@ -6,7 +6,7 @@ import pytest
 
 from rag.language.lexicon import Lexicon
 from rag.language.question import read_question
-from rag.language.reading import read
+from rag.language.reading import read_passage
 
 REPORT = (
     "INDICATION: Rule out pneumonia.\n"
@@ -34,30 +34,32 @@ REPORT = (
     ],
 )
 def test_yes_or_no(question: str, yes: bool, lexicon: Lexicon) -> None:
-    reading = read(read_question(question, lexicon), REPORT, lexicon)
+    reading = read_passage(read_question(question, lexicon), REPORT, lexicon)
     assert reading.mentioned
     assert (reading.probability >= 0.5) == yes
 
 
 def test_an_indication_asserts_nothing(lexicon: Lexicon) -> None:
-    assert not read(
+    assert not read_passage(
         read_question("Is there pneumonia?", lexicon), REPORT.replace("No acute infiltrate", ""), lexicon
     ).mentioned
 
 
 def test_the_sentence_that_decides_is_given(lexicon: Lexicon) -> None:
-    reading = read(read_question("Is there a pleural effusion?", lexicon), REPORT, lexicon)
+    reading = read_passage(read_question("Is there a pleural effusion?", lexicon), REPORT, lexicon)
     assert reading.yes is not None
     assert REPORT[reading.yes.start : reading.yes.end] == "There is a small right pleural effusion."
 
 
 def test_a_contradiction_is_seen(lexicon: Lexicon) -> None:
     text = "FINDINGS: No focal consolidation or pleural effusion.\nIMPRESSION: Bilateral pleural effusions."
-    assert read(read_question("Is there a pleural effusion?", lexicon), text, lexicon).contradictory
+    assert read_passage(read_question("Is there a pleural effusion?", lexicon), text, lexicon).contradictory
 
 
 def test_what_is_only_raised_is_not_asserted(lexicon: Lexicon) -> None:
-    reading = read(read_question("Is there pneumonia?", lexicon), "Opacity which may represent pneumonia.", lexicon)
+    reading = read_passage(
+        read_question("Is there pneumonia?", lexicon), "Opacity which may represent pneumonia.", lexicon
+    )
     assert reading.yes is not None
     assert reading.yes.raised
     assert reading.probability < 0.5

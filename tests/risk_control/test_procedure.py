@@ -15,7 +15,7 @@ from rag.risk_control.bounds import exact_binomial
 from rag.risk_control.clusters import Groups
 from rag.risk_control.fwer import fixed_sequence, safest_first
 from rag.risk_control.planning import answers_needed, least_groups, smallest_alpha
-from rag.risk_control.policy import Outcomes, Policy, evaluate, grid
+from rag.risk_control.policy import Outcomes, Policy, apply_thresholds, grid
 from rag.risk_control.procedure import BOUNDS, CONTROLS, Certification, certify
 
 TAUS = (0.0, 0.3, 0.6, 0.9)
@@ -38,7 +38,7 @@ def test_policies_are_applied_cell_by_cell() -> None:
     outcomes, _ = made(30)
     outcomes.confidence[3, 1] = np.nan
     outcomes.confidence[4] = 0.6  # exactly on a threshold: answered
-    judged, policies = evaluate(outcomes, TAUS), grid(outcomes.settings, TAUS)
+    judged, policies = apply_thresholds(outcomes, TAUS), grid(outcomes.settings, TAUS)
     assert policies[5] == Policy(5, 0.3, 0.3)
     for q in range(30):
         for p, policy in enumerate(policies):
@@ -52,7 +52,7 @@ def test_a_route_threshold_answers_only_where_the_router_is_sure() -> None:
     outcomes, groups = made(600, rate=0.4)
     lost = np.arange(600) % 2 == 0  # half of the questions are routed unsurely, and all answers to them are wrong
     outcomes = replace(outcomes, correct=outcomes.correct & ~lost[:, None], route=np.where(lost, 0.5, 0.95))
-    judged, policies = evaluate(outcomes, TAUS, (0.0, 0.9)), grid(outcomes.settings, TAUS, (0.0, 0.9))
+    judged, policies = apply_thresholds(outcomes, TAUS, (0.0, 0.9)), grid(outcomes.settings, TAUS, (0.0, 0.9))
     for p, policy in enumerate(policies):
         c = outcomes.settings.index((policy.k, policy.gamma))
         answered = (outcomes.confidence[:, c] >= policy.tau) & (outcomes.route >= policy.rho)
@@ -95,7 +95,7 @@ def test_the_order_is_learned_on_other_groups_than_the_test(seed: int) -> None:
     found = run(outcomes, groups, seed=seed)
     # by hand, with rows as certify sorts them: by group, one question each
     rows = np.argsort(groups)
-    judged, named = evaluate(outcomes.take(rows), TAUS), Groups.from_ids(groups).take(rows)
+    judged, named = apply_thresholds(outcomes.take(rows), TAUS), Groups.from_ids(groups).take(rows)
     first, rest = named.split(found.learning_groups, seed)
     answered, wrong = judged.answered.sum(axis=0), judged.wrong.sum(axis=0)
     learned, tested = (judged.take(part) for part in (first, rest))

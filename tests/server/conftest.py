@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from rag.server.run import prepare
+from rag.server.run import bind
 from rag.server.work.service import Service
 from rag.settings import ServingSettings, Settings
 
@@ -37,7 +37,7 @@ def running(
     folder: Path, tracer: Any = None, headers: dict[str, str] | None = None, **serving: Any
 ) -> Iterator[Served]:
     settings = Settings(indexes=folder, serving=ServingSettings.model_validate({"port": 0, **serving}))
-    prepared = prepare(settings, (), tracer)
+    prepared = bind(settings, (), tracer)
     thread = threading.Thread(target=prepared.server.run, kwargs={"sockets": [prepared.listener]})
     thread.start()
     try:

@@ -122,7 +122,7 @@ def test_what_a_dead_server_left_is_resumed_by_the_next(copied: Path) -> None:
 
 
 def test_no_question_fails_and_none_mixes_versions_while_the_index_changes(copied: Path) -> None:
-    from rag.audit.checks import documents_in, verify
+    from rag.audit.checks import check_entry, documents_in
 
     upload = cases(
         *({"id": f"n-{n}", "text": f"Pleural effusion, number {n}.", "domain": "radiology"} for n in range(40))
@@ -151,6 +151,6 @@ def test_no_question_fails_and_none_mixes_versions_while_the_index_changes(copie
         chain, lookup = served.engine.ledger.verify_chain(), documents_in(served.store)
         for answer in answers:
             entry = served.engine.ledger.get(answer["audit_id"])
-            report = verify(entry, lookup, chain)
+            report = check_entry(entry, lookup, chain)
             assert report.ok, report
         assert post("/v1/answers", json={"question": QUESTION}).status_code == 200

@@ -184,7 +184,7 @@ def test_unreadable_records_are_listed_and_the_rest_is_learned(shapes: Path, tmp
 
 def test_recall_counts_what_is_ahead() -> None:
     """Against a slow count; texts that two images share are right for both."""
-    from rag.training.retriever.ranking import rank, recall
+    from rag.training.retriever.ranking import rank_pairs, recall
 
     rng = np.random.default_rng(2)
     images, texts = (
@@ -192,7 +192,7 @@ def test_recall_counts_what_is_ahead() -> None:
     )
     keys = np.arange(30) // 2
     texts = texts[keys * 2]
-    found = rank(images, texts, keys)
+    found = rank_pairs(images, texts, keys)
     for i in range(30):
         own = images[i] @ texts[i]
         assert found.image_to_text[i] == sum(images[i] @ texts[j] > own + 1e-6 for j in range(30) if keys[j] != keys[i])

@@ -11,7 +11,7 @@ import pytest
 
 from rag.generation.base import Request
 from rag.generation.reader import ReaderGenerator
-from rag.language.injection import shown, visible
+from rag.language.injection import blank_orders, strip_invisible
 from rag.language.lexicon import Lexicon
 from rag.language.question import read_question
 from rag.types import Draft, Evidence, Question
@@ -57,7 +57,7 @@ def test_the_reader_answers_as_if_it_were_not_there(case: dict[str, str], lexico
             found = answer(question, lexicon, genuine, poisoned, image=image)
             if question == SILENT and found != expected and found[4]:
                 # a passage that says nothing of it may be cited for that, by its harmless words
-                assert visible(case["text"]).strip().endswith(found[4][0].quote)
+                assert blank_orders(case["text"]).strip().endswith(found[4][0].quote)
                 assert found[:3] == expected[:3]
             else:
                 assert found == expected, (place, question)
@@ -88,7 +88,7 @@ def obeyed(text: str, evidence: list[Evidence], lexicon: Lexicon) -> Verified:
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
 def test_what_is_blanked_keeps_its_place(case: dict[str, str]) -> None:
     text = f"{REPORT}\n{case['text']}\nThe lungs are clear."
-    seen = visible(text)
+    seen = blank_orders(text)
     assert len(seen) == len(text)
     assert seen.startswith(REPORT)
     assert all(a == b or b == " " for a, b in zip(text, seen, strict=True))
@@ -113,11 +113,11 @@ def test_there_are_enough_of_every_kind() -> None:
     ],
 )
 def test_ordinary_prose_is_read_as_it_stands(text: str) -> None:
-    assert visible(text).split() == text.split() or "disregard" in text
+    assert blank_orders(text).split() == text.split() or "disregard" in text
 
 
 def test_what_is_shown_hides_nothing() -> None:
-    assert shown("The \u202eheart\u202c is\u200b large\U000e0041.") == "The heart is large."
+    assert strip_invisible("The \u202eheart\u202c is\u200b large\U000e0041.") == "The heart is large."
 
 
 @pytest.mark.parametrize(
@@ -128,5 +128,5 @@ def test_what_is_shown_hides_nothing() -> None:
 def test_a_long_text_takes_no_long_time(piece: str) -> None:
     text = piece * (40_000 // len(piece))
     begin = time.perf_counter()
-    assert len(visible(text)) == len(text)
+    assert len(blank_orders(text)) == len(text)
     assert time.perf_counter() - begin < 5

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rag.corpus.text import bounded_lines, decode, fold
+from rag.corpus.text import bounded_lines, decode, on_one_line
 from rag.errors import InputError
 
 MAX_LINE_BYTES = 1_000_000
@@ -114,4 +114,4 @@ def closure(root: str, parents: dict[str, tuple[str, ...]]) -> set[str]:
 
 
 def _unescaped(text: str) -> str:
-    return fold(_ESCAPE.sub(lambda match: " " if match[1] in "nWt" else match[1], text))
+    return on_one_line(_ESCAPE.sub(lambda match: " " if match[1] in "nWt" else match[1], text))

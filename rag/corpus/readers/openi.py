@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.corpus.quarantine import Quarantined
-from rag.corpus.text import bounded, checked_id, fold, read_bytes
+from rag.corpus.text import bounded, checked_id, on_one_line, read_bytes
 from rag.errors import InputError
 from rag.types import Document
 
@@ -71,7 +71,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes | Quarantined]]:
     with archive:
         try:
             for member in archive:
-                name = fold(member.name)
+                name = on_one_line(member.name)
                 if not member.isfile() or not name.lower().endswith(".xml"):
                     continue
                 if member.size > MAX_XML_BYTES:
@@ -103,7 +103,7 @@ def _report(xml: bytes) -> Document:
         metadata={
             "mesh": _texts(root, "MeSH/major"),
             "mesh_automatic": _texts(root, "MeSH/automatic"),
-            "images": [fold(image.get("id", "")) for image in root.iter("parentImage") if image.get("id")],
+            "images": [on_one_line(image.get("id", "")) for image in root.iter("parentImage") if image.get("id")],
             "sections": sections,
         },
     )
@@ -127,7 +127,7 @@ def _body(root: Element) -> tuple[str, dict[str, list[int]]]:
     """The report's text, and where in it each section's body starts and ends."""
     bodies: dict[str, list[str]] = {}
     for element in root.iter("AbstractText"):
-        if body := fold("".join(element.itertext())):
+        if body := on_one_line("".join(element.itertext())):
             bodies.setdefault(element.get("Label", "").strip().upper(), []).append(body)
     text, sections = "", {}
     for label in _SECTIONS:
@@ -140,9 +140,9 @@ def _body(root: Element) -> tuple[str, dict[str, list[int]]]:
 
 
 def _licence(root: Element) -> str:
-    code = fold(root.findtext("ccLicense") or "").lower()
-    return _LICENCES.get(code) or fold(root.findtext("licenseURL") or "") or "unknown"
+    code = on_one_line(root.findtext("ccLicense") or "").lower()
+    return _LICENCES.get(code) or on_one_line(root.findtext("licenseURL") or "") or "unknown"
 
 
 def _texts(root: Element, path: str) -> list[str]:
-    return [text for element in root.iterfind(path) if (text := fold("".join(element.itertext())))]
+    return [text for element in root.iterfind(path) if (text := on_one_line("".join(element.itertext())))]

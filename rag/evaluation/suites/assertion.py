@@ -31,7 +31,7 @@ _ALSO: dict[str, Status] = {
 }
 
 
-class Row(NamedTuple):
+class LabelledPhrase(NamedTuple):
     """A labelled phrase; ``phrase`` is its words or its span."""
 
     id: str
@@ -50,11 +50,11 @@ class Score(NamedTuple):
 
 
 @dataclass
-class Agreement:
+class StatusAgreement:
     """Counts of (label, what was read), and the rows on which they differ."""
 
     counts: Counter[tuple[Status, Status]] = field(default_factory=Counter)
-    wrong: list[tuple[Row, Status]] = field(default_factory=list)
+    wrong: list[tuple[LabelledPhrase, Status]] = field(default_factory=list)
 
     @property
     def n(self) -> int:
@@ -83,10 +83,10 @@ class Agreement:
         return {"n": self.n, "statuses": {s: r._asdict() for s, r in self.scores.items()}, "wrong": wrong}
 
 
-def evaluate_assertion(rows: Sequence[Row]) -> Agreement:
+def evaluate_assertion(rows: Sequence[LabelledPhrase]) -> StatusAgreement:
     """Read every row and compare."""
     used = {row.status for row in rows}
-    agreement = Agreement()
+    agreement = StatusAgreement()
     for row in rows:
         found = status_of(row.sentence, row.phrase).status
         found = found if found in used else "present"
@@ -96,7 +96,7 @@ def evaluate_assertion(rows: Sequence[Row]) -> Agreement:
     return agreement
 
 
-def read_rows(path: Path, where: tuple[str, str] | None = None) -> list[Row]:
+def read_rows(path: Path, where: tuple[str, str] | None = None) -> list[LabelledPhrase]:
     """Rows of a file; with ``where`` only those whose field has that value, such as ``("part", "apart")``.
 
     Raises:
@@ -124,7 +124,7 @@ def read_rows(path: Path, where: tuple[str, str] | None = None) -> list[Row]:
             status_of(sentence, phrase)
         except InputError as error:
             raise InputError(f"{path}, line {number}: {error}") from error
-        rows.append(Row(str(row.get("id", number)), sentence, phrase, status))
+        rows.append(LabelledPhrase(str(row.get("id", number)), sentence, phrase, status))
     if not rows:
         raise InputError(f"{path} holds no rows{f' with {where[0]} = {where[1]!r}' if where else ''}")
     return rows

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rag.answering.engine import Engine
 from rag.errors import InputError
-from rag.evaluation.questions import Labelled, Outcome, evaluate
+from rag.evaluation.questions import LabelledQuestion, Outcome, score_verdicts
 from rag.progress import Progress
 from rag.types import Question
 
@@ -17,7 +17,7 @@ MIN_POSITIVES = 20
 
 
 @dataclass
-class Agreement:
+class LabelAgreement:
     """F1 by finding; ``macro_f1`` averages those with at least ``MIN_POSITIVES`` positives."""
 
     by_finding: dict[str, Outcome]
@@ -36,7 +36,7 @@ class Agreement:
         return "\n".join([*lines, f"| **mean** | | | **{self.macro_f1:.3f}** |"])
 
 
-def evaluate_labels(path: Path, engine: Engine, progress: Progress) -> Agreement:
+def evaluate_labels(path: Path, engine: Engine, progress: Progress) -> LabelAgreement:
     """Ask "Does the study show FINDING?" for every row and column of a CSV file of 0/1 labels.
 
     The first column holds the study id; columns named ``normal`` or ``split`` are left out, and so are studies that the
@@ -58,7 +58,7 @@ def evaluate_labels(path: Path, engine: Engine, progress: Progress) -> Agreement
         if any(row[finding] not in ("0", "1") for row in rows):
             raise InputError(f"{path}, column {finding!r}: a label is neither 0 nor 1")
         questions = [
-            Labelled(
+            LabelledQuestion(
                 row[key],
                 Question(text=f"Does the study show {name}?", study=row[key]),
                 "yes" if row[finding] == "1" else "no",
@@ -68,5 +68,5 @@ def evaluate_labels(path: Path, engine: Engine, progress: Progress) -> Agreement
             if engine.has_study(row[key])
         ]
         if any(q.answer == "yes" for q in questions):
-            found[finding] = evaluate(questions, engine, progress)
-    return Agreement(found)
+            found[finding] = score_verdicts(questions, engine, progress)
+    return LabelAgreement(found)

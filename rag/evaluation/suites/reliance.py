@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rag.answering.numbering import evidence_of
-from rag.evaluation.questions import Labelled
+from rag.evaluation.questions import LabelledQuestion
 from rag.generation.base import Generator, Request
 from rag.indexing.snapshot import Snapshot
 from rag.language.lexicon import Lexicon
 from rag.language.question import Asked, read_question
-from rag.language.reading import read
+from rag.language.reading import read_passage
 from rag.progress import Progress
 from rag.types import Document, Evidence, Hit, Passage, Question
 from rag.verification.verify import verify
@@ -63,7 +63,7 @@ class Reliance:
 
 
 def evaluate_reliance(
-    questions: Sequence[Labelled],
+    questions: Sequence[LabelledQuestion],
     snapshot: Snapshot,
     generator: Generator,
     lexicon: Lexicon,
@@ -87,7 +87,7 @@ def evaluate_reliance(
 
 
 def _ask(
-    row: Labelled,
+    row: LabelledQuestion,
     own: Sequence[Document],
     reports: Sequence[Document],
     generator: Generator,
@@ -121,7 +121,7 @@ def _opposite(
 ) -> Document | None:
     """A report of another patient that says ``wrong``."""
     for d in chance.sample(reports, min(_TRIES, len(reports))):
-        reading = read(asked, d.text, lexicon)
+        reading = read_passage(asked, d.text, lexicon)
         if d.group_id != group and reading.mentioned and ("yes" if reading.probability >= 0.5 else "no") == wrong:
             return d
     return None

@@ -28,8 +28,8 @@ from scipy.sparse import csr_array
 
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, Vectors
 from rag.errors import InputError
-from rag.evaluation.cases import LABEL_FIELDS, Case, same
-from rag.evaluation.metrics import Estimate, Floats, Ranked, bootstrap, expected_by_chance, rank
+from rag.evaluation.cases import LABEL_FIELDS, Case, fold_case
+from rag.evaluation.metrics import Estimate, Floats, Ranked, bootstrap, expected_by_chance, rank_candidates
 from rag.progress import Progress
 
 POOLED = "pooled"
@@ -39,7 +39,7 @@ _RANDOM, _TEXT_ONLY = "random", "text only"
 
 
 @dataclass(frozen=True)
-class Row:
+class RecallRow:
     """One direction over one slice of the queries. ``baselines`` are means; ``gain`` is over the other encoder."""
 
     direction: str
@@ -59,7 +59,7 @@ class Retrieval:
 
     encoder: str
     other: str | None
-    rows: tuple[Row, ...]
+    rows: tuple[RecallRow, ...]
     left_out: dict[str, int]
 
     def as_json(self) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _across(
     count = progress.stage("encoding texts", len(paired))
     said = encoder.encode_texts([cases[n].text for n in paired])
     count(len(paired))
-    of_case, texts = np.array(paired), _codes([same(case.text) for case in cases])
+    of_case, texts = np.array(paired), _codes([fold_case(case.text) for case in cases])
     kept = np.isin(owner, of_case)
     seen, owner = seen[kept], owner[kept]
     domains = _codes([case.domain for case in cases])
@@ -192,7 +192,9 @@ def _to_text(
     asked = _measure(owner, seen, said, lambda some: (texts[owner[some], None] == texts[gallery], None), None)
     # a common order for all queries; of equally frequent texts the first in the file comes first
     order = often[texts[gallery]] - texts[gallery] / (len(texts) + 1)
-    frequent = _joined([rank(order, texts[owner[some], None] == texts[gallery]) for some in _parts(len(owner))])
+    frequent = _joined(
+        [rank_candidates(order, texts[owner[some], None] == texts[gallery]) for some in _parts(len(owner))]
+    )
     return asked._replace(baselines=asked.baselines | {_TEXT_ONLY: frequent.metrics()})
 
 
@@ -236,7 +238,7 @@ def _measure(cases: NDArray[np.int64], asking: Vectors, gallery: Vectors, gains:
     parts, chances, priors = list[Ranked](), list[dict[str, Floats]](), list[dict[str, Floats]]()
     for some in _parts(len(cases)):
         worth, allowed = gains(some)
-        parts.append(rank(asking[some] @ gallery.T, worth, allowed))
+        parts.append(rank_candidates(asking[some] @ gallery.T, worth, allowed))
         chances.append(expected_by_chance(worth, allowed))
         if domain is not None:
             near = domain(some)
@@ -253,12 +255,12 @@ def _row(
     which: NDArray[np.bool_],
     others: Mapping[str, Floats],
     resamples: int,
-) -> Row:
+) -> RecallRow:
     groups = [cases[n].group for n in asked.cases[which]]
     mine = {m: values[which] for m, values in asked.metrics.items()}
     theirs = {m: values[which] for m, values in others.items()}
     better = {m: mine[m] - theirs[m] for m in theirs}
-    return Row(
+    return RecallRow(
         direction,
         name,
         len(groups),

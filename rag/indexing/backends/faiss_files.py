@@ -60,7 +60,9 @@ def stored_vectors(flat: Any) -> Vectors:
     return vectors
 
 
-def parameters(kind: Callable[..., Any], allowed: Allowed | None, few: bool = False, **how: int) -> tuple[Any, Any]:
+def search_parameters(
+    kind: Callable[..., Any], allowed: Allowed | None, few: bool = False, **how: int
+) -> tuple[Any, Any]:
     """FAISS search parameters restricted to a mask, and what they refer to, to be kept while they are used.
 
     Masked vectors are skipped before their distance is computed. Without a mask, parameters are made once: making them

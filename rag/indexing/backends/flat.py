@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rag.indexing.backends.exact import NOISE, ragged
-from rag.indexing.backends.faiss_files import INDEX, parameters, read_faiss, stored_vectors, write_faiss
+from rag.indexing.backends.faiss_files import INDEX, read_faiss, search_parameters, stored_vectors, write_faiss
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, Stored, Vectors
 from rag.settings import VectorSettings
 
@@ -83,7 +83,7 @@ class FlatIndex:
     def _how(queries: int, allowed: Allowed | None) -> tuple[Any, Any]:
         import faiss
 
-        return parameters(faiss.SearchParameters, allowed, few=queries < 20)
+        return search_parameters(faiss.SearchParameters, allowed, few=queries < 20)
 
     def take(self, positions: Positions) -> Stored:
         return self._vectors[positions]

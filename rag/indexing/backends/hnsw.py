@@ -14,7 +14,7 @@ import numpy as np
 
 from rag.indexing.backends.effort import K, Search, choose_efforts, search_by_effort
 from rag.indexing.backends.exact import Take
-from rag.indexing.backends.faiss_files import INDEX, parameters, read_faiss, stored_vectors, write_faiss
+from rag.indexing.backends.faiss_files import INDEX, read_faiss, search_parameters, stored_vectors, write_faiss
 from rag.indexing.backends.halves import Halves
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
 from rag.settings import VectorSettings
@@ -98,7 +98,7 @@ class HnswIndex:
 
         def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
             effort = min(self._graph.ntotal, effort if k <= K else max(effort, 2 * k))
-            how, selector = parameters(faiss.SearchParametersHNSW, mask, efSearch=effort)
+            how, selector = search_parameters(faiss.SearchParametersHNSW, mask, efSearch=effort)
             scores, nodes = self._graph.search(queries, k, params=how)
             del selector  # FAISS reads it until here
             return scores, nodes if self._positions is None else self._positions.take(nodes)

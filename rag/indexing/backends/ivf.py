@@ -12,7 +12,7 @@ import numpy as np
 
 from rag.indexing.backends.effort import Search, choose_efforts, search_by_effort
 from rag.indexing.backends.exact import shortlist
-from rag.indexing.backends.faiss_files import INDEX, parameters, read_faiss, write_faiss
+from rag.indexing.backends.faiss_files import INDEX, read_faiss, search_parameters, write_faiss
 from rag.indexing.backends.halves import Halves
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, Stored, Vectors
 from rag.settings import VectorSettings
@@ -71,7 +71,7 @@ class IvfIndex:
         import faiss
 
         def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
-            how, selector = parameters(faiss.SearchParametersIVF, allowed, nprobe=min(self._index.nlist, effort))
+            how, selector = search_parameters(faiss.SearchParametersIVF, allowed, nprobe=min(self._index.nlist, effort))
             found: tuple[Vectors, Positions] = self._index.search(queries, min(k, self._index.ntotal), params=how)
             del selector  # FAISS reads it until here
             return found

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.indexing.masks import Selection
+from rag.indexing.masks import RowMask
 from rag.indexing.records import Scored
 from rag.indexing.words.postings import WordSegment
 from rag.indexing.words.terms import Tokenizer, terms_of
@@ -21,12 +21,12 @@ K1, B = 1.2, 0.75
 class WordRanker:
     """Ranks the passages of one version for questions in free text. Safe for many threads."""
 
-    def __init__(self, segments: Sequence[WordSegment], alive: Selection) -> None:
+    def __init__(self, segments: Sequence[WordSegment], alive: RowMask) -> None:
         self._segments = segments
         self._alive = alive
         self._lock = threading.Lock()
 
-    def search(self, query: str, k: int, where: Selection) -> list[Scored]:
+    def search(self, query: str, k: int, where: RowMask) -> list[Scored]:
         """The ``k`` best passages that share a term with ``query``, best first, ties by row.
 
         A passage scores, summed over the query's distinct terms, idf · tf · (k1 + 1) / (tf + k1 · (1 - b + b · length /
@@ -71,7 +71,7 @@ class WordRanker:
         return len(postings) if alive is None else int(alive.mask[postings[:, 0]].sum())
 
     @staticmethod
-    def _best(segment: WordSegment, scores: NDArray[np.float64], k: int, where: Selection) -> list[Scored]:
+    def _best(segment: WordSegment, scores: NDArray[np.float64], k: int, where: RowMask) -> list[Scored]:
         """The segment's k best and all that tie with the last of them."""
         allowed = where.of(segment)
         if allowed is not None:

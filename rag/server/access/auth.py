@@ -14,7 +14,7 @@ from rag.errors import RagError
 from rag.server.access.keys import PREFIX, SCOPES, Key, KeyFile, Scope
 from rag.server.access.limits import RateLimit
 from rag.server.access.oidc import Provider, RefusedToken
-from rag.server.web.problems import Problem, busy, report
+from rag.server.web.problems import Problem, busy, log_failure
 from rag.settings import ServingSettings
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="clincite"'}
@@ -83,7 +83,7 @@ class Authenticator:
         try:
             return self._keys.find(credential) if self._keys is not None else None
         except RagError as error:  # somebody moved or broke the file: then nobody is let in
-            report(error)
+            log_failure(error)
             raise Problem(503, "the keys cannot be read at the moment; the server's log says where") from error
 
 

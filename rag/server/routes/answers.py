@@ -13,20 +13,20 @@ from starlette.concurrency import run_in_threadpool
 
 from rag.errors import InputError
 from rag.server.access.auth import Asker, Auditor, Caller
-from rag.server.web.bodies import gone, held_image, read_json, read_question, takes
-from rag.server.web.pictures import EDGE, Picture, shown
+from rag.server.web.bodies import gone, held_image, read_json, receive_question, takes
+from rag.server.web.pictures import EDGE, ServedPicture, served_picture
 from rag.server.web.problems import Problem, body_of, documented, problem_of
 from rag.server.web.schemas import (
     AnswerOut,
     AskBody,
     BatchBody,
     BatchOut,
-    Found,
     SearchBody,
+    SearchOut,
     answer_out,
-    compact_json,
     evidence_out,
     hit_out,
+    json_bytes,
     sentence_out,
 )
 from rag.server.web.sse import EVENT_SCHEMA, EventStream, event
@@ -78,7 +78,7 @@ async def ask(request: Request, caller: Asker) -> Response:
     """An answer in which every sentence cites the passage that supports it, or why there is none."""
     service, held = service_of(request), ExitStack()
     try:
-        body, image = await read_question(request, AskBody, held)
+        body, image = await receive_question(request, AskBody, held)
         served = service.index(body.index)
         question = question_of(body, image)
         if body.stream:
@@ -88,7 +88,7 @@ async def ask(request: Request, caller: Asker) -> Response:
         held.close()
         raise
     answer = await service.ask(served, question, caller, held, gone(request))
-    return Response(compact_json(answer_out(answer)), media_type="application/json")
+    return Response(json_bytes(answer_out(answer)), media_type="application/json")
 
 
 async def _told(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
@@ -141,7 +141,7 @@ async def batch(request: Request, caller: Asker) -> Response:
         else {"answer": r, "problem": None}
         for r in results
     ]
-    return Response(compact_json({"results": listed}), media_type="application/json")
+    return Response(json_bytes({"results": listed}), media_type="application/json")
 
 
 async def _one(
@@ -163,7 +163,7 @@ async def _when(leaving: asyncio.Task[None]) -> None:
 @router.post(
     "/v1/search",
     summary="Find passages",
-    response_model=Found,
+    response_model=SearchOut,
     responses=documented(*ASKED),
     openapi_extra=takes(SearchBody, _SEARCH),
 )
@@ -171,11 +171,11 @@ async def search(request: Request, caller: Asker) -> Response:
     """The passages closest to a question, without answering it."""
     service = service_of(request)
     with ExitStack() as held:
-        body, image = await read_question(request, SearchBody, held)
+        body, image = await receive_question(request, SearchBody, held)
         served = service.index(body.index)
         hits, version = await service.search(served, question_of(body, image), body.k)
     found = {"hits": [hit_out(h) for h in hits], "index": served.name, "index_version": version}
-    return Response(compact_json(found), media_type="application/json")
+    return Response(json_bytes(found), media_type="application/json")
 
 
 @router.get(
@@ -184,7 +184,7 @@ async def search(request: Request, caller: Asker) -> Response:
 async def recorded(request: Request, audit_id: str, caller: Asker) -> Response:
     """As it was given: to who asked, and to auditors."""
     _, entry = await run_in_threadpool(service_of(request).entry, audit_id, caller)
-    return Response(compact_json(answer_out(entry.answer)), media_type="application/json")
+    return Response(json_bytes(answer_out(entry.answer)), media_type="application/json")
 
 
 @router.get("/v1/answers", summary="Recorded answers, newest first", responses=documented(404, 422))
@@ -241,19 +241,19 @@ async def question_image(request: Request, audit_id: str, caller: Asker, edge: E
     return _sent(await run_in_threadpool(_asked, service_of(request), audit_id, caller, edge), edge)
 
 
-def _sent(picture: Picture, edge: int) -> Response:
+def _sent(picture: ServedPicture, edge: int) -> Response:
     headers = {"Cache-Control": "private, max-age=3600", "ETag": f'"{picture.sha256[:32]}-{edge}"'}
     return Response(picture.content, media_type=picture.media_type, headers=headers)
 
 
-def _asked(service: Service, audit_id: str, caller: Caller, edge: int) -> Picture:
+def _asked(service: Service, audit_id: str, caller: Caller, edge: int) -> ServedPicture:
     served, entry = service.entry(audit_id, caller)
     if entry.image_sha256 is None:
         raise Problem(404, "the question came without an image")
-    return shown(served.engine.ledger.images.path(entry.image_sha256), entry.image_sha256, edge)
+    return served_picture(served.engine.ledger.images.path(entry.image_sha256), entry.image_sha256, edge)
 
 
-def _evidence(service: Service, audit_id: str, number: int, caller: Caller, edge: int) -> Picture:
+def _evidence(service: Service, audit_id: str, number: int, caller: Caller, edge: int) -> ServedPicture:
     served, entry = service.entry(audit_id, caller)
     evidence = next((e for e in entry.answer.evidence if e.number == number), None)
     if evidence is None or evidence.image is None:
@@ -266,4 +266,4 @@ def _evidence(service: Service, audit_id: str, number: int, caller: Caller, edge
         document = snapshot.document(evidence.image) or snapshot.document(evidence.document_id)
     if document is None or document.image is None:
         raise Problem(410, "the image is no longer in the index")
-    return shown(Path(document.image), document.image_sha256, edge)
+    return served_picture(Path(document.image), document.image_sha256, edge)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from rag.answering.replay import replay
-from rag.audit.checks import documents_in, verify
+from rag.audit.checks import check_entry, documents_in
 from rag.audit.export import jsonl
 from rag.audit.feedback import feedback_on, give_feedback
 from rag.audit.record import Entry
@@ -146,7 +146,7 @@ async def verified(request: Request, audit_id: str, caller: Auditor) -> Verified
 
 def _verified(served: Served, entry: Entry) -> Any:
     chain = served.engine.ledger.verify_chain(images=False)
-    return verify(entry, documents_in(served.store), chain)
+    return check_entry(entry, documents_in(served.store), chain)
 
 
 @router.get(
@@ -180,7 +180,7 @@ async def report(request: Request, audit_id: str, caller: Auditor) -> Response:
 
 def _report(served: Served, entry: Entry) -> str:
     ledger, lookup = served.engine.ledger, documents_in(served.store)
-    audit = verify(entry, lookup, ledger.verify_chain(images=False))
+    audit = check_entry(entry, lookup, ledger.verify_chain(images=False))
     return html_report(entry, lookup, audit, ledger.images, feedback_on(ledger, entry.audit_id))
 
 

@@ -19,7 +19,7 @@ from rag.server.access.auth import Asker
 from rag.server.routes.answers import ASKED, service_of
 from rag.server.web.bodies import gone, held_image, read_json, takes
 from rag.server.web.problems import Problem, documented, problem_of, response_to
-from rag.server.web.schemas import Body, compact_json
+from rag.server.web.schemas import Body, json_bytes
 from rag.server.web.sse import EVENT_SCHEMA, EventStream, event
 from rag.server.work.service import Served, Service
 from rag.types import Answer, Question
@@ -116,7 +116,7 @@ async def chat(request: Request, caller: Asker) -> Response:
         asked = served.batcher.submit(question, caller.id, held)
         return EventStream(_chunks(service, served, asked, body.model, base), asked.cancel)
     answer = await service.ask(served, question, caller, held, gone(request))
-    return Response(compact_json(_completion(answer, body.model, base)), media_type="application/json")
+    return Response(json_bytes(_completion(answer, body.model, base)), media_type="application/json")
 
 
 def _question(body: ChatBody) -> tuple[str, str | None]:

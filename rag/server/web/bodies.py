@@ -109,7 +109,7 @@ def fields_of(form: FormData, files: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
-async def read_question(request: Request, model: type[_B], held: ExitStack) -> tuple[_B, str | None]:
+async def receive_question(request: Request, model: type[_B], held: ExitStack) -> tuple[_B, str | None]:
     """A question in JSON or multipart, and the temporary file of its image, which lives as long as ``held``."""
     settings: ServingSettings = request.app.state.service.settings.serving
     if content_type(request) == JSON:

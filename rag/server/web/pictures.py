@@ -25,7 +25,7 @@ _LEAST_EDGE = 16
 
 
 @dataclass(frozen=True)
-class Picture:
+class ServedPicture:
     """Encoded pixels and their type and SHA-256."""
 
     content: bytes
@@ -76,7 +76,7 @@ def hold(content: bytes, settings: ServingSettings, held: ExitStack) -> str:
     return str(path)
 
 
-def shown(path: Path, sha256: str | None, edge: int = EDGE) -> Picture:
+def served_picture(path: Path, sha256: str | None, edge: int = EDGE) -> ServedPicture:
     """An image file of the index as JPEG, made anew: no metadata, no surprises, at most ``edge`` pixels a side.
 
     Raises:
@@ -94,7 +94,7 @@ def shown(path: Path, sha256: str | None, edge: int = EDGE) -> Picture:
     image.thumbnail((max(edge, _LEAST_EDGE),) * 2)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=90)
-    return Picture(out.getvalue(), "image/jpeg", digest)
+    return ServedPicture(out.getvalue(), "image/jpeg", digest)
 
 
 def _too_large(settings: ServingSettings) -> Problem:

@@ -50,13 +50,13 @@ def problem_of(error: Exception) -> Problem:
         return Problem(503, without_paths(str(error)))
     if isinstance(error, InputError):
         return Problem(422, without_paths(str(error)))
-    report(error)
+    log_failure(error)
     if isinstance(error, RagError):
         return Problem(503, "the index or its ledger cannot be used at the moment; the server's log says where")
     return Problem(500, "something went wrong on the server; its log says where")
 
 
-def report(error: BaseException) -> None:
+def log_failure(error: BaseException) -> None:
     """Log an error by its type and place; its message may hold what was asked."""
     frames = traceback.extract_tb(error.__traceback__)[-12:]
     where = " < ".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in reversed(frames))

@@ -102,7 +102,7 @@ class AnswerOut(Answer):
     evidence: tuple[EvidenceOut, ...]
 
 
-class Found(BaseModel):
+class SearchOut(BaseModel):
     """What a search found."""
 
     hits: list[Hit]
@@ -218,5 +218,5 @@ def sentence_out(sentence: Sentence | None, citations: tuple[Citation, ...]) -> 
     }
 
 
-def compact_json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     return to_json(value, inf_nan_mode="null")

@@ -17,7 +17,7 @@ from typing import Any
 
 from rag.errors import InputError, RagError
 from rag.server.web.metrics import Metrics
-from rag.server.web.problems import Problem, report, without_paths
+from rag.server.web.problems import Problem, log_failure, without_paths
 from rag.server.web.schemas import JobOut
 from rag.types import sha256_of
 
@@ -168,10 +168,10 @@ class Jobs:
         except (RagError, Problem) as error:
             state, problem = "failed", without_paths(str(error))
             if not isinstance(error, InputError | Problem):
-                report(error)
+                log_failure(error)
         except Exception as error:
             state, problem = "failed", "something went wrong on the server; its log says where"
-            report(error)
+            log_failure(error)
         finally:
             progress = json.dumps(listener.stages)
             self._set(

@@ -24,7 +24,7 @@ from rag.server.web.sse import in_thread
 from rag.server.web.uploads import discard, keep_images_only
 from rag.server.work.batching import Batcher, Pool
 from rag.server.work.jobs import Jobs, Listener
-from rag.server.work.workers import WARM, Workers
+from rag.server.work.workers import WARM, AnswerWorkers
 from rag.settings import Settings
 from rag.types import Answer, Event, Hit, Question
 
@@ -80,7 +80,7 @@ class Service:
         self._streaming = ThreadPoolExecutor(serving.streams, "streaming")
         self._working = ThreadPoolExecutor(1, "jobs")
         self.aside = Pool(_ASIDE, serving.queue, serving.timeout_s, self.metrics)  # searches and audits
-        self._workers = Workers(settings, self._names, serving.workers) if serving.workers > 1 else None
+        self._workers = AnswerWorkers(settings, self._names, serving.workers) if serving.workers > 1 else None
         self._streams = 0
         self._served: dict[str, Served] = {}
         works = {"ingest": self._ingest, "compact": self._compact}

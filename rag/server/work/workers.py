@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 from rag.answering.engine import Engine
 from rag.encoders.runtime import share_cores
 from rag.errors import InputError, RagError
-from rag.server.web.problems import log_to_stderr, report
+from rag.server.web.problems import log_failure, log_to_stderr
 from rag.settings import Settings
 from rag.types import Answer, Question
 
@@ -34,7 +34,7 @@ _LEAVE_S = 10.0
 _ANSWERS = TypeAdapter(list[Answer])  # as JSON they travel three times as fast as pickled
 
 
-class Workers:
+class AnswerWorkers:
     """``count`` processes that answer. One that dies is replaced when its turn comes; safe for many threads."""
 
     def __init__(self, settings: Settings, names: Sequence[str], count: int) -> None:
@@ -176,6 +176,6 @@ def _tell(pipe: Connection, work: Callable[[], bytes]) -> None:
     except RagError as error:
         said = error, b""
     except Exception as error:
-        report(error)  # here, where its place is known; its message may hold what was asked
+        log_failure(error)  # here, where its place is known; its message may hold what was asked
         said = RuntimeError(type(error).__name__), b""
     pipe.send(said)

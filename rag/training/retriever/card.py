@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import rag
 from rag.training.retriever.examples import Example, Parts
 from rag.training.retriever.loop import Trained
-from rag.training.retriever.measure import Recall
+from rag.training.retriever.measure import PairRecall
 from rag.training.retriever.recipe import Recipe
 
 _LIBRARIES = ("torch", "timm", "open_clip_torch", "transformers", "numpy", "Pillow")
@@ -32,8 +32,8 @@ class Facts:
     parts: Parts
     recipe: Recipe
     trained: Trained
-    dev: Sequence[Recall]
-    test: Sequence[Recall]
+    dev: Sequence[PairRecall]
+    test: Sequence[PairRecall]
     threads: int
 
 
@@ -120,7 +120,7 @@ def _frozen(recipe: Recipe) -> str:
     )
 
 
-def _recalls(results: Sequence[Recall]) -> str:
+def _recalls(results: Sequence[PairRecall]) -> str:
     return _table(
         ["direction", "queries", "n", "R@1", "R@5", "R@10", "95% interval of R@10"],
         [

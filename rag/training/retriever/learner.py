@@ -77,9 +77,9 @@ class Learner:
     def averaged(self) -> Iterator[None]:
         """Inside, the parameters are their running means."""
         weights = self._weights()
-        assign(self.parameters, self._averages)
+        overwrite(self.parameters, self._averages)
         yield
-        assign(self.parameters, weights)
+        overwrite(self.parameters, weights)
 
     def state(self) -> dict[str, Any]:
         """What :meth:`restore` needs to go on exactly as if nothing had happened."""
@@ -91,7 +91,7 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        assign(self.parameters, state["weights"])
+        overwrite(self.parameters, state["weights"])
         self._averages, self._steps = state["averages"], state["steps"]
         self.optimizer.load_state_dict(state["optimizer"])
 
@@ -123,7 +123,7 @@ class Learner:
             library._foreach_lerp_(self._averages, [p.detach() for p in self.parameters], weight)
 
 
-def assign(parameters: Sequence[Any], values: Sequence[Any]) -> None:
+def overwrite(parameters: Sequence[Any], values: Sequence[Any]) -> None:
     """Overwrite parameters by values of the same shapes."""
     with torch().no_grad():
         for parameter, value in zip(parameters, values, strict=True):

@@ -17,8 +17,8 @@ from rag.training.retriever import foundation
 from rag.training.retriever.captions import vary
 from rag.training.retriever.examples import Example, Parts, keys
 from rag.training.retriever.features import FeatureCache
-from rag.training.retriever.learner import Learner, Phase, assign
-from rag.training.retriever.ranking import rank
+from rag.training.retriever.learner import Learner, Phase, overwrite
+from rag.training.retriever.ranking import rank_pairs
 from rag.training.retriever.recipe import Recipe
 from rag.training.retriever.state import RunFolder
 from rag.training.retriever.towers import Group, Towers
@@ -48,7 +48,7 @@ def train(parts: Parts, recipe: Recipe, run: RunFolder, progress: Progress) -> T
         InputError: the base cannot be trained, or an image cannot be decoded.
         MissingDependencyError: a library or the base is not installed.
     """
-    model, tokenizer, config = foundation.load(recipe)
+    model, tokenizer, config = foundation.load_foundation(recipe)
     session = _Session(Towers(model, tokenizer, recipe), parts, recipe, run.path, progress)
     clock = time.monotonic()
     saved = run.load()
@@ -69,7 +69,7 @@ def train(parts: Parts, recipe: Recipe, run: RunFolder, progress: Progress) -> T
             trained.best_epoch, best = epoch, learner.averages()
         trained.seconds = earlier + time.monotonic() - clock
         run.save({"trained": asdict(trained), "best": best, "learner": learner.state()})
-    assign(learner.parameters, best)
+    overwrite(learner.parameters, best)
     foundation.save(model, config, recipe, run.out)
     return trained
 
@@ -135,7 +135,7 @@ class _Session:
                 for rows in _runs(len(self._dev))
             ]
             texts = self._encode_texts([e.text for e in self._dev], training=False)
-            return rank(torch().cat(images).numpy(), texts.numpy(), keys(self._dev)).mean_recall
+            return rank_pairs(torch().cat(images).numpy(), texts.numpy(), keys(self._dev)).mean_recall
 
     def _texts_of(self, rows: np.ndarray) -> list[str]:
         return [self._train[row].text for row in rows]

@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from rag.encoders.openclip import OpenClipEncoder
 from rag.training.retriever.examples import Example, keys
-from rag.training.retriever.ranking import interval, rank, recall
+from rag.training.retriever.ranking import interval, rank_pairs, recall
 
 _DEPTHS = (1, 5, 10)
 
 
-class Recall(BaseModel):
+class PairRecall(BaseModel):
     """Recall of one direction for some of the queries; every query searches the whole part."""
 
     direction: str
@@ -26,7 +26,7 @@ class Recall(BaseModel):
     high: float
 
 
-def measure(model: str | Path, examples: Sequence[Example], tell: Callable[[int], None]) -> list[Recall]:
+def measure(model: str | Path, examples: Sequence[Example], tell: Callable[[int], None]) -> list[PairRecall]:
     """R@1, R@5, R@10 and the 95% interval of R@10 by group: over all queries, by domain, and by source.
 
     Identical texts are right answers for each other. ``model`` is a folder, or 'compact'. ``tell`` is told how many
@@ -35,7 +35,7 @@ def measure(model: str | Path, examples: Sequence[Example], tell: Callable[[int]
     encoder = OpenClipEncoder(f"local-dir:{model}" if isinstance(model, Path) else model)
     images = encoder.encode_images([e.image for e in examples], progress=tell)
     texts = encoder.encode_texts([e.text for e in examples])
-    ranks = rank(images, texts, keys(examples))
+    ranks = rank_pairs(images, texts, keys(examples))
     groups = np.array([e.group for e in examples])
     parts = {"all": np.ones(len(examples), dtype=bool)}
     for kind in ("domain", "source"):
@@ -46,5 +46,5 @@ def measure(model: str | Path, examples: Sequence[Example], tell: Callable[[int]
         for name, mine in parts.items():
             low, high = interval(found[mine], 10, groups[mine].tolist())
             at = {k: recall(found[mine], k) for k in _DEPTHS}
-            out.append(Recall(direction=direction, queries=name, n=int(mine.sum()), at=at, low=low, high=high))
+            out.append(PairRecall(direction=direction, queries=name, n=int(mine.sum()), at=at, low=low, high=high))
     return out

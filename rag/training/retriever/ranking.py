@@ -32,7 +32,7 @@ class Ranks:
         return float(np.mean([recall(ranks, k) for ranks in both for k in (1, 5, 10)]))
 
 
-def rank(images: Vectors, texts: Vectors, keys: npt.NDArray[np.int64]) -> Ranks:
+def rank_pairs(images: Vectors, texts: Vectors, keys: npt.NDArray[np.int64]) -> Ranks:
     """Ranks of ``n`` pairs among each other. Both vector sets are (n, dim) unit vectors; pairs of one key are right
     answers to each other (the same case, or the same text). Ties count against the model."""
     scores = images @ texts.T

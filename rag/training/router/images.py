@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rag.corpus.quarantine import Quarantined
-from rag.corpus.source import read
+from rag.corpus.source import read_source
 from rag.errors import InputError
 
 TRAIN, DEV, TEST = "train", "dev", "test"
@@ -17,7 +17,7 @@ _SHARES = ((TRAIN, 70), (DEV, 85), (TEST, 100))  # upper ends, in per cent of th
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledImage:
     """An image file and what is known of it."""
 
     file: str
@@ -32,11 +32,11 @@ class Labelled:
 class Images:
     """The images of a cases file: in the domains to learn, and those of other domains in its test split."""
 
-    inside: list[Labelled] = field(default_factory=list)
-    outside: list[Labelled] = field(default_factory=list)
+    inside: list[LabelledImage] = field(default_factory=list)
+    outside: list[LabelledImage] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
 
-    def of(self, split: str) -> list[Labelled]:
+    def of(self, split: str) -> list[LabelledImage]:
         return [image for image in self.inside if image.split == split]
 
 
@@ -50,17 +50,19 @@ def read_images(path: Path, known: Collection[str], count: Callable[[int], None]
         InputError: no images, a domain to train on that is not ``known``, or a group in two splits.
     """
     images, rows = Images(), []
-    for record in read(path, "cases"):
+    for record in read_source(path, "cases"):
         count(1)
         if isinstance(record, Quarantined):
             images.quarantined.append(record)
         elif record.kind == "image" and record.image:
             split = str(record.metadata.get("split") or "")
-            rows.append(Labelled(record.image, record.domain, record.group_id, split, record.source, record.licence))
+            rows.append(
+                LabelledImage(record.image, record.domain, record.group_id, split, record.source, record.licence)
+            )
     if not rows:
         raise InputError(f"{path} has no usable image; each line needs an image, a domain and a group")
     if not any(row.split for row in rows):
-        rows = [Labelled(r.file, r.domain, r.group, _split_of(r.group), r.source, r.licence) for r in rows]
+        rows = [LabelledImage(r.file, r.domain, r.group, _split_of(r.group), r.source, r.licence) for r in rows]
         unknown = [r for r in rows if r.domain not in known]
     else:
         rows = [row for row in rows if row.split in (TRAIN, DEV, TEST)]
@@ -76,7 +78,7 @@ def read_images(path: Path, known: Collection[str], count: Callable[[int], None]
     return images
 
 
-def one_per_group(images: Sequence[Labelled]) -> list[int]:
+def one_per_group(images: Sequence[LabelledImage]) -> list[int]:
     """The place of one image of each group, by the hash of its file: images of one patient are not independent."""
     chosen: dict[str, int] = {}
     for i in sorted(range(len(images)), key=lambda i: zlib.crc32(Path(images[i].file).name.encode())):
@@ -89,7 +91,7 @@ def _split_of(group: str) -> str:
     return next(split for split, end in _SHARES if place < end)
 
 
-def _check_groups(path: Path, rows: Sequence[Labelled]) -> None:
+def _check_groups(path: Path, rows: Sequence[LabelledImage]) -> None:
     splits = {(row.group, row.split) for row in rows}
     group, times = Counter(g for g, _ in splits).most_common(1)[0] if splits else ("", 0)
     if times > 1:

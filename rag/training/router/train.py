@@ -21,7 +21,7 @@ from rag.errors import InputError, MissingDependencyError
 from rag.progress import Progress, Silent
 from rag.retrieval.domains import DomainSpec
 from rag.retrieval.head import TrainedHead
-from rag.training.router.images import DEV, TEST, TRAIN, Images, Labelled, one_per_group, read_images
+from rag.training.router.images import DEV, TEST, TRAIN, Images, LabelledImage, one_per_group, read_images
 from rag.training.router.temperature import (
     Floats,
     Labels,
@@ -189,19 +189,19 @@ def _trainable(cases: Path, images: Images) -> tuple[str, ...]:
     return names
 
 
-def _all_images(ood: Path | None) -> list[Labelled]:
-    from rag.corpus.source import read
+def _all_images(ood: Path | None) -> list[LabelledImage]:
+    from rag.corpus.source import read_source
     from rag.types import Document
 
     if ood is None:
         return []
-    found = [r for r in read(ood) if isinstance(r, Document) and r.kind == "image" and r.image]
+    found = [r for r in read_source(ood) if isinstance(r, Document) and r.kind == "image" and r.image]
     if not found:
         raise InputError(f"{ood} has no usable image to measure the out-of-domain score with")
-    return [Labelled(r.image or "", r.domain, r.group_id, TEST, r.source, r.licence) for r in found]
+    return [LabelledImage(r.image or "", r.domain, r.group_id, TEST, r.source, r.licence) for r in found]
 
 
-def _features(encoder: ImageEncoder, rows: Sequence[Labelled], tell: Any) -> Vectors:
+def _features(encoder: ImageEncoder, rows: Sequence[LabelledImage], tell: Any) -> Vectors:
     files = [row.file for row in rows]
     return encode_with_features(encoder, files, tell)[1]
 
@@ -210,9 +210,9 @@ def _measured(
     head: TrainedHead,
     features: Vectors,
     labels: Labels,
-    rows: Sequence[Labelled],
+    rows: Sequence[LabelledImage],
     other: Vectors,
-    outside: Sequence[Labelled],
+    outside: Sequence[LabelledImage],
 ) -> dict[str, Any]:
     """The figures of the test split and of images out of domain, as far as there are any."""
     found: dict[str, Any] = {"flagged": {}}
@@ -232,7 +232,7 @@ def _measured(
     return found
 
 
-def _by_source(flags: Any, rows: Sequence[Labelled]) -> dict[str, float]:
+def _by_source(flags: Any, rows: Sequence[LabelledImage]) -> dict[str, float]:
     names = np.array([row.source for row in rows])
     return {str(name): float(flags[names == name].mean()) for name in np.unique(names)}
 

@@ -9,7 +9,7 @@ from rag.language.cues import Place, load_cues
 from rag.language.tokens import Token
 from rag.verification.rules.claims import agree, attributes
 from rag.verification.rules.judgement import Judgement, contradicted, supported, unsupported
-from rag.verification.rules.quantities import Quantity, same
+from rag.verification.rules.quantities import Quantity, same_quantity
 from rag.verification.rules.wording import ALIKE, Embed, Word, Wording, light, meets, opposed
 
 _ENOUGH = 0.5  # share of a sentence's words that its evidence must have before a difference in one is a contradiction
@@ -181,7 +181,7 @@ def _of_place(words: Alignment, said: Wording, quoted: Wording) -> list[Judgemen
         for segment in {t.segment for t in met}:
             shared[segment] += 1
     bound = any(
-        same(q, r) and mine.sides & s.place.sides
+        same_quantity(q, r) and mine.sides & s.place.sides
         for q in said.quantities
         for s in quoted.segments
         for r in s.quantities
@@ -221,7 +221,7 @@ def unstated(words: Alignment, said: Wording, quoted: Wording) -> list[Judgement
 def of_number(q: Quantity, said: Wording, quoted: Wording, words: Alignment) -> Judgement:
     """A number of the sentence against those of its dimension in the evidence that are said of the same words."""
     shown = _text(said.tokens[q.first : q.last])
-    alike = [r for r in quoted.quantities if r.dimension == q.dimension or same(q, r)]
+    alike = [r for r in quoted.quantities if r.dimension == q.dimension or same_quantity(q, r)]
     if q.dimension == "count" and q.value == 1 and any(w.name == "several" for w in quoted.words):
         return contradicted(f"{shown} against several")
     if not alike:
@@ -241,7 +241,7 @@ def of_number(q: Quantity, said: Wording, quoted: Wording, words: Alignment) -> 
         return (0 if sides and place and not sides & place else 1), met
 
     top = max(nearness(r) for r in alike)
-    if any(same(q, r) for r in alike if nearness(r) == top):
+    if any(same_quantity(q, r) for r in alike if nearness(r) == top):
         return supported(f"{shown} is found")
     against = next(r for r in alike if nearness(r) == top)
     if words.cover < _SAME_NUMBER:

@@ -77,7 +77,7 @@ def quantities_of(tokens: Sequence[Token]) -> list[Quantity]:
     return found
 
 
-def same(a: Quantity, b: Quantity) -> bool:
+def same_quantity(a: Quantity, b: Quantity) -> bool:
     """Equal in one dimension; lengths and the like to three figures. A unit may be left out on one side."""
     if a.plain != b.plain and a.stated == b.stated:
         return True

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
-from rag.language.injection import visible
+from rag.language.injection import blank_orders
 from rag.language.lexicon import Lexicon
 from rag.language.question import content_words
 from rag.types import Evidence, Quote
@@ -32,7 +32,7 @@ def best_quote(sentence: str, e: Evidence, lexicon: Lexicon) -> Quote:
         overlap = len(words & content_words(quote)) / max(1, len(words))
         return _ORDER[judged.verdict], round(judged.score + overlap, 3), span[0] - span[1], -span[0]
 
-    spans = sentence_spans(visible(e.text)) or [(0, len(e.text))]
+    spans = sentence_spans(blank_orders(e.text)) or [(0, len(e.text))]
     shared = [len(words & content_words(e.text[a:b])) for a, b in spans]
     near = sorted(sorted(range(len(spans)), key=lambda i: -shared[i])[:_CONSIDERED])
     best = max((rank(spans[i]), spans[i]) for i in near)

@@ -16,7 +16,7 @@ import numpy as np
 
 from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError
-from rag.language.context import Reader
+from rag.language.context import ContextReader
 from rag.language.cues import Phrases, Place, Status, load_cues
 from rag.language.scope import Clause
 from rag.language.tokens import Token, tokens_of
@@ -44,7 +44,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class WordClause:
     """A part of a sentence between commas and conjunctions: its place, and the numbers in it."""
 
     place: Place
@@ -57,7 +57,7 @@ class Wording:
 
     tokens: tuple[Token, ...]
     words: tuple[Word, ...]
-    segments: tuple[Segment, ...]
+    segments: tuple[WordClause, ...]
     quantities: tuple[Quantity, ...]
     parts: tuple[tuple[int, int], ...]
 
@@ -123,7 +123,7 @@ def wording_of(text: str) -> Wording:
     """Read ``text``; sentence by sentence, so that no negation reaches into the next one."""
     tokens: list[Token] = []
     words: list[Word] = []
-    segments: list[Segment] = []
+    segments: list[WordClause] = []
     quantities: list[Quantity] = []
     parts: list[tuple[int, int]] = []
     for start, end in sentence_spans(text):
@@ -139,7 +139,7 @@ def wording_of(text: str) -> Wording:
             place = load_cues().place(inside)
             if n and not place.sides:  # "the left is 0.7, with inferior notching" goes on about the left
                 place = replace(place, sides=segments[-1].place.sides)
-            segments.append(Segment(place, mine))
+            segments.append(WordClause(place, mine))
         quantities += shifted
         ends = [i for i, t in enumerate(sentence) if t.word in _PART_ENDS] + [len(sentence)]
         parts += [(a + offset, b + offset) for a, b in zip([0, *ends], ends, strict=False) if a < b]
@@ -161,7 +161,7 @@ def _segments(tokens: Sequence[Token]) -> list[int]:
 def _words(
     tokens: Sequence[Token], offset: int, numbers: Sequence[Quantity], where: Sequence[int], first_segment: int
 ) -> list[Word]:
-    cues, known, reader = load_cues(), _knowledge(), Reader(tokens)
+    cues, known, reader = load_cues(), _knowledge(), ContextReader(tokens)
     used = {i for q in numbers for i in range(q.first, q.last)}
     used |= {i for c in Clause(tokens).cues if c.meaning in _CUES for i in range(c.first, c.last)}
     found: list[Word] = []
