@@ -1,16 +1,20 @@
-"""Train, dev and test parts that never share a patient or article."""
+"""Train, dev and test parts that never share a patient or article: the one rule of everything that is trained."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
 from rag.errors import InputError
 
 Split = Literal["train", "dev", "test"]
-_PARTS: tuple[tuple[Split, float], ...] = (("train", 0.8), ("dev", 0.1), ("test", 0.1))
+TRAIN: Split = "train"
+DEV: Split = "dev"
+TEST: Split = "test"
+_USES: dict[Split, str] = {TRAIN: "learn from", DEV: "tune by", TEST: "test on"}
+_SHARES: tuple[tuple[Split, float], ...] = ((TRAIN, 0.8), (DEV, 0.1), (TEST, 0.1))
 
 
 class Grouped(Protocol):
@@ -23,13 +27,20 @@ class Grouped(Protocol):
     def split(self) -> str: ...
 
 
-def assign_splits(records: Sequence[Grouped], seed: int = 0) -> list[Split | None]:
+def assign_splits(records: Sequence[Grouped], needed: Collection[Split] = (TRAIN, DEV, TEST)) -> list[Split | None]:
     """The part of each record: its own ``split`` where it has one, else by a hash of its group.
 
     A record without a split follows its group. Records of another split ('smoke', 'holdout') are None: left out.
+    Nothing but its group's name and split decides about a record (no seed, no order, no other record), so that what one
+    training is tested on is what no other training of the same patients has learned from:
+
+        assign_splits([Record("p1"), Record("p1"), Record("p2", "test")], needed=())   # ["train", "train", "test"]
+
+    Args:
+        needed: the parts that may not be empty.
 
     Raises:
-        InputError: records of one group name different splits, or there is no group to learn from or none to test on.
+        InputError: records of one group name different splits, or a part that is needed has no group.
     """
     given: dict[str, str] = {}
     for record in records:
@@ -38,10 +49,10 @@ def assign_splits(records: Sequence[Grouped], seed: int = 0) -> list[Split | Non
                 f"the group {record.group!r} is in the splits {given[record.group]!r} and {record.split!r}; "
                 "give all records of a group one split"
             )
-    parts = [_known(given[r.group]) if r.group in given else _hashed(r.group, seed) for r in records]
+    parts = [_known(given[r.group]) if r.group in given else _hashed(r.group) for r in records]
     groups = Counter(part for part, _ in {(part, record.group) for part, record in zip(parts, records, strict=True)})
-    for name, use in (("train", "learn from"), ("dev", "stop early by"), ("test", "test on")):
-        if not groups[name]:  # type: ignore[index]
+    for name, use in _USES.items():
+        if name in needed and not groups[name]:
             raise InputError(
                 f"no group of records is in the split {name!r}, so there is nothing to {use}; "
                 f"{len({r.group for r in records})} groups were given: give more, or name their splits"
@@ -50,14 +61,14 @@ def assign_splits(records: Sequence[Grouped], seed: int = 0) -> list[Split | Non
 
 
 def _known(split: str) -> Split | None:
-    return next((name for name, _ in _PARTS if name == split), None)
+    return next((name for name in _USES if name == split), None)
 
 
-def _hashed(group: str, seed: int) -> Split:
-    """The same group falls into the same part whatever else there is."""
-    draw = int.from_bytes(hashlib.sha256(f"{seed}:{group}".encode()).digest()[:8], "big") / 2**64
-    for name, share in _PARTS:
+def _hashed(group: str) -> Split:
+    # the "0:" keeps the parts of what was trained with the default seed when a seed was hashed too
+    draw = int.from_bytes(hashlib.sha256(f"0:{group}".encode()).digest()[:8], "big") / 2**64
+    for name, share in _SHARES:
         if draw < share:
             return name
         draw -= share
-    return "test"
+    return TEST

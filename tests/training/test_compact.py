@@ -54,7 +54,7 @@ def test_its_recall_is_what_its_card_says(data: Path) -> None:
         for row in rows(cases)
         if row.get("text", "").strip()
     ]
-    test = divide(examples, 0).test
+    test = divide(examples).test
     card = (FOLDER / "README.md").read_text("utf-8").partition("### test")[2].partition("###")[0]
     stated = {tuple(cells[:2]): float(cells[5]) for cells in _cells(card)}
     found = {(r.direction, r.queries): r for r in measure("compact", test, lambda n: None)}

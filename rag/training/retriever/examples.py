@@ -78,10 +78,12 @@ def read_examples(
             f"there is no domain {unknown[0]!r} among the images with texts; they have {', '.join(sorted(known))}"
         )
     kept = [i for i in images if i.case_id in texts and (not domains or i.domain in domains)]
-    return [_example(image, texts[image.case_id]) for image in kept], refused
+    named = {i.group_id: str(i.metadata["split"]) for i in images if i.metadata.get("split")}
+    return [_example(image, texts[image.case_id], named.get(image.group_id, "")) for image in kept], refused
 
 
-def _example(image: Document, texts: list[str]) -> Example:
+def _example(image: Document, texts: list[str], split: str) -> Example:
+    """``split``: of its group, which another image may name, also one without a text."""
     concepts = image.metadata.get(CONCEPTS)
     return Example(
         case=image.case_id,
@@ -90,16 +92,16 @@ def _example(image: Document, texts: list[str]) -> Example:
         text="\n".join(texts).strip(),
         domain=image.domain,
         group=image.group_id,
-        split=str(image.metadata.get("split") or ""),
+        split=str(image.metadata.get("split") or split),
         source=image.source,
         licence=image.licence,
         concepts=frozenset(map(str, concepts)) if isinstance(concepts, list) else frozenset(),
     )
 
 
-def divide(examples: Sequence[Example], seed: int) -> Parts:
+def divide(examples: Sequence[Example]) -> Parts:
     """Train, dev and test examples by group; see :func:`rag.training.splits.assign_splits` for the rules and errors."""
-    assigned = assign_splits(examples, seed)
+    assigned = assign_splits(examples)
     learned = {e.domain for e, part in zip(examples, assigned, strict=True) if part == "train"}
     parts: dict[Split, list[Example]] = {"train": [], "dev": [], "test": []}
     for example, part in zip(examples, assigned, strict=True):

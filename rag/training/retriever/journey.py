@@ -61,7 +61,7 @@ def train_retriever(
         MissingDependencyError: a library or the base model is not installed.
     """
     examples, refused = read_examples(read_source(source, format), domains, progress.stage("reading records"))
-    parts = divide(examples, recipe.seed)
+    parts = divide(examples)
     run = RunFolder(out, recipe, (*parts.train, *parts.dev))
     trained = train(parts, recipe, run, progress)
     tell = progress.stage("measuring", len(parts.dev) + len(parts.test))

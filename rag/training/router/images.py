@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.source import read_source
 from rag.errors import InputError
-
-TRAIN, DEV, TEST = "train", "dev", "test"
-_SHARES = ((TRAIN, 70), (DEV, 85), (TEST, 100))  # upper ends, in per cent of the groups
+from rag.training.splits import DEV, TEST, TRAIN, assign_splits
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,11 @@ class Images:
 def read_images(path: Path, known: Collection[str], count: Callable[[int], None] = lambda n: None) -> Images:
     """The images of a cases file.
 
-    Rows have a split (train, dev, test; others are left out) or none at all: then groups are divided 70 : 15 : 15 by
-    the hash of their names. Images of the test split whose domain is not ``known`` are out of domain.
+    Splits are given as :func:`rag.training.splits.assign_splits` gives them; a test part may be missing. Rows that
+    name the test split themselves and are of a domain that is not ``known`` are out of domain.
 
     Raises:
-        InputError: no images, a domain to train on that is not ``known``, or a group in two splits.
+        InputError: no images, a domain to train on that is not ``known``, a group in two splits, nothing to train on.
     """
     images, rows = Images(), []
     for record in read_source(path, "cases"):
@@ -61,20 +58,19 @@ def read_images(path: Path, known: Collection[str], count: Callable[[int], None]
             )
     if not rows:
         raise InputError(f"{path} has no usable image; each line needs an image, a domain and a group")
-    if not any(row.split for row in rows):
-        rows = [LabelledImage(r.file, r.domain, r.group, _split_of(r.group), r.source, r.licence) for r in rows]
-        unknown = [r for r in rows if r.domain not in known]
-    else:
-        rows = [row for row in rows if row.split in (TRAIN, DEV, TEST)]
-        unknown = [r for r in rows if r.domain not in known and r.split != TEST]
+    try:
+        parts = assign_splits(rows, needed=(TRAIN, DEV))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    unknown = [r for r, part in zip(rows, parts, strict=True) if part and r.domain not in known and r.split != TEST]
     if unknown:
         raise InputError(
             f"{path}: the domain {unknown[0].domain!r} is not in the list of domains ({', '.join(sorted(known))}); "
             "add a [[domain]] of that id to knowledge/domains.toml, or correct the cases"
         )
-    _check_groups(path, rows)
-    images.inside = [r for r in rows if r.domain in known]
-    images.outside = [r for r in rows if r.domain not in known]
+    kept = [replace(row, split=part) for row, part in zip(rows, parts, strict=True) if part]
+    images.inside = [r for r in kept if r.domain in known]
+    images.outside = [r for r in kept if r.domain not in known]
     return images
 
 
@@ -84,15 +80,3 @@ def one_per_group(images: Sequence[LabelledImage]) -> list[int]:
     for i in sorted(range(len(images)), key=lambda i: zlib.crc32(Path(images[i].file).name.encode())):
         chosen.setdefault(images[i].group, i)
     return sorted(chosen.values())
-
-
-def _split_of(group: str) -> str:
-    place = zlib.crc32(group.encode()) % 100
-    return next(split for split, end in _SHARES if place < end)
-
-
-def _check_groups(path: Path, rows: Sequence[LabelledImage]) -> None:
-    splits = {(row.group, row.split) for row in rows}
-    group, times = Counter(g for g, _ in splits).most_common(1)[0] if splits else ("", 0)
-    if times > 1:
-        raise InputError(f"{path}: the group {group!r} is in {times} splits; a patient must be in one only")

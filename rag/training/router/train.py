@@ -21,7 +21,7 @@ from rag.errors import InputError, MissingDependencyError
 from rag.progress import Progress, Silent
 from rag.retrieval.domains import DomainSpec
 from rag.retrieval.head import TrainedHead
-from rag.training.router.images import DEV, TEST, TRAIN, Images, LabelledImage, one_per_group, read_images
+from rag.training.router.images import Images, LabelledImage, one_per_group, read_images
 from rag.training.router.temperature import (
     Floats,
     Labels,
@@ -31,6 +31,7 @@ from rag.training.router.temperature import (
     expected_calibration_error,
     fit_temperature,
 )
+from rag.training.splits import DEV, TEST, TRAIN
 
 PROTOTYPES = 100  # clusters of each domain; fewer where it has not four images for each
 FALSE_ALARMS = 0.05
