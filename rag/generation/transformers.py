@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator as Steps
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -82,41 +82,7 @@ class LocalModel:
             run.join()
 
     def _inputs(self, loaded: Loaded, messages: Messages) -> Any:
-        """Token ids and pixels, through the chat template; a template without a system's turn has it in the user's."""
-        system, user = loaded.guarded(messages.system), loaded.guarded(messages.user)
-        pictures = messages.pictures if loaded.sees else ()
-        template = self._template or getattr(loaded.processor, "chat_template", None)
-        if template is None and loaded.sees:
-            raise InputError(
-                f"the model {self._weights.name!r} does not say how pictures and turns are written; set "
-                "'generation.transformers.chat_template'"
-            )
-        if template is None:
-            plain = f"{system}\n\n{user}\n\n"
-            return loaded.tokenizer(plain, return_tensors="pt")
-        options = {
-            "chat_template": self._template,
-            "tokenize": True,
-            "return_dict": True,
-            "return_tensors": "pt",
-            "add_generation_prompt": True,
-        }
-
-        def turn(role: str, text: str, shown: Sequence[Any] = ()) -> dict[str, Any]:
-            if not loaded.sees:
-                return {"role": role, "content": text}
-            parts: list[dict[str, Any]] = []
-            for p in shown:
-                parts += [{"type": "text", "text": loaded.guarded(p.label)}, {"type": "image", "image": p.image}]
-            return {"role": role, "content": [*parts, {"type": "text", "text": text}]}
-
-        import jinja2
-
-        apply = loaded.processor.apply_chat_template
-        try:
-            return apply([turn("system", system), turn("user", user, pictures)], **options)
-        except jinja2.TemplateError:
-            return apply([turn("user", f"{system}\n\n{user}", pictures)], **options)
+        return loaded.inputs(messages, self._template)
 
     def _explained(self, error: Exception) -> RagError:
         if isinstance(error, torch().OutOfMemoryError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from rag.encoders.runtime import device, files_sha256, torch
 from rag.errors import InputError, MissingDependencyError, StorageError
+from rag.generation.messages import Messages, Picture
 
 _DECISIVE = (".safetensors", ".json", ".jinja", ".model", ".txt")  # weights, configuration, templates, vocabulary
 
@@ -30,6 +32,7 @@ class Loaded:
     might not fit into the memory.
     """
 
+    name: str
     model: Any
     processor: Any
     sees: bool
@@ -52,6 +55,49 @@ class Loaded:
     def guarded(self, text: str) -> str:
         """``text`` with whatever the tokenizer would take for a control token, or for a picture, broken up."""
         return self._controls.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
+
+    def inputs(self, messages: Messages, chat_template: str | None = None) -> Any:
+        """Token ids and pixels of one conversation, each tensor with a batch of one; the answer comes next.
+
+        They are made by the chat template: the one given, else the model's own. A template without a system's turn has
+        it in the user's.
+
+        Raises:
+            InputError: the model sees, and nobody says how pictures and turns are written.
+        """
+        system, user = self.guarded(messages.system), self.guarded(messages.user)
+        pictures = messages.pictures if self.sees else ()
+        template = chat_template or getattr(self.processor, "chat_template", None)
+        if template is None and self.sees:
+            raise InputError(
+                f"the model {self.name!r} does not say how pictures and turns are written; set "
+                "'generation.transformers.chat_template'"
+            )
+        if template is None:
+            return self.tokenizer(f"{system}\n\n{user}\n\n", return_tensors="pt")
+        options = {
+            "chat_template": chat_template,
+            "tokenize": True,
+            "return_dict": True,
+            "return_tensors": "pt",
+            "add_generation_prompt": True,
+        }
+
+        def turn(role: str, text: str, shown: Sequence[Picture] = ()) -> dict[str, Any]:
+            if not self.sees:
+                return {"role": role, "content": text}
+            parts: list[dict[str, Any]] = []
+            for p in shown:
+                parts += [{"type": "text", "text": self.guarded(p.label)}, {"type": "image", "image": p.image}]
+            return {"role": role, "content": [*parts, {"type": "text", "text": text}]}
+
+        import jinja2
+
+        apply = self.processor.apply_chat_template
+        try:
+            return apply([turn("system", system), turn("user", user, pictures)], **options)
+        except jinja2.TemplateError:
+            return apply([turn("user", f"{system}\n\n{user}", pictures)], **options)
 
 
 @dataclass(frozen=True)
@@ -112,11 +158,19 @@ class Weights:
             StorageError: it does not fit into the device's memory.
         """
         with _loading:
-            return _load(self)
+            return _shared(self)
+
+    def read(self) -> Loaded:
+        """The model, read anew: a copy of one's own, to be changed. Raises as ``load`` does."""
+        return _read(self)
 
 
 @lru_cache(maxsize=2)
-def _load(weights: Weights) -> Loaded:
+def _shared(weights: Weights) -> Loaded:
+    return _read(weights)
+
+
+def _read(weights: Weights) -> Loaded:
     library, transformers = torch(), _transformers()
     from transformers.models.auto import modeling_auto
 
@@ -161,7 +215,7 @@ def _load(weights: Weights) -> Loaded:
     model.generation_config = transformers.GenerationConfig(
         eos_token_id=ends or None, pad_token_id=padding, bos_token_id=own.bos_token_id
     )
-    return Loaded(model, processor, sees, frozenset(ends))
+    return Loaded(weights.name, model, processor, sees, frozenset(ends))
 
 
 def _transformers() -> Any:
