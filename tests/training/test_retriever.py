@@ -138,7 +138,7 @@ def without(field: str) -> Callable[[list[dict]], list[dict]]:
         (lambda found: found, ["--domain", "cardiology"], "no domain 'cardiology'"),
         (lambda found: found, ["--base", "local-dir:/nowhere"], "no model folder"),
         (lambda found: found, ["--base", "huge"], "'huge'"),
-        (lambda found: [row | {"split": "train"} for row in found], [], "nothing to stop early by"),
+        (lambda found: [row | {"split": "train"} for row in found], [], "nothing to tune by"),
     ],
 )
 def test_bad_input_is_one_sentence(

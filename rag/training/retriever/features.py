@@ -14,31 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageEnhance
 
 from rag.corpus.images import load_image
 from rag.encoders.runtime import torch
 from rag.training.retriever.recipe import Recipe
 from rag.training.retriever.towers import Towers
+from rag.training.views import random_view
 
 _BATCH = 32
-
-
-def random_view(image: Image.Image, recipe: Recipe, draw: np.random.Generator) -> Image.Image:
-    """The image turned a little, with other contrast and brightness, and a random nearly square part of it.
-
-    It is never mirrored: left and right, and up and down, mean something in medicine.
-    """
-    contrast, brightness = 1 + draw.uniform(-recipe.contrast, recipe.contrast, 2)
-    angle, area, shape, x, y = draw.uniform(
-        [-recipe.rotation, recipe.crop, -0.15, 0, 0], [recipe.rotation, 1, 0.15, 1, 1]
-    )
-    side, stretch = min(image.size) * area**0.5, float(np.exp(shape / 2))
-    width = max(1, min(image.width, round(side * stretch)))
-    height = max(1, min(image.height, round(side / stretch)))
-    left, top = round(x * (image.width - width)), round(y * (image.height - height))
-    view = image.rotate(angle, Image.Resampling.BILINEAR).crop((left, top, left + width, top + height))
-    return ImageEnhance.Brightness(ImageEnhance.Contrast(view).enhance(contrast)).enhance(brightness)
 
 
 class FeatureCache:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,11 +13,11 @@ from rag.corpus.source import read_source
 from rag.encoders.runtime import torch
 from rag.progress import Progress
 from rag.training.retriever import card as model_card
-from rag.training.retriever.examples import divide, read_examples
+from rag.training.retriever.examples import Example, divide, read_examples
 from rag.training.retriever.loop import train
 from rag.training.retriever.measure import PairRecall, measure
 from rag.training.retriever.recipe import Recipe
-from rag.training.retriever.state import CARD, RunFolder
+from rag.training.run_folder import CARD, RunFolder
 
 
 class TrainingReport(BaseModel):
@@ -62,7 +64,7 @@ def train_retriever(
     """
     examples, refused = read_examples(read_source(source, format), domains, progress.stage("reading records"))
     parts = divide(examples)
-    run = RunFolder(out, recipe, (*parts.train, *parts.dev))
+    run = RunFolder(out, _identity(recipe, (*parts.train, *parts.dev)))
     trained = train(parts, recipe, run, progress)
     tell = progress.stage("measuring", len(parts.dev) + len(parts.test))
     dev, test = (measure(out, part, tell) for part in (parts.dev, parts.test))
@@ -83,3 +85,10 @@ def train_retriever(
         dev=dev,
         test=test,
     )
+
+
+def _identity(recipe: Recipe, examples: Sequence[Example]) -> str:
+    digest = hashlib.sha256()
+    for e in examples:
+        digest.update(json.dumps([e.case, e.image_sha256, e.text, e.group, e.split, sorted(e.concepts)]).encode())
+    return json.dumps({"recipe": recipe.model_dump(), "examples": digest.hexdigest()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from rag.training.retriever.examples import Example, keys
 from rag.training.retriever.losses import contrastive, matches, soften
 from rag.training.retriever.recipe import Recipe
 from rag.training.retriever.towers import Group
+from rag.training.run_folder import optimizer_tensors, overwrite, restore_optimizer
 
 _COLDEST = 0.01  # the temperature never falls below it, as in CLIP
 
@@ -82,18 +83,16 @@ class Learner:
         overwrite(self.parameters, weights)
 
     def state(self) -> dict[str, Any]:
-        """What :meth:`restore` needs to go on exactly as if nothing had happened."""
-        return {
-            "weights": self._weights(),
-            "averages": self.averages(),
-            "steps": self._steps,
-            "optimizer": self.optimizer.state_dict(),
-        }
+        """Tensors by name: what :meth:`restore` needs to go on exactly as if nothing had happened."""
+        kept = {"weights": self._weights(), "averages": self._averages}
+        tensors = {f"{name}.{n}": value for name, values in kept.items() for n, value in enumerate(values)}
+        return tensors | {"steps": torch().tensor(self._steps)} | optimizer_tensors(self.optimizer)
 
-    def restore(self, state: dict[str, Any]) -> None:
-        overwrite(self.parameters, state["weights"])
-        self._averages, self._steps = state["averages"], state["steps"]
-        self.optimizer.load_state_dict(state["optimizer"])
+    def restore(self, state: Mapping[str, Any]) -> None:
+        overwrite(self.parameters, [state[f"weights.{n}"] for n in range(len(self.parameters))])
+        self._averages = [state[f"averages.{n}"] for n in range(len(self.parameters))]
+        self._steps = int(state["steps"])
+        restore_optimizer(self.optimizer, state)
 
     def _weights(self) -> list[Any]:
         return [p.detach().clone() for p in self.parameters]
@@ -121,13 +120,6 @@ class Learner:
             self._steps += 1
             weight = 1 - min(recipe.averaging, self._steps / (self._steps + 9))  # the first steps are soon forgotten
             library._foreach_lerp_(self._averages, [p.detach() for p in self.parameters], weight)
-
-
-def overwrite(parameters: Sequence[Any], values: Sequence[Any]) -> None:
-    """Overwrite parameters by values of the same shapes."""
-    with torch().no_grad():
-        for parameter, value in zip(parameters, values, strict=True):
-            parameter.copy_(value)
 
 
 def _schedule(done: float, warmup: float) -> float:

@@ -17,11 +17,11 @@ from rag.training.retriever import foundation
 from rag.training.retriever.captions import vary
 from rag.training.retriever.examples import Example, Parts, keys
 from rag.training.retriever.features import FeatureCache
-from rag.training.retriever.learner import Learner, Phase, overwrite
+from rag.training.retriever.learner import Learner, Phase
 from rag.training.retriever.ranking import rank_pairs
 from rag.training.retriever.recipe import Recipe
-from rag.training.retriever.state import RunFolder
 from rag.training.retriever.towers import Group, Towers
+from rag.training.run_folder import RunFolder, overwrite
 
 _BATCH = 64  # inputs per forward pass without a gradient
 
@@ -56,8 +56,9 @@ def train(parts: Parts, recipe: Recipe, run: RunFolder, progress: Progress) -> T
         session.learn_heads()
     learner = Learner(session.joint(), parts.train, recipe, salt=1)
     if saved:
-        trained, best = Trained(**saved["trained"]), saved["best"]
-        learner.restore(saved["learner"])
+        trained = Trained(**saved.facts["trained"])
+        best = [saved.tensors[f"best.{n}"] for n in range(len(learner.parameters))]
+        learner.restore(saved.tensors)
     else:
         trained, best = Trained([session.dev_recall()], seconds=session.seconds), learner.averages()
     earlier = trained.seconds
@@ -68,7 +69,8 @@ def train(parts: Parts, recipe: Recipe, run: RunFolder, progress: Progress) -> T
         if trained.dev_recall[-1] > max(trained.dev_recall[:-1]):
             trained.best_epoch, best = epoch, learner.averages()
         trained.seconds = earlier + time.monotonic() - clock
-        run.save({"trained": asdict(trained), "best": best, "learner": learner.state()})
+        kept = {f"best.{n}": value for n, value in enumerate(best)}
+        run.save(kept | learner.state(), {"trained": asdict(trained)})
     overwrite(learner.parameters, best)
     foundation.save(model, config, recipe, run.out)
     return trained

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from rag.errors import InputError
+from rag.training.hyperparameters import Hyperparameters
 
 
-class Recipe(BaseModel):
+class Recipe(Hyperparameters):
     """Hyperparameters of a retriever. Stages and layers are counted from the top, where training changes most."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     base: str = Field(
         "pretrained",
@@ -63,21 +58,3 @@ class Recipe(BaseModel):
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     temperature: float = Field(0.07, gt=0, le=1, description="At the start; it is learned.")
     seed: int = Field(0, ge=0, lt=2**31)
-
-    @classmethod
-    def load(cls, file: Path | None = None, **changes: object) -> Recipe:
-        """The defaults, changed by a TOML file and then by ``changes``.
-
-        Raises:
-            InputError: the file cannot be read, or a field is unknown or out of range; the message names it.
-        """
-        try:
-            values = tomllib.loads(file.read_text("utf-8")) if file else {}
-        except (OSError, ValueError) as error:
-            raise InputError(f"the recipe {file} cannot be read as TOML: {error}") from error
-        try:
-            return cls.model_validate(values | changes)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise InputError(f"recipe field {where!r}: {first['msg']} (got {first['input']!r})") from error
