@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import InputError
-from rag.evaluation.metrics import DEPTH, Estimate, Floats, bootstrap, ideal_of, rank_candidates
+from rag.evaluation.metrics import DEPTH, Estimate, Floats, bootstrap, measure_ranking
 from rag.indexing.snapshot import Snapshot
 from rag.progress import Progress
 from rag.retrieval.router import certain
@@ -114,6 +114,7 @@ class Searched:
         for query, channels in zip(queries, found, strict=True):
             rows = sorted({row for places in channels.values() for row in places})
             documents = [document.id for _, document in snapshot.passages(rows)]
+            documents += [d for d in query.gains if d not in documents]  # relevant, and found by no channel
             worth = [query.gains.get(d, 0.0) if d not in documents[:i] else 0.0 for i, d in enumerate(documents)]
             places = [[channels[c][row].rank if row in channels[c] else np.inf for c in CHANNELS] for row in rows]
             parts.append(1 / (constant + np.array(places, dtype=np.float64).reshape(len(rows), len(CHANNELS))))
@@ -125,10 +126,9 @@ class Searched:
         self._gains = np.zeros((len(queries), width))
         self._document = np.zeros((len(queries), width), dtype=np.int64)  # where the document's first passage is
         for i, (some, worth, first) in enumerate(zip(parts, gains, documents_at, strict=True)):
-            self._shares[i, : len(worth)] = some
+            self._shares[i, : len(some)] = some
             self._gains[i, : len(worth)] = worth
             self._document[i, : len(worth)] = first
-        self._ideal = _ideal([q.gains for q in queries])
         self._known: dict[Weights, dict[str, Floats]] = {}
 
     def metrics(self, weights: Weights) -> dict[str, Floats]:
@@ -137,8 +137,7 @@ class Searched:
             fused = self._shares @ np.array(weights)
             best = np.zeros_like(fused)
             np.maximum.at(best, (np.arange(len(fused))[:, None], self._document), fused)
-            ranked = rank_candidates(best, self._gains, best > 0)
-            self._known[weights] = type(ranked)(ranked.top, self._ideal, ranked.first).metrics()
+            self._known[weights] = measure_ranking(np.where(best > 0, best, -np.inf), self._gains)
         return self._known[weights]
 
     def ran(self, channel: int) -> NDArray[np.bool_]:
@@ -283,13 +282,6 @@ def _slices(queries: Sequence[Query]) -> Iterator[tuple[str, NDArray[np.bool_]]]
 
 def _groups(queries: Sequence[Query], which: NDArray[np.bool_]) -> list[str]:
     return sorted({q.group for q, inside in zip(queries, which, strict=True) if inside})
-
-
-def _ideal(gains: Sequence[Mapping[str, float]]) -> Floats:
-    table = np.zeros((len(gains), max((len(g) for g in gains), default=0)))
-    for i, some in enumerate(gains):
-        table[i, : len(some)] = list(some.values())
-    return ideal_of(table)
 
 
 def _tuple(weights: Mapping[Channel, float]) -> Weights:

@@ -1,22 +1,28 @@
-"""Ranking metrics per query, what chance would give, and intervals by resampling groups.
+"""Metrics of rankings and of classes, what chance would give, and intervals by resampling groups.
 
+Rankings are measured by ``ir_measures`` (trec_eval) and classes by scikit-learn. What is written here has no library:
+rankings with ties that count against the system, the expectation of a random order, and a bootstrap of whole groups.
 A *gain* says how relevant a candidate is to a query: 0 is not at all, and anything above 0 is a hit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from rag.errors import MissingDependencyError
 
 Floats = NDArray[np.float64]
 
 DEPTH = 10  # places that nDCG and the deepest recall look at
 _RECALLS = (1, 5, 10)
 _PRECISION = 5
+_LEVELS = 100_000  # most steps of a gain of 1 where gains are fractions: trec_eval knows whole ones only
 _BLOCK = 10_000_000  # cells of the table of resamples at a time
 _DISCOUNTS = 1 / np.log2(np.arange(2, DEPTH + 2))
 
@@ -32,64 +38,115 @@ class Estimate(NamedTuple):
         return f"{self.value:.3f}" + (f" ({self.low:.3f}–{self.high:.3f})" if self.low is not None else "")
 
 
-@dataclass(frozen=True)
-class Ranked:
-    """What a ranking put where, for each of n queries.
+class Score(NamedTuple):
+    """Of one class: how many are labelled so; precision, recall and F1 in [0, 1], 0 where undefined."""
 
-    ``top`` (n, DEPTH) are the gains of the first places, 0 beyond the last candidate; ``ideal`` those of the best
-    possible ranking; ``first`` (n,) the rank of the first hit, from 1, infinite where there is none.
+    n: int
+    precision: float
+    recall: float
+    f1: float
+
+
+def score_classes(counts: Mapping[tuple[str, str], int], classes: Sequence[str]) -> dict[str, Score]:
+    """The score of each class from counts of (label, answer), by scikit-learn:
+
+        score_classes({("yes", "yes"): 3, ("no", "yes"): 1}, ["yes"])   # {"yes": Score(3, 0.75, 1.0, 0.857…)}
+
+    Raises:
+        MissingDependencyError: scikit-learn is not installed.
     """
-
-    top: Floats
-    ideal: Floats
-    first: Floats
-
-    def metrics(self) -> dict[str, Floats]:
-        """Per query, each in [0, 1].
-
-        - R@k: whether a hit is among the first k, as cross-modal retrieval counts recall;
-        - P@5: hits among the first 5, divided by 5;
-        - MRR: 1 / rank of the first hit (0 without one);
-        - nDCG@10: gains discounted by log2(1 + rank), divided by those of the ideal order (Järvelin & Kekäläinen 2002).
-        """
-        hits = self.top > 0
-        found: dict[str, Floats] = {f"R@{k}": (self.first <= k).astype(np.float64) for k in _RECALLS}
-        found[f"P@{_PRECISION}"] = hits[:, :_PRECISION].sum(axis=1) / _PRECISION
-        found["MRR"] = 1 / self.first
-        best = self.ideal @ _DISCOUNTS
-        found[f"nDCG@{DEPTH}"] = np.divide(self.top @ _DISCOUNTS, best, out=np.zeros(len(best)), where=best > 0)
-        return found
+    try:
+        from sklearn.metrics import precision_recall_fscore_support
+    except ImportError as error:
+        raise MissingDependencyError('scikit-learn is not installed: pip install "clincite[models]"') from error
+    pairs = {pair: n for pair, n in counts.items() if n}
+    if not pairs:
+        return {name: Score(0, 0.0, 0.0, 0.0) for name in classes}
+    labels, answers = zip(*pairs, strict=True)
+    table = precision_recall_fscore_support(
+        labels, answers, labels=list(classes), sample_weight=list(pairs.values()), zero_division=0
+    )
+    return {
+        name: Score(int(n), float(precision), float(recall), float(f1))
+        for name, precision, recall, f1, n in zip(classes, *table, strict=True)
+    }
 
 
-def rank_candidates(scores: ArrayLike, gains: ArrayLike, allowed: ArrayLike | None = None) -> Ranked:
-    """Rank candidates by falling score; equal scores count against the system: what is relevant less comes first.
+def measure_ranking(scores: ArrayLike, gains: ArrayLike, allowed: ArrayLike | None = None) -> dict[str, Floats]:
+    """Rank candidates by falling score and measure every query, each metric (n,) in [0, 1]:
+
+    - R@k: whether a hit is among the first k, as cross-modal retrieval counts recall (Success@k of trec_eval);
+    - P@5: hits among the first 5, divided by 5;
+    - MRR: 1 / rank of the first hit (0 without one);
+    - nDCG@10: gains discounted by log2(1 + rank), divided by those of the ideal order (Järvelin & Kekäläinen 2002).
+
+    Equal scores count against the system: of two, the less relevant one comes first. trec_eval would break ties by the
+    names of documents, so it is given the order, as scores without ties, and not the scores. Gains that are fractions
+    are brought to a common denominator; where that is above 100,000, they are rounded to 1/100,000, which moves nDCG by
+    less than 0.00005 where gains are 0.1 or more.
+
+        measure_ranking([[0.9, 0.5, 0.1]], [[0, 1, 0]])["MRR"]   # [0.5]
 
     Args:
-        scores: (n, candidates), or (candidates,) where every query gets the same order.
+        scores: (n, candidates), or (candidates,) where every query gets the same order; -inf is not found, and missed
+            if it is relevant.
         gains: (n, candidates), 0 or more.
-        allowed: (n, candidates) bool; what is not allowed is no candidate of that query.
+        allowed: (n, candidates) bool; what is not allowed is no candidate of that query, relevant or not.
+
+    Raises:
+        MissingDependencyError: ir_measures is not installed.
     """
     worth = np.asarray(gains, dtype=np.float64)
-    value = np.array(np.broadcast_to(np.asarray(scores, dtype=np.float64), worth.shape))
+    value = np.broadcast_to(np.asarray(scores, dtype=np.float64), worth.shape)
     if allowed is not None:
-        value[~np.asarray(allowed)] = -np.inf
-        worth = np.where(allowed, worth, 0.0)
+        worth, value = np.where(allowed, worth, 0.0), np.where(allowed, value, -np.inf)
     order = np.lexsort((worth, -value), axis=1)
-    sorted_gains = np.take_along_axis(worth, order, axis=1)
-    hits = sorted_gains > 0
-    first = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1.0, np.inf)
-    return Ranked(_padded(sorted_gains), ideal_of(worth), first)
+    ranked = np.take_along_axis(worth, order, axis=1)
+    levels = np.maximum(np.rint(ranked * _denominator(ranked)), ranked > 0)
+    names = [str(place) for place in range(worth.shape[1])]
+    judged, found = dict[str, dict[str, int]](), dict[str, dict[str, float]]()
+    for query, (row, there) in enumerate(zip(levels, np.isfinite(value).sum(axis=1).tolist(), strict=True)):
+        hits = np.flatnonzero(row)
+        seen = min(there, max(DEPTH, int(hits[0]) + 1 if len(hits) else 0))  # nothing below decides a metric
+        judged[str(query)] = {names[place]: int(row[place]) for place in hits}
+        found[str(query)] = {name: -float(place) for place, name in enumerate(names[:seen])}
+    measures = _measures()
+    metrics = {name: np.zeros(len(worth)) for name in measures.values()}
+    for one in _library().iter_calc(list(measures), judged, found):
+        metrics[measures[one.measure]][int(one.query_id)] = one.value
+    return metrics
 
 
-def ideal_of(gains: Floats) -> Floats:
-    """The first DEPTH gains of the best order: (n, DEPTH)."""
-    return _padded(-np.sort(-gains, axis=1))
+def _denominator(gains: Floats) -> int:
+    """What makes all gains whole, or _LEVELS where that is larger or one is no simple fraction."""
+    parts = [(gain, Fraction(gain).limit_denominator(1000)) for gain in np.unique(gains).tolist()]
+    common = math.lcm(*(part.denominator for _, part in parts))
+    return common if common <= _LEVELS and all(math.isclose(gain, part) for gain, part in parts) else _LEVELS
+
+
+def _library() -> Any:
+    try:
+        import ir_measures
+    except ImportError as error:
+        raise MissingDependencyError('ir_measures is not installed: pip install "clincite[models]"') from error
+    return ir_measures
+
+
+def _measures() -> dict[Any, str]:
+    """What ir_measures calls our metrics."""
+    library = _library()
+    found = {library.Success @ k: f"R@{k}" for k in _RECALLS}
+    return found | {
+        library.P @ _PRECISION: f"P@{_PRECISION}",
+        library.RR: "MRR",
+        library.nDCG @ DEPTH: f"nDCG@{DEPTH}",
+    }
 
 
 def expected_by_chance(gains: ArrayLike, allowed: ArrayLike | None = None) -> dict[str, Floats]:
-    """The metrics of :class:`Ranked` as expected when the candidates come in random order, in closed form, per query.
+    """The metrics of :func:`measure_ranking` as a random order of the candidates would be expected to have them.
 
-    With N candidates and R hits, no hit is among the first k with probability C(N-R, k) / C(N, k).
+    Per query, in closed form: of N candidates with R hits, the first k hold none with probability C(N-R, k) / C(N, k).
     """
     worth = np.asarray(gains, dtype=np.float64)
     if allowed is not None:
@@ -105,7 +162,8 @@ def expected_by_chance(gains: ArrayLike, allowed: ArrayLike | None = None) -> di
             found.setdefault(name, []).append(value)
     metrics = {name: np.array(values) for name, values in found.items()}
     places = np.array([_DISCOUNTS[:some].sum() for some in n])
-    best = ideal_of(worth) @ _DISCOUNTS
+    ideal = -np.sort(-worth, axis=1)[:, :DEPTH]
+    best = ideal @ _DISCOUNTS[: ideal.shape[1]]
     mean = worth.sum(axis=1) / np.maximum(n, 1)
     metrics[f"nDCG@{DEPTH}"] = np.divide(mean * places, best, out=np.zeros(len(best)), where=best > 0)
     return metrics
@@ -151,9 +209,3 @@ def bootstrap(
     tail = (1 - level) / 2
     low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail], axis=0)
     return {name: Estimate(float(means[i]), float(low[i]), float(high[i])) for i, name in enumerate(names)}
-
-
-def _padded(gains: Floats) -> Floats:
-    """The first DEPTH columns, zeros where there are fewer."""
-    short = max(0, DEPTH - gains.shape[1])
-    return np.pad(gains[:, :DEPTH], ((0, 0), (0, short)))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from rag.answering.engine import Engine
 from rag.errors import InputError
+from rag.evaluation.metrics import score_classes
 from rag.progress import Progress
 from rag.types import Question
 
@@ -61,7 +62,9 @@ class Outcome:
     def f1(self) -> float:
         """F1 of yes, in [0, 1]; abstentions count as no."""
         false_yes = self.no_total - self.no_right - self.no_abstained
-        return 2 * self.yes_right / max(1, 2 * self.yes_right + false_yes + self.yes_total - self.yes_right)
+        counts = {("yes", "yes"): self.yes_right, ("yes", "no"): self.yes_total - self.yes_right}
+        counts |= {("no", "yes"): false_yes, ("no", "no"): self.no_total - false_yes}
+        return score_classes(counts, ["yes"])["yes"].f1
 
     def table(self) -> str:
         rows = [

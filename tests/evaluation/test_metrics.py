@@ -1,4 +1,4 @@
-"""Ranking metrics against scikit-learn, brute force and simulation; intervals that cover as often as they say."""
+"""Metrics against scikit-learn, brute force and simulation; intervals that cover as often as they say."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import ndcg_score
 
-from rag.evaluation.metrics import bootstrap, expected_by_chance, rank_candidates
+from rag.evaluation.metrics import bootstrap, expected_by_chance, measure_ranking, score_classes
 
 gains = arrays.arrays(
     np.float64, st.tuples(st.integers(1, 4), st.integers(2, 15)), elements=st.sampled_from([0, 0.5, 1, 3])
@@ -25,7 +25,7 @@ def shuffled(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 @given(gains, st.integers(0, 99))
 def test_ndcg_is_that_of_scikit_learn(worth: np.ndarray, seed: int) -> None:
     scores = shuffled(worth.shape, seed)
-    ours = rank_candidates(scores, worth).metrics()["nDCG@10"]
+    ours = measure_ranking(scores, worth)["nDCG@10"]
     theirs = [ndcg_score(worth[i : i + 1], scores[i : i + 1], k=10) for i in range(len(worth))]
     np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
@@ -33,7 +33,7 @@ def test_ndcg_is_that_of_scikit_learn(worth: np.ndarray, seed: int) -> None:
 @given(gains, st.integers(0, 99))
 def test_recall_precision_and_mrr_by_brute_force(worth: np.ndarray, seed: int) -> None:
     scores = shuffled(worth.shape, seed)
-    ours = rank_candidates(scores, worth).metrics()
+    ours = measure_ranking(scores, worth)
     for i, (row, score) in enumerate(zip(worth, scores, strict=True)):
         hits = [bool(row[c] > 0) for c in sorted(range(len(row)), key=lambda c: -score[c])]
         for k in (1, 5, 10):
@@ -44,7 +44,7 @@ def test_recall_precision_and_mrr_by_brute_force(worth: np.ndarray, seed: int) -
 
 @given(gains)
 def test_the_best_order_scores_one_and_one_score_for_all_gives_nothing_away(worth: np.ndarray) -> None:
-    best, flat = rank_candidates(worth, worth).metrics(), rank_candidates(np.zeros(worth.shape[1]), worth).metrics()
+    best, flat = measure_ranking(worth, worth), measure_ranking(np.zeros(worth.shape[1]), worth)
     relevant = (worth > 0).any(axis=1)
     np.testing.assert_allclose(best["nDCG@10"], relevant.astype(float))
     np.testing.assert_array_equal(best["R@1"], relevant)
@@ -60,18 +60,76 @@ def test_what_is_not_allowed_is_as_if_it_were_not_there(worth: np.ndarray, seed:
     for i in range(len(worth)):
         kept = allowed[i : i + 1, :]
         if kept.any():
-            one = rank_candidates(scores[i : i + 1], worth[i : i + 1], kept).metrics()
-            cut = rank_candidates(scores[i : i + 1][:, kept[0]], worth[i : i + 1][:, kept[0]]).metrics()
+            one = measure_ranking(scores[i : i + 1], worth[i : i + 1], kept)
+            cut = measure_ranking(scores[i : i + 1][:, kept[0]], worth[i : i + 1][:, kept[0]])
             assert {m: v.tolist() for m, v in one.items()} == {m: v.tolist() for m, v in cut.items()}
 
 
-@settings(max_examples=15, deadline=None)
+def by_arrays(scores: np.ndarray, gains: np.ndarray, allowed: np.ndarray) -> dict[str, np.ndarray]:
+    """The definitions as plain arithmetic: the figures that were published before trec_eval gave them."""
+    value, worth = np.where(allowed, scores, -np.inf), np.where(allowed, gains, 0.0)
+    found = np.isfinite(value)
+    ranked = np.take_along_axis(np.where(found, worth, 0.0), np.lexsort((worth, -value), axis=1), axis=1)
+    hits, discounts = ranked > 0, 1 / np.log2(np.arange(2, worth.shape[1] + 2))[:10]
+    first = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1.0, np.inf)
+    best = -np.sort(-worth, axis=1)[:, :10] @ discounts
+    ndcg = np.divide(ranked[:, :10] @ discounts, best, out=np.zeros(len(best)), where=best > 0)
+    recalls = {f"R@{k}": (first <= k).astype(float) for k in (1, 5, 10)}
+    return recalls | {"P@5": hits[:, :5].sum(axis=1) / 5, "MRR": 1 / first, "nDCG@10": ndcg}
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["whole", "fractions"]))
+def test_ties_the_unfound_and_fractions_give_the_figures_of_before(seed: int, kind: str) -> None:
+    """Few scores among many candidates, so that most are tied, some are not found and some are not allowed."""
+    random = np.random.default_rng(seed)
+    shape = (int(random.integers(1, 5)), int(random.integers(1, 60)))
+    whole = random.choice([0, 0, 0, 1, 2, 3], shape)
+    worth = whole / random.integers(1, 12, shape) if kind == "fractions" else whole.astype(float)
+    scores = random.choice([-np.inf, 0.0, 0.25, 1.0], shape)
+    allowed = random.random(shape) < 0.8
+    ours, before = measure_ranking(scores, worth, allowed), by_arrays(scores, worth, allowed)
+    assert list(ours) == list(before)
+    for name, values in before.items():
+        tolerance = 5e-5 if kind == "fractions" and name == "nDCG@10" else 1e-12
+        np.testing.assert_allclose(ours[name], values, atol=tolerance, err_msg=name)
+
+
+def test_of_two_equal_scores_the_less_relevant_one_comes_first_whatever_their_places() -> None:
+    for worth in ([2.0, 0, 0], [0, 0, 2.0]):
+        assert measure_ranking(np.array([0.5, 0.5, 0.5]), np.array([worth]))["MRR"][0] == pytest.approx(1 / 3)
+
+
+def test_what_is_relevant_and_not_found_counts_and_what_is_not_allowed_does_not() -> None:
+    scores, worth = np.array([[0.9, -np.inf]]), np.array([[1.0, 1.0]])
+    missed = measure_ranking(scores, worth)["nDCG@10"][0]
+    assert missed == pytest.approx(1 / (1 + 1 / np.log2(3)))
+    assert measure_ranking(scores, worth, np.array([[True, False]]))["nDCG@10"][0] == 1
+
+
+pairs = st.dictionaries(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), st.integers(0, 9), max_size=9)
+
+
+@settings(deadline=None)
+@given(pairs)
+def test_scores_of_classes_by_counting(counts: dict[tuple[str, str], int]) -> None:
+    for name, score in score_classes(counts, "abc").items():  # "d" is told apart, and has no score
+        right = counts.get((name, name), 0)
+        labelled = sum(n for (label, _), n in counts.items() if label == name)
+        answered = sum(n for (_, answer), n in counts.items() if answer == name)
+        expected = [right / n if n else 0 for n in (answered, labelled)]
+        expected.append(2 * right / (answered + labelled) if answered + labelled else 0)
+        assert score.n == labelled
+        np.testing.assert_allclose(score[1:], expected, atol=1e-12)
+
+
+@settings(max_examples=8, deadline=None)
 @given(gains)
 def test_chance_in_closed_form_is_the_mean_of_random_orders(worth: np.ndarray) -> None:
     expected = expected_by_chance(worth)
     for i, row in enumerate(worth):
         many = np.tile(row, (4000, 1))
-        drawn = rank_candidates(np.random.default_rng(i).random(many.shape), many).metrics()
+        drawn = measure_ranking(np.random.default_rng(i).random(many.shape), many)
         for name, values in drawn.items():
             assert expected[name][i] == pytest.approx(values.mean(), abs=4 * values.std() / np.sqrt(len(values)) + 1e-9)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rag.errors import InputError
+from rag.evaluation.metrics import score_classes
 from rag.evaluation.questions import json_lines
 from rag.generation.base import Generator, Request
 from rag.language.lexicon import Lexicon
@@ -61,11 +62,7 @@ class Accuracy:
 
     @property
     def macro_f1(self) -> float:
-        return sum(self._f1(a) for a in ANSWERS) / len(ANSWERS)
-
-    def _f1(self, answer: str) -> float:
-        said = sum(self.counts[a, answer] for a in ANSWERS) + sum(self.counts[answer, b] for b in ANSWERS)
-        return 2 * self.counts[answer, answer] / said if said else 0.0
+        return sum(score.f1 for score in score_classes(self.counts, ANSWERS).values()) / len(ANSWERS)
 
     def table(self) -> str:
         rows = [

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from rag.errors import InputError
+from rag.evaluation.metrics import Score, score_classes
 from rag.evaluation.questions import json_lines
 from rag.language.context import status_of
 from rag.language.cues import Status
@@ -40,20 +41,11 @@ class LabelledPhrase(NamedTuple):
     status: Status
 
 
-class Score(NamedTuple):
-    """Of one status: how many there are; precision, recall and F1 in [0, 1]."""
-
-    n: int
-    precision: float
-    recall: float
-    f1: float
-
-
 @dataclass
 class StatusAgreement:
     """Counts of (label, what was read), and the rows on which they differ."""
 
-    counts: Counter[tuple[Status, Status]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: list[tuple[LabelledPhrase, Status]] = field(default_factory=list)
 
     @property
@@ -61,17 +53,10 @@ class StatusAgreement:
         return sum(self.counts.values())
 
     @property
-    def scores(self) -> dict[Status, Score]:
+    def scores(self) -> dict[str, Score]:
         """Of every status that is labelled."""
-        return {s: self._score(s) for s in STATUSES if any(label == s for label, _ in self.counts)}
-
-    def _score(self, status: Status) -> Score:
-        right = self.counts[status, status]
-        labelled = sum(n for (label, _), n in self.counts.items() if label == status)
-        read = sum(n for (_, found), n in self.counts.items() if found == status)
-        return Score(
-            labelled, right / read if read else 0.0, right / labelled, 2 * right / (read + labelled) if right else 0.0
-        )
+        labelled = [s for s in STATUSES if any(label == s for label, _ in self.counts)]
+        return score_classes(self.counts, labelled)
 
     def table(self) -> str:
         lines = ["| status | n | precision | recall | F1 |", "|---|---:|---:|---:|---:|"]

@@ -29,7 +29,7 @@ from scipy.sparse import csr_array
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, Vectors
 from rag.errors import InputError
 from rag.evaluation.cases import LABEL_FIELDS, Case, fold_case
-from rag.evaluation.metrics import Estimate, Floats, Ranked, bootstrap, expected_by_chance, rank_candidates
+from rag.evaluation.metrics import Estimate, Floats, bootstrap, expected_by_chance, measure_ranking
 from rag.progress import Progress
 
 POOLED = "pooled"
@@ -192,10 +192,10 @@ def _to_text(
     asked = _measure(owner, seen, said, lambda some: (texts[owner[some], None] == texts[gallery], None), None)
     # a common order for all queries; of equally frequent texts the first in the file comes first
     order = often[texts[gallery]] - texts[gallery] / (len(texts) + 1)
-    frequent = _joined(
-        [rank_candidates(order, texts[owner[some], None] == texts[gallery]) for some in _parts(len(owner))]
+    frequent = _stacked(
+        [measure_ranking(order, texts[owner[some], None] == texts[gallery]) for some in _parts(len(owner))]
     )
-    return asked._replace(baselines=asked.baselines | {_TEXT_ONLY: frequent.metrics()})
+    return asked._replace(baselines=asked.baselines | {_TEXT_ONLY: frequent})
 
 
 def _alike(cases: Sequence[Case], owner: NDArray[np.int64], seen: Vectors) -> _Asked | None:
@@ -235,16 +235,16 @@ def _measure(cases: NDArray[np.int64], asking: Vectors, gallery: Vectors, gains:
 
     ``gains`` gives for some queries (gains, allowed); ``domain`` which candidates are of the query's domain.
     """
-    parts, chances, priors = list[Ranked](), list[dict[str, Floats]](), list[dict[str, Floats]]()
+    parts, chances, priors = list[dict[str, Floats]](), list[dict[str, Floats]](), list[dict[str, Floats]]()
     for some in _parts(len(cases)):
         worth, allowed = gains(some)
-        parts.append(rank_candidates(asking[some] @ gallery.T, worth, allowed))
+        parts.append(measure_ranking(asking[some] @ gallery.T, worth, allowed))
         chances.append(expected_by_chance(worth, allowed))
         if domain is not None:
             near = domain(some)
             priors.append(expected_by_chance(worth, near if allowed is None else near & allowed))
     baselines = {_RANDOM: _stacked(chances)} | ({_TEXT_ONLY: _stacked(priors)} if priors else {})
-    return _Asked(cases, _joined(parts).metrics(), baselines, len(gallery))
+    return _Asked(cases, _stacked(parts), baselines, len(gallery))
 
 
 def _row(
@@ -290,10 +290,6 @@ def _slices(cases: Sequence[Case], asking: NDArray[np.int64]) -> Iterator[tuple[
 def _parts(n: int) -> Iterator[NDArray[np.int64]]:
     for start in range(0, n, _QUERIES):
         yield np.arange(start, min(n, start + _QUERIES))
-
-
-def _joined(parts: Sequence[Ranked]) -> Ranked:
-    return Ranked(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("top", "ideal", "first")))
 
 
 def _stacked(parts: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
