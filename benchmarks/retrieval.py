@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rag.answering.pipeline import View
+from rag.answering.pipeline import Pipeline
 from rag.building.ingest import Source, ingest
 from rag.cli.console import progress_bars
 from rag.encoders.registry import load_image_encoder, load_text_encoder
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
         docs = Source(folder / "docs.jsonl", "cases")
         ingest([docs], store, text, image, joint=False, progress=progress)
         queries = read_queries(_queries(folder, Path(scratch) / "queries.jsonl"))
-        view = View.open(store, settings)
+        view = Pipeline.open(store, settings)
         searched = search_channels(queries, view.searcher, view.snapshot, settings.retrieval, progress)
         print(measure_fusion(searched, settings.retrieval, True, progress).table())
 

@@ -91,6 +91,11 @@ class Hit(Noun):
     similarities: dict[str, float] = Field(default_factory=dict, description="Raw score per channel; not comparable.")
     found_image: str | None = Field(None, description="The image that brought this passage of its case.")
 
+    @property
+    def by_image(self) -> bool:
+        """Whether an image like the question's brought it."""
+        return "image" in self.ranks
+
 
 class Evidence(Noun):
     """A numbered passage handed to the generator."""
@@ -112,6 +117,21 @@ class Evidence(Noun):
     sha256: str = Field(description="SHA-256 of text.")
     image: str | None = None
     references: tuple[str, ...] = Field((), description="Published references of the document, e.g. 'PMID:123'.")
+
+    @property
+    def of_study(self) -> bool:
+        """Whether it belongs to the study that the question names."""
+        return self.channel == "study"
+
+    @property
+    def of_similar_image(self) -> bool:
+        """Whether it belongs to a case whose image is like the question's."""
+        return self.channel == "image"
+
+    @property
+    def of_case(self) -> bool:
+        """Either of the two: it may say something about the patient who is asked about."""
+        return self.of_study or self.of_similar_image
 
 
 class Citation(Noun):
@@ -162,11 +182,11 @@ class Dropped(Noun):
 class Draft(Noun):
     """A generator's answer before verification.
 
-    A language model's draft is its ``text``; the sentences and what they cite are read from it before verification.
+    Whoever generates it parses it: a draft always has its sentences, with what they cite.
     """
 
     sentences: tuple[DraftSentence, ...] = ()
-    text: str | None = Field(None, description="As a language model wrote it, with markers like [1].")
+    text: str | None = Field(None, description="What the sentences were read from, where a language model wrote it.")
     truncated: bool = Field(False, description="The text ends where the model was stopped, perhaps in mid-sentence.")
     verdict: Literal["yes", "no"] | None = Field(None, description="For yes/no questions.")
     probability: float | None = Field(None, description="P(yes) in [0, 1] for yes/no questions.")

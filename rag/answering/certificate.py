@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -22,13 +22,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.answering.confidence import Combiner
 from rag.errors import IndexStateError
+from rag.language.question import Asked
 from rag.risk_control.drift import Reference
 from rag.risk_control.policy import Policy
-from rag.types import Certificate, Domain
+from rag.types import Certificate, Domain, Hit
 
 FILE = "certificate.json"
 FORMAT = 3
 Scope = Literal["study", "image", "literature"]
+
+
+def scope_of(asked: Asked, hits: Sequence[Hit]) -> Scope | None:
+    """The kind of yes/no question, as certificates name it; None for an open one."""
+    if not asked.yes_no:
+        return None
+    if any(h.channel == "study" for h in hits):
+        return "study"
+    return "image" if any(h.by_image for h in hits) else "literature"
 
 
 class CertificatePart(BaseModel):

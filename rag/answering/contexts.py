@@ -1,25 +1,21 @@
-"""How many of the passages found become contexts, and what to show of that choice."""
+"""How many of the passages found become contexts, what to show of that choice, and what the generator is handed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rag.answering.gap import gap_cut
+from rag.indexing.snapshot import Snapshot
 from rag.risk_control.policy import Policy
-from rag.types import Candidate, Hit, Rule, Selection
+from rag.types import Candidate, Evidence, Hit, Rule, Selection
 
 
-def kept(hits: Sequence[Hit], policy: Policy) -> tuple[int, Rule]:
-    """How many of ``hits`` (best first) a policy keeps, and by which rule; a study is read whole."""
-    if hits and hits[0].channel == "study":
-        return len(hits), "study"
-    cut = gap_cut([h.score for h in hits], policy.gamma, policy.k)
-    return cut.k, "gap" if cut.cut_at is not None else "ceiling" if cut.k < len(hits) else "all"
+def select_contexts(hits: Sequence[Hit], policy: Policy) -> Selection:
+    """How many of ``hits`` (best first) a policy keeps, and by which rule; a study is read whole.
 
-
-def selection(hits: Sequence[Hit], policy: Policy) -> Selection:
-    """The same, with the candidates and their scores: what an answer shows and the ledger keeps."""
-    number, rule = kept(hits, policy)
+    The candidates and their scores come with it: an answer shows them, and the ledger keeps them.
+    """
+    kept, rule = _cut(hits, policy)
     return Selection(
         candidates=tuple(
             Candidate(
@@ -27,8 +23,45 @@ def selection(hits: Sequence[Hit], policy: Policy) -> Selection:
             )
             for h in hits
         ),
-        kept=number,
+        kept=kept,
         rule=rule,
         gamma=policy.gamma,
         k=policy.k,
     )
+
+
+def _cut(hits: Sequence[Hit], policy: Policy) -> tuple[int, Rule]:
+    if hits and hits[0].channel == "study":
+        return len(hits), "study"
+    cut = gap_cut([h.score for h in hits], policy.gamma, policy.k)
+    return cut.k, "gap" if cut.cut_at is not None else "ceiling" if cut.k < len(hits) else "all"
+
+
+def evidence_of(number: int, hit: Hit) -> Evidence:
+    """A hit as the generator is handed it."""
+    d, p = hit.document, hit.passage
+    return Evidence(
+        number=number,
+        document_id=d.id,
+        passage_id=p.id,
+        kind=d.kind,
+        domain=d.domain,
+        title=d.title,
+        source=d.source,
+        licence=d.licence,
+        case_id=d.case_id,
+        group_id=d.group_id,
+        channel="image" if hit.by_image else hit.channel,
+        score=round(hit.similarities["image"] if hit.by_image else hit.score, 6),
+        text=p.text,
+        start=p.start,
+        sha256=p.sha256,
+        image=hit.found_image or d.image,
+        references=tuple(d.metadata.get("references", ())),
+    )
+
+
+def image_file(e: Evidence, snapshot: Snapshot) -> str | None:
+    """The file of the image that brought a piece of evidence, or that it is."""
+    document = snapshot.document(e.image) if e.image else None
+    return document.image if document else e.image

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rag.answering.turn import Turn
 from rag.generation.base import Request
 from rag.language.question import Asked
 from rag.retrieval.search import Retrieved
@@ -15,7 +16,7 @@ from rag.settings import Settings
 from rag.types import Domain, Evidence, Kind, Question
 
 
-def sought(question: Question, asked: Asked) -> tuple[Kind, ...]:
+def kinds_to_search_first(question: Question, asked: Asked) -> tuple[Kind, ...]:
     """The kinds of evidence to search first; none named means all at once.
 
     Literature, where nothing else may answer: the question is about medicine in general, and not about a patient, an
@@ -26,7 +27,7 @@ def sought(question: Question, asked: Asked) -> tuple[Kind, ...]:
     return ("literature",) if asked.yes_no or not asked.for_reports else ()
 
 
-def narrowed(domain: Domain, first: tuple[Kind, ...], found: Retrieved) -> Domain:
+def note_kinds(domain: Domain, first: tuple[Kind, ...], found: Retrieved) -> Domain:
     """The router's opinion with the kinds of evidence that were searched, and why those."""
     if not first:
         return domain
@@ -35,31 +36,30 @@ def narrowed(domain: Domain, first: tuple[Kind, ...], found: Retrieved) -> Domai
     return domain.model_copy(update={"kinds": found.kinds, "why": why})
 
 
-def admissible(asked: Asked, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+def admit(asked: Asked, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
     """The evidence that a generator may see.
 
     All of it for an open question, and where it is the study's own or of similar images; for any other yes/no question
     literature alone, and none if that question is about a patient.
     """
-    if not asked.yes_no or _own(evidence):
+    if not asked.yes_no or any(e.of_case for e in evidence):
         return tuple(evidence)
     return () if asked.about_patient else tuple(e for e in evidence if e.kind == "literature")
 
 
-def hopeless(
-    request: Request, evidence: Sequence[Evidence], found: Retrieved, domain: Domain, settings: Settings
-) -> str | None:
+def refuse_unanswerable(turn: Turn, settings: Settings) -> str | None:
     """Why what was found cannot bear on the question at all, so that nothing need be generated."""
+    request, domain = turn.request, turn.domain
     strict = request.asked.yes_no or settings.answering.when_out_of_domain == "abstain"
     if domain.out_of_domain and domain.basis != "words" and strict:
         return "the image is unlike those of every domain that the router was trained on"
-    similarity = found.text_similarity
-    if request.question.study is None and not any(e.channel == "image" for e in evidence):
+    similarity = turn.found.text_similarity
+    if request.question.study is None and not any(e.of_similar_image for e in turn.evidence):
         if domain.out_of_domain:
             return "nothing in the question belongs to the domains of this index"
         if similarity is not None and similarity < settings.retrieval.min_similarity:
             return "the closest passage is too far from the question"
-    return _inadmissible(request, evidence)
+    return _inadmissible(request, turn.evidence)
 
 
 def _inadmissible(request: Request, evidence: Sequence[Evidence]) -> str | None:
@@ -71,7 +71,3 @@ def _inadmissible(request: Request, evidence: Sequence[Evidence]) -> str | None:
     if request.question.image is not None:
         return "no indexed image is like this one, and only similar cases may say what it shows"
     return "it is about a patient: name the study, or give the image"
-
-
-def _own(evidence: Sequence[Evidence]) -> bool:
-    return any(e.channel in ("study", "image") for e in evidence)

@@ -14,7 +14,7 @@ _STUDY = re.compile(r"\b(?:study|case)\s+([A-Za-z]+[-_/]?\d\w*)", re.I)
 _IDENTIFIER = re.compile(r"[A-Za-z][\w./:-]*\d[\w./:-]*")
 
 
-def checked(q: Question, snapshot: Snapshot, index: str, most: int) -> Question:
+def check_question(q: Question, snapshot: Snapshot, index: str, most: int) -> Question:
     """The question with the id of the study that its words name, if they do.
 
     Args:

@@ -1,50 +1,191 @@
-"""What answering needs of an index as of one version."""
+"""The parts of one index version, open, and the three steps in which they answer: begin → write → decide.
+
+    for turn in pipeline.begin(questions):
+        for event in pipeline.write(turn):
+            ...
+        answer = pipeline.decide(turn)
+
+Whoever answers questions loops over these three: the engine, its stream, replays, trials for calibration, suites.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any, TypeVar
 
-from rag.answering.certificate import StoredCertificate, load_certificate
-from rag.answering.drafting import Verifier
+from rag.answering.certificate import StoredCertificate, certificate_for, load_certificate, scope_of
+from rag.answering.confidence import signals_of
+from rag.answering.contexts import evidence_of, image_file, select_contexts
+from rag.answering.decision import decide
+from rag.answering.drafting import Drafting
+from rag.answering.eligibility import admit, kinds_to_search_first, note_kinds, refuse_unanswerable
+from rag.answering.intake import check_question
+from rag.answering.turn import Attempt, Turn
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError
-from rag.generation.base import Generator
+from rag.generation.base import Request, refusal
 from rag.generation.registry import load_generator
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore
 from rag.language.lexicon import Lexicon, Term
+from rag.language.question import Asked, read_question
 from rag.retrieval.compatibility import check_encoders
 from rag.retrieval.router import Router
-from rag.retrieval.search import Searcher
-from rag.risk_control.policy import GRID
+from rag.retrieval.search import Retrieved, Searcher, Sight
+from rag.risk_control.policy import GRID, Policy
 from rag.settings import Settings, knowledge_dir
-from rag.types import sha256_of
+from rag.timing import Clock
+from rag.types import Answer, Certificate, Domain, Event, Hit, Question, Selection, sha256_of
 from rag.verification.nli import CrossEncoderEntailment
-from rag.verification.verify import verify
+from rag.verification.verify import Verified, verify
+
+_T = TypeVar("_T")
+_VOTERS = 5  # most similar images that vote on the domain
+_EVERYTHING = 1e6  # no gap between scores is as wide
+_GIVEN = Domain(name="general", probability=1.0, out_of_domain=False, basis="given evidence")
+_UNCERTIFIED = Certificate(status="uncertified", why="the evidence was given, not found")
 
 
 @dataclass(frozen=True)
-class View:
-    """An index as of one version, with all that answering from it needs. Never changes, so threads may share it."""
+class Pipeline:
+    """An index as of one version, with all that answering from it needs. Never changes, so threads may share it.
 
+    >>> pipeline = Pipeline.open(store, settings)                                   # doctest: +SKIP
+    >>> (turn,) = pipeline.begin([Question(text="What is drusen?")])                # doctest: +SKIP
+    >>> pipeline.finish(turn).answer                                                # doctest: +SKIP
+    """
+
+    name: str
+    settings: Settings
     snapshot: Snapshot
     lexicon: Lexicon
     searcher: Searcher
     router: Router
-    generator: Generator
-    verifier: Verifier
+    drafting: Drafting
     certificate: StoredCertificate | None
     fingerprints: dict[str, str]
 
-    @property
-    def widest(self) -> int:
-        """Most hits that a certified policy may look at: the gap rule looks one past the last."""
-        return self.certificate.widest + 1 if self.certificate else 0
+    # ---------------------------------------------------------------- the three steps
+
+    def begin(self, questions: Sequence[Question], *, depth: int = 0, everywhere: bool = False) -> list[Turn]:
+        """Check, read, route and search; encoders and search run on all questions at once.
+
+        Args:
+            questions: as they were asked.
+            depth: hits to look at, where that is more than any policy that may apply needs.
+            everywhere: kinds of evidence are not searched one before another: for a plain search.
+
+        Raises:
+            InputError: a question cannot be asked of this index.
+        """
+        clock = Clock()
+        with clock("read"):
+            most = self.settings.answering.max_question_chars
+            questions = [check_question(q, self.snapshot, self.name, most) for q in questions]
+            asked = [read_question(q.text, self.lexicon, q.study) for q in questions]
+        with clock("route"):
+            sights = self.searcher.see(questions)
+            domains = [self._route(q, a, s) for q, a, s in zip(questions, asked, sights, strict=True)]
+        with clock("search"):
+            votes = [a.yes_no and bool(s.near) for a, s in zip(asked, sights, strict=True)]
+            narrow = self.settings.retrieval.literature_first and not everywhere
+            first = [kinds_to_search_first(q, a) if narrow else () for q, a in zip(questions, asked, strict=True)]
+            deep = max(depth, self._widest, self.settings.selection.k_max + 1)
+            found = self.searcher.search(questions, domains, sights, votes, first, deep)
+        domains = [note_kinds(d, kinds, f) for d, kinds, f in zip(domains, first, found, strict=True)]
+        return [
+            Turn(q, a, d, f, *self._govern(q, a, d, f), clock.copy(len(questions)))
+            for q, a, d, f in zip(questions, asked, domains, found, strict=True)
+        ]
+
+    def begin_with(self, question: Question, hits: Sequence[Hit]) -> Turn:
+        """A turn whose evidence is given instead of found; all of it becomes contexts. For suites that measure reading.
+
+        The question is not checked, and nothing is certified.
+        """
+        asked = read_question(question.text, self.lexicon, question.study)
+        policy = Policy(max(1, len(hits)), _EVERYTHING, self.settings.answering.min_confidence)
+        return Turn(question, asked, _GIVEN, Retrieved(tuple(hits)), _UNCERTIFIED, policy)
+
+    def select(self, turn: Turn) -> Selection:
+        """Choose how many of the hits become contexts."""
+        with turn.clock("select"):
+            turn.selection = select_contexts(turn.found.hits, turn.policy)
+        return turn.selection
+
+    def write(self, turn: Turn) -> Iterator[Event]:
+        """Generate and verify; tells the evidence, then the sentences that pass as they do.
+
+        Raises:
+            RagError: the generator failed midway.
+        """
+        selection = turn.selection or self.select(turn)
+        with turn.clock("select"):
+            hits = turn.found.hits[: selection.kept]
+            turn.evidence = tuple(evidence_of(n, h) for n, h in enumerate(hits, start=1))
+            turn.request = Request(
+                turn.question,
+                turn.asked,
+                admit(turn.asked, turn.evidence),
+                self.settings.answering.max_sentences,
+                partial(image_file, snapshot=self.snapshot),
+            )
+        yield Event(kind="evidence", evidence=turn.evidence)
+        yield Event(kind="stage", stage="generate")
+        if why := refuse_unanswerable(turn, self.settings):
+            turn.attempts = (Attempt(refusal(why), Verified((), (), ()), why),)
+            return
+        writing = self.drafting.write(turn.request, turn.clock)
+        while True:
+            try:
+                passed = next(writing)
+            except StopIteration as done:
+                turn.attempts = done.value
+                return
+            (sentence,), citations = turn.numbers.renumber([passed.sentence], passed.citations)
+            yield Event(kind="sentence", sentence=sentence, citations=citations)
+
+    def decide(self, turn: Turn) -> Answer:
+        """Answer or abstain, by the turn's policy and certificate."""
+        draft, verified, _ = turn.last
+        best = max((e.score for e in turn.evidence), default=0.0)
+        turn.signals = signals_of(draft, verified.score, turn.asked, turn.request.evidence, self.lexicon, best)
+        turn.answer = decide(
+            turn,
+            self.snapshot.version,
+            self.drafting.generator.prompt_sha256,
+            certified_only=self.settings.answering.when_uncertified == "abstain",
+        )
+        return turn.answer
+
+    # ---------------------------------------------------------------- where nobody listens
+
+    def finish(self, turn: Turn) -> Answer:
+        """Write and decide."""
+        for _ in self.write(turn):
+            pass
+        return self.decide(turn)
+
+    def finish_all(self, turns: Sequence[Turn]) -> list[Answer]:
+        """Write and decide each."""
+        return self.each(turns, self.finish)
+
+    def each(self, turns: Sequence[Turn], work: Callable[[Turn], _T]) -> list[_T]:
+        """``work`` on each turn, several at once where the generator gains by it; the first failure ends it."""
+        parallel = min(len(turns), self.drafting.generator.parallel)
+        if parallel <= 1:
+            return [work(turn) for turn in turns]
+        with ThreadPoolExecutor(parallel) as pool:
+            return list(pool.map(work, turns))
+
+    # ---------------------------------------------------------------- opening, and parts of the steps
 
     @classmethod
-    def open(cls, store: IndexStore, settings: Settings, version: int | None = None) -> View:
+    def open(cls, store: IndexStore, settings: Settings, version: int | None = None) -> Pipeline:
         """The latest version, or a past one.
 
         Raises:
@@ -83,8 +224,54 @@ class View:
         opinions = [*([entailment.fingerprint] if entailment else []), *(["paraphrases"] if embed else [])]
         if opinions or generator.prompt_sha256 is not None:  # the reader's fingerprint has the lexicon's in it
             fingerprints["verifier"] = ", ".join([lexicon.fingerprint, *opinions])
-        searcher = Searcher(snapshot, text, image, settings.retrieval)
-        return cls(snapshot, lexicon, searcher, router, generator, verifier, load_certificate(store.path), fingerprints)
+        return cls(
+            name=store.name,
+            settings=settings,
+            snapshot=snapshot,
+            lexicon=lexicon,
+            searcher=Searcher(snapshot, text, image, settings.retrieval),
+            router=router,
+            drafting=Drafting(generator, verifier, settings.generation.revisions),
+            certificate=load_certificate(store.path),
+            fingerprints=fingerprints,
+        )
+
+    @property
+    def _widest(self) -> int:
+        """Most hits that a certified policy may look at: the gap rule looks one past the last."""
+        return self.certificate.widest + 1 if self.certificate else 0
+
+    @property
+    def default_policy(self) -> Policy:
+        """Of a question that no certificate covers."""
+        selection = self.settings.selection
+        return Policy(selection.k_max, selection.gamma, self.settings.answering.min_confidence)
+
+    def _route(self, q: Question, a: Asked, sight: Sight) -> Domain:
+        if q.domain is not None:
+            return self.router.named(q.domain)
+        if q.study is not None:
+            name = self.snapshot.case(q.study)[0].domain
+            return Domain(name=name, probability=1.0, out_of_domain=False, searched=(name,), basis="study")
+        concepts = [self.lexicon.concepts[c].domain for c in a.topics if c in self.lexicon.concepts]
+        near = [(n.document.domain, n.similarity) for n in sight.near[:_VOTERS]]
+        return self.router.route(q.text, concepts, vector=sight.vector, features=sight.features, neighbours=near)
+
+    def _govern(self, q: Question, a: Asked, domain: Domain, found: Retrieved) -> tuple[Certificate, Policy]:
+        """The certificate that covers the question, or why none does, and the policy to answer by."""
+        scope = scope_of(a, found.hits)
+        certificate = certificate_for(self.certificate, self.fingerprints, scope, domain, q.domain is None)
+        certified = certificate.policy if certificate.status == "valid" else None
+        return certificate, Policy.from_dict(certified) if certified else self.default_policy
+
+
+def shaping_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that shape an answer, by group, as the ledger keeps them: no secret is among them."""
+    return settings.model_dump(
+        mode="json",
+        include={"retrieval", "routing", "answering", "generation", "verification"},
+        exclude={"generation": {"openai": {"api_key", "proxy"}}},
+    )
 
 
 @lru_cache(maxsize=4)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from rag.answering.engine import Engine
-from rag.answering.workings import Reworked
+from rag.answering.pipeline import Pipeline, shaping_settings
 from rag.audit.record import EVIDENCE, IMAGE, WHOLE, Entry, Working
 from rag.errors import IndexStateError, InputError
 from rag.risk_control.policy import Policy
@@ -66,23 +66,28 @@ def replay(engine: Engine, entry: Entry) -> Replay:
     try:
         question = _question(engine, entry, then, notes)
         policy = _policy(engine, entry, then, notes)
-        made = engine.rework(question, then.index_version, policy, then.certificate)
+        pipeline = engine.pipeline(then.index_version)
+        (today,) = pipeline.begin([question], depth=policy.k + 1)
+        turn = today.under(policy, then.certificate)
+        pipeline.finish(turn)
     except (InputError, IndexStateError) as problem:
         now = Working(fingerprints=engine.fingerprints | {"index version": str(then.index_version)})
         changed = _changes(entry.working, now)
         return Replay(entry.audit_id, then.index_version, "impossible", str(problem), changed, (), tuple(notes))
-    changed = _changes(entry.working, made.working)
-    if entry.working.policy and made.today != policy:
-        changed += (Change("policy", str(policy), str(made.today)),)
-    differences = tuple(_differences(entry, then, made, notes))
+    working = turn.working(pipeline.fingerprints, shaping_settings(engine.settings))
+    changed = _changes(entry.working, working)
+    if entry.working.policy and today.policy != policy:
+        changed += (Change("policy", str(policy), str(today.policy)),)
+    differences = tuple(_differences(entry, turn.answer, working, notes))
     if not differences:
         why = "the same answer, from the same evidence"
         why += f", although {_names(changed)} changed since" if changed else ""
         return Replay(entry.audit_id, then.index_version, "identical", why, changed, (), tuple(notes))
     why = f"{_names(differences)} differ" + ("" if len(differences) > 1 else "s")
     why += f"; changed since: {_names(changed)}" if changed else "; nothing that was recorded has changed since"
-    if any(d.name == "evidence" for d in differences) and made.backends - _EXACT:
-        kinds = ", ".join(sorted(made.backends - _EXACT))
+    approximate = _backends(pipeline) - _EXACT
+    if any(d.name == "evidence" for d in differences) and approximate:
+        kinds = ", ".join(sorted(approximate))
         notes.append(f"the vector index is approximate ({kinds}): rebuilt by compaction, it may find other neighbours")
     return Replay(entry.audit_id, then.index_version, "different", why, changed, differences, tuple(notes))
 
@@ -132,8 +137,13 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-def _differences(entry: Entry, then: Answer, made: Reworked, notes: list[str]) -> Iterator[Change]:
-    now, gone = made.worked.answer, set(entry.redacted)
+def _backends(pipeline: Pipeline) -> set[str]:
+    """The kinds of vector index that its version was searched with."""
+    return {name for space in pipeline.snapshot.spaces() for name in pipeline.snapshot.backends(space)}
+
+
+def _differences(entry: Entry, now: Answer, working: Working, notes: list[str]) -> Iterator[Change]:
+    then, gone = entry.answer, set(entry.redacted)
     if gone:
         notes.append(f"redacted, and not compared: {', '.join(sorted(gone))}")
     found = [_evidence(a, gone) for a in (then, now)]
@@ -149,7 +159,7 @@ def _differences(entry: Entry, then: Answer, made: Reworked, notes: list[str]) -
     if entry.working.draft is not None:
         old, new = (
             w.model_dump(mode="json", include={"draft", "shown", "dropped", "repaired", "earlier"})
-            for w in (entry.working, made.working)
+            for w in (entry.working, working)
         )
         for name in old:
             if not _same(old[name], new[name]):

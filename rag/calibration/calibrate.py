@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from rag.answering.certificate import CertificatePart, StoredCertificate
 from rag.answering.confidence import Combiner
 from rag.answering.engine import Engine
-from rag.answering.workings import Said, Trial
 from rag.calibration.leaks import refuse_leaks
 from rag.calibration.outcome import CalibratedPart, Calibration, risk_coverage
 from rag.calibration.traces import outcomes_of, trace
+from rag.calibration.trials import Said, Trial
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
 from rag.progress import Progress

@@ -16,7 +16,7 @@ import numpy as np
 
 from rag.answering.confidence import Signals
 from rag.answering.engine import Engine
-from rag.answering.workings import Said, Trial
+from rag.calibration.trials import Said, Trial, try_settings
 from rag.evaluation.questions import LabelledQuestion
 from rag.progress import Progress
 from rag.risk_control.policy import SETTINGS, Outcomes
@@ -43,7 +43,8 @@ def trace(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progr
     with open(descriptor, "a", encoding="utf-8") as stream:  # noqa: PTH123 - with the mode of the descriptor
         for i in range(0, len(missing), _BATCH):
             batch = missing[i : i + _BATCH]
-            for (key, _), trial in zip(batch, engine.outcomes([q.question for _, q in batch], SETTINGS), strict=True):
+            trials = try_settings([q.question for _, q in batch], engine.pipeline(), SETTINGS)
+            for (key, _), trial in zip(batch, trials, strict=True):
                 known[key] = trial
                 row = {"key": key, **trial._asdict(), "domain": trial.domain.model_dump()}
                 stream.write(json.dumps(row) + "\n")

@@ -222,12 +222,12 @@ def _channels(
     settings: Settings,
     as_json: bool,
 ) -> None:
-    from rag.answering.pipeline import View
+    from rag.answering.pipeline import Pipeline
     from rag.evaluation.cases import read_labelled_cases
     from rag.evaluation.fusion_weights import measure_fusion, search_channels
     from rag.evaluation.queries import asks_questions, queries_of_cases, read_queries
 
-    view = View.open(store_of(settings, index), settings)
+    view = Pipeline.open(store_of(settings, index), settings)
     if asks_questions(source):
         queries = read_queries(source)
     else:

@@ -17,7 +17,9 @@ from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError
 from rag.generation.base import Request, refusal
 from rag.generation.messages import Messages, Picture
+from rag.generation.parsing import is_finished, parse_draft
 from rag.generation.prompts import Prompt
+from rag.language.lexicon import Lexicon
 from rag.settings import GenerationSettings
 from rag.types import Draft, Evidence, sha256_of
 
@@ -73,9 +75,10 @@ class ChatModel(Protocol):
 class LanguageGenerator:
     """See the module."""
 
-    def __init__(self, model: ChatModel, settings: GenerationSettings) -> None:
+    def __init__(self, model: ChatModel, settings: GenerationSettings, lexicon: Lexicon) -> None:
         self._model = model
         self._settings = settings
+        self._lexicon = lexicon
         self._prompt = Prompt(settings.prompt)
 
     @cached_property
@@ -102,7 +105,10 @@ class LanguageGenerator:
         return whole
 
     def stream(self, request: Request) -> Iterator[Draft]:
-        """See :class:`~rag.generation.base.StreamingGenerator`: a draft for each sentence begun, then the whole."""
+        """See :class:`~rag.generation.base.StreamingGenerator`: a draft for each sentence finished, then the whole.
+
+        A model that goes on after ``request.max_sentences`` is stopped.
+        """
         if not request.evidence:
             yield refusal("no evidence was found for this question")
             return
@@ -121,12 +127,17 @@ class LanguageGenerator:
                     break
                 if (sentences := len(sentence_spans(text))) > begun:
                     begun = sentences
-                    yield self._draft(request, text, yes, True, left_out, sent)
-        yield self._draft(request, text, yes, truncated, left_out, sent)
+                    growing = self._draft(request, text, yes, left_out, sent)
+                    written = growing.sentences[:-1]  # the last one may go on
+                    yield growing.model_copy(update={"sentences": written[: request.max_sentences], "truncated": True})
+                    if len(written) >= request.max_sentences:
+                        return
+        whole = self._draft(request, text, yes, left_out, sent)
+        kept = whole.sentences[:-1] if truncated and not is_finished(whole.text or "") else whole.sentences
+        yield whole.model_copy(update={"sentences": kept[: request.max_sentences], "truncated": truncated})
 
-    def _draft(
-        self, request: Request, text: str, yes: float | None, truncated: bool, left_out: tuple[str, ...], sent: str
-    ) -> Draft:
+    def _draft(self, request: Request, text: str, yes: float | None, left_out: tuple[str, ...], sent: str) -> Draft:
+        """The text so far, parsed."""
         if thought := _THOUGHT.match(text):
             text, yes = text[thought.end() :], None  # the first token was none of the answer's
         said = _VERDICT.match(text) if request.asked.yes_no else None
@@ -137,13 +148,14 @@ class LanguageGenerator:
         confidence = min(0.95, 0.4 + 0.5 * max(0.0, min(1.0, max(e.score for e in request.evidence))))
         if yes is not None:
             confidence = yes if verdict == "yes" else 1 - yes
+        why = "the model found no answer in the evidence" if _CANNOT.match(text) else None
         return Draft(
+            sentences=() if why else parse_draft(text, request, left_out, self._lexicon),
             text=text,
-            truncated=truncated,
             verdict=verdict,
             probability=None if yes is None else round(yes, 4),
             confidence=round(confidence, 4),
-            refusal="the model found no answer in the evidence" if _CANNOT.match(text) else None,
+            refusal=why,
             left_out=left_out,
             messages_sha256=sent,
         )

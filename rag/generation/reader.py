@@ -53,9 +53,9 @@ class ReaderGenerator:
     # ------------------------------------------------------------------ yes/no
 
     def _yes_no(self, request: Request) -> Draft:
-        if own := tuple(e for e in request.evidence if e.channel == "study"):
+        if own := tuple(e for e in request.evidence if e.of_study):
             return self._study(replace(request, evidence=own))  # no other report speaks of this patient
-        if request.question.image is not None and any(e.channel == "image" for e in request.evidence):
+        if request.question.image is not None and any(e.of_similar_image for e in request.evidence):
             return self._similar_cases(request)
         return self._literature(request)
 
@@ -94,7 +94,7 @@ class ReaderGenerator:
         votes: list[tuple[float, float, Evidence, Support]] = []
         voters: set[str] = set()
         for e in request.evidence:
-            if e.channel != "image" or e.group_id in voters:
+            if not e.of_similar_image or e.group_id in voters:
                 continue
             reading = read_passage(request.asked, e.text, self._lexicon)
             p = reading.probability
@@ -156,7 +156,7 @@ class ReaderGenerator:
             for start, end in sentence_spans(blank_orders(e.text))  # what gives orders to the reader takes no place
             if not HISTORY.match(e.text[start:end]) and not _SYNONYMS.match(e.text[start:end])
         ]
-        own = evidence[0].channel in ("study", "image") or any(e.channel == "image" for e in evidence)
+        own = evidence[0].of_study or any(e.of_similar_image for e in evidence)
         if not own and not asked.for_reports and any(r.e.kind == "literature" for r in rows):
             rows = [r for r in rows if r.e.kind == "literature"]
         scored = sorted(self._scored(rows, asked, own), key=lambda row: -row[0])
@@ -170,10 +170,10 @@ class ReaderGenerator:
         if not chosen:
             return refusal("none of the passages found bears on the question")
         first = chosen[0].e
-        if first.channel in ("study", "image"):
+        if first.of_case:
             place = {c.e.number: n for n, c in reversed(list(enumerate(chosen)))}
             chosen.sort(key=lambda row: (place[row.e.number], row.start))
-        ground = first.score if first.channel == "image" else min(1.0, scored[0][0])
+        ground = first.score if first.of_similar_image else min(1.0, scored[0][0])
         confidence = min(0.95, 0.4 + 0.5 * ground)
         return Draft(sentences=tuple(_attributed(row) for row in chosen), confidence=round(confidence, 4))
 
@@ -189,7 +189,7 @@ class ReaderGenerator:
         for row in rows:
             cover = sum(spread[w] for w in asked.words & (row.words | row.title)) / total
             named = 0.3 if row.title and row.title <= asked.words else 0.0
-            if row.e.channel in ("study", "image"):
+            if row.e.of_case:
                 yield 1.0 + row.e.score + 0.2 * cover, row
             elif cover + named >= least and self._on_topic(row, asked) and (asked.topics or not own):
                 yield cover + named + 0.15 * row.e.score, row
@@ -233,7 +233,7 @@ def _attributed(row: _Candidate) -> DraftSentence:
     text, quote = _quoted(e, Support(row.start, row.end, 1.0))
     name = e.title or e.case_id
     return DraftSentence(
-        text=f"A similar case, {name}: {text}" if e.channel == "image" else f"{name}: {text}", quotes=(quote,)
+        text=f"A similar case, {name}: {text}" if e.of_similar_image else f"{name}: {text}", quotes=(quote,)
     )
 
 

@@ -21,14 +21,14 @@ def _transformers(settings: GenerationSettings, lexicon: Lexicon) -> Generator:
     from rag.generation.chat import LanguageGenerator
     from rag.generation.transformers import LocalModel
 
-    return LanguageGenerator(LocalModel(settings), settings)
+    return LanguageGenerator(LocalModel(settings), settings, lexicon)
 
 
 def _openai(settings: GenerationSettings, lexicon: Lexicon) -> Generator:
     from rag.generation.chat import LanguageGenerator
     from rag.generation.openai import shared_model
 
-    return LanguageGenerator(shared_model(settings), settings)
+    return LanguageGenerator(shared_model(settings), settings, lexicon)
 
 
 GENERATORS: Mapping[str, Maker] = {"reader": _reader, "transformers": _transformers, "openai": _openai}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.answering.contexts import selection
+from rag.answering.contexts import select_contexts
 from rag.answering.engine import Engine
 from rag.risk_control.policy import Policy
 from rag.types import Document, Hit, Passage
@@ -30,7 +30,7 @@ def hits(*scores: float, channel: str = "text") -> tuple[Hit, ...]:
     ],
 )
 def test_the_rule_that_cut_is_named_and_every_candidate_shown(found: tuple[Hit, ...], kept: int, rule: str) -> None:
-    chosen = selection(found, Policy(3, 0.35, 0.0))
+    chosen = select_contexts(found, Policy(3, 0.35, 0.0))
     assert (chosen.kept, chosen.rule) == (kept, rule)
     assert [c.score for c in chosen.candidates] == [h.score for h in found]
     assert [c.title for c in chosen.candidates] == [h.document.title for h in found]

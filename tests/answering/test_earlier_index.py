@@ -42,7 +42,7 @@ def test_its_ledger_verifies_and_its_answers_replay(engine: Engine) -> None:
 def test_its_certificate_is_valid_or_stale_for_the_rules_alone(engine: Engine) -> None:
     certificate = engine.ask("Does study SYN5 show cardiomegaly?").certificate
     if certificate.status != "valid":
-        stored = engine._view.certificate
+        stored = engine.pipeline().certificate
         now = engine.fingerprints
         assert stored is not None
         assert {n for n, v in stored.fingerprints.items() if now.get(n) != v} <= RULES

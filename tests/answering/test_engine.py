@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rag.answering.engine import Engine
-from rag.answering.pipeline import View
+from rag.answering.pipeline import Pipeline
 from rag.corpus.packaged import packaged_file
 from rag.encoders.features import encode_with_features
 from rag.encoders.registry import load_image_encoder
@@ -256,7 +256,7 @@ def test_a_stream_tells_what_happens_and_ends_with_the_answer_that_asking_gives(
 
 
 def test_new_versions_with_the_same_terms_do_not_add_a_lexicon_each(engine: Engine) -> None:
-    first, second = (View.open(engine.store, engine.settings) for _ in range(2))
+    first, second = (Pipeline.open(engine.store, engine.settings) for _ in range(2))
     assert first.lexicon is second.lexicon
     first.snapshot.close()
     second.snapshot.close()

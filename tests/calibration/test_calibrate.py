@@ -15,6 +15,7 @@ from rag.calibration.calibrate import calibrate, calibrate_contexts
 from rag.calibration.outcome import plot
 from rag.calibration.synthesis import synthesize
 from rag.calibration.traces import TRACES, trace
+from rag.calibration.trials import try_settings
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
 from rag.language.lexicon import Lexicon
@@ -94,7 +95,7 @@ def test_answers_under_a_certificate_with_weighed_signals_are_as_sure_as_these_s
     assert part.combiner is not None
     assert part.tau is not None
     answers = own.ask_many([q.question for q in labelled[:40]], record=False)
-    trials = own.outcomes([q.question for q in labelled[:40]], [(part.k or 1, part.gamma or 1.0)])
+    trials = try_settings([q.question for q in labelled[:40]], own.pipeline(), [(part.k or 1, part.gamma or 1.0)])
     for answer, trial in zip(answers, trials, strict=True):
         assert answer.confidence == pytest.approx(part.combiner(trial.outcomes[0].signals), abs=1e-4)
         assert (answer.decision == "answered") == (answer.confidence >= part.tau)
@@ -128,8 +129,9 @@ def test_an_interrupted_trace_goes_on_where_it_stopped(
     lines = cache.read_text().splitlines()
     cache.write_text("\n".join(lines[:50]) + "\n" + lines[50][:20])  # killed while writing line 51
     asked: list[int] = []
-    outcomes = own.outcomes
-    monkeypatch.setattr(own, "outcomes", lambda qs, s: asked.append(len(qs)) or outcomes(qs, s))
+    monkeypatch.setattr(
+        "rag.calibration.traces.try_settings", lambda qs, p, s: asked.append(len(qs)) or try_settings(qs, p, s)
+    )
     assert trace(some, own, Silent()) == whole
     assert sum(asked) == 30
 

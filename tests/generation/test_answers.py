@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rag.answering.engine import Engine
-from rag.answering.workings import shaping
+from rag.answering.pipeline import shaping_settings
 from rag.errors import InputError, RagError
 from rag.settings import Settings, VerificationSettings
 from rag.types import Answer, Event, Question
@@ -155,21 +155,17 @@ def test_a_model_that_cannot_answer_is_believed_and_its_reason_is_not_shown(open
 def test_all_attempts_are_kept_for_the_audit(open_engine: Open, server: Server) -> None:
     engine = open_engine()
     server.acts.append(saying(WRONG))
-    view = engine._follow()
-    q = engine._checked(Question(text=STUDY), view)
-    from rag.language.question import read_question
-    from rag.timing import Clock
-
-    asked = read_question(q.text, view.lexicon, q.study)
-    (found,), (domain,) = engine._retrieve([q], [asked], view, Clock())
-    worked = engine._worked(q, asked, found, domain, view, Clock())
-    bad, good = worked.attempts
-    (failed,) = worked.working(view, shaping(engine.settings)).earlier
+    pipeline = engine.pipeline()
+    (turn,) = pipeline.begin([Question(text=STUDY)])
+    pipeline.finish(turn)
+    bad, good = turn.attempts
+    (failed,) = turn.working(pipeline.fingerprints, shaping_settings(engine.settings)).earlier
     assert (failed.draft, failed.why) == (bad.draft, bad.failure)
     assert (bad.draft.text, good.draft.text) == (WRONG, GOOD)
     assert bad.failure is not None
     assert bad.verified.dropped
-    assert (good.failure, worked.draft, worked.verified) == (None, good.draft, good.verified)
+    assert good.failure is None
+    assert turn.last == good
     assert bad.draft.messages_sha256 != good.draft.messages_sha256
 
 

@@ -28,6 +28,8 @@ from . import servers
 from .conftest import Ask, settings_for
 from .servers import Act, Server, saying, status
 
+LEXICON = Lexicon.load()
+
 MESSAGES = Messages("Rules.", "Is there a secret?")
 
 
@@ -154,12 +156,14 @@ def test_the_whole_answer_at_once_will_do(scripted: Server) -> None:
 def test_probabilities_are_used_where_offered_and_not_asked_for_again_where_refused(scripted: Server, ask: Ask) -> None:
     chosen = settings(scripted.url)
     scripted.usual = saying("Yes, the heart is enlarged [1].", yes=0.8)
-    draft = LanguageGenerator(RemoteModel(chosen), chosen).generate(ask())
+    draft = LanguageGenerator(RemoteModel(chosen), chosen, LEXICON).generate(ask())
     assert draft.verdict == "yes"
     assert draft.probability == pytest.approx(0.8, abs=1e-4)
     assert draft.confidence == pytest.approx(0.8, abs=1e-4)
     scripted.usual = saying("No, no effusion is seen [2].", yes=0.2)
-    assert LanguageGenerator(RemoteModel(chosen), chosen).generate(ask()).confidence == pytest.approx(0.8, abs=1e-4)
+    assert LanguageGenerator(RemoteModel(chosen), chosen, LEXICON).generate(ask()).confidence == pytest.approx(
+        0.8, abs=1e-4
+    )
 
     def picky(handler: servers.Handler, body: dict[str, object]) -> None:
         (status(422) if "logprobs" in body else saying("No."))(handler, body)

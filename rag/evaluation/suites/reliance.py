@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rag.answering.numbering import evidence_of
+from rag.answering.contexts import evidence_of
 from rag.evaluation.questions import LabelledQuestion
 from rag.generation.base import Generator, Request
 from rag.indexing.snapshot import Snapshot
