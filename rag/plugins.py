@@ -1,22 +1,27 @@
 """Parts that plug in: a name, or a dotted path, becomes an object.
 
 A part is named in one of three ways: by the name under which we ship it, by the name of an entry point that an
-installed package declares in the group ``clincite.<kind>``, or by a dotted path ``package.module:attribute``. Nothing
-is imported before it is asked for. A dotted path runs the code it names, so it is taken from settings and the command
-line alone, never from a request that came over a network: see ``named_only``.
+installed package declares in the group ``clincite.<kind>`` (with ``_`` for ``-``), or by a dotted path
+``package.module:attribute``. Nothing is imported before it is asked for. A dotted path runs the code it names, so it is
+taken from settings and the command line alone, never from a request that came over a network, nor from a file that a
+stranger may have written: see ``named_only``.
 
 >>> find("reader", "cases").__name__
 'read_cases'
+
+Installed packages are found by :mod:`importlib.metadata`; what is ours here is one rule of precedence and one message,
+which is why no library for plug-ins (pluggy, stevedore) is used.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any, Literal
 
-from rag.errors import InputError, MissingDependencyError
+from rag.errors import InputError, MissingDependencyError, RagError
 
 Kind = Literal["reader", "generator", "text-encoder", "image-encoder", "backend", "verifier", "risk", "suite"]
 
@@ -25,54 +30,113 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
     "reader": {
         "cases": "rag.corpus.readers.cases:read_cases",
     },
+    "generator": {
+        "reader": "rag.generation.registry:make_reader",
+        "transformers": "rag.generation.registry:make_transformers",
+        "openai": "rag.generation.registry:make_openai",
+    },
+    "text-encoder": {
+        "minilm": "rag.encoders.registry:make_sentence_encoder",
+    },
+    "image-encoder": {
+        "compact": "rag.encoders.registry:make_open_clip_encoder",
+        "imagenet": "rag.encoders.registry:make_imagenet_encoder",
+    },
+    "backend": {
+        "flat": "rag.indexing.backends.flat:FlatIndex",
+        "hnsw": "rag.indexing.backends.hnsw:HnswIndex",
+        "ivf-sq8": "rag.indexing.backends.ivf:IvfScalarIndex",
+        "ivf-pq": "rag.indexing.backends.ivf:IvfProductIndex",
+        "cuda-flat": "rag.indexing.backends.cuda:CudaFlatIndex",
+        "cuda-cagra": "rag.indexing.backends.cuda:CagraIndex",
+        "milvus": "rag.indexing.backends.milvus:MilvusIndex",
+    },
 }
 
+_DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
-def find(kind: Kind, name: str, *, named_only: bool = False) -> Any:
+
+def find(kind: Kind, name: str, *, named_only: bool = False, setting: str = "") -> Any:
     """The part of a kind that ``name`` means.
 
     Args:
         kind: what sort of part.
         name: ours, an entry point's, or ``package.module:attribute``.
         named_only: dotted paths are refused: the name came from somebody who may not choose what code runs.
+        setting: the setting that holds the name, for messages.
+
+    Raises:
+        InputError: there is no such part, and the message lists what there is; or its code cannot be imported.
+        MissingDependencyError: the part is there, and a library that it needs is not.
+    """
+    where = f"setting {setting!r}: " if setting else ""
+    if (ours := PARTS.get(kind, {}).get(name)) is not None:
+        return _import(f"{kind} {name!r}", ours)
+    check(kind, name, named_only=named_only, setting=setting)
+    path, *others = _offered(kind).get(name, [name])
+    if others:
+        both = ", ".join([path, *others])
+        raise InputError(f"{where}installed packages offer several {kind}s {name!r}: {both}; give one as a dotted path")
+    return _import(f"{where}{kind} {name!r}", path)
+
+
+def check(kind: Kind, name: str, *, named_only: bool = False, setting: str = "") -> None:
+    """Refuse what :func:`find` would not look for, and import nothing.
 
     Raises:
         InputError: there is no such part; the message lists what there is.
-        MissingDependencyError: the part is there, and a library that it needs is not.
     """
-    ours = PARTS.get(kind, {})
-    if name in ours:
-        return _imported(kind, name, ours[name])
-    if name in (theirs := _entry_points(kind)):
-        return _imported(kind, name, theirs[name].value)
-    if ":" in name and not named_only:
-        return _imported(kind, name, name)
+    if name in names(kind) or (is_dotted_path(name) and not named_only):
+        return
+    where = f"setting {setting!r}: " if setting else ""
     or_path = "" if named_only else ", or give a dotted path package.module:attribute"
-    raise InputError(f"there is no {kind} {name!r}; choose one of: {', '.join(names(kind))}{or_path}")
+    raise InputError(f"{where}there is no {kind} {name!r}; choose one of: {', '.join(names(kind))}{or_path}")
 
 
 def names(kind: Kind) -> list[str]:
     """The names of all parts of a kind: ours in the order of the table, then those of installed packages."""
     ours = PARTS.get(kind, {})
-    return [*ours, *sorted(set(_entry_points(kind)) - set(ours))]
+    return [*ours, *sorted(_offered(kind).keys() - ours.keys())]
 
 
-def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
-    return {e.name: e for e in entry_points(group=f"clincite.{kind}")}
+def is_dotted_path(name: str) -> bool:
+    """Whether ``name`` has the form ``package.module:attribute``.
+
+    >>> is_dotted_path("my_lab.encoders:Retina"), is_dotted_path("local-dir:models/retina")
+    (True, False)
+    """
+    return _DOTTED.fullmatch(name) is not None
 
 
-def _imported(kind: Kind, name: str, path: str) -> Any:
+def _offered(kind: Kind) -> dict[str, list[str]]:
+    """What installed packages offer: dotted paths by name, several where packages chose the same one."""
+    group = f"clincite.{kind.replace('-', '_')}"  # names of groups may hold no hyphen (PyPA, entry points)
+    found: dict[str, list[str]] = {}
+    for point in entry_points(group=group):
+        paths = found.setdefault(point.name, [])
+        if (path := f"{point.module}:{point.attr}") not in paths:
+            paths.append(path)
+    return found
+
+
+def _import(part: str, path: str) -> Any:
     module, _, attribute = path.partition(":")
     try:
         found: Any = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+    except RagError:
+        raise
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
-            raise InputError(f"{kind} {name!r}: there is no module {error.name!r} to import it from") from error
-        raise MissingDependencyError(
-            f"{kind} {name!r} needs the package {error.name!r}, which is not installed"
-        ) from error
-    except (AttributeError, ValueError) as error:
-        raise InputError(f"{kind} {name!r}: {module} has no {attribute!r}") from error
+            raise InputError(
+                f"{part}: there is no module {error.name!r} to import it from; install it, or put its folder on "
+                "PYTHONPATH"
+            ) from error
+        raise MissingDependencyError(f"{part} needs the package {error.name!r}, which is not installed") from error
+    except Exception as error:  # somebody else's code may fail in any way; the cause stays attached
+        raise InputError(f"{part}: {module} cannot be imported ({type(error).__name__}: {error})") from error
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            raise InputError(f"{part}: {module} has no {attribute!r}") from error
     return found

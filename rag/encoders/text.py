@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rag.encoders.protocols import Vectors
+from rag.encoders.protocols import TextEncoder, Vectors
 from rag.encoders.runtime import BatchSize, files_sha256, mixed_precision, package_folder
 from rag.encoders.sentence_transformers import load_model
 from rag.errors import InputError
+from rag.plugins import names
 from rag.types import sha256_of
 
 _DECISIVE = {".safetensors", ".bin", ".json", ".txt"}  # weights, configuration, vocabulary
@@ -89,7 +90,8 @@ class SentenceEncoder:
                 model[1] = type(model[1])(_dim(model), self._pooling)  # a Pooling by itself
             return model.eval()
 
-        return load_model(make, what="text model", name=self.name, folder=self._folder, instead="use 'minilm'")
+        instead = f"use {' or '.join(names('text-encoder'))}"
+        return load_model(make, what="text model", name=self.name, folder=self._folder, instead=instead)
 
 
 class AsymmetricEncoder:
@@ -100,7 +102,7 @@ class AsymmetricEncoder:
         MissingDependencyError: one of them is not on this machine.
     """
 
-    def __init__(self, queries: SentenceEncoder, passages: SentenceEncoder) -> None:
+    def __init__(self, queries: TextEncoder, passages: TextEncoder) -> None:
         self._queries = queries
         self._passages = passages
 
@@ -109,8 +111,8 @@ class AsymmetricEncoder:
         queries, passages = self._queries.dim, self._passages.dim
         if queries != passages:
             raise InputError(
-                f"{self._queries.name!r} gives vectors of {queries} numbers and {self._passages.name!r} of {passages}; "
-                f"questions and passages need one space"
+                f"{self._queries.fingerprint} gives vectors of {queries} numbers and {self._passages.fingerprint} of "
+                f"{passages}; questions and passages need one space"
             )
         return passages
 

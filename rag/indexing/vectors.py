@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.errors import IndexStateError, InputError
+from rag.errors import IndexStateError, InputError, StorageError
 from rag.indexing.backends.exact import nearest, score
-from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
-from rag.indexing.backends.registry import BACKENDS
+from rag.indexing.backends.protocol import Allowed, Facts, Positions, VectorIndex, Vectors
 from rag.indexing.segments import Rows, Segment, SegmentInfo, damaged, write_segment
-from rag.indexing.storage import discard_directory
+from rag.indexing.storage import discard_directory, sync_file
+from rag.plugins import find, is_dotted_path
 from rag.settings import VectorSettings
 
 MAX_DIM = 65_536
@@ -40,9 +40,9 @@ def write_vectors(
     """
 
     def fill(directory: Path) -> None:
-        facts = BACKENDS[backend].write(directory, vectors, settings)
-        content = json.dumps({"backend": backend, **facts}, sort_keys=True)
-        (directory / _BACKEND).write_text(content, encoding="utf-8")
+        _record(directory, backend, {})  # first, so that whoever finds the directory after a crash knows whom to ask
+        facts = find("backend", backend, setting="vectors.backend").write(directory, vectors, settings)
+        _record(directory, backend, facts)
 
     def discard(directory: Path) -> None:
         discard_segment(directory, settings)
@@ -54,10 +54,17 @@ def discard_segment(directory: Path, settings: VectorSettings) -> None:
     """Remove a segment's directory and what its backend keeps elsewhere.
 
     Raises:
-        StorageError: the other place cannot be reached; the directory stays, so that it can be tried again.
+        StorageError: the other place cannot be reached, or its backend is not installed any more; the directory stays,
+            so that it can be tried again.
     """
-    for backend in BACKENDS.values():
-        backend.drop(directory, settings)
+    try:
+        name, _ = backend_of(directory)
+    except IndexStateError:
+        name = "flat"  # a damaged record names nobody to ask
+    try:
+        find("backend", name, named_only=name != settings.backend).drop(directory, settings)
+    except InputError as error:
+        raise StorageError(f"{directory}: what its backend keeps elsewhere cannot be dropped ({error})") from error
     discard_directory(directory)
 
 
@@ -65,7 +72,7 @@ def backend_of(directory: Path) -> tuple[str, Facts]:
     """The name of a segment's backend, and what was recorded when it was built.
 
     Raises:
-        IndexStateError: there is no such backend in this version.
+        IndexStateError: the record is damaged.
     """
     path = directory / _BACKEND
     if not path.exists():
@@ -75,9 +82,29 @@ def backend_of(directory: Path) -> tuple[str, Facts]:
         name = str(facts.pop("backend"))
     except (ValueError, KeyError, AttributeError) as error:
         raise IndexStateError(damaged(path, "it does not name a backend")) from error
-    if name not in BACKENDS:
-        raise IndexStateError(f"{path} asks for the vector backend {name!r}, which this ClinCite lacks; upgrade it")
     return name, facts
+
+
+def _backend(name: str, settings: VectorSettings, directory: Path) -> type[VectorIndex]:
+    """The backend of a segment. An index may come from a stranger: its dotted path is followed only if set here, too.
+
+    Raises:
+        IndexStateError: there is no such backend.
+    """
+    try:
+        found: type[VectorIndex] = find("backend", name, named_only=name != settings.backend)
+    except InputError as error:
+        what = "if you trust it, set vectors.backend to it" if is_dotted_path(name) else "install it, or upgrade"
+        raise IndexStateError(
+            f"{directory / _BACKEND} asks for the vector backend {name!r}; {what} ({error})"
+        ) from error
+    return found
+
+
+def _record(directory: Path, backend: str, facts: Facts) -> None:
+    path = directory / _BACKEND
+    path.write_text(json.dumps({"backend": backend, **facts}, sort_keys=True), encoding="utf-8")
+    sync_file(path)
 
 
 class VectorSegment(Segment):
@@ -86,7 +113,8 @@ class VectorSegment(Segment):
     def __init__(self, root: Path, info: SegmentInfo, settings: VectorSettings) -> None:
         super().__init__(root, info)
         self.backend, self.facts = backend_of(self.path)
-        self._index = BACKENDS[self.backend].open(self.path, info.n, info.dim, self.facts, settings)
+        backend = _backend(self.backend, settings, self.path)
+        self._index = backend.open(self.path, info.n, info.dim, self.facts, settings)
 
     @property
     def exact(self) -> bool:

@@ -10,8 +10,9 @@ import pytest
 
 from rag.errors import MissingDependencyError
 from rag.generation.prompts import Prompt
-from rag.generation.registry import GENERATORS, load_generator
+from rag.generation.registry import load_generator
 from rag.language.lexicon import Lexicon
+from rag.plugins import names
 from rag.settings import knowledge_dir, load_settings
 
 from . import servers
@@ -23,7 +24,7 @@ LOCAL = ("lingshu", "medgemma", "llava-med")
 @pytest.mark.parametrize("name", [*LOCAL, "vllm"])
 def test_a_profile_of_a_real_model_can_be_used_as_it_is(name: str) -> None:
     settings = load_settings(name).generation
-    assert settings.kind in GENERATORS
+    assert settings.kind in names("generator")
     assert Prompt(settings.prompt).sha256
     text = (knowledge_dir() / "profiles" / f"{name}.toml").read_text()
     if name in LOCAL:

@@ -10,7 +10,8 @@ import pytest
 from rag.errors import IndexStateError, InputError, MissingDependencyError, StorageError
 from rag.indexing import Filter, IndexStore, SpaceInfo
 from rag.indexing.backends.cuda import missing
-from rag.indexing.backends.registry import BACKENDS
+from rag.indexing.backends.hnsw import HnswIndex
+from rag.indexing.backends.milvus import MilvusIndex
 from rag.indexing.plan import plan, rows_per_segment
 from rag.indexing.recall import measure_recall
 from rag.indexing.vectors import VectorSegment, discard_segment, write_vectors
@@ -203,7 +204,7 @@ def test_a_graph_as_earlier_versions_wrote_it_opens(
         faiss.write_index(graph, str(directory / "index.faiss"))
         return {"near_effort": 64, "far_effort": 256}
 
-    monkeypatch.setattr(BACKENDS["hnsw"], "write", write)
+    monkeypatch.setattr(HnswIndex, "write", write)
     earlier = written(tmp_path, "hnsw")
     atol = 0 if precision == "single" else 5e-4
     np.testing.assert_allclose(earlier.take(np.arange(N)), clustered(1, N), rtol=0, atol=atol)
@@ -362,7 +363,7 @@ class TestRefusals:
     def test_milvus_that_has_lost_the_collection(self, tmp_path: Path) -> None:
         settings = settings_for(tmp_path, "milvus")
         info = write_vectors(tmp_path / "segments", "text", "e", np.arange(50), clustered(1, 50), "milvus", settings)
-        BACKENDS["milvus"].drop(tmp_path / "segments" / info.id, settings)
+        MilvusIndex.drop(tmp_path / "segments" / info.id, settings)
         with pytest.raises(IndexStateError, match="no collection"):
             VectorSegment(tmp_path / "segments", info, settings)
 
