@@ -1,4 +1,4 @@
-"""Commands that train: retriever and router."""
+"""Commands that train: retriever, router and generator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from rag.cli.shared import Json, Profile, bars, say, settings_of
 from rag.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, help="Train the models that find and route.")
+app = typer.Typer(no_args_is_help=True, help="Train the models that find, route and write.")
 
 
 @app.command(
@@ -96,3 +96,46 @@ def router(
             progress=progress,
         )
     say(asdict(report), report.table(), as_json)
+
+
+@app.command(
+    epilog="Examples: rag train generator questions.jsonl cases.jsonl --base local-dir:models/lingshu --out mine · "
+    "rag train generator dev_qa.jsonl --corpus openi --base local-dir:models/llava --out mine --minutes 60"
+)
+def generator(
+    files: Annotated[list[Path], typer.Argument(help="JSONL of cases (image, text) and of labelled questions.")],
+    base: Annotated[str, typer.Option(help="What to start from: 'local-dir:<folder of a model>'.")],
+    out: Annotated[Path, typer.Option(help="Folder for adapter and card; an interrupted training there goes on.")],
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(help="Source of the texts that questions name, as `rag ingest` reads it (repeatable)."),
+    ] = None,
+    prompt: Annotated[str, typer.Option(help="The prompt that it will be asked with: a name, or a file.")] = "cite",
+    recipe: Annotated[Path | None, typer.Option(help="TOML file with fields of the recipe.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="At most; the rate falls by the clock.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the examples, at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same weights on one machine.")] = None,
+    merged: Annotated[
+        bool, typer.Option("--merged", help="Also write the whole model, for the generator 'transformers'.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Tune a language model to answer from numbered evidence and an image, with citations (LoRA and projector).
+
+    Records with a "split" (train, dev, test) keep it; others are divided by a hash of their group, so that no patient
+    is in two parts.
+    """
+    from rag.training.generator.recipe import GeneratorRecipe
+    from rag.training.generator.sft import TuningJob, train_generator
+
+    changes = {"minutes": minutes, "epochs": epochs, "seed": seed}
+    chosen = GeneratorRecipe.load(recipe, **{name: value for name, value in changes.items() if value is not None})
+    options = [f"--corpus {shlex.quote(name)}" for name in corpus or ()]
+    options += [f"--recipe {shlex.quote(str(recipe))}"] if recipe else []
+    options += [f"--{name} {value}" for name, value in changes.items() if value is not None]
+    places = [*map(str, files), "--base", base, "--prompt", prompt, "--out", str(out)]
+    command = " ".join(["rag train generator", *map(shlex.quote, places), *options, *(["--merged"] if merged else [])])
+    job = TuningJob(base, prompt, out, command, merged)
+    with bars(as_json) as progress:
+        report = train_generator(files, job, chosen, progress, corpora=corpus or ())
+    say(report.model_dump(mode="json"), report.words(), as_json)

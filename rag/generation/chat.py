@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, Protocol
 from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError
 from rag.generation.base import Request, refusal
-from rag.generation.messages import Messages, Picture
+from rag.generation.messages import QUESTION_IMAGE, Messages, Picture
 from rag.generation.parsing import is_finished, parse_draft
 from rag.generation.prompts import Prompt
 from rag.language.lexicon import Lexicon
@@ -190,7 +190,7 @@ class LanguageGenerator:
         most, side = self._settings.images, self._settings.image_side
         pictures: list[Picture] = []
         if request.question.image is not None and most:
-            pictures.append(Picture.read(request.question.image, side, "The image that the question is about:"))
+            pictures.append(Picture.read(request.question.image, side, QUESTION_IMAGE))
         shown = {request.question.image}
         for e in evidence:
             path = request.image_of(e) if len(pictures) < most else None

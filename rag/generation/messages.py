@@ -14,6 +14,8 @@ from PIL import Image
 from rag.corpus.images import load_image
 from rag.types import sha256_of
 
+QUESTION_IMAGE = "The image that the question is about:"  # the label of its picture
+
 
 @dataclass(frozen=True)
 class Picture:

@@ -1,0 +1,38 @@
+"""What is minimised: the answers' surprise, and for pairs the loss of direct preference optimisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rag.encoders.runtime import torch
+from rag.training.generator.feeding import Batch
+
+
+def token_log_probs(model: Any, batch: Batch) -> Any:
+    """(m,) log-probabilities of the answers' tokens; the model's head is run at their positions alone."""
+    library = torch()
+    kept, places = library.unique(batch.columns, return_inverse=True)
+    logits = model(**batch.inputs, logits_to_keep=kept).logits[batch.rows, places]
+    return -library.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none")
+
+
+def answer_loss(log_probs: Any, first: Any, first_weight: float) -> Any:
+    """Weighted mean negative log-probability of the answers' tokens; an answer's first one weighs ``first_weight``."""
+    weights = torch().where(first, first_weight, 1.0)
+    return -(log_probs * weights).sum() / weights.sum()
+
+
+def answer_log_probs(log_probs: Any, batch: Batch) -> Any:
+    """(n,) log-probabilities of whole answers."""
+    return log_probs.new_zeros(len(batch)).index_add(0, batch.rows, log_probs)
+
+
+def preference_loss(margin: Any, beta: float) -> Any:
+    """Mean of -log sigmoid(beta margin) (Rafailov et al. 2023, equation 7).
+
+    Args:
+        margin: (n,) log-ratio of the chosen answer to that of the rejected one, each the tuned model's over the
+            reference's: (log p(c) - log r(c)) - (log p(r) - log r(r)).
+        beta: how much the model may leave the reference; larger is less.
+    """
+    return -torch().nn.functional.logsigmoid(beta * margin).mean()

@@ -1,0 +1,219 @@
+"""Labelled files become a tuned generator: read, divide, compose, train, measure, write its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from rag.corpus.quarantine import Quarantined
+from rag.corpus.source import read_source
+from rag.errors import InputError
+from rag.generation.prompts import Prompt
+from rag.language.lexicon import Lexicon
+from rag.progress import Progress
+from rag.training.generator.adapting import adapt
+from rag.training.generator.bases import Base, open_base
+from rag.training.generator.card import TuningFacts, counted, seen_by, write_card
+from rag.training.generator.examples import Taught, compose
+from rag.training.generator.feeding import Feeder
+from rag.training.generator.labelled import Labelled, read_corpus, read_labelled
+from rag.training.generator.loop import Stage, run_stages
+from rag.training.generator.losses import answer_loss, token_log_probs
+from rag.training.generator.measure import Measured, measure
+from rag.training.generator.recipe import GeneratorRecipe
+from rag.training.run_folder import RunFolder
+from rag.training.splits import TRAIN, Split, assign_splits
+
+MERGED = "merged"
+_PURPOSE = "Answers questions from numbered evidence and an image, and cites what supports each sentence."
+
+
+class TuningReport(BaseModel):
+    """What came of a tuning. ``refused`` holds (record, reason) of what could not be learned from."""
+
+    out: str
+    counts: list[tuple[str, str, int]]
+    left_out: list[str]
+    refused: list[tuple[str, str]]
+    minutes: float
+    first_loss: float | None
+    last_loss: float | None
+    measured: dict[str, list[Measured]]
+
+    def words(self) -> str:
+        """For a terminal."""
+        lines = [f"{record} was left out: {reason}" for record, reason in self.refused[:20]]
+        if len(self.refused) > 20:
+            lines.append(f"… and {len(self.refused) - 20} more were left out")
+        lines.append("Learned from: " + ", ".join(f"{n:,} {what}" for what, part, n in self.counts if part != "test"))
+        if self.first_loss is not None and self.last_loss is not None:
+            fell = f"Loss {self.first_loss:.3f} at first, {self.last_loss:.3f} at last"
+            lines.append(f"{fell}; {self.minutes:.1f} minutes.")
+        for part, results in self.measured.items():
+            for m in results:
+                right = "" if m.begun_right is None else f"  begun right {m.begun_right:.3f}"
+                lines.append(f"  {part:<4}  {m.kind:<24} n={m.n:<5} loss {m.loss:.3f}{right}")
+        lines.append(f"The adapter and its card are in {self.out}.")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class TuningJob:
+    """Where a tuning starts and ends: the base, the prompt it will be asked with, the folder, the command.
+
+    ``merged`` also writes the whole model with the adapter in it, which the generator 'transformers' loads.
+    """
+
+    base: str
+    prompt: str
+    out: Path
+    command: str = ""
+    merged: bool = False
+
+
+def train_generator(
+    files: Sequence[Path],
+    job: TuningJob,
+    recipe: GeneratorRecipe,
+    progress: Progress,
+    *,
+    corpora: Sequence[str] = (),
+) -> TuningReport:
+    """Tune the base on what the files hold, and write the model's folder.
+
+    Args:
+        files: JSONL of cases and labelled questions; see :mod:`rag.training.generator.labelled`.
+        job: base, prompt and folder.
+        recipe: everything else that decides the outcome.
+        progress: told of rows read and examples learned from.
+        corpora: sources, as ``rag ingest`` reads them, with the texts that the questions name.
+
+    Raises:
+        InputError: files, base or folder do not do; the message names what.
+        MissingDependencyError: a library or the base is not installed.
+    """
+    texts = read_corpus(d for name in corpora for d in read_source(name)) if corpora else None
+    items, refused = read_labelled(files, texts, progress.stage("reading questions"))
+    parts = divide(items)
+    base = open_base(job.base, recipe.precision)
+    run = RunFolder(job.out, _identity(items, base.name, job.prompt, recipe))
+    feeder = Feeder(base.loaded, Prompt(job.prompt), Lexicon.load(), recipe, recipe.image_side)
+    taught = {part: _Taught.of(compose(some, recipe), feeder, recipe.longest) for part, some in parts.items()}
+    if not taught["train"].examples:
+        raise InputError(
+            "no question of the split 'train' can be learned from: no passage holds an answer, or all are longer than "
+            f"{recipe.longest} tokens"
+        )
+    tuned = adapt(base.loaded, recipe)
+    base.loaded.model.eval()  # nothing random but what the seed decides; the image tower's statistics stay
+    stages = _stages(tuned.model, tuned.adapter, tuned.projector, taught["train"], feeder, recipe)
+    traces = run_stages(stages, tuned.parameters, recipe, run, progress)
+    measured: dict[str, Sequence[Measured]] = {
+        part: measure(tuned.model, feeder, some.examples, some.lengths, recipe)
+        for part, some in taught.items()
+        if part != "train" and some.examples
+    }
+    tuned.save(job.out, base.name)
+    if job.merged:
+        write_merged(tuned.model, base, job.out)
+    counts = [c for part, some in taught.items() for c in counted((e.kind for e in some.examples), part)]
+    left_out = [
+        f"{some.longer} examples of {part} with more than {recipe.longest} tokens"
+        for part, some in taught.items()
+        if some.longer
+    ]
+    seen = seen_by([*parts["train"], *parts["dev"]])
+    facts = TuningFacts(
+        job.out.resolve().name, _PURPOSE, job.command, base.name, job.prompt, recipe, seen, counts, left_out, traces,
+        measured,
+    )  # fmt: skip
+    write_card(facts, job.out)
+    run.remove()
+    return report(facts, job.out, refused)
+
+
+def divide(items: Sequence[Labelled]) -> dict[Split, list[Labelled]]:
+    """The questions by split; no group is in two. Raises InputError as :func:`rag.training.splits.assign_splits`."""
+    parts: dict[Split, list[Labelled]] = {"train": [], "dev": [], "test": []}
+    for item, part in zip(items, assign_splits(items, needed=(TRAIN,)), strict=True):
+        if part is not None:
+            parts[part].append(item)
+    return parts
+
+
+def write_merged(model: object, base: Base, out: Path) -> None:
+    """The whole model, adapters merged in, with its processor."""
+    merged = model.merge_and_unload()  # type: ignore[attr-defined]
+    merged.save_pretrained(out / MERGED)
+    base.loaded.processor.save_pretrained(out / MERGED)
+
+
+def report(facts: TuningFacts, out: Path, refused: Sequence[Quarantined]) -> TuningReport:
+    """The same facts, for whoever ran the command."""
+    last = next((t for t in reversed(facts.stages.values()) if t.losses), None)
+    return TuningReport(
+        out=str(out),
+        counts=list(facts.counts),
+        left_out=list(facts.left_out),
+        refused=[(f"{q.source}, {q.record}", q.reason) for q in refused],
+        minutes=sum(t.seconds for t in facts.stages.values()) / 60,
+        first_loss=last.first if last else None,
+        last_loss=last.last if last else None,
+        measured={part: list(results) for part, results in facts.measured.items()},
+    )
+
+
+@dataclass(frozen=True)
+class _Taught:
+    """The examples of a split that are short enough, their tokens, and how many were not."""
+
+    examples: list[Taught]
+    lengths: list[int]
+    longer: int
+
+    @classmethod
+    def of(cls, examples: Sequence[Taught], feeder: Feeder, longest: int) -> _Taught:
+        lengths = [feeder.length(e.asking, e.answer) for e in examples]
+        kept = [(e, n) for e, n in zip(examples, lengths, strict=True) if n <= longest]
+        return cls([e for e, _ in kept], [n for _, n in kept], len(examples) - len(kept))
+
+
+def _stages(
+    model: object,
+    adapter: dict[str, object],
+    projector: dict[str, object],
+    taught: _Taught,
+    feeder: Feeder,
+    recipe: GeneratorRecipe,
+) -> list[Stage]:
+    """The projector alone on examples with an image, then adapter and projector on all."""
+    examples, lengths = taught.examples, taught.lengths
+    seeing = [n for n, e in enumerate(examples) if e.asking.image is not None and e.asking.view != "noise"]
+
+    def loss(rows: Sequence[int], seed: Sequence[int], among: Sequence[int]) -> object:
+        some = [examples[among[r]] for r in rows]
+        batch = feeder.batch([(e.asking, e.answer) for e in some], seed)
+        return answer_loss(token_log_probs(model, batch), batch.first, recipe.first_weight)
+
+    stages = []
+    if projector and seeing and recipe.projector_epochs:
+        alone = [(projector, 2 * recipe.projector_rate)]
+        some = [lengths[n] for n in seeing]
+        stages.append(Stage("projector", alone, some, partial(loss, among=seeing), recipe.projector_epochs, 0.05))
+    groups = [(adapter, recipe.rate), *([(projector, recipe.projector_rate)] if projector and seeing else [])]
+    every = range(len(examples))
+    stages.append(Stage("adapter", groups, lengths, partial(loss, among=every), recipe.epochs, 0.95))
+    return stages
+
+
+def _identity(items: Sequence[Labelled], base: str, prompt: str, recipe: GeneratorRecipe) -> str:
+    digest = hashlib.sha256()
+    for i in items:
+        digest.update(json.dumps([i.id, i.group, i.split, i.question, i.side, i.words, i.support, i.image]).encode())
+    return json.dumps({"recipe": recipe.model_dump(), "base": base, "prompt": prompt, "examples": digest.hexdigest()})
