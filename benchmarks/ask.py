@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from tables import Table, measured, report, saving
+
 import rag
 
 QUESTIONS = {
@@ -19,13 +21,14 @@ REPEATS = 12
 
 
 def main(argv: list[str]) -> None:
+    argv, save = saving(argv)
     path = Path(argv[0]) if argv else Path("indexes/demo")
     if not path.exists():
         print(f"not measured: there is no index {path}; build it with: make demo")
         return
     engine = rag.Engine.open(path)
     engine.ask(QUESTIONS["literature"][0])
-    print("| questions | n | p50 ms | p99 ms |\n|---|---:|---:|---:|")
+    rows = []
     for name, questions in QUESTIONS.items():
         times = []
         for question in questions * REPEATS:
@@ -33,7 +36,15 @@ def main(argv: list[str]) -> None:
             engine.ask(question)
             times.append((time.perf_counter() - begin) * 1000)
         p99 = statistics.quantiles(times, n=100)[98]
-        print(f"| {name} | {len(times)} | {statistics.median(times):.1f} | {p99:.1f} |")
+        rows.append((name, len(times), round(statistics.median(times), 1), round(p99, 1)))
+    table = Table(
+        section="Speed",
+        question="How long does a question take on the demo index, warm?",
+        columns=("questions", "n", "p50 ms (wanted: 150)", "p99 ms"),
+        runs=(measured(rows),),
+        command="python benchmarks/run.py ask",
+    )
+    report("speed-ask", table, save=save)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from tables import Cell, Table, measured, report, saving
 
 from rag.building.ingest import Source, ingest
 from rag.corpus.chunking import passages_of
@@ -45,19 +46,40 @@ COMPACT = {
 
 
 def main(argv: list[str]) -> None:
+    argv, save = saving(argv)
     text = SentenceEncoder()
-    texts()
+    rates = [texts()]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         encoder = model(argv, folder)
         files = pictures(folder / "corpus")
         encoder.encode_images(files[:64])
         torch().set_grad_enabled(False)
-        forward(encoder, files)
-        whole_ingest(encoder, text, folder, files)
+        rates.append(forward(encoder, files))
+        ingested = whole_ingest(encoder, text, folder, files)
+    encoding = Table(
+        section="Speed",
+        question="Is encoding as fast as the bare libraries' loops?",
+        columns=("what", "ours, a second", "bare loop, a second", "speed ratio (wanted: 0.95)"),
+        runs=(measured(rates),),
+        command="python benchmarks/run.py encode",
+        note=f"Median of {PAIRS} pairs; images are decoded beforehand.",
+    )
+    report("speed-encoding", encoding, save=save)
+    ingest_of_images = Table(
+        section="Speed",
+        question="Is a whole ingest of images as fast as the slower of decoding and encoding alone?",
+        columns=(
+            "images", "ingest, images/s", "decoding alone", "encoding alone", "ingest ÷ the slower (wanted: 0.9)"
+        ),
+        runs=(measured([ingested]),),
+        command="python benchmarks/run.py encode",
+        note=f"Medians of {PAIRS}.",
+    )  # fmt: skip
+    report("speed-ingest-images", ingest_of_images, save=save)
 
 
-def texts() -> None:
+def texts() -> tuple[Cell, ...]:
     encoder = SentenceEncoder()
     documents = [d for d in read_source("openi") if isinstance(d, Document)]
     some = [p.text for d in documents[:: max(1, len(documents) // TEXTS)] for p in passages_of(d)]
@@ -67,11 +89,10 @@ def texts() -> None:
         lambda: encoder.encode(some),
         lambda: bare.encode(some, batch_size=32, normalize_embeddings=True, show_progress_bar=False),
     )
-    print("| texts | ours, texts/s | bare loop, texts/s | speed ratio (median of pairs) |\n|---:|---:|---:|---:|")
-    print(f"| {len(some)} | {len(some) / ours:.0f} | {len(some) / theirs:.0f} | {ratio:.2f} |\n")
+    return f"{len(some):,} texts of reports", round(len(some) / ours), round(len(some) / theirs), round(ratio, 2)
 
 
-def forward(encoder: OpenClipEncoder, files: Sequence[Path]) -> None:
+def forward(encoder: OpenClipEncoder, files: Sequence[Path]) -> tuple[Cell, ...]:
     """``encode_images`` on files that are decoded already, against the model's own loop over its own tensors."""
     decoded = {file: encoder._decode(file) for file in files}
     library, network = torch(), encoder._model
@@ -84,12 +105,13 @@ def forward(encoder: OpenClipEncoder, files: Sequence[Path]) -> None:
 
     ours, theirs, ratio = paired(lambda: encoder.encode_images(files), bare)
     encoder._decode = encode  # type: ignore[method-assign]
-    print(f"{encoder.name}, {torch().get_num_threads()} threads\n")
-    print("| images | ours, images/s | bare loop, images/s | speed ratio (median of pairs) |\n|---:|---:|---:|---:|")
-    print(f"| {len(files)} | {len(files) / ours:.1f} | {len(files) / theirs:.1f} | {ratio:.2f} |\n")
+    name = f"{len(files)} images, {encoder.name}, {library.get_num_threads()} threads"
+    return name, round(len(files) / ours, 1), round(len(files) / theirs, 1), round(ratio, 2)
 
 
-def whole_ingest(encoder: OpenClipEncoder, text: SentenceEncoder, folder: Path, files: Sequence[Path]) -> None:
+def whole_ingest(
+    encoder: OpenClipEncoder, text: SentenceEncoder, folder: Path, files: Sequence[Path]
+) -> tuple[Cell, ...]:
     """From files to a published version, against the slower of decoding and encoding, each alone on the machine."""
     decoded = {file: encoder._decode(file) for file in files}
     decode = encoder._decode
@@ -117,10 +139,8 @@ def whole_ingest(encoder: OpenClipEncoder, text: SentenceEncoder, folder: Path, 
             rates.setdefault(name, []).append(len(files) / timed(work))
     least = zip(rates["ingest"], rates["decode"], rates["encode"], strict=True)
     ratio = statistics.median(ingested / min(rest) for ingested, *rest in least)
-    print("| images | whole ingest, images/s | decoding alone | encoding alone | ingest ÷ the slower (median) |")
-    print("|---:|---:|---:|---:|---:|")
-    words = " | ".join(f"{statistics.median(rates[name]):.1f}" for name in ("ingest", "decode", "encode"))
-    print(f"| {len(files)} | {words} | {ratio:.2f} |")
+    medians = (round(statistics.median(rates[name]), 1) for name in ("ingest", "decode", "encode"))
+    return len(files), *medians, round(ratio, 2)
 
 
 def paired(one: Callable[[], Any], other: Callable[[], Any]) -> tuple[float, float, float]:

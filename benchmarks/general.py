@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tables import Table, measured, report, saving
+
 import rag
 from rag.settings import Settings
 from rag.types import Answer, Document
@@ -27,6 +29,7 @@ FORMS: dict[str, Callable[[Document], str]] = {
 
 
 def main(argv: list[str]) -> None:
+    argv, save = saving(argv)
     index = Path(argv[0]) if argv else Path("indexes/demo")
     count, seed = (int(argv[1]) if len(argv) > 1 else 30), (int(argv[2]) if len(argv) > 2 else 0)
     if not index.exists():
@@ -43,8 +46,7 @@ def main(argv: list[str]) -> None:
     draw = random.Random(seed)
     lists = {"all terms": terms, "terms that reports name": named}
     chosen = {name: draw.sample(some, min(count, len(some))) for name, some in lists.items()}
-    heads = ("drawn from", "question", "search", "asked", "answered", "cite the definition", "cite a report")
-    print(f"| {' | '.join(heads)} | contexts: reports |\n|---|---|---|{'---:|' * 5}")
+    rows = []
     for (name, some), (form, write) in ((a, b) for a in chosen.items() for b in FORMS.items()):
         for how, engine in engines.items():
             answers = engine.ask_many([rag.Question(text=write(t)) for t in some], record=False)
@@ -52,7 +54,18 @@ def main(argv: list[str]) -> None:
             contexts = [e.kind for a in answers for e in a.evidence]
             share = f"{contexts.count('report') / max(1, len(contexts)):.0%}"
             figures = (seen["answered"], seen["definition"], seen["report"], share)
-            print(f"| {name} ({len(lists[name])}) | {form} | {how} | {len(some)} | {' | '.join(map(str, figures))} |")
+            rows.append((f"{name} ({len(lists[name]):,})", form, how, len(some), *figures))
+    table = Table(
+        section="Reading",
+        question="Do answers about a term of the ontology cite its definition?",
+        columns=(
+            "drawn from", "form", "search", "asked", "answered", "cite the definition", "cite a report",
+            "reports among the contexts",
+        ),
+        runs=(measured(rows),),
+        command=f"python benchmarks/general.py indexes/{index.name} {count} {seed}",
+    )  # fmt: skip
+    report("reading-terms", table, save=save)
 
 
 def _seen(term: Document, answer: Answer) -> Iterator[str]:

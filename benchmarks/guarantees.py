@@ -1,6 +1,6 @@
 """Does the promise hold? Certificates in worlds of known risk: ``python benchmarks/guarantees.py [REPEATS]``.
 
-Prints how often each bound and each control certifies a policy whose true risk is not below alpha (at most delta is
+Tables of how often each bound and each control certifies a policy whose true risk is not below alpha (at most delta is
 promised), what they certify where there is something to certify, beside MAPIE's Learn-then-Test on the same draws
 where MAPIE is installed, and how long 10,000 questions × 1,000 policies take.
 """
@@ -12,6 +12,7 @@ import time
 from importlib.util import find_spec
 
 import numpy as np
+from tables import Cell, Section, Table, measured, report, saving
 
 from rag.errors import InputError
 from rag.risk_control.bounds import betting, exact_binomial, hoeffding_bentkus
@@ -20,6 +21,8 @@ from rag.risk_control.policy import Outcomes
 from rag.risk_control.procedure import Bound, Control, certify
 from rag.risk_control.simulation import Draw, World
 
+SECTION: Section = "Risk control"
+PACKAGES = ("numpy", "scipy", "MAPIE")
 ALPHA, DELTA, AT = 0.1, 0.05, 0.5
 TAUS = (0.0, 0.2, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)
 SIZES = (50, 200, 1000)
@@ -40,13 +43,10 @@ def p_values(draw: Draw, tau: float) -> dict[str, np.ndarray]:
     }
 
 
-def one_policy(repeats: int) -> None:
+def one_policy(repeats: int) -> Table:
     """Share of runs in which a single policy of known risk is certified."""
-    print(f"\n**One policy**, alpha = {ALPHA}, delta = {DELTA}, {repeats:,} runs each: share of runs that certify it.")
-    print("Below R = 0.1 that is power; from R = 0.1 on it is a broken promise, of which 0.05 is allowed.\n")
     risks = (0.03, 0.06, 0.1, 0.105, 0.3)
-    print("| groups | questions | bound | " + " | ".join(f"R = {r}" for r in risks) + " |")
-    print("|---|---|---|" + "---|" * len(risks))
+    rows: list[tuple[Cell, ...]] = []
     for clustered in (False, True):
         for groups in SIZES:
             rates: dict[str, list[float]] = {}
@@ -56,19 +56,21 @@ def one_policy(repeats: int) -> None:
                     rates.setdefault(name, []).append(float(np.mean(p <= DELTA)))
             for name, row in rates.items():
                 if clustered or "invalid" not in name:
-                    kind = "2 or 8 a group" if clustered else "one a group"
-                    print(f"| {groups} | {kind} | {name} | " + " | ".join(f"{x:.3f}" for x in row) + " |", flush=True)
-
-
-def whole_grid(repeats: int) -> None:
-    """Share of runs in which ``certify`` lets any untrue policy through, and the coverage it certifies."""
-    print(f"\n**All of `certify`**, {len(TAUS)} policies, {repeats:,} runs each. *Broken*: a policy of R >= 0.1 is")
-    print(f"among the accepted, where R(tau) falls through 0.1 exactly at tau = {AT}, so five of nine are untrue.")
-    print(
-        "*Coverage*: mean share of questions answered under the chosen policy, 0 where none is, in a world of R = 0.05"
+                    rows.append((groups, _kind(clustered), name, *(round(x, 3) for x in row)))
+    return Table(
+        section=SECTION,
+        question=f"How often is a single policy of known risk R certified, at alpha = {ALPHA} and delta = {DELTA}?",
+        columns=("groups", "questions", "bound", *(f"R = {r}" for r in risks)),
+        runs=(measured(rows, PACKAGES),),
+        command=f"python benchmarks/guarantees.py {repeats}",
+        note=f"{repeats:,} runs each. Below R = {ALPHA} that is power; from there on it is a broken promise, of which "
+        f"{DELTA} is allowed.",
     )
-    print("at that threshold.\n")
-    print("| groups | questions | bound | control | broken | coverage | any certified |\n|---|---|---|---|---|---|---|")
+
+
+def whole_grid(repeats: int) -> Table:
+    """Share of runs in which ``certify`` lets any untrue policy through, and the coverage it certifies."""
+    rows: list[tuple[Cell, ...]] = []
     for clustered in (False, True):
         for groups in SIZES:
             hard = World(ALPHA, AT, clustered)
@@ -80,12 +82,21 @@ def whole_grid(repeats: int) -> None:
                 for control in CONTROLS:
                     broken = sum(bool(untrue & run(on, i, bound, control)[0]) for i in range(repeats)) / repeats
                     covered = [run(easy, i, bound, control)[1] for i in range(few)]
-                    kind = "2 or 8 a group" if clustered else "one a group"
-                    print(
-                        f"| {groups} | {kind} | {bound} | {control} | {broken:.3f} | {np.mean(covered):.2f} | "
-                        f"{np.mean(np.array(covered) > 0):.2f} |",
-                        flush=True,
-                    )
+                    shares = float(np.mean(covered)), float(np.mean(np.array(covered) > 0))
+                    rows.append((groups, _kind(clustered), bound, control, broken, *(round(x, 2) for x in shares)))
+    return Table(
+        section=SECTION,
+        question="Does the whole procedure keep its promise?",
+        columns=("groups", "questions", "bound", "control", "broken", "coverage", "any certified"),
+        runs=(measured(rows, PACKAGES),),
+        command=f"python benchmarks/guarantees.py {repeats}",
+        note=f"{repeats:,} runs each, nine policies, five of them untrue. Broken: one of those is accepted. Coverage: "
+        f"mean share answered, 0 where nothing is certified, in a world of R = {ALPHA / 2}.",
+    )
+
+
+def _kind(clustered: bool) -> str:
+    return "2 or 8 a group" if clustered else "one a group"
 
 
 def run(draw: Draw, repeat: int, bound: Bound, control: Control) -> tuple[set[float], float]:
@@ -98,17 +109,12 @@ def run(draw: Draw, repeat: int, bound: Bound, control: Control) -> tuple[set[fl
     return {p.tau for p in found.accepted}, found.coverage if found.policy else 0.0
 
 
-def beside_mapie(repeats: int) -> None:
+def beside_mapie(repeats: int) -> Table:
     """Policies certified on the same draws by our exact bound and by Learn-then-Test in MAPIE, both with Holm."""
-    if find_spec("mapie") is None:
-        print("\nNot compared with MAPIE, which is not installed.")
-        return
     from mapie.risk_control.fwer_control import control_fwer
     from mapie.risk_control.methods import compute_hoeffding_bentkus_p_value as theirs
 
-    print(f"\n**Beside MAPIE's Learn-then-Test**, same draws, Holm over {len(TAUS)} policies, one question a group,")
-    print(f"R = 0.05 at tau = {AT}, {repeats:,} runs: mean number of policies certified.\n")
-    print("| groups | ours, exact | MAPIE, binary losses | MAPIE, default |\n|---|---|---|---|")
+    rows: list[tuple[Cell, ...]] = []
     for groups in SIZES:
         draw = World(ALPHA / 2, AT).draw(repeats, groups, np.random.default_rng([groups, 3]))
         counts = np.array([draw.counts(tau) for tau in TAUS])
@@ -118,17 +124,24 @@ def beside_mapie(repeats: int) -> None:
             for column, binary in ((1, True), (2, False)):
                 p = theirs(wrong / np.maximum(n, 1), n.astype(float), ALPHA, binary=binary)[:, 0]
                 totals[column] += len(control_fwer(p, DELTA, "bonferroni_holm"))
-        print(f"| {groups} | " + " | ".join(f"{t / repeats:.3f}" for t in totals) + " |", flush=True)
+        rows.append((groups, *(round(float(t) / repeats, 3) for t in totals)))
+    return Table(
+        section=SECTION,
+        question=f"How many of {len(TAUS)} policies are certified, beside MAPIE's Learn-then-Test on the same draws?",
+        columns=("groups", "ours, exact", "MAPIE, binary losses", "MAPIE, default"),
+        runs=(measured(rows, PACKAGES),),
+        command=f"python benchmarks/guarantees.py {repeats}",
+        note=f"Holm, one question a group, R = {ALPHA / 2} at tau = {AT}, {repeats:,} runs: means.",
+    )
 
 
-def at_scale() -> None:
+def at_scale() -> Table:
     """Seconds for 10,000 questions × 1,000 policies."""
+    rows: list[tuple[Cell, ...]] = []
     rng = np.random.default_rng(0)
     confidence = rng.random((10_000, 50))
     correct = rng.random((10_000, 50)) >= 0.3 * (1 - confidence)
     outcomes = Outcomes(tuple(map(str, range(10_000))), tuple((k, 0.3) for k in range(1, 51)), correct, confidence)
-    print("\n**10,000 questions × 1,000 policies**, seconds, median of three.\n")
-    print("| questions a group | bound | fixed-sequence | holm |\n|---|---|---|---|")
     for each in (1, 4):
         groups = [f"g{i // each}" for i in range(10_000)]
         for bound in TESTS:
@@ -140,15 +153,27 @@ def at_scale() -> None:
                     certify(outcomes, groups, ALPHA, DELTA, bound=bound, control=control)
                     taken.append(time.perf_counter() - start)
                 times.append(sorted(taken)[1])
-            print(f"| {each} | {bound} | {times[0]:.2f} | {times[1]:.2f} |", flush=True)
+            rows.append((each, bound, *(round(t, 2) for t in times)))
+    return Table(
+        section=SECTION,
+        question="How many seconds do 10,000 questions × 1,000 policies take?",
+        columns=("questions a group", "bound", *CONTROLS[:2]),
+        runs=(measured(rows, PACKAGES),),
+        command="python benchmarks/guarantees.py",
+        note="Median of three.",
+    )
 
 
 def main(argv: list[str]) -> None:
+    argv, save = saving(argv)
     repeats = int(argv[0]) if argv else 2000
-    at_scale()
-    one_policy(repeats)
-    beside_mapie(repeats)
-    whole_grid(repeats)
+    report("guarantees-speed", at_scale(), save=save)
+    report("guarantees-policy", one_policy(repeats), save=save)
+    if find_spec("mapie"):
+        report("guarantees-mapie", beside_mapie(repeats), save=save)
+    else:
+        print("\nNot compared with MAPIE, which is not installed.\n")
+    report("guarantees-procedure", whole_grid(repeats), save=save)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tables import Table, measured, report, saving
+
 from rag.building.ingest import Source, ingest
 from rag.corpus.chunking import passages_of
 from rag.corpus.source import read_source
@@ -20,6 +22,7 @@ REPORTS, PAIRS = 1000, 3
 
 
 def main(argv: list[str]) -> None:
+    _, save = saving(argv)
     reports = [d for d in read_source("openi") if isinstance(d, Document)][:REPORTS]
     texts = [p.text for d in reports for p in passages_of(d)]
     encoder = SentenceEncoder()
@@ -42,9 +45,15 @@ def main(argv: list[str]) -> None:
             rows.append(times)
     ratio = statistics.median(r["bare"] / r["ours"] for r in rows)
     ours, bare = (len(texts) / statistics.median(r[k] for r in rows) for k in ("ours", "bare"))
-    print("| passages | whole ingest, passages/s | bare loop, passages/s | speed ratio (median of pairs) |")
-    print("|---:|---:|---:|---:|")
-    print(f"| {len(texts)} | {ours:.0f} | {bare:.0f} | {ratio:.2f} |")
+    table = Table(
+        section="Speed",
+        question="Is a whole ingest of reports as fast as the bare sentence-transformers loop?",
+        columns=("reports", "passages", "ingest, passages/s", "bare loop, passages/s", "speed ratio (wanted: 0.95)"),
+        runs=(measured([(len(reports), len(texts), round(ours), round(bare), round(ratio, 2))]),),
+        command="python benchmarks/run.py ingest",
+        note=f"Median of {PAIRS} pairs.",
+    )
+    report("speed-ingest-reports", table, save=save)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,20 @@ from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tables import Table, measured, report, saving
+
 from rag.answering.pipeline import Pipeline
 from rag.building.ingest import Source, ingest
 from rag.cli.console import progress_bars
 from rag.encoders.registry import load_image_encoder, load_text_encoder
-from rag.evaluation.fusion_weights import measure_fusion, search_channels
+from rag.evaluation.fusion_weights import METRIC, POOLED, measure_fusion, search_channels
 from rag.evaluation.queries import read_queries
 from rag.indexing import IndexStore
 from rag.settings import load_settings
 
 
 def main(argv: list[str]) -> None:
+    argv, save = saving(argv)
     folder = Path(argv[0]) if argv else Path("../shared/data/nfcorpus")
     if not (folder / "qrels.tsv").is_file():
         print(f"not measured: there is no {folder}/qrels.tsv")
@@ -36,7 +39,17 @@ def main(argv: list[str]) -> None:
         queries = read_queries(_queries(folder, Path(scratch) / "queries.jsonl"))
         view = Pipeline.open(store, settings)
         searched = search_channels(queries, view.searcher, view.snapshot, settings.retrieval, progress)
-        print(measure_fusion(searched, settings.retrieval, True, progress).table())
+        found = measure_fusion(searched, settings.retrieval, True, progress)
+    print(found.table())
+    rows = [(r.ranking, r.queries, str(r.metrics[METRIC])) for r in found.rows if r.queries_of == POOLED]
+    table = Table(
+        section="Finding",
+        question=f"Does fusing words and vectors find better in {folder.name}?",
+        columns=("ranking", "queries", f"{METRIC} (95%, by group)"),
+        runs=(measured(rows),),
+        command=f"python benchmarks/retrieval.py ../shared/data/{folder.name}",
+    )
+    report(f"finding-{folder.name}", table, save=save)
 
 
 def _queries(folder: Path, out: Path) -> Path:

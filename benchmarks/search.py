@@ -1,7 +1,19 @@
-"""The index store beside other ways to search vectors: ``python benchmarks/search.py [--sizes N,...] [--only A,B]``.
+"""The index store beside other ways to search vectors.
+
+    python benchmarks/search.py [--sizes N,...] [--only A,B] [--save]
 
 Each peer at each size builds in one process and serves in another, so that memory and opening are its own; see
 ``peers.py`` for how each is used. A peer that is not installed, fails, or is too slow gets a line that says so.
+
+Vectors are unit vectors of 512 dimensions in n/100 clusters, searched by inner product; queries are not in the corpus.
+faiss, hnswlib and usearch return ids only; lancedb, chroma, milvus-lite, llamaindex and ours also return each hit's
+text ("search alone": ours without). Settings are the least of a ladder (see ``peers.py``) whose recall@10 on as many
+other queries is at least 0.95; ours chooses for itself, by recall on probes of its own.
+
+- *p50 / bare FAISS*: against FAISS flat, HNSW or IVF-SQ8, whichever is of the same kind (IVF-SQ8 for all lists).
+- *build*: with making the library's own records. *open*: fresh process, libraries imported, warm file cache, until the
+  first answer. *peak RSS*: of the serving process up to the end of the searches, and after them; mapped files count.
+- OMP_NUM_THREADS is 2; otherwise every library's own choice of threads.
 """
 
 from __future__ import annotations
@@ -9,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -18,12 +29,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from peers import BATCH, DIM, PEERS, Data, FaissHnsw, Ids, K, Ours, Peer
+from tables import Cell, Table, measured, report
 
 TARGET, WARM_UP, REPEATS, TURNS = 0.95, 20, 3, 15
 RIVALLED = 200_000  # up to so many vectors FAISS's graph is built a second time, beside ours
@@ -44,16 +56,10 @@ COLUMNS = (
     "peer", "backend", "setting", "recall@10", "p50 ms", "p99 ms", "batch queries/s", "p50 / bare FAISS", "build s",
     "open s", "peak RSS MiB (after)", "disk MiB",
 )  # fmt: skip
-CAPTION = f"""\
-{DIM} dimensions, inner product of unit vectors, n/100 clusters, {{queries}} queries that are not in the corpus.
-faiss, hnswlib and usearch return ids only; lancedb, chroma, milvus-lite, llamaindex and ours also return each hit's
-text ("search alone": ours without). Settings are the least of a ladder (see `peers.py`) whose recall@10 on {{queries}}
-other queries is at least {TARGET}; ours chooses for itself, by recall on probes of its own. *p50 / bare FAISS*: against
-FAISS flat, HNSW or IVF-SQ8, whichever is of the same kind (IVF-SQ8 for all inverted lists). *build*: with making the
-library's own records. *open*: fresh process, libraries imported, warm file cache, until the first answer. *peak RSS*:
-of the serving process up to the end of the searches, and after them; mapped files count. OMP_NUM_THREADS={THREADS};
-otherwise every library's own choice of threads. A process that takes, or would by its first queries take, more than
-{{minutes}} minutes is stopped: "too slow at this size"."""
+EXTRAS = (
+    "vectors", "ours", "beside", "search, times as long", "with passages, times as long", "batches, times as fast",
+    "after removing a tenth, times as long", "100 passages, ms", "BM25, ms", "removing, s",
+)  # fmt: skip
 
 WORDS, WORDS_PER_TEXT, COMMON = 50_000, 22, 100
 CONSONANTS, VOWELS = "bcdfghjklmnprstvwxyz", "aeiou"
@@ -147,7 +153,7 @@ def serve(peer: Peer, folder: Path, at: Path, limit: float) -> dict[str, Any]:
     result |= {"open": opened, "setting": setting, "recall": recall(found, truth[half:]), **memory()}
     if isinstance(peer, Ours):
         alone = measure(lambda query: peer.rows(query)[0], peer.rows, queries[:half], queries[half:])[1]
-        rivals = {"FAISS on the same files, searched as hard,": peer.bare(at)}
+        rivals = {"FAISS on the same files, searched as hard": peer.bare(at)}
         if peer.backend == "hnsw" and len(Data(folder)) <= RIVALLED:
             rivals |= usual_graph(folder, at, queries[:half], truth[:half])
         result |= {"alone": alone, "extra": extra(peer, folder, rivals, queries[half:])}
@@ -210,7 +216,7 @@ def usual_graph(folder: Path, at: Path, queries: np.ndarray, truth: np.ndarray) 
     peer.build(Data(folder), at)
     peer.open(at)
     tune(peer, queries, truth)
-    return {"FAISS's graph of the table, tuned as there,": lambda some: peer.many(np.atleast_2d(some))}
+    return {f"FAISS's usual graph, tuned for {TARGET}": lambda some: peer.many(np.atleast_2d(some))}
 
 
 def extra(ours: Ours, folder: Path, rivals: dict[str, Call], queries: np.ndarray) -> dict[str, Any]:
@@ -310,29 +316,49 @@ STEPS = ("prepare", "build", "serve")
 # Running and reporting
 
 
-def compare(peers: Sequence[Peer], n: int, queries: int, limit: float, hopeless: set[str], known: Path | None) -> str:
-    """The table of one size. Peers that are too slow join ``hopeless`` and are not tried at larger sizes.
+def compare(peers: Sequence[Peer], n: int, asked: argparse.Namespace, hopeless: set[str]) -> dict[str, dict[str, Any]]:
+    """The results of one size. Peers that are too slow join ``hopeless`` and are not tried at larger sizes.
 
-    ``known`` is a JSON file of results that an interrupted run has left; new ones join it one by one.
+    ``asked.known`` is a JSON file of results that an interrupted run has left; new ones join it one by one.
     """
+    known = asked.known
     every = json.loads(known.read_text(encoding="utf-8")) if known and known.exists() else {}
-    results = every.setdefault(f"{n}-{queries}", {})
+    results: dict[str, dict[str, Any]] = every.setdefault(f"{n}-{asked.queries}", {})
     if missing := [peer for peer in peers if key(peer) not in results]:
         with tempfile.TemporaryDirectory(prefix="clincite-search-") as name:
             folder = Path(name)
-            spawn("prepare", folder, str(n), str(queries))
+            spawn("prepare", folder, str(n), str(asked.queries))
             for peer in missing:
                 print(f"{n:,}: {key(peer)} ...", file=sys.stderr, flush=True)
-                results[key(peer)] = attempt(peer, folder, n, limit, hopeless)
+                results[key(peer)] = attempt(peer, folder, n, 60 * asked.minutes, hopeless)
                 if known:
                     known.write_text(json.dumps(every, indent=1), encoding="utf-8")
-    lines = [f"\n### {n:,} vectors\n", row(COLUMNS), row(["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
-    for peer in peers:
-        lines += report(peer, results)
-    extras = [extra_line(peer, found["extra"]) for peer in peers if "extra" in (found := results[key(peer)])]
+    return results
+
+
+def tell(peers: Sequence[Peer], n: int, asked: argparse.Namespace, results: dict[str, dict[str, Any]]) -> None:
+    """The two tables of one size. Saved rows replace those of the same peers; others are kept with their own run."""
+    command = f"python benchmarks/search.py --sizes {n} --queries {asked.queries}"
+    beside = Table(
+        section="Vector search",
+        question=f"How does the store search {n:,} vectors, beside other libraries and stores?",
+        columns=COLUMNS,
+        runs=(measured([row for peer in peers for row in peer_rows(peer, results)], PACKAGES),),
+        command=command,
+        note=f"Settings are the least of a ladder with recall@10 of {TARGET}; p50 / bare FAISS: of the same run.",
+    )
+    report(f"search-{n}", beside, save=asked.save, key=2)
+    extras = [(p, found["extra"]) for p in peers if "extra" in (found := results[key(p)])]
     if extras:
-        lines += ["\nOurs besides (medians):\n", *extras]
-    return "\n".join(lines)
+        added = Table(
+            section="Vector search",
+            question="What does the store add to FAISS, by turns in one process?",
+            columns=EXTRAS,
+            runs=(measured([row for peer, extra in extras for row in extra_rows(peer, n, extra)], PACKAGES),),
+            command="python benchmarks/search.py",
+            note="Wanted: with passages <= 1.5, batches >= 0.9, after removing a tenth < 1.2.",
+        )
+        report("search-by-turns", added, save=asked.save, key=3)
 
 
 def attempt(peer: Peer, folder: Path, n: int, limit: float, hopeless: set[str]) -> dict[str, Any]:
@@ -377,77 +403,36 @@ def spawn(name: str, folder: Path, *rest: str, limit: float | None = None) -> di
     return {"skipped": f"{name} failed: {why[:120]}"}
 
 
-def report(peer: Peer, results: dict[str, dict[str, Any]]) -> list[str]:
-    found = results[key(peer)]
+def peer_rows(peer: Peer, results: dict[str, dict[str, Any]]) -> list[tuple[Cell, ...]]:
+    found, blank = results[key(peer)], (None,) * 4
     if "skipped" in found:
-        return [row([peer.name, peer.backend, found["skipped"], *[""] * (len(COLUMNS) - 3)])]
+        return [(peer.name, peer.backend, found["skipped"], *blank, *blank, None)]
     kin = results.get(f"faiss-{peer.kin}", {}).get("p50")
-    rest = [f"{found['build']:.1f}", f"{found['open']:.2f}", f"{found['peak']:.0f} ({found['now']:.0f})"]
+    rest = round(found["build"], 1), round(found["open"], 2), f"{found['peak']:.0f} ({found['now']:.0f})"
     speeds = speed_cells(found, kin)
-    lines = [
-        row(
-            [
-                peer.name,
-                peer.backend,
-                found["setting"],
-                f"{found['recall']:.3f}",
-                *speeds,
-                *rest,
-                f"{found['disk']:.0f}",
-            ]
-        )
+    rows: list[tuple[Cell, ...]] = [
+        (peer.name, peer.backend, found["setting"], round(found["recall"], 3), *speeds, *rest, round(found["disk"]))
     ]
     if "alone" in found:
-        lines.append(row([peer.name, peer.backend, "search alone", "", *speed_cells(found["alone"], kin), *[""] * 4]))
-    return lines
+        rows.append((peer.name, peer.backend, "search alone", None, *speed_cells(found["alone"], kin), *blank))
+    return rows
 
 
-def speed_cells(found: dict[str, Any], kin: float | None) -> list[str]:
-    batch = "no batch call" if found["batch"] is None else f"{found['batch']:,.0f}"
-    return [brief(found["p50"]), brief(found["p99"]), batch, brief(found["p50"] / kin) if kin else "–"]
+def speed_cells(found: dict[str, Any], kin: float | None) -> list[Cell]:
+    batch = "no batch call" if found["batch"] is None else round(found["batch"])
+    return [round(found["p50"], 3), round(found["p99"], 3), batch, round(found["p50"] / kin, 3) if kin else None]
 
 
-def brief(x: float) -> str:
-    """Three digits or so."""
-    return f"{x:.3f}" if x < 1 else f"{x:.2f}" if x < 10 else f"{x:,.1f}"
-
-
-def extra_line(peer: Peer, extra: dict[str, Any]) -> str:
-    ratio = extra["after"] / extra["before"]
-    beside = "; ".join(
-        f"beside {rival} search {alone:.2f} times as long, with passages {whole:.2f}, batches {batch:.2f} times as fast"
-        for rival, (alone, whole, batch) in extra["rivals"].items()
-    )
-    return (
-        f"- {peer.name} {peer.backend}, by turns: {beside}."
-        f" 100 passages at random rows {extra['fetch']:.1f} ms; BM25, eight terms,"
-        f" {extra['words']:.1f} ms; removing a tenth of the documents {extra['removal']:.1f} s, after which a search"
-        f" and its passages take {extra['after']:.2f} ms, {ratio:.2f} times those of the version before, by turns."
-    )
-
-
-def row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+def extra_rows(peer: Peer, n: int, extra: dict[str, Any]) -> list[tuple[Cell, ...]]:
+    steps = round(extra["fetch"], 1), round(extra["words"], 1), round(extra["removal"], 1)
+    return [
+        (n, peer.backend, rival, *(round(x, 2) for x in (*ratios, extra["after"] / extra["before"])), *steps)
+        for rival, ratios in extra["rivals"].items()
+    ]
 
 
 def key(peer: Peer) -> str:
     return f"{peer.name}-{peer.backend}"
-
-
-def machine() -> str:
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    versions = ", ".join(f"{name} {version}" for name in PACKAGES if (version := installed(name)))
-    return f"{model}, {os.cpu_count()} cores, {ram:.0f} GiB RAM. Python {platform.python_version()}; {versions}."
-
-
-def installed(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -455,7 +440,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="search.py", description="Compare ways to search vectors.")
     parser.add_argument("--sizes", default="10000,100000", help="numbers of vectors (1000000 takes hours)")
     parser.add_argument("--only", default="", help="peers, or peers with one backend: " + ", ".join(names))
-    parser.add_argument("--out", type=Path, help="file to write the tables to as well")
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results and the document as well")
     parser.add_argument("--known", type=Path, help="JSON file of results: kept as they come, and not measured again")
     parser.add_argument("--queries", type=int, default=500, help="queries measured; as many others choose settings")
     parser.add_argument("--minutes", type=float, default=10, help="longest that building or serving may take")
@@ -474,13 +459,8 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # by way of the clean-up: gigabytes lie in /tmp
     peers = [peer for peer in PEERS if {peer.name, key(peer)} & set(asked.only)]
     hopeless: set[str] = set()
-    tables = [f"{machine()}\n\n{CAPTION.format(queries=asked.queries, minutes=f'{asked.minutes:g}')}"]
-    print(tables[0], flush=True)
-    for size in asked.sizes:
-        tables.append(compare(peers, size, asked.queries, 60 * asked.minutes, hopeless, asked.known))
-        print(tables[-1], flush=True)
-        if asked.out:  # after each size: the largest takes hours
-            asked.out.write_text("\n".join(tables) + "\n", encoding="utf-8")
+    for size in asked.sizes:  # told after each: the largest takes hours
+        tell(peers, size, asked, compare(peers, size, asked, hopeless))
     return None
 
 

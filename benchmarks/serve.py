@@ -1,4 +1,4 @@
-"""The server beside the Python call, under load, and while its index changes: ``python benchmarks/serve.py``.
+"""The server beside the Python call, under load, and while its index changes: ``python benchmarks/serve.py [--save]``.
 
 Servers are processes of their own on copies of one index; whatever is compared is measured by turns in one run, so that
 a busy machine slows both sides. Clients are one asyncio process that keeps its connections. No question is asked twice.
@@ -25,11 +25,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tables import Cell, Section, Table, measured, report
+
 from rag.answering.engine import Engine
 from rag.audit.checks import check_entry, documents_in
 from rag.indexing.store import IndexStore
 
 ROOT = Path(__file__).parent.parent
+SECTION: Section = "Serving"
 OPEN = ("What is {}?", "What does {} look like?", "How is {} recognised?", "What is known about {}?")
 FINDINGS = ("cardiomegaly", "edema", "pleural effusion", "pneumothorax", "emphysema", "scoliosis", "atelectasis")
 
@@ -321,28 +324,73 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1000, help="While the index changes.")
     parser.add_argument("--only", choices=["latency", "throughput", "changing"])
     parser.add_argument("--kinds", nargs="+", default=["open", "mixed", "study"], choices=["open", "mixed", "study"])
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--save", action="store_true", help="Write benchmarks/results and the document as well.")
     args = parser.parse_args()
-    found: dict[str, Any] = {}
+    wanted = args.only or ("latency", "throughput", "changing")
+    if "latency" in wanted:
+        # not of mixed questions: a median between two kinds says nothing
+        some = {
+            kind: latency(args.index, kind, 2 * args.rounds, args.each // 8) for kind in args.kinds if kind != "mixed"
+        }
+        report("serving-latency", latency_table(some), save=args.save, key=1)
+    if "throughput" in wanted:
+        loads = {
+            kind: throughput(args.index, kind, args.rounds, args.each, args.clients, args.workers)
+            for kind in args.kinds
+        }
+        report("serving-throughput", throughput_table(loads, args.clients, args.workers), save=args.save, key=2)
+    if "changing" in wanted:
+        report("serving-changes", changing_table(changing(args.index, args.requests, 8, args.workers)), save=args.save)
 
-    def note(name: str, value: Any) -> None:
-        found[name] = value
-        print(json.dumps({name: value}, indent=2), flush=True)
 
-    note("machine", {"cores": os.cpu_count(), "threads": os.environ.get("OMP_NUM_THREADS"), "load": os.getloadavg()})
-    for kind in args.kinds:
-        if args.only in (None, "latency") and kind != "mixed":  # a median between two kinds says nothing
-            note(f"one client, {kind} questions", latency(args.index, kind, 2 * args.rounds, args.each // 8))
-        if args.only in (None, "throughput"):
-            note(
-                f"load, {kind} questions",
-                throughput(args.index, kind, args.rounds, args.each, args.clients, args.workers),
-            )
-    if args.only in (None, "changing"):
-        note("while the index changes", changing(args.index, args.requests, 8, args.workers))
-    note("load after", os.getloadavg())
-    if args.out is not None:
-        args.out.write_text(json.dumps(found, indent=2) + "\n")
+def latency_table(found: dict[str, dict[str, Any]]) -> Table:
+    rows = [
+        (kind, f["server"]["p50_ms"], f["python"]["p50_ms"], f["p50 ratio"], f["server"]["p99_ms"], f["cpu ratio"])
+        for kind, f in found.items()
+    ]
+    return Table(
+        section=SECTION,
+        question="What does HTTP cost a question, with one client?",
+        columns=(
+            "questions", "server p50 ms", "Python call p50 ms", "ratio (wanted: 1.3)", "server p99 ms",
+            "ratio of processor time",
+        ),
+        runs=(measured(rows),),
+        command="OMP_NUM_THREADS=1 python benchmarks/serve.py --only latency",
+    )  # fmt: skip
+
+
+def throughput_table(found: dict[str, dict[str, Any]], clients: int, workers: int) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for kind, f in found.items():
+        single, _, loaded = f["server's cpu ms/question"].values()
+        *_, slowest = (t["p99_ms"] for t in f["times"].values())
+        rates = f["questions/s"].values()
+        rows.append((kind, workers, *rates, f["batched / single-client limit"], slowest, single, loaded))
+    return Table(
+        section=SECTION,
+        question="How many questions a second does a server answer?",
+        columns=(
+            "questions", "processes", "unbatched, 1 client", f"unbatched, {clients} clients",
+            f"batched, {clients} clients", "batched ÷ one client (wanted: 3)", f"p99 with {clients} clients, ms",
+            "processor ms a question, 1 client", "processor ms, batched",
+        ),
+        runs=(measured(rows),),
+        command=f"OMP_NUM_THREADS=1 python benchmarks/serve.py --only throughput --workers {workers}",
+    )  # fmt: skip
+
+
+def changing_table(found: dict[str, Any]) -> Table:
+    changes = ", ".join(f"{n} {what}" for what, n in found["changes"].items())
+    right = found["statuses"].get(200, 0)
+    counts = found["answers"], found["versions answered from"], found["answers that fail verification"]
+    return Table(
+        section=SECTION,
+        question="Does a server answer rightly while its index changes?",
+        columns=("during", "requests", "answered with 200", "answers", "from versions", "that fail verification"),
+        runs=(measured([(changes, found["requests"], right, *counts)]),),
+        command="python benchmarks/serve.py --only changing",
+    )
 
 
 if __name__ == "__main__":

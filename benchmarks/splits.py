@@ -1,6 +1,6 @@
 """Does the promise hold on real questions? Random halves by group: certify on one, measure on the other.
 
-    python benchmarks/splits.py [studies INDEX | images INDEX CASES.jsonl] [SPLITS]
+    python benchmarks/splits.py [studies INDEX | images INDEX CASES.jsonl] [SPLITS] [--save]
 
 ``studies`` (needs the demo index): synthetic yes/no questions whose answers are human codes. A study's report is read
 whole, so the number of contexts and the gap rule change nothing there; thresholds do all the work. ``images`` (needs
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from tables import Cell, Table, measured, report, saving
 
 import rag
 from rag.calibration.synthesis import synthesize
@@ -34,6 +35,7 @@ from rag.risk_control.strata import strata
 from rag.types import Question
 
 DELTA, NEVER = 0.05, 100.0
+ALPHAS = {"studies": (0.05, 0.03), "images": (0.2, 0.1)}
 QUESTIONS = {  # what is asked about an image, and the experts' keywords that make it true
     "Is this fundus normal?": ("normal fundus",),
     "Does this photograph show diabetic retinopathy?": ("proliferative retinopathy", "diabetic retinopathy"),
@@ -80,7 +82,7 @@ class Found:
     over: int = 0
     over_somewhere: int = 0
 
-    def row(self, alpha: float, name: str, splits: int) -> str:
+    def row(self, alpha: float, name: str, splits: int) -> tuple[Cell, ...]:
         def spread(values: list[float]) -> str:
             if not values:
                 return "-"
@@ -91,8 +93,8 @@ class Found:
             low, high = clopper_pearson(count, splits)
             return f"{count / splits:.1%} ({float(low):.1%} to {float(high):.1%})"
 
-        cells = (alpha, name, f"{self.chosen}/{splits}", spread(self.coverage), spread(self.accuracy))
-        return "| " + " | ".join(map(str, (*cells, share(self.over), share(self.over_somewhere)))) + " |"
+        cells = (f"{alpha}", name, f"{self.chosen}/{splits}", spread(self.coverage), spread(self.accuracy))
+        return *cells, share(self.over), share(self.over_somewhere)
 
 
 Chosen = dict[str, Policy]  # by domain; a domain without a policy is not answered
@@ -190,7 +192,7 @@ METHODS: dict[str, Callable[..., Chosen]] = {
 }
 
 
-def compare(engine: rag.Engine, labelled: Sequence[LabelledQuestion], alphas: Sequence[float], splits: int) -> None:
+def compare(name: str, engine: rag.Engine, labelled: Sequence[LabelledQuestion], splits: int) -> Table:
     trials = trace(labelled, engine, Silent())
     kept = np.array([i for i, t in enumerate(trials) if not t.domain.out_of_domain])
     groups = np.unique([labelled[i].group for i in kept], return_inverse=True)[1]
@@ -199,28 +201,36 @@ def compare(engine: rag.Engine, labelled: Sequence[LabelledQuestion], alphas: Se
     domains = np.array([trials[i].domain.name for i in kept])
     world = World(outcomes, domains, groups, 1 / sizes[groups])
     mixed = ", ".join(f"{d} {n}" for d, n in zip(*np.unique(domains, return_counts=True), strict=True))
-    print(f"{len(labelled)} questions, {len(labelled) - len(kept)} out of domain; {len(sizes)} groups; {mixed}.")
-    print(f"{splits} random halves by group, delta = {DELTA}; means with the middle 95% of splits, shares with")
-    print("Clopper-Pearson intervals.\n")
-    print("| alpha | method | chosen | coverage | accuracy of answers | test risk > alpha | in some domain |")
-    print("|---:|---|---:|---:|---:|---:|---:|", flush=True)
-    for alpha in alphas:
-        found = {name: Found() for name in METHODS}
+    rows: list[tuple[Cell, ...]] = []
+    for alpha in ALPHAS[name]:
+        found = {method: Found() for method in METHODS}
         for seed in range(splits):
             first = np.zeros(len(sizes), dtype=bool)
             first[np.random.default_rng(seed).permutation(len(sizes))[: len(sizes) // 2]] = True
             half, rest = np.flatnonzero(first[groups]), np.flatnonzero(~first[groups])
-            for name, choose in METHODS.items():
-                measure(found[name], choose(world, half, alpha, seed), alpha, world, rest)
-        for name, result in found.items():
-            print(result.row(alpha, name, splits), flush=True)
+            for method, choose in METHODS.items():
+                measure(found[method], choose(world, half, alpha, seed), alpha, world, rest)
+        rows += [result.row(alpha, method, splits) for method, result in found.items()]
+    return Table(
+        section="Risk control",
+        question=f"Does the promise hold on questions about {name}, and what does it cost?",
+        columns=(
+            "alpha", "method", "chosen", "coverage", "accuracy of answers", "test risk > alpha", "in some domain"
+        ),
+        runs=(measured(rows),),
+        command=f"python benchmarks/splits.py {name}",
+        note=f"{len(labelled):,} questions, {len(labelled) - len(kept)} out of domain, {len(sizes):,} groups "
+        f"({mixed}); {splits} random halves by group, delta {DELTA}; middle 95% of them; shares with "
+        "Clopper-Pearson intervals.",
+    )  # fmt: skip
 
 
 def main(argv: list[str]) -> None:
+    argv, save = saving(argv)
     splits = int(argv.pop()) if argv and argv[-1].isdigit() else 200
     wanted = argv or ["studies", "images"]
     cases = Path(argv[2] if len(argv) > 2 else "../shared/data/cases/cases.jsonl")
-    for name, alphas in (("studies", (0.05, 0.03)), ("images", (0.2, 0.1))):
+    for name in ALPHAS:
         if name not in wanted:
             continue
         index = Path(argv[1] if len(argv) > 1 else {"studies": "indexes/demo", "images": "indexes/cases"}[name])
@@ -229,7 +239,8 @@ def main(argv: list[str]) -> None:
             print(f"not measured: needs the index {index}" + (f" and the file {cases}" if name == "images" else ""))
             continue
         engine = rag.Engine.open(index)
-        compare(engine, about_studies(engine) if name == "studies" else about_images(engine, cases), alphas, splits)
+        labelled = about_studies(engine) if name == "studies" else about_images(engine, cases)
+        report(f"risk-{name}", compare(name, engine, labelled, splits), save=save)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+from tables import Table, measured, report, saving
+
 RUNS = 7
 COMMANDS = {
     "python (nothing)": "pass",
@@ -17,17 +19,24 @@ COMMANDS = {
 
 
 def main(argv: list[str]) -> None:
-    print("| what | median s | over bare python s |\n|---|---:|---:|")
-    bare = 0.0
+    _, save = saving(argv)
+    rows: list[tuple[str, float]] = []
     for name, code in COMMANDS.items():
         times = []
         for _ in range(RUNS):
             begin = time.perf_counter()
             subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
             times.append(time.perf_counter() - begin)
-        median = statistics.median(times)
-        bare = bare or median
-        print(f"| {name} | {median:.3f} | {median - bare:.3f} |")
+        rows.append((name, round(statistics.median(times), 3)))
+    table = Table(
+        section="Speed",
+        question="How long does `import rag` take?",
+        columns=("what", "median s (wanted: 0.3)"),
+        runs=(measured(rows),),
+        command="python benchmarks/run.py start",
+        note=f"Whole processes, {RUNS} each.",
+    )
+    report("speed-start", table, save=save)
 
 
 if __name__ == "__main__":
