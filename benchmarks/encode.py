@@ -25,6 +25,7 @@ from rag.corpus.chunking import passages_of
 from rag.corpus.packaged import packaged_file
 from rag.corpus.source import read_source
 from rag.encoders.checkpoint import CONFIG, WEIGHTS, build
+from rag.encoders.encoders import Encoders
 from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.runtime import package_folder, torch
 from rag.encoders.text import SentenceEncoder
@@ -129,7 +130,7 @@ def whole_ingest(
 
     def everything() -> None:
         with IndexStore.create(folder / f"index{next(runs)}") as store:
-            report = ingest([Source(folder / "corpus" / "cases.jsonl")], store, text, encoder)
+            report = ingest([Source(folder / "corpus" / "cases.jsonl")], store, Encoders(text, encoder))
         assert report.added == len(files)
 
     rates: dict[str, list[float]] = {}

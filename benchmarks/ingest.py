@@ -14,6 +14,7 @@ from tables import Table, measured, report, saving
 from rag.building.ingest import Source, ingest
 from rag.corpus.chunking import passages_of
 from rag.corpus.source import read_source
+from rag.encoders.encoders import Encoders
 from rag.encoders.text import SentenceEncoder
 from rag.indexing import IndexStore
 from rag.types import Document
@@ -38,7 +39,7 @@ def main(argv: list[str]) -> None:
                 begin = time.perf_counter()
                 if what == "ours":
                     with IndexStore.create(Path(name) / f"pair{pair}") as store:
-                        ingest([Source(corpus)], store, encoder, None)
+                        ingest([Source(corpus)], store, Encoders(encoder))
                 else:
                     encoder._model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
                 times[what] = time.perf_counter() - begin

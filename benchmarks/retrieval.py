@@ -17,6 +17,7 @@ from tables import Table, measured, report, saving
 from rag.answering.pipeline import Pipeline
 from rag.building.ingest import Source, ingest
 from rag.cli.console import progress_bars
+from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.evaluation.fusion_weights import METRIC, POOLED, measure_fusion, search_channels
 from rag.evaluation.queries import read_queries
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> None:
         store = IndexStore.create(Path(scratch) / "index")
         text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
         docs = Source(folder / "docs.jsonl", "cases")
-        ingest([docs], store, text, image, joint=False, progress=progress)
+        ingest([docs], store, Encoders(text, image, joint=False), progress=progress)
         queries = read_queries(_queries(folder, Path(scratch) / "queries.jsonl"))
         view = Pipeline.open(store, settings)
         searched = search_channels(queries, view.searcher, view.snapshot, settings.retrieval, progress)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rag.answering.engine import Engine as Engine
+    from rag.building.index import Index as Index
+    from rag.building.ingest import Source as Source
     from rag.errors import InputError as InputError
     from rag.errors import RagError as RagError
     from rag.settings import Settings as Settings
@@ -26,6 +28,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Engine": "rag.answering.engine",
+    "Index": "rag.building.index",
+    "Source": "rag.building.ingest",
     "InputError": "rag.errors",
     "RagError": "rag.errors",
     "Settings": "rag.settings",

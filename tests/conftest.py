@@ -69,7 +69,7 @@ def copy_index(indexes: Path) -> Callable[[Path], None]:
 def _build(root: Path) -> None:
     from rag.building.ingest import Source, ingest
     from rag.corpus.packaged import packaged_file
-    from rag.encoders.registry import load_image_encoder, load_text_encoder
+    from rag.encoders.encoders import Encoders
     from rag.indexing import IndexStore
     from rag.settings import Settings
 
@@ -87,7 +87,7 @@ def _build(root: Path) -> None:
     ontology = root.parent / "small.obo"
     ontology.write_text(_OBO)
     sources = [Source(reports), Source(ontology), Source("notes"), Source("samples")]
-    ingest(sources, IndexStore.create(root / "small"), load_text_encoder(settings), load_image_encoder(settings))
+    ingest(sources, IndexStore.create(root / "small"), Encoders.load(settings))
 
 
 @pytest.fixture(scope="session")

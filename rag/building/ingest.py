@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,8 +18,9 @@ from rag.corpus.chunking import passages_of
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.scrub import deidentify
 from rag.corpus.source import read_source
-from rag.encoders.pool import Encoded, EncoderPool, ThisProcess, Work
-from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
+from rag.encoders.encoders import Encoders
+from rag.encoders.pool import Encoded, Work
+from rag.encoders.protocols import ImageTextEncoder, Vectors
 from rag.errors import InputError
 from rag.indexing import IndexStore, SpaceInfo, Writer
 from rag.progress import Progress, Silent
@@ -66,14 +67,11 @@ class IngestReport:
 def ingest(
     sources: Sequence[Source],
     store: IndexStore,
-    text: TextEncoder,
-    image: ImageEncoder | None,
+    encoders: Encoders,
     *,
     remove_identifiers: bool = False,
     sync: bool = False,
-    joint: bool = True,
     progress: Progress | None = None,
-    workers: EncoderPool | None = None,
 ) -> IngestReport:
     """Add or update the documents of ``sources`` and publish one version.
 
@@ -81,21 +79,21 @@ def ingest(
     same work had already staged. Records that cannot be read are listed in the report and do not stop the rest.
 
     Args:
+        encoders: an index that holds reports keeps to what its first ones were given, whatever ``joint`` says.
+        remove_identifiers: take obvious identifiers out of the texts first; not complete.
         sync: also remove the documents that have left these sources.
-        joint: encode reports in the image encoder's space as well, where it holds texts, so that images find them. An
-            index that holds reports keeps to what its first ones were given.
-        workers: where encoding runs; in this process unless given. They must have the same encoders.
 
     Raises:
         InputError: a source does not exist or holds nothing readable.
         StorageError: the disk refused; the index is as it was.
     """
     report, listen = IngestReport(store.name), progress or Silent()
+    text, image = encoders.text, encoders.image
     spaces = {"text": SpaceInfo(text.dim, text.fingerprint)}
     if image is not None:
         spaces["image"] = SpaceInfo(image.dim, image.fingerprint)
         there = _joint_there(store)
-        if there or (there is None and joint and isinstance(image, ImageTextEncoder)):
+        if there or (there is None and encoders.joint and isinstance(image, ImageTextEncoder)):
             spaces["joint"] = spaces["image"]
     work = "|".join([*map(repr, sources), str(remove_identifiers), *(s.fingerprint for s in spaces.values())])
     corpora: set[str] = set()
@@ -106,7 +104,7 @@ def ingest(
             count = listen.stage(f"reading {source.name}")
             records = _documents(source, report, seen, image is not None)
             batches = _batches(records, report, remove_identifiers, count, corpora)
-            _encode(batches, writer, workers or ThisProcess(text, image), spaces, report, listen)
+            _encode(batches, writer, encoders, "joint" in spaces, report, listen)
         if not seen:
             raise InputError(_nothing(sources, report))
         if sync:
@@ -163,8 +161,8 @@ def _documents(source: Source, report: IngestReport, seen: set[str], images: boo
 def _encode(
     batches: Iterable[list[Document]],
     writer: Writer,
-    workers: EncoderPool,
-    spaces: Mapping[str, SpaceInfo],
+    encoders: Encoders,
+    joint: bool,
     report: IngestReport,
     listen: Progress,
 ) -> None:
@@ -176,13 +174,12 @@ def _encode(
             changes = writer.compare(documents)
             report.unchanged += len(changes.unchanged)
             chosen = [d for d in documents if d.id in changes.to_encode]
-            batch = Batch.of(chosen, [p for d in chosen for p in passages_of(d)], "joint" in spaces)
+            batch = Batch.of(chosen, [p for d in chosen for p in passages_of(d)], joint)
             if batch.documents:
                 under_way.append(batch)
                 yield batch.work
 
-    fingerprints = tuple(spaces[s].fingerprint if s in spaces else "" for s in ("text", "image"))
-    results = workers.encode(works(), listen)
+    results = encoders.encode(works(), listen)
     while True:
         reading = report.seconds["read"]
         with report.timed("encode"):
@@ -191,8 +188,6 @@ def _encode(
         report.seconds["encode"] -= report.seconds["read"] - reading
         if encoded is None:
             return
-        if encoded.fingerprints != fingerprints:
-            raise InputError(f"the workers encode with {encoded.fingerprints}, this process with {fingerprints}")
         batch = under_way.popleft()
         with report.timed("store"):
             writer.stage(batch.documents, batch.passages, batch.vectors(encoded))

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rag.building.ingest import BATCH, Batch
-from rag.encoders.pool import EncoderPool, ThisProcess, Work
-from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
+from rag.encoders.encoders import Encoders
+from rag.encoders.pool import Work
+from rag.encoders.protocols import ImageTextEncoder, Vectors
 from rag.errors import InputError
 from rag.indexing import IndexStore, Snapshot, SpaceInfo
 from rag.progress import Progress, Silent
@@ -33,38 +34,24 @@ class ReencodeReport:
     plans: dict[str, str] = field(default_factory=dict)
 
 
-def reencode(
-    store: IndexStore,
-    text: TextEncoder,
-    image: ImageEncoder,
-    *,
-    joint: bool = True,
-    progress: Progress | None = None,
-    workers: EncoderPool | None = None,
-) -> ReencodeReport:
+def reencode(store: IndexStore, encoders: Encoders, progress: Progress | None = None) -> ReencodeReport:
     """Publish one version with the same documents and the vectors of these encoders.
 
     Vectors of an encoder that has not changed are copied. An interrupted run publishes nothing; the next one goes on
     from its last batch. Where nothing is to be done the version stays.
-
-    Args:
-        joint: whether reports are to be in the image encoder's space, where it holds texts; see
-            :func:`~rag.building.ingest.ingest`.
-        workers: where encoding runs; in this process unless given. They must have the same encoders.
 
     Raises:
         InputError: an image file is not there any more, or is another than when it was ingested.
         IndexStateError: another writer holds the index.
         StorageError: the machine refused; the index is as it was.
     """
-    listen = progress or Silent()
-    spaces = {
-        "text": SpaceInfo(text.dim, text.fingerprint, 0),
-        "image": SpaceInfo(image.dim, image.fingerprint, 0),
-    }
-    if joint and isinstance(image, ImageTextEncoder):
-        spaces["joint"] = spaces["image"]
-    fingerprints = text.fingerprint, image.fingerprint
+    listen, text, image = progress or Silent(), encoders.text, encoders.image
+    spaces = {"text": SpaceInfo(text.dim, text.fingerprint, 0)}
+    if image is not None:
+        spaces["image"] = SpaceInfo(image.dim, image.fingerprint, 0)
+        if encoders.joint and isinstance(image, ImageTextEncoder):
+            spaces["joint"] = spaces["image"]
+    fingerprints = [space.fingerprint for name, space in spaces.items() if name != "joint"]
     with store.writer(checkpoint="|".join(["reencode", *fingerprints, *spaces])) as writer:
         with store.snapshot() as snapshot:
             there = snapshot.spaces()
@@ -87,9 +74,7 @@ def reencode(
                         under_way.append(Batch.of(chosen, passages, "joint" in spaces))
                         yield _work(under_way[-1], report.kept, store.name)
 
-            for encoded in (workers or ThisProcess(text, image)).encode(works(), listen):
-                if encoded.fingerprints != fingerprints:
-                    raise InputError(f"the workers encode with {encoded.fingerprints}, we with {fingerprints}")
+            for encoded in encoders.encode(works(), listen):
                 batch = under_way.popleft()
                 vectors = batch.vectors(encoded)
                 for space, (ids, _) in vectors.items():

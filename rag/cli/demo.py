@@ -12,14 +12,13 @@ from pathlib import Path
 from PIL import Image
 
 from rag.answering.engine import Engine
-from rag.building.ingest import IngestReport, Source, ingest
+from rag.building.index import Index
+from rag.building.ingest import IngestReport, Source
 from rag.calibration.calibrate import calibrate
 from rag.calibration.outcome import Calibration
 from rag.calibration.synthesis import synthesize
 from rag.corpus.packaged import packaged_file
-from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.evaluation.questions import LabelledQuestion
-from rag.indexing.store import IndexStore
 from rag.language.lexicon import Lexicon
 from rag.progress import Progress
 from rag.settings import Settings
@@ -78,18 +77,16 @@ def run_demo(settings: Settings, progress: Progress) -> Demo:
     Raises:
         MissingDependencyError: a package that carries a corpus or a model is not installed.
     """
-    text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
-    path = settings.indexes / NAME
-    store = IndexStore.create(path, settings.vectors)
-    report = ingest(SOURCES, store, text, image, joint=settings.encoders.joint, progress=progress)
-    engine = Engine(store, settings)
-    pictures = _pictures(path / "questions")
+    index = Index.create(NAME, settings)
+    report = index.ingest(SOURCES, progress=progress)
+    engine = Engine(index.store, settings)
+    pictures = _pictures(index.path / "questions")
     answers = []
     advance = progress.stage("answering", len(PREPARED))
     for q in PREPARED:
         answers.append((q.title, engine.ask(Question(text=q.text, image=str(pictures[q.image]) if q.image else None))))
         advance(1)
-    with store.snapshot() as snapshot:
+    with index.store.snapshot() as snapshot:
         made = synthesize(snapshot.documents("report"), Lexicon.load(), count=QUESTIONS)
     labelled = [q.labelled() for q in made]
     calibration = calibrate(labelled, engine, progress, alpha=ALPHA, delta=DELTA)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,16 +15,13 @@ from rag.cli.shared import (
     Profile,
     Workers,
     bars,
+    index_of,
     print_json,
     say,
     settings_of,
     store_of,
-    workers_of,
 )
 from rag.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(no_args_is_help=True, help="List, inspect and change indexes.")
 
@@ -46,7 +43,7 @@ def index_list(indexes: Indexes = None, as_json: Json = False) -> None:
 @app.command("versions", epilog="Example: rag index versions demo")
 def index_versions(name: Name, indexes: Indexes = None, as_json: Json = False) -> None:
     """The published versions of an index and what each changed."""
-    rows = store_of(settings_of(indexes), name).versions()
+    rows = index_of(settings_of(indexes), name).versions()
     if as_json:
         print_json({"versions": [asdict(v) for v in rows]})
     else:
@@ -81,7 +78,7 @@ def index_rollback(
     as_json: Json = False,
 ) -> None:
     """Publish a new version with exactly the documents of an older one."""
-    number = store_of(settings_of(indexes), name).rollback(version)
+    number = index_of(settings_of(indexes), name).rollback(version)
     say(
         {"index": name, "version": number},
         f"{name}: version {number} holds the documents of version {version}",
@@ -101,9 +98,9 @@ def index_remove(
     """Remove documents from the latest version; older versions and recorded answers keep them until compaction."""
     if not (document or source or group):
         raise InputError("say what to remove: --document, --source or --group")
-    with store_of(settings_of(indexes), name).writer() as writer:
-        count = writer.remove(document_ids=document or (), sources=source or (), groups=group or ())
-        number = writer.publish(f"remove {count}")
+    index = index_of(settings_of(indexes), name)
+    count = index.remove(documents=document or (), sources=source or (), groups=group or ())
+    number = index.version
     say({"index": name, "version": number, "removed": count}, f"{name}: {count} removed, version {number}", as_json)
 
 
@@ -115,7 +112,7 @@ def index_compact(
     as_json: Json = False,
 ) -> None:
     """Merge segments and collect garbage; readers may stay open."""
-    report = store_of(settings_of(indexes), name).compact(() if forget else None)
+    report = index_of(settings_of(indexes), name).compact(forget=forget)
     say(asdict(report), f"{name}: {report}", as_json)
 
 
@@ -166,15 +163,10 @@ def index_reencode(
     as_json: Json = False,
 ) -> None:
     """Encode an index's documents again with the encoders that the settings name; earlier versions stay as they are."""
-    from rag.building.reencode import reencode
-    from rag.encoders.registry import load_image_encoder, load_text_encoder
-
-    settings = settings_of(indexes, profile)
-    store = store_of(settings, name)
-    before = store.version()
-    with bars(as_json) as progress, workers_of(settings, workers) as pool:
-        text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
-        report = reencode(store, text, image, joint=settings.encoders.joint, progress=progress, workers=pool)
+    index = index_of(settings_of(indexes, profile), name)
+    before = index.version
+    with bars(as_json) as progress:
+        report = index.reencode(workers, progress)
     counted = ", ".join(f"{n:,} {space}" for space, n in sorted(report.encoded.items()))
     done = f"version {report.version} holds {report.documents:,} documents, encoded anew: {counted} vectors"
     nothing = f"version {before} has the vectors of these encoders already"
@@ -184,7 +176,7 @@ def index_reencode(
 @app.command("verify", epilog="Example: rag index verify demo")
 def index_verify(name: Name, indexes: Indexes = None, as_json: Json = False) -> None:
     """Recompute every hash of an index and check every reference; exit code 1 if something is wrong."""
-    report = store_of(settings_of(indexes), name).verify()
+    report = index_of(settings_of(indexes), name).verify()
     found = "\n".join(report.problems) or "every hash holds"
     say(asdict(report) | {"sound": report.sound}, f"{name}: {found}", as_json)
     if not report.sound:
@@ -199,8 +191,8 @@ def index_delete(
     as_json: Json = False,
 ) -> None:
     """Delete an index with its versions and its ledger of answers."""
-    store = store_of(settings_of(indexes), name)
+    index = index_of(settings_of(indexes), name)
     if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete {name!r} with all its versions and its ledger?")):
         raise InputError(f"{name!r} was not deleted; to delete it without being asked, add --yes")
-    store.delete()
+    index.delete()
     say({"index": name, "deleted": True}, f"{name}: deleted", as_json)

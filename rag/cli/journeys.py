@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+import rag
 from rag.cli.shared import (
     Generator,
     Index,
@@ -17,10 +18,9 @@ from rag.cli.shared import (
     Workers,
     bars,
     engine_of,
+    index_of,
     print_json,
     settings_of,
-    store_of,
-    workers_of,
 )
 from rag.errors import InputError, RagError
 from rag.types import Question
@@ -81,32 +81,21 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Add a corpus to an index, or bring it up to date. Unchanged documents are not encoded again."""
-    from rag.building.ingest import Source
-    from rag.building.ingest import ingest as run
-    from rag.encoders.registry import load_image_encoder, load_text_encoder
-    from rag.retrieval.compatibility import check_encoders
-
     settings = settings_of(indexes, profile)
     made = not (settings.indexes / index).exists()
-    store = store_of(settings, index, create=True)
+    mine = index_of(settings, index, create=True)
     try:
-        with bars(as_json) as progress, workers_of(settings, workers) as pool:
-            text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
-            check_encoders(store, store.spaces(), {"text": text, "image": image, "joint": image}, settings)
-            report = run(
-                [Source(source, format_, _reader_options(option or []))],
-                store,
-                text,
-                image,
-                remove_identifiers=deidentify,
+        with bars(as_json) as progress:
+            report = mine.ingest(
+                rag.Source(source, format_, _reader_options(option or [])),
+                deidentify=deidentify,
                 sync=sync,
-                joint=settings.encoders.joint,
+                workers=workers,
                 progress=progress,
-                workers=pool,
             )
     except RagError:
-        if made and not store.version():
-            store.delete()  # a first ingest that failed leaves nothing behind
+        if made and not mine.version:
+            mine.delete()  # a first ingest that failed leaves nothing behind
         raise
     if as_json:
         print_json(asdict(report))

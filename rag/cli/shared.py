@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import rag
 from rag.errors import InputError
 from rag.settings import Settings, load_settings
 
@@ -42,13 +43,14 @@ def settings_of(indexes: Path | None, profile: str | None = None, generator: str
     return load_settings(profile, **given)
 
 
-def store_of(settings: Settings, name: str, create: bool = False) -> IndexStore:
-    from rag.indexing.store import IndexStore
-
-    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+def index_of(settings: Settings, name: str, create: bool = False) -> rag.Index:
+    if "/" in name or "\\" in name:
         raise InputError(f"{name!r} is not a name for an index; use letters, digits, '-' and '_'")
-    path = settings.indexes / name
-    return (IndexStore.create if create and not path.exists() else IndexStore.open)(path, settings.vectors)
+    return (rag.Index.create if create else rag.Index.open)(name, settings)
+
+
+def store_of(settings: Settings, name: str) -> IndexStore:
+    return index_of(settings, name).store
 
 
 def engine_of(settings: Settings, name: str) -> Engine:
@@ -62,19 +64,6 @@ def ledger_of(store: IndexStore) -> Any:
     from rag.audit.ledger import Ledger
 
     return Ledger(store.path / LEDGER)
-
-
-@contextmanager
-def workers_of(settings: Settings, workers: str | None) -> Iterator[Any]:
-    """What ``--workers`` names, closed at the end; None for this process."""
-    from rag.encoders.pool import open_workers
-
-    pool = open_workers(workers, settings.encoders) if workers else None
-    try:
-        yield pool
-    finally:
-        if pool is not None:
-            pool.close()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 from rag.answering.engine import Engine
 from rag.answering.pipeline import Pipeline
 from rag.corpus.packaged import packaged_file
+from rag.encoders.encoders import Encoders
 from rag.encoders.features import encode_with_features
 from rag.encoders.registry import load_image_encoder
 from rag.errors import IndexStateError, InputError
@@ -217,7 +218,6 @@ def test_similar_cases_vote_by_image_alone_one_vote_a_patient(tmp_path: Path) ->
     from PIL import Image
 
     from rag.building.ingest import Source, ingest
-    from rag.encoders.registry import load_image_encoder, load_text_encoder
     from rag.indexing import IndexStore
 
     retina = Image.open(packaged_file("skimage", "data", "retina.jpg")).resize((300, 300))
@@ -232,7 +232,7 @@ def test_similar_cases_vote_by_image_alone_one_vote_a_patient(tmp_path: Path) ->
     (tmp_path / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)))
     settings = Settings().encoders
     store = IndexStore.create(tmp_path / "index")
-    ingest([Source(tmp_path / "cases.jsonl")], store, load_text_encoder(settings), load_image_encoder(settings))
+    ingest([Source(tmp_path / "cases.jsonl")], store, Encoders.load(settings))
     retina.crop((10, 10, 290, 290)).save(tmp_path / "question.png")
     answer = Engine(store).ask("Does this image show diabetic retinopathy?", image=str(tmp_path / "question.png"))
     check_contract(answer, Engine(store))

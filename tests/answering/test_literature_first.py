@@ -11,6 +11,7 @@ from rag.answering.certificate import CertificatePart, StoredCertificate
 from rag.answering.engine import Engine
 from rag.answering.replay import replay
 from rag.corpus.packaged import packaged_file
+from rag.encoders.encoders import Encoders
 from rag.settings import Settings
 from rag.types import Answer, Question
 
@@ -34,7 +35,6 @@ ONLY_IN_REPORTS = "What is a retained bullet fragment?"
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve reports that name what one piece of literature defines, one with an image, and one of something else."""
     from rag.building.ingest import Source, ingest
-    from rag.encoders.registry import load_image_encoder, load_text_encoder
     from rag.indexing import IndexStore
 
     folder = tmp_path_factory.mktemp("literature")
@@ -46,7 +46,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)))
     encoders = Settings().encoders
     store = IndexStore.create(folder / "index")
-    ingest([Source(folder / "cases.jsonl")], store, load_text_encoder(encoders), load_image_encoder(encoders))
+    ingest([Source(folder / "cases.jsonl")], store, Encoders.load(encoders))
     return folder / "index"
 
 

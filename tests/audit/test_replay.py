@@ -19,7 +19,8 @@ from rag.answering.replay import Replay, replay
 from rag.audit.redaction import redact
 from rag.building.ingest import Source, ingest
 from rag.corpus.packaged import packaged_file
-from rag.encoders.registry import load_image_encoder, load_text_encoder
+from rag.encoders.encoders import Encoders
+from rag.encoders.registry import load_text_encoder
 from rag.indexing import IndexStore, SpaceInfo
 from rag.settings import Settings
 from rag.types import Answer, Document, Passage, Question
@@ -55,7 +56,7 @@ def add(store: IndexStore, more: list[dict[str, str]], folder: Path) -> None:
     path = folder / f"cases{store.version()}.jsonl"
     path.write_text("\n".join(map(json.dumps, more)))
     settings = Settings().encoders
-    ingest([Source(path)], store, load_text_encoder(settings), load_image_encoder(settings))
+    ingest([Source(path)], store, Encoders.load(settings))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 
 from rag.building import ingest as module
 from rag.building.ingest import Source, ingest
+from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.indexing import IndexStore
 from rag.settings import Settings
@@ -48,17 +49,17 @@ def image():  # type: ignore[no-untyped-def]
 
 def test_unchanged_documents_cost_no_encoding(tmp_path: Path, image) -> None:  # type: ignore[no-untyped-def]
     store, text = IndexStore.create(tmp_path / "index"), Counting()
-    assert ingest([Source(corpus(tmp_path / "c.jsonl", 20))], store, text, image).added == 20
-    again = ingest([Source(corpus(tmp_path / "c.jsonl", 20, changed=7))], store, text, image)
+    assert ingest([Source(corpus(tmp_path / "c.jsonl", 20))], store, Encoders(text, image)).added == 20
+    again = ingest([Source(corpus(tmp_path / "c.jsonl", 20, changed=7))], store, Encoders(text, image))
     assert (again.added, again.updated, again.unchanged, text.texts) == (0, 1, 19, 21)
 
 
 def test_sync_removes_what_has_left_the_source(tmp_path: Path, image) -> None:  # type: ignore[no-untyped-def]
     store, text = IndexStore.create(tmp_path / "index"), Counting()
-    ingest([Source(corpus(tmp_path / "c.jsonl", 20))], store, text, image)
+    ingest([Source(corpus(tmp_path / "c.jsonl", 20))], store, Encoders(text, image))
     fewer = Source(corpus(tmp_path / "c.jsonl", 15))
-    assert ingest([fewer], store, text, image).removed == 0
-    assert ingest([fewer], store, text, image, sync=True).removed == 5
+    assert ingest([fewer], store, Encoders(text, image)).removed == 0
+    assert ingest([fewer], store, Encoders(text, image), sync=True).removed == 5
 
 
 def test_an_interrupted_ingest_goes_on_from_its_last_checkpoint(
@@ -76,10 +77,10 @@ def test_an_interrupted_ingest_goes_on_from_its_last_checkpoint(
 
     monkeypatch.setattr(text, "encode", failing)
     with pytest.raises(KeyboardInterrupt):
-        ingest([source], store, text, image)
+        ingest([source], store, Encoders(text, image))
     assert store.version() == 0, "nothing is seen before it is complete"
     monkeypatch.setattr(text, "encode", whole)
-    report = ingest([source], store, text, image)
+    report = ingest([source], store, Encoders(text, image))
     assert (report.added, report.version, text.texts) == (50, 1, 50)
     assert not store.verify().problems
 

@@ -16,6 +16,7 @@ from rag.building.ingest import Source, ingest
 from rag.calibration.calibrate import calibrate
 from rag.calibration.traces import trace
 from rag.calibration.watch import watch
+from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
@@ -70,7 +71,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine,
     images = load_image_encoder(encoders)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(images, "encode_images", remembering(images.encode_images))
-        ingest([Source(folder / "cases.jsonl", "cases")], store, load_text_encoder(encoders), images)
+        ingest([Source(folder / "cases.jsonl", "cases")], store, Encoders(load_text_encoder(encoders), images))
         yield Engine.open(folder / "index", settings), labelled
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from rag.answering.engine import Engine
 from rag.building.ingest import Source, ingest
+from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.encoders.runtime import torch
 from rag.encoders.text import AsymmetricEncoder, SentenceEncoder
@@ -98,7 +99,7 @@ def test_a_corpus_becomes_an_index_and_a_question_an_answer(
     (tmp_path / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     text, image = load_text_encoder(settings.encoders), load_image_encoder(settings.encoders)
     with IndexStore.create(settings.indexes / "mine") as store:
-        report = ingest([Source(tmp_path / "cases.jsonl")], store, text, image)
+        report = ingest([Source(tmp_path / "cases.jsonl")], store, Encoders(text, image))
         assert report.added == 6 and not report.quarantined
         with store.snapshot() as snapshot:
             spaces = snapshot.spaces()

@@ -18,6 +18,7 @@ import pytest
 
 import rag.building.ingest
 from rag.building.ingest import IngestReport, Source, ingest
+from rag.encoders.encoders import Encoders
 from rag.encoders.pool import EncoderPool, ProcessPool, RayCluster, ThisProcess, Work, open_workers
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError, RagError
@@ -64,7 +65,7 @@ class KillOnce:
 def build(path: Path, corpus: Path, workers: EncoderPool | None, progress: KillOnce | None = None) -> IngestReport:
     store = IndexStore.create(path)
     encoders = load_text_encoder(SETTINGS), load_image_encoder(SETTINGS)
-    return ingest([Source(corpus)], store, *encoders, workers=workers, progress=progress)
+    return ingest([Source(corpus)], store, Encoders(*encoders, workers=workers), progress=progress)
 
 
 def content(path: Path) -> tuple[list[str], np.ndarray]:

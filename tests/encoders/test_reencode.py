@@ -16,6 +16,7 @@ from rag.answering.engine import Engine
 from rag.building.ingest import Source, ingest
 from rag.building.reencode import reencode
 from rag.cli import app
+from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import IndexStateError, InputError
 from rag.indexing import IndexStore
@@ -42,7 +43,7 @@ def store(tmp_path: Path, corpus: Path) -> IndexStore:
     """The index 'mine', built with the default encoders."""
     store = IndexStore.create(tmp_path / "indexes" / "mine")
     usual = Settings().encoders
-    ingest([Source(corpus)], store, load_text_encoder(usual), load_image_encoder(usual))
+    ingest([Source(corpus)], store, Encoders.load(usual))
     return store
 
 
@@ -137,7 +138,7 @@ def test_an_ingest_with_another_encoder_is_refused_and_works_afterwards(
 
 def test_only_the_changed_encoder_runs_and_passages_stay(store: IndexStore, other: EncoderSettings) -> None:
     text = Watched(load_text_encoder(other))
-    report = reencode(store, text, load_image_encoder(other))
+    report = reencode(store, Encoders(text, load_image_encoder(other)))
     assert (report.version, report.documents, report.encoded, report.kept) == (2, 8, {"image": 4, "joint": 4}, ["text"])
     assert report.plans["image"].startswith("4 vectors of 16 dimensions")
     assert text.n == 0
@@ -152,7 +153,7 @@ def test_vectors_are_those_of_the_new_encoder_and_old_versions_keep_theirs(
     store: IndexStore, other: EncoderSettings, corpus: Path
 ) -> None:
     old, new = load_image_encoder(Settings().encoders), load_image_encoder(other)
-    reencode(store, load_text_encoder(other), new)
+    reencode(store, Encoders(load_text_encoder(other), new))
     files = [corpus / f"{n}.png" for n in range(4)]
     for version, encoder in ((1, old), (2, new)):
         expected = encoder.encode_images(files)
@@ -166,13 +167,13 @@ def test_vectors_are_those_of_the_new_encoder_and_old_versions_keep_theirs(
 
 def test_going_back_and_forgetting(store: IndexStore, other: EncoderSettings) -> None:
     usual = Settings().encoders
-    reencode(store, load_text_encoder(other), load_image_encoder(other))
+    reencode(store, Encoders.load(other))
     assert store.rollback(1) == 3
     assert Engine.open(store.path).version == 3
     with pytest.raises(IndexStateError, match="reencode"):
         Engine.open(store.path, Settings(encoders=other))
-    assert reencode(store, load_text_encoder(usual), load_image_encoder(usual)).version == 3, "nothing to do"
-    assert reencode(store, load_text_encoder(other), load_image_encoder(other)).version == 4
+    assert reencode(store, Encoders.load(usual)).version == 3, "nothing to do"
+    assert reencode(store, Encoders.load(other)).version == 4
     store.compact(())
     assert [v.number for v in store.versions()] == [4] and store.verify().problems == ()
     assert Engine.open(store.path, Settings(encoders=other)).ask("What is seen?", study="c1").evidence
@@ -184,10 +185,10 @@ def test_interrupted_it_publishes_nothing_and_goes_on_from_there(
     monkeypatch.setattr(rag.building.reencode, "BATCH", 2)  # one case
     text, image = load_text_encoder(other), load_image_encoder(other)
     with pytest.raises(KeyboardInterrupt):
-        reencode(store, text, Watched(image, stop_at=2))
+        reencode(store, Encoders(text, Watched(image, stop_at=2)))
     assert store.version() == 1 and Engine.open(store.path).version == 1
     rest = Watched(image)
-    report = reencode(store, text, rest)
+    report = reencode(store, Encoders(text, rest))
     assert (report.version, rest.n, store.versions()[-1].documents) == (2, 2, 8)
     assert store.verify().problems == ()
     np.testing.assert_allclose(
@@ -207,16 +208,16 @@ def test_an_image_that_is_gone_or_another_is_named_and_nothing_is_published(
     whole = (corpus / "1.png").read_bytes()
     (corpus / "1.png").unlink()
     with pytest.raises(InputError, match=r"no longer at .*1\.png.*rag index remove mine --document") as gone:
-        reencode(store, *encoders)
+        reencode(store, Encoders(*encoders))
     (corpus / "1.png").write_bytes(pictures[5].read_bytes())
     with pytest.raises(InputError, match=r"1\.png.*has changed"):
-        reencode(store, *encoders)
+        reencode(store, Encoders(*encoders))
     assert store.version() == 1
     command = str(gone.value).partition("with: ")[2].split()
     with store.writer() as writer:
         writer.remove(document_ids=[command[command.index("--document") + 1]])
         writer.publish("remove")
-    assert reencode(store, *encoders).encoded == {"image": 3, "joint": 4}
+    assert reencode(store, Encoders(*encoders)).encoded == {"image": 3, "joint": 4}
     (corpus / "1.png").write_bytes(whole)
 
 
@@ -231,11 +232,11 @@ def test_changed_weights_of_the_same_name_are_refused(
 
     model = Path(shutil.copytree(tiny, tmp_path / "model"))
     text = load_text_encoder(Settings().encoders)
-    reencode(store, text, OpenClipEncoder(f"local-dir:{model}"))
+    reencode(store, Encoders(text, OpenClipEncoder(f"local-dir:{model}")))
     state = load_file(model / WEIGHTS)
     save_file(state | {"visual.proj": state["visual.proj"] + 0.1}, model / WEIGHTS)
     settings = Settings(encoders=EncoderSettings.model_validate({"image": f"local-dir:{model}"}))
     with pytest.raises(IndexStateError, match="image vectors of another encoder"):
         Engine.open(store.path, settings)
-    assert reencode(store, text, OpenClipEncoder(f"local-dir:{model}")).version == 3
+    assert reencode(store, Encoders(text, OpenClipEncoder(f"local-dir:{model}"))).version == 3
     assert Engine.open(store.path, settings).version == 3

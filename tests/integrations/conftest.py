@@ -14,7 +14,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of indexes with the index ``small``, and beside it the folder ``images`` with an image to ask about."""
     from rag.building.ingest import Source, ingest
     from rag.corpus.packaged import packaged_file
-    from rag.encoders.registry import load_image_encoder, load_text_encoder
+    from rag.encoders.encoders import Encoders
     from rag.indexing import IndexStore
     from rag.settings import Settings
 
@@ -32,5 +32,5 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)))
     settings = Settings().encoders
     store = IndexStore.create(folder / "indexes" / "small")
-    ingest([Source(folder / "cases.jsonl")], store, load_text_encoder(settings), load_image_encoder(settings))
+    ingest([Source(folder / "cases.jsonl")], store, Encoders.load(settings))
     return folder

@@ -80,17 +80,13 @@ def serving(folder: Path, **settings: Any) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def site(copy_index: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server whose index ``small`` has two versions; the second added hostile and odd texts."""
-    from rag.building.ingest import Source, ingest
-    from rag.encoders.registry import load_image_encoder, load_text_encoder
-    from rag.indexing import IndexStore
-    from rag.settings import Settings
+    from rag import Index
 
     folder = tmp_path_factory.mktemp("served")
     copy_index(folder / "small")
     (folder / "made-up.jsonl").write_text("\n".join(map(json.dumps, CASES)))
-    encoders = Settings().encoders
-    with IndexStore.open(folder / "small") as store:
-        ingest([Source(folder / "made-up.jsonl")], store, load_text_encoder(encoders), load_image_encoder(encoders))
+    with Index.open(folder / "small") as index:
+        index.ingest(folder / "made-up.jsonl")
     with serving(folder) as address:
         yield address
 

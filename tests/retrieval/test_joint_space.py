@@ -16,6 +16,7 @@ from rag.answering.engine import Engine
 from rag.building.ingest import Source, ingest
 from rag.building.reencode import reencode
 from rag.encoders import checkpoint
+from rag.encoders.encoders import Encoders
 from rag.encoders.image import ImageNetEncoder
 from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.text import SentenceEncoder
@@ -71,7 +72,7 @@ def settings(model: str) -> Settings:
 
 def build(corpus: Path, path: Path, image: OpenClipEncoder | ImageNetEncoder, joint: bool = True) -> IndexStore:
     store = IndexStore.create(path)
-    ingest([Source(corpus / "cases.jsonl")], store, SentenceEncoder(), image, joint=joint)
+    ingest([Source(corpus / "cases.jsonl")], store, Encoders(SentenceEncoder(), image, joint=joint))
     return store
 
 
@@ -158,7 +159,7 @@ def test_an_index_without_a_joint_space_still_answers(
     assert {c for h in hits for c in h.ranks} == {"text", "words", "image", "text-image"}
     # its first reports decided: those that come later are not half of a space
     (tmp_path / "more.jsonl").write_text(json.dumps({"id": "late", "text": "A late report."}))
-    ingest([Source(tmp_path / "more.jsonl")], store, SentenceEncoder(), OpenClipEncoder(model), joint=True)
+    ingest([Source(tmp_path / "more.jsonl")], store, Encoders(SentenceEncoder(), OpenClipEncoder(model), joint=True))
     with store.snapshot() as snapshot:
         assert "joint" not in snapshot.spaces()
         assert snapshot.document("late") is not None
@@ -169,19 +170,19 @@ def test_an_index_with_a_joint_space_keeps_it_whole(corpus: Path, model: str, tm
     (tmp_path / "more.jsonl").write_text(json.dumps({"id": "late", "text": "A late report."}))
     more = [Source(tmp_path / "more.jsonl")]
     with pytest.raises(IndexStateError, match="imagenet"):
-        ingest(more, store, SentenceEncoder(), ImageNetEncoder())
-    ingest(more, store, SentenceEncoder(), OpenClipEncoder(model), joint=False)
+        ingest(more, store, Encoders(SentenceEncoder(), ImageNetEncoder()))
+    ingest(more, store, Encoders(SentenceEncoder(), OpenClipEncoder(model), joint=False))
     with store.snapshot() as snapshot:
         assert "late" in {d.id for _, d in snapshot.passages(snapshot.rows("joint").tolist())}
 
 
 def test_reencoding_adds_the_joint_space_and_takes_it_away(corpus: Path, model: str, tmp_path: Path) -> None:
     store, text, image = IndexStore.create(tmp_path / "index"), SentenceEncoder(), OpenClipEncoder(model)
-    ingest([Source(corpus / "cases.jsonl")], store, text, image, joint=False)
-    report = reencode(store, text, image)
+    ingest([Source(corpus / "cases.jsonl")], store, Encoders(text, image, joint=False))
+    report = reencode(store, Encoders(text, image))
     assert (report.version, report.encoded) == (2, {"joint": 2 * CASES - 1}), "what is there is not encoded again"
-    assert reencode(store, text, image).version == 2
-    report = reencode(store, text, image, joint=False)
+    assert reencode(store, Encoders(text, image)).version == 2
+    report = reencode(store, Encoders(text, image, joint=False))
     assert (report.version, report.encoded, sorted(report.kept)) == (3, {}, ["image", "text"])
     assert [set(store.snapshot(v).spaces()) for v in (1, 2, 3)] == [
         {"text", "image"},
@@ -198,7 +199,11 @@ def test_an_image_can_ask_an_index_of_reports_alone(
     (tmp_path / "reports.jsonl").write_text("\n".join(map(json.dumps, rows)))
     for joint in (True, False):
         store = IndexStore.create(tmp_path / f"index-{joint}")
-        ingest([Source(tmp_path / "reports.jsonl")], store, SentenceEncoder(), OpenClipEncoder(model), joint=joint)
+        ingest(
+            [Source(tmp_path / "reports.jsonl")],
+            store,
+            Encoders(SentenceEncoder(), OpenClipEncoder(model), joint=joint),
+        )
         engine = Engine(store, settings)
         if joint:
             assert len(ranked(engine, "image-report", image=str(corpus / "1.png"))) == 5

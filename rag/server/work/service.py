@@ -238,31 +238,18 @@ class Service:
         return served.store.path / UPLOADS / job
 
     def _ingest(self, request: dict[str, Any], listener: Listener) -> dict[str, Any]:
-        from rag.building.ingest import Source, ingest
-        from rag.encoders.registry import load_image_encoder, load_text_encoder
-        from rag.retrieval.compatibility import check_encoders
+        from rag.building.index import Index
+        from rag.building.ingest import Source
 
         served = self.index(request["index"])
         upload = Path(request["uploaded"]) if request.get("uploaded") else None
         if upload is not None and not upload.exists():
             raise InputError("the upload is no longer here; send it again")
-        encoders = self.settings.encoders
-        text, image = load_text_encoder(encoders), load_image_encoder(encoders)
-        check_encoders(
-            served.store, served.store.spaces(), {"text": text, "image": image, "joint": image}, self.settings
-        )
         packaged = request.get("packaged")
         source = Source(packaged if packaged is not None else Path(request["path"]), request.get("format"))
         try:
-            made = ingest(
-                [source],
-                served.store,
-                text,
-                image,
-                remove_identifiers=request["deidentify"],
-                sync=request["sync"],
-                joint=encoders.joint,
-                progress=listener,
+            made = Index(served.store, self.settings).ingest(
+                source, deidentify=request["deidentify"], sync=request["sync"], progress=listener
             )
         except InputError:
             if upload is not None:

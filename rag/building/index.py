@@ -1,0 +1,177 @@
+"""An index as people hold it: the verbs of ``rag ingest`` and ``rag index``, for Python, server and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rag.building.ingest import IngestReport, Source, ingest
+from rag.building.reencode import ReencodeReport, reencode
+from rag.encoders.encoders import Encoders
+from rag.errors import InputError
+from rag.indexing import IndexStore
+from rag.indexing.compact import CompactReport
+from rag.indexing.records import VersionInfo
+from rag.indexing.verify import VerifyReport
+from rag.progress import Progress
+from rag.retrieval.compatibility import check_encoders
+from rag.settings import Settings
+
+AnySource = str | Path | Source
+
+
+class Index:
+    """Documents, their passages and vectors, in versions: one folder. Cheap to open; models load when they are needed.
+
+    An index is named as the command line names it ("mine", in the folder ``settings.indexes``), or by its path.
+
+    >>> index = Index.create("mine")                                                     # doctest: +SKIP
+    >>> report = index.ingest("cases.jsonl", reader="cases", workers=4)                  # doctest: +SKIP
+    >>> report.added, index.version, [v.note for v in index.versions()]                  # doctest: +SKIP
+    """
+
+    def __init__(self, store: IndexStore, settings: Settings) -> None:
+        """Use ``create`` or ``open``."""
+        self.store = store
+        self.settings = settings
+
+    @classmethod
+    def create(cls, where: str | Path, settings: Settings | None = None) -> Index:
+        """Make an empty index, or open the one that is there.
+
+        Raises:
+            InputError: the name is not usable, or something that is not an index is there.
+            StorageError: the machine refused; nothing is left behind.
+        """
+        chosen = settings or Settings()
+        return cls(IndexStore.create(index_path(where, chosen), chosen.vectors), chosen)
+
+    @classmethod
+    def open(cls, where: str | Path, settings: Settings | None = None) -> Index:
+        """Open an index that exists.
+
+        Raises:
+            InputError: there is no such index; the message lists those that exist.
+            IndexStateError: it is damaged, another program's file, or of a newer format.
+        """
+        chosen = settings or Settings()
+        return cls(IndexStore.open(index_path(where, chosen), chosen.vectors), chosen)
+
+    @property
+    def name(self) -> str:
+        return self.store.name
+
+    @property
+    def path(self) -> Path:
+        return self.store.path
+
+    @property
+    def version(self) -> int:
+        """The latest published version; 0 where nothing has been published."""
+        return self.store.version()
+
+    def versions(self) -> list[VersionInfo]:
+        """All published versions, oldest first, and what each changed."""
+        return self.store.versions()
+
+    def ingest(
+        self,
+        source: AnySource | Iterable[AnySource],
+        reader: str | None = None,
+        *,
+        deidentify: bool = False,
+        sync: bool = False,
+        workers: int | str | None = None,
+        progress: Progress | None = None,
+    ) -> IngestReport:
+        """Add a corpus, or bring it up to date, and publish one version. Unchanged documents are not encoded again.
+
+        >>> index.ingest(["openi", Source("hpo", options={"branches": ("eye",)})]).by_kind     # doctest: +SKIP
+
+        Args:
+            source: a file, a folder or a packaged corpus (openi, hpo, notes, samples), or several; a
+                :class:`~rag.building.ingest.Source` also carries options of its reader.
+            reader: the format of a source that names none; guessed unless given.
+            deidentify: take obvious identifiers out first; not complete.
+            sync: also remove documents that have left these sources.
+            workers: encode in so many processes, or on a Ray cluster: 'ray' or 'ray://host:port'.
+            progress: told of what is read, encoded and built.
+
+        Raises:
+            InputError: a source does not exist or holds nothing readable; records that cannot be read are listed in the
+                report and stop nothing.
+            IndexStateError: the index holds vectors of other encoders than the settings name.
+            StorageError: the disk refused; the index is as it was.
+        """
+        some = [source] if isinstance(source, AnySource) else list(source)
+        sources = [s if isinstance(s, Source) else Source(s, reader) for s in some]
+        with Encoders.opened(self.settings.encoders, None if workers is None else str(workers)) as encoders:
+            by_space = {"text": encoders.text, "image": encoders.image, "joint": encoders.image}
+            check_encoders(self.store, self.store.spaces(), by_space, self.settings)
+            return ingest(sources, self.store, encoders, remove_identifiers=deidentify, sync=sync, progress=progress)
+
+    def reencode(self, workers: int | str | None = None, progress: Progress | None = None) -> ReencodeReport:
+        """Encode all documents again with the encoders of the settings; earlier versions stay as they are.
+
+        >>> Index.open("mine", load_settings("biomedclip")).reencode().encoded                 # doctest: +SKIP
+        """
+        with Encoders.opened(self.settings.encoders, None if workers is None else str(workers)) as encoders:
+            return reencode(self.store, encoders, progress)
+
+    def remove(self, *, documents: Sequence[str] = (), sources: Sequence[str] = (), groups: Sequence[str] = ()) -> int:
+        """Publish a version without these documents, sources, patients or articles; returns how many documents left.
+
+        Older versions and recorded answers keep them until ``compact(forget=True)``.
+
+        >>> index.remove(groups=["patient-7"])                                                 # doctest: +SKIP
+        """
+        if not (documents or sources or groups):
+            raise InputError("say what to remove: documents, sources or groups")
+        with self.store.writer() as writer:
+            count = writer.remove(document_ids=documents, sources=sources, groups=groups)
+            writer.publish(f"remove {count}")
+        return count
+
+    def rollback(self, version: int) -> int:
+        """Publish a new version with exactly the documents of an older one; returns the new number.
+
+        >>> index.rollback(1)                                                                  # doctest: +SKIP
+        """
+        return self.store.rollback(version)
+
+    def compact(self, *, forget: bool = False) -> CompactReport:
+        """Merge segments and collect garbage; readers may stay open. ``forget`` erases every version but the latest.
+
+        >>> print(index.compact(forget=True))                                                  # doctest: +SKIP
+        """
+        return self.store.compact(() if forget else None)
+
+    def verify(self) -> VerifyReport:
+        """Recompute every hash and check every reference; problems are listed, not raised.
+
+        >>> index.verify().sound                                                               # doctest: +SKIP
+        """
+        return self.store.verify()
+
+    def delete(self) -> None:
+        """Remove the index with its versions and its ledger of answers, for good."""
+        self.store.delete()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self.store.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def index_path(where: str | Path, settings: Settings) -> Path:
+    """The folder of an index: a name lies in ``settings.indexes``; a path, or a text with a separator, is a path."""
+    if isinstance(where, Path) or "/" in where or "\\" in where:
+        return Path(where)
+    if where in ("", ".", "..") or "\0" in where:
+        raise InputError(f"{where!r} is not a name for an index; use letters, digits, '-' and '_'")
+    return settings.indexes / where
