@@ -18,7 +18,7 @@ from rag.errors import InputError
 from rag.risk_control.bounds import betting, exact_binomial, hoeffding_bentkus
 from rag.risk_control.fwer import holm
 from rag.risk_control.policy import Outcomes
-from rag.risk_control.procedure import Bound, Control, certify
+from rag.risk_control.procedure import Bound, Control, Procedure, certify
 from rag.risk_control.simulation import Draw, World
 
 SECTION: Section = "Risk control"
@@ -103,7 +103,7 @@ def run(draw: Draw, repeat: int, bound: Bound, control: Control) -> tuple[set[fl
     """Accepted thresholds and certified coverage of one run; nothing where there are too few groups."""
     outcomes, groups = draw.outcomes(repeat)
     try:
-        found = certify(outcomes, groups, ALPHA, DELTA, thresholds=TAUS, bound=bound, control=control, seed=repeat)
+        found = certify(outcomes, groups, ALPHA, DELTA, Procedure(TAUS, bound=bound, control=control, seed=repeat))
     except InputError:
         return set(), 0.0
     return {p.tau for p in found.accepted}, found.coverage if found.policy else 0.0
@@ -150,7 +150,7 @@ def at_scale() -> Table:
                 taken = []
                 for _ in range(3):
                     start = time.perf_counter()
-                    certify(outcomes, groups, ALPHA, DELTA, bound=bound, control=control)
+                    certify(outcomes, groups, ALPHA, DELTA, Procedure(bound=bound, control=control))
                     taken.append(time.perf_counter() - start)
                 times.append(sorted(taken)[1])
             rows.append((each, bound, *(round(t, 2) for t in times)))

@@ -30,7 +30,7 @@ from rag.language.lexicon import Lexicon
 from rag.progress import Silent
 from rag.risk_control.bounds import clopper_pearson
 from rag.risk_control.policy import ROUTES, TAUS, Outcomes, Policy
-from rag.risk_control.procedure import LEARNING_SHARE, certify
+from rag.risk_control.procedure import LEARNING_SHARE, Procedure, certify
 from rag.risk_control.strata import strata
 from rag.types import Question
 
@@ -170,7 +170,7 @@ def certified(world: World, half: np.ndarray, alpha: float, seed: int, pooled: b
         groups = [str(g) for g in world.groups[rows]]
         some, each = world.outcomes.take(rows), DELTA / len(parts)
         try:
-            found = certify(some, groups, alpha, each, thresholds=TAUS, routes=ROUTES, seed=seed)
+            found = certify(some, groups, alpha, each, Procedure(TAUS, ROUTES, seed=seed))
         except InputError:
             continue
         if found.policy is not None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rag.answering.engine import Engine as Engine
     from rag.building.index import Index as Index
     from rag.building.ingest import Source as Source
+    from rag.calibration.calibrate import CalibrationPlan as CalibrationPlan
+    from rag.calibration.calibrate import calibrate as calibrate
     from rag.errors import InputError as InputError
     from rag.errors import RagError as RagError
     from rag.settings import Settings as Settings
@@ -30,6 +32,8 @@ _HOMES = {
     "Engine": "rag.answering.engine",
     "Index": "rag.building.index",
     "Source": "rag.building.ingest",
+    "CalibrationPlan": "rag.calibration.calibrate",
+    "calibrate": "rag.calibration.calibrate",
     "InputError": "rag.errors",
     "RagError": "rag.errors",
     "Settings": "rag.settings",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -22,79 +22,100 @@ from rag.calibration.outcome import CalibratedPart, Calibration, risk_coverage
 from rag.calibration.traces import outcomes_of, trace
 from rag.calibration.trials import Said, Trial
 from rag.errors import InputError
-from rag.evaluation.questions import LabelledQuestion
-from rag.progress import Progress
+from rag.evaluation.questions import Questions, labelled_rows
+from rag.progress import Progress, Silent
 from rag.risk_control.clusters import Groups
 from rag.risk_control.drift import SCORES, Reference
 from rag.risk_control.evidence_risk import EvidenceRisk, certify_contexts
 from rag.risk_control.planning import check_levels, groups_needed
 from rag.risk_control.policy import COMBINED_TAUS, ROUTES, SETTINGS, TAUS, Outcomes
-from rag.risk_control.procedure import (
-    CONTROLS,
-    LEARNING_SHARE,
-    Certification,
-    Control,
-    certify,
-    check_enough,
-    learning_rows,
-)
+from rag.risk_control.procedure import Certification, Control, Procedure, certify, check_enough, learning_rows
 from rag.risk_control.strata import Stratum, strata
 
 
+@dataclass(frozen=True)
+class CalibrationPlan:
+    """How a certificate is computed, besides its levels. Choose before seeing a result.
+
+    >>> plan = CalibrationPlan(pooled=True)
+    >>> plan.control, plan.seed
+    ('fixed-sequence', 0)
+
+    Attributes:
+        control: family-wise control over the grid of policies.
+        seed: of the split into ordering and testing groups.
+        pooled: one certificate for all domains with the whole delta, true on average over domains mixed as in these
+            questions; without it each domain with enough groups has its own, and all share delta.
+        allow_perfect: labels on which every answer is right were made independently of the answers.
+        combine: weigh signals by what the ordering groups teach, in place of their product; see
+            :mod:`rag.answering.confidence`.
+
+    Raises:
+        InputError: an unknown control, or one without ordering groups to weigh signals on.
+    """
+
+    control: Control = "fixed-sequence"
+    seed: int = 0
+    pooled: bool = False
+    allow_perfect: bool = False
+    combine: bool = False
+
+    def __post_init__(self) -> None:
+        sequence = self.procedure.sequence  # the procedure refuses a control that there is not
+        if self.combine and not sequence:
+            raise InputError(f"signals are weighed on the ordering groups, and the control {self.control!r} has none")
+
+    @property
+    def procedure(self) -> Procedure:
+        """How the policies of one part are tested."""
+        taus = COMBINED_TAUS if self.combine else TAUS
+        return Procedure(taus, ROUTES, control=self.control, seed=self.seed)
+
+
 def calibrate(
-    questions: Sequence[LabelledQuestion],
     engine: Engine,
-    progress: Progress,
+    questions: Questions,
     *,
-    alpha: float,
-    delta: float,
-    control: Control = "fixed-sequence",
-    seed: int = 0,
-    pooled: bool = False,
-    allow_perfect: bool = False,
-    combine: bool = False,
+    alpha: float = 0.1,
+    delta: float = 0.05,
+    plan: CalibrationPlan | None = None,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Certify a policy for each domain on labelled yes/no questions and save the certificate beside the index.
 
-    Domains are those that the router names. Each with enough groups has a certificate of its own, and all share delta:
-    see :mod:`rag.risk_control.strata`. ``pooled`` makes one for all of them with the whole delta, true on average
-    over domains mixed as in these questions; choose before seeing a result.
+    Domains are those that the router names; see :mod:`rag.risk_control.strata` for how they share delta.
 
     Traces are kept in the index's folder: an interrupted calibration goes on where it stopped, and another alpha or
     delta costs no new answers. They hold hashes of questions, verdicts, scores, domains and document ids, and no text.
 
+    >>> result = calibrate(engine, "questions.jsonl", alpha=0.1, delta=0.05)                # doctest: +SKIP
+    >>> print(result.report())                                                              # doctest: +SKIP
+    >>> engine.ask("Does study CXR1 show a pleural effusion?").certificate.status           # doctest: +SKIP
+
     Args:
-        questions: with right answers, one group each.
         engine: answers from the index that the certificate will belong to.
-        progress: told of questions traced.
+        questions: with right answers, one group each: a JSONL file, or what ``synthesize`` or ``read_questions`` give.
         alpha: tolerated share of wrong answers in (0, 1).
         delta: tolerated probability that any part of the promise is broken, in (0, 1).
-        control: family-wise control over the grid of policies.
-        seed: of the split into ordering and testing groups.
-        pooled: one certificate for all domains.
-        allow_perfect: labels on which every answer is right were made independently of the answers.
-        combine: weigh signals by what the ordering groups teach, in place of their product; see
-            :mod:`rag.answering.confidence`. Choose before seeing a result.
+        plan: everything else that must be chosen before.
+        progress: told of questions traced.
 
     Raises:
         InputError: as :func:`~rag.risk_control.procedure.certify`; or an image question's patient could be evidence;
             or a question is not a yes/no question; or all answers are wrong, or (unless allowed) right.
     """
+    how, questions = plan or CalibrationPlan(), labelled_rows(questions)
+    procedure = how.procedure
+    tests, share = procedure.tests(len(SETTINGS)), procedure.share
     check_levels(alpha, delta)
-    if control not in CONTROLS:
-        raise InputError(f"there is no control {control!r}; choose one of: {', '.join(CONTROLS)}")
-    if combine and control != "fixed-sequence":
-        raise InputError(f"signals are weighed on the ordering groups, and the control {control!r} has none")
-    tests = 1 if control == "fixed-sequence" else len(SETTINGS) * len(TAUS) * len(ROUTES)
-    share = LEARNING_SHARE if control == "fixed-sequence" else 0.0
     check_enough(len({q.group for q in questions}), alpha, delta, tests, share)
     refuse_leaks(questions, engine)
-    trials = trace(questions, engine, progress)
+    trials = trace(questions, engine, progress or Silent())
     open_ones = [q.id for q, t in zip(questions, trials, strict=True) if t.scope is None]
     if open_ones:
         raise InputError(f"question {open_ones[0]!r} is not a yes/no question, which the wrong-answer risk needs")
     outcomes = outcomes_of(questions, trials)
-    outcomes.check_labels(allow_perfect)
+    outcomes.check_labels(how.allow_perfect)
 
     inside: dict[str, list[int]] = defaultdict(list)
     for row, trial in enumerate(trials):
@@ -102,7 +123,7 @@ def calibrate(
             inside[trial.domain.name].append(row)
     names = [q.group for q in questions]
     groups = {domain: {names[row] for row in rows} for domain, rows in inside.items()}
-    covered = (tuple(sorted(groups)),) if pooled else strata(groups, alpha, delta, tests, share)
+    covered = (tuple(sorted(groups)),) if how.pooled else strata(groups, alpha, delta, tests, share)
     if not covered or not groups:
         check_enough(len(set().union(*groups.values())), alpha, delta, tests, share)
     each = delta / len(covered)
@@ -110,14 +131,15 @@ def calibrate(
     for domains in covered:
         rows = np.array(sorted(row for d in domains for row in inside[d]), dtype=np.int64)
         some, of = outcomes.take(rows), [names[row] for row in rows]
-        combiner, taus = None, TAUS
-        if combine:
+        combiner = None
+        if how.combine:
             signals = np.array([[said.signals for said in trials[row].outcomes] for row in rows], dtype=np.float64)
-            combiner, taus = _combiner(some, signals, of, seed), COMBINED_TAUS
+            combiner = _combiner(some, signals, of, how.seed)
             some = replace(some, confidence=np.where(np.isnan(some.confidence), np.nan, combiner.all(signals).round(4)))
-        found = certify(some, of, alpha, each, thresholds=taus, routes=ROUTES, control=control, seed=seed)
-        parts.append(CalibratedPart(domains, len(rows), len(set(of)), found, risk_coverage(some, found, taus)))
-        scores = _references([trials[row] for row in rows], of, found, seed, combiner)
+        found = certify(some, of, alpha, each, procedure)
+        curve = risk_coverage(some, found, procedure.thresholds)
+        parts.append(CalibratedPart(domains, len(rows), len(set(of)), found, curve))
+        scores = _references([trials[row] for row in rows], of, found, how.seed, combiner)
         stored.append(_part(domains, each, found, scores, combiner))
     certificate = StoredCertificate(
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -191,23 +213,24 @@ def _references(
 
 
 def calibrate_contexts(
-    questions: Sequence[LabelledQuestion],
     engine: Engine,
-    progress: Progress,
+    questions: Questions,
     *,
     alpha: float,
     delta: float | None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> EvidenceRisk:
     """How many contexts keep the share of questions whose evidence is missed at most alpha: for retrieval alone.
 
     Raises:
         InputError: a question names no evidence, or as :func:`~rag.risk_control.evidence_risk.certify_contexts`.
     """
+    questions = labelled_rows(questions)
     refuse_leaks(questions, engine)
     if unlabelled := [q.id for q in questions if not q.evidence]:
         raise InputError(f"question {unlabelled[0]!r} has no 'evidence': name the documents that support its answer")
-    trials = trace(questions, engine, progress)
+    trials = trace(questions, engine, progress or Silent())
     ranks = [
         next((rank for rank, d in enumerate(t.documents, start=1) if d in q.evidence), float("inf"))
         for q, t in zip(questions, trials, strict=True)

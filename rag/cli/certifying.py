@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+import rag
 from rag.cli.shared import Index, Indexes, Json, Profile, bars, engine_of, say, settings_of, store_of
 from rag.errors import InputError
 
@@ -94,10 +95,9 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Choose and certify how sure an answer must be, so that at most alpha of the answers are wrong."""
-    from rag.calibration.calibrate import calibrate as run
     from rag.calibration.calibrate import calibrate_contexts
     from rag.calibration.outcome import plot as draw
-    from rag.evaluation.questions import read_questions
+    from rag.evaluation.questions import labelled_rows
 
     if in_expectation and risk != "missed-evidence":
         raise InputError("--in-expectation is for --risk missed-evidence; wrong answers are certified with delta")
@@ -105,32 +105,16 @@ def calibrate(
         raise InputError(f"there is no risk {risk!r}; use wrong-answer or missed-evidence")
     if plot is not None:
         _check_writable(plot)
-    rows, skipped = read_questions(questions)
-    if not rows and not skipped:
-        raise InputError(f"{questions} holds no questions; each line needs id, question and answer")
-    if skipped:
-        raise InputError(
-            f"{questions}: {skipped} answers are neither yes nor no; the wrong-answer risk needs yes or no"
-        )
+    plan = rag.CalibrationPlan(control, seed, pooled, allow_perfect, combine)  # type: ignore[arg-type]
+    rows = labelled_rows(questions)
     engine = engine_of(settings_of(indexes, profile), index)
     with bars(as_json) as progress:
         if risk == "missed-evidence":
             level = None if in_expectation else delta
-            enough = calibrate_contexts(rows, engine, progress, alpha=alpha, delta=level, seed=seed)
+            enough = calibrate_contexts(engine, rows, alpha=alpha, delta=level, seed=seed, progress=progress)
             say(asdict(enough), f"{enough.groups} groups; {enough.why}", as_json)
             return
-        result = run(
-            rows,
-            engine,
-            progress,
-            alpha=alpha,
-            delta=delta,
-            control=control,  # type: ignore[arg-type]
-            seed=seed,
-            pooled=pooled,
-            allow_perfect=allow_perfect,
-            combine=combine,
-        )
+        result = rag.calibrate(engine, rows, alpha=alpha, delta=delta, plan=plan, progress=progress)
     if plot is not None:
         draw(result, plot)
     shown = result.certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})

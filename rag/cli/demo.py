@@ -89,7 +89,7 @@ def run_demo(settings: Settings, progress: Progress) -> Demo:
     with index.store.snapshot() as snapshot:
         made = synthesize(snapshot.documents("report"), Lexicon.load(), count=QUESTIONS)
     labelled = [q.labelled() for q in made]
-    calibration = calibrate(labelled, engine, progress, alpha=ALPHA, delta=DELTA)
+    calibration = calibrate(engine, labelled, alpha=ALPHA, delta=DELTA, progress=progress)
     return Demo(report, tuple(answers), calibration, tuple(_under_certificate(labelled, engine)))
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from rag.answering.engine import Engine
 from rag.errors import InputError
@@ -30,6 +30,18 @@ class LabelledQuestion(NamedTuple):
     answer: str
     group: str
     evidence: tuple[str, ...] = ()
+
+    def labelled(self) -> LabelledQuestion:
+        return self
+
+
+class Labelled(Protocol):
+    """What can be asked and compared with its right answer: a labelled question, or one that was made from labels."""
+
+    def labelled(self) -> LabelledQuestion: ...
+
+
+Questions = str | Path | Iterable[Labelled]
 
 
 @dataclass
@@ -134,6 +146,24 @@ def read_questions(path: Path) -> tuple[list[LabelledQuestion], int]:
         evidence = tuple(str(e) for e in row.get("evidence") or ())
         rows[row["id"]] = LabelledQuestion(row["id"], question, side[1].lower(), group, evidence)
     return list(rows.values()), skipped
+
+
+def labelled_rows(questions: Questions) -> list[LabelledQuestion]:
+    """Questions that all have a right answer, of a file or from Python.
+
+    Raises:
+        InputError: as :func:`read_questions`, or an answer is neither yes nor no, or there is no question.
+    """
+    if not isinstance(questions, str | Path):
+        return [q.labelled() for q in questions]
+    rows, skipped = read_questions(Path(questions))
+    if skipped:
+        raise InputError(
+            f"{questions}: {skipped} answers are neither yes nor no; the wrong-answer risk needs yes or no"
+        )
+    if not rows:
+        raise InputError(f"{questions} holds no questions; each line needs id, question and answer")
+    return rows
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -92,31 +92,13 @@ class Certification:
         return self.delta / (self.policies if self.control != "fixed-sequence" else 1)
 
 
-def certify(
-    outcomes: Outcomes,
-    groups: Sequence[str],
-    alpha: float,
-    delta: float,
-    *,
-    thresholds: Sequence[float] = THRESHOLDS,
-    routes: Sequence[float] = ANYWHERE,
-    bound: Bound = "auto",
-    control: Control = "fixed-sequence",
-    seed: int = 0,
-    learning_share: float = LEARNING_SHARE,
-) -> Certification:
-    """The policy of highest coverage whose risk P(wrong | answered) is at most alpha, with probability >= 1 - delta.
+@dataclass(frozen=True)
+class Procedure:
+    """How policies are tested. All of it must be chosen before the outcomes are seen: trying several ways and keeping
+    the best voids the promise.
 
-    The promise is over the draw of groups, for questions drawn like these: a random question of a random group. Grid,
-    bound, control and seed must be chosen before the outcomes are seen: trying several and keeping the best voids it.
-    The result does not depend on the order of rows.
-
-    Args:
-        outcomes: what happened to each question under each setting.
-        groups: ``group_id`` (patient or article) per question.
-        alpha: tolerated risk in (0, 1).
-        delta: tolerated probability that the promise is broken, in (0, 1).
-        thresholds: candidate confidences tau; with ``outcomes.settings`` and ``routes`` they span the grid.
+    Attributes:
+        thresholds: candidate confidences tau; with the settings of the outcomes and ``routes`` they span the grid.
         routes: candidate probabilities rho of the router.
         bound: ``exact`` (one random question per group), ``hoeffding-bentkus`` or ``betting`` (all questions, as
             group losses); ``auto`` is exact where every group has one question, and betting otherwise.
@@ -126,17 +108,74 @@ def certify(
         learning_share: in (0, 1); used by the fixed sequence only.
 
     Raises:
-        InputError: alpha, delta or learning_share outside (0, 1); unknown bound or control; no policies; not one group
-            per question; fewer groups than could ever certify.
+        InputError: an unknown bound or control; no candidates; a share outside (0, 1).
     """
+
+    thresholds: Sequence[float] = THRESHOLDS
+    routes: Sequence[float] = ANYWHERE
+    bound: Bound = "auto"
+    control: Control = "fixed-sequence"
+    seed: int = 0
+    learning_share: float = LEARNING_SHARE
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("bound", self.bound, BOUNDS), ("control", self.control, CONTROLS)):
+            if value not in known:
+                raise InputError(f"there is no {name} {value!r}; choose one of: {', '.join(known)}")
+        if not 0 < self.learning_share < 1:
+            raise InputError(
+                f"the share of groups for learning must lie strictly between 0 and 1, got {self.learning_share:g}"
+            )
+        if not self.thresholds or not self.routes:
+            raise InputError("the grid of policies is empty; give at least one threshold and one route")
+
+    @property
+    def sequence(self) -> bool:
+        """Whether the order of tests is learned."""
+        return self.control == "fixed-sequence"
+
+    @property
+    def share(self) -> float:
+        """Of the groups, what learning takes."""
+        return self.learning_share if self.sequence else 0.0
+
+    def tests(self, settings: int) -> int:
+        """Over how many tests delta is spread, with so many settings (k, gamma)."""
+        return 1 if self.sequence else settings * len(self.thresholds) * len(self.routes)
+
+
+def certify(
+    outcomes: Outcomes, groups: Sequence[str], alpha: float, delta: float, procedure: Procedure | None = None
+) -> Certification:
+    """The policy of highest coverage whose risk P(wrong | answered) is at most alpha, with probability >= 1 - delta.
+
+    The promise is over the draw of groups, for questions drawn like these: a random question of a random group.
+    The result does not depend on the order of rows.
+
+    Args:
+        outcomes: what happened to each question under each setting.
+        groups: ``group_id`` (patient or article) per question.
+        alpha: tolerated risk in (0, 1).
+        delta: tolerated probability that the promise is broken, in (0, 1).
+        procedure: grid, bound, control and seed, chosen before.
+
+    Raises:
+        InputError: alpha or delta outside (0, 1); no settings; not one group per question; fewer groups than could
+            ever certify.
+    """
+    how = procedure or Procedure()
+    thresholds, routes, bound, seed = how.thresholds, how.routes, how.bound, how.seed
     check_levels(alpha, delta)
-    _check_options(outcomes, groups, len(thresholds) * len(routes), bound, control, learning_share)
-    policies = grid(outcomes.settings, thresholds, routes)
-    sequence = control == "fixed-sequence"
-    tests = 1 if sequence else len(policies)
+    if len(groups) != len(outcomes):
+        raise InputError(
+            f"there are {len(outcomes)} questions but {len(groups)} group ids; give one group per question"
+        )
+    if not outcomes.settings:
+        raise InputError("the grid of policies is empty; give at least one setting (k, gamma)")
+    policies, tests = grid(outcomes.settings, thresholds, routes), how.tests(len(outcomes.settings))
     named = Groups.from_ids(groups)
-    learning = learning_groups(len(named), learning_share) if sequence else 0
-    check_enough(len(named), alpha, delta, tests, learning_share if sequence else 0.0)
+    learning = learning_groups(len(named), how.share) if how.sequence else 0
+    check_enough(len(named), alpha, delta, tests, how.share)
 
     # rows by group and id, so that a file's order cannot change what the seed draws
     rows = np.asarray(sorted(range(len(outcomes)), key=lambda i: (named.of[i], outcomes.ids[i])), dtype=np.int64)
@@ -149,10 +188,10 @@ def certify(
         rest = rest[named.take(rest).one_each(seed)]
     testing, tested = judged.take(rest), named.take(rest)
     p = p_values(testing, tested, alpha, delta / tests, bound, seed)
-    if sequence:
+    if how.sequence:
         accepted = familywise.fixed_sequence(p, _order(judged.take(first), named.take(first), alpha), delta)
     else:
-        accepted = (familywise.holm if control == "holm" else familywise.bonferroni)(p, delta)
+        accepted = (familywise.holm if how.control == "holm" else familywise.bonferroni)(p, delta)
 
     seen = clusters.estimate(testing.answered, testing.wrong, tested)
     best = int(np.lexsort((p, np.where(accepted, -seen.coverage, 1.0)))[0])
@@ -167,7 +206,7 @@ def certify(
         alpha=alpha,
         delta=delta,
         bound=bound,
-        control=control,
+        control=how.control,
         policies=len(policies),
         groups=len(tested),
         questions=len(rest),
@@ -246,19 +285,3 @@ def check_enough(groups: int, alpha: float, delta: float, tests: int, learning_s
             f"alpha = {alpha:g} at delta = {delta:g} needs at least {needed} groups (patients or articles) with "
             f"labelled questions even if no answer is wrong, and there are {groups}; label more, or raise either level"
         )
-
-
-def _check_options(
-    outcomes: Outcomes, groups: Sequence[str], columns: int, bound: str, control: str, share: float
-) -> None:
-    for name, value, known in (("bound", bound, BOUNDS), ("control", control, CONTROLS)):
-        if value not in known:
-            raise InputError(f"there is no {name} {value!r}; choose one of: {', '.join(known)}")
-    if not 0 < share < 1:
-        raise InputError(f"the share of groups for learning must lie strictly between 0 and 1, got {share:g}")
-    if len(groups) != len(outcomes):
-        raise InputError(
-            f"there are {len(outcomes)} questions but {len(groups)} group ids; give one group per question"
-        )
-    if not outcomes.settings or not columns:
-        raise InputError("the grid of policies is empty; give at least one setting (k, gamma) and one threshold")

@@ -10,7 +10,7 @@ from rag.answering.confidence import Combiner, Signals, signals_of
 from rag.language.lexicon import Lexicon
 from rag.language.question import read_question
 from rag.risk_control.policy import COMBINED_TAUS, Outcomes
-from rag.risk_control.procedure import certify, learning_rows
+from rag.risk_control.procedure import Procedure, certify, learning_rows
 from rag.types import Draft, Evidence, sha256_of
 
 
@@ -92,7 +92,7 @@ def test_the_promise_holds_when_the_weights_are_learned_on_the_ordering_groups()
         combiner = Combiner.fit(signals[rows], right[rows], np.ones(len(rows)))
         confidence = combiner.all(signals)
         outcomes = Outcomes(tuple(groups), ((1, 1.0),), right[:, None], confidence[:, None])
-        found = certify(outcomes, groups, alpha, delta, thresholds=COMBINED_TAUS, seed=repeat)
+        found = certify(outcomes, groups, alpha, delta, Procedure(COMBINED_TAUS, seed=repeat))
         if found.policy is not None:
             certified += 1
             answered = combiner.all(fresh) >= found.policy.tau

@@ -11,7 +11,7 @@ import pytest
 from rag.answering.certificate import load_certificate
 from rag.answering.confidence import Combiner
 from rag.answering.engine import Engine
-from rag.calibration.calibrate import calibrate, calibrate_contexts
+from rag.calibration.calibrate import CalibrationPlan, calibrate, calibrate_contexts
 from rag.calibration.outcome import plot
 from rag.calibration.synthesis import synthesize
 from rag.calibration.traces import TRACES, trace
@@ -39,7 +39,7 @@ def labelled(engine: Engine, lexicon: Lexicon) -> list[LabelledQuestion]:
 
 
 def test_a_certificate_is_computed_saved_and_attached_to_answers(own: Engine, labelled: list[LabelledQuestion]) -> None:
-    result = calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1)
+    result = calibrate(own, labelled, alpha=0.15, delta=0.1)
     (part,) = result.parts
     assert part.domains == ("radiology",)
     assert part.certification.policy is not None
@@ -56,7 +56,7 @@ def test_a_certificate_is_computed_saved_and_attached_to_answers(own: Engine, la
 
 
 def test_answers_below_the_certified_confidence_are_withheld(own: Engine, labelled: list[LabelledQuestion]) -> None:
-    result = calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1)
+    result = calibrate(own, labelled, alpha=0.15, delta=0.1)
     (part,) = result.certificate.parts
     strict = part.model_copy(update={"tau": 0.9})
     result.certificate.model_copy(update={"parts": (strict,)}).save(own.store.path)
@@ -67,7 +67,11 @@ def test_answers_below_the_certified_confidence_are_withheld(own: Engine, labell
 
 def test_signals_are_weighed_by_the_ordering_groups_alone(own: Engine, labelled: list[LabelledQuestion]) -> None:
     def combiner(rows: list[LabelledQuestion]) -> Combiner | None:
-        return calibrate(rows, own, Silent(), alpha=0.15, delta=0.1, combine=True).certificate.parts[0].combiner
+        return (
+            calibrate(own, rows, alpha=0.15, delta=0.1, plan=CalibrationPlan(combine=True))
+            .certificate.parts[0]
+            .combiner
+        )
 
     honest = combiner(labelled)
     trials = trace(labelled, own, Silent())
@@ -82,7 +86,7 @@ def test_signals_are_weighed_by_the_ordering_groups_alone(own: Engine, labelled:
     assert combiner(flipped(inside=False)) == honest, "labels that are tested on teach nothing"
     assert combiner(flipped(inside=True)) != honest
     with pytest.raises(InputError, match="'holm' has none"):
-        calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1, combine=True, control="holm")
+        calibrate(own, labelled, alpha=0.15, delta=0.1, plan=CalibrationPlan(combine=True, control="holm"))
 
 
 def test_answers_under_a_certificate_with_weighed_signals_are_as_sure_as_these_say(
@@ -90,7 +94,7 @@ def test_answers_under_a_certificate_with_weighed_signals_are_as_sure_as_these_s
 ) -> None:
     question = labelled[0].question
     (plain,) = own.ask_many([question], record=False)
-    result = calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1, combine=True)
+    result = calibrate(own, labelled, alpha=0.15, delta=0.1, plan=CalibrationPlan(combine=True))
     (part,) = result.certificate.parts
     assert part.combiner is not None
     assert part.tau is not None
@@ -109,7 +113,7 @@ def test_answers_under_a_certificate_with_weighed_signals_are_as_sure_as_these_s
 
 
 def test_a_change_of_the_index_makes_the_certificate_stale(own: Engine, labelled: list[LabelledQuestion]) -> None:
-    calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1)
+    calibrate(own, labelled, alpha=0.15, delta=0.1)
     with own.store.writer() as writer:
         writer.remove(document_ids=["CXR1"])
         writer.publish("remove one")
@@ -145,7 +149,7 @@ def test_traces_hold_no_text(own: Engine, labelled: list[LabelledQuestion]) -> N
 
 
 def test_the_plot_comes_with_its_numbers(own: Engine, labelled: list[LabelledQuestion], tmp_path: Path) -> None:
-    plot(calibrate(labelled, own, Silent(), alpha=0.15, delta=0.1), tmp_path / "risk.png")
+    plot(calibrate(own, labelled, alpha=0.15, delta=0.1), tmp_path / "risk.png")
     assert (tmp_path / "risk.png").read_bytes().startswith(b"\x89PNG")
     head, *rows = (tmp_path / "risk.csv").read_text().splitlines()
     assert head == "domains,tau,coverage,risk"
@@ -154,9 +158,9 @@ def test_the_plot_comes_with_its_numbers(own: Engine, labelled: list[LabelledQue
 
 
 def test_contexts_are_certified_where_evidence_is_labelled(own: Engine, labelled: list[LabelledQuestion]) -> None:
-    assert calibrate_contexts(labelled, own, Silent(), alpha=0.1, delta=0.05).k == 1, "a study's report comes first"
+    assert calibrate_contexts(own, labelled, alpha=0.1, delta=0.05).k == 1, "a study's report comes first"
     with pytest.raises(InputError, match="evidence"):
-        calibrate_contexts([q._replace(evidence=()) for q in labelled], own, Silent(), alpha=0.1, delta=0.05)
+        calibrate_contexts(own, [q._replace(evidence=()) for q in labelled], alpha=0.1, delta=0.05)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +171,7 @@ def test_what_can_never_be_certified_is_refused_with_the_number_needed(
     alpha: float, delta: float, count: int, words: str, own: Engine, labelled: list[LabelledQuestion]
 ) -> None:
     with pytest.raises(InputError, match=words):
-        calibrate(labelled[:count], own, Silent(), alpha=alpha, delta=delta)
+        calibrate(own, labelled[:count], alpha=alpha, delta=delta)
 
 
 def test_all_wrong_labels_open_questions_and_leaks_are_refused(own: Engine, labelled: list[LabelledQuestion]) -> None:
@@ -178,14 +182,18 @@ def test_all_wrong_labels_open_questions_and_leaks_are_refused(own: Engine, labe
         if a.verdict == q.answer
     }
     with pytest.raises(InputError, match="is wrong"):
-        calibrate([q for q in flipped if q.id in right], own, Silent(), alpha=0.15, delta=0.1)
+        calibrate(own, [q for q in flipped if q.id in right], alpha=0.15, delta=0.1)
     perfect = [q for q in labelled if q.id in right]
     with pytest.raises(InputError, match="not taken from the answers"):
-        calibrate(perfect, own, Silent(), alpha=0.15, delta=0.1)
-    assert calibrate(perfect, own, Silent(), alpha=0.15, delta=0.1, allow_perfect=True).parts[0].certification.policy
+        calibrate(own, perfect, alpha=0.15, delta=0.1)
+    assert (
+        calibrate(own, perfect, alpha=0.15, delta=0.1, plan=CalibrationPlan(allow_perfect=True))
+        .parts[0]
+        .certification.policy
+    )
     opened = labelled[0]._replace(question=Question(text="What does it show?", study=labelled[0].question.study))
     with pytest.raises(InputError, match="not a yes/no question"):
-        calibrate([opened, *labelled[1:]], own, Silent(), alpha=0.15, delta=0.1)
+        calibrate(own, [opened, *labelled[1:]], alpha=0.15, delta=0.1)
     image = labelled[0]._replace(question=Question(text="Is there an effusion?", image="x.png"))
     with pytest.raises(InputError, match="its own patient"):
-        calibrate([image, *labelled[1:]], own, Silent(), alpha=0.15, delta=0.1)
+        calibrate(own, [image, *labelled[1:]], alpha=0.15, delta=0.1)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from rag.answering.engine import Engine
 from rag.building.ingest import Source, ingest
-from rag.calibration.calibrate import calibrate
+from rag.calibration.calibrate import CalibrationPlan, calibrate
 from rag.calibration.traces import trace
 from rag.calibration.watch import watch
 from rag.encoders.encoders import Encoders
@@ -89,7 +89,7 @@ def remembering(encode: Any) -> Any:
 
 
 def run(engine: Engine, labelled: list[LabelledQuestion], **how: object):  # type: ignore[no-untyped-def]
-    return calibrate(labelled, engine, Silent(), alpha=0.3, delta=0.2, allow_perfect=True, **how)  # type: ignore[arg-type]
+    return calibrate(engine, labelled, alpha=0.3, delta=0.2, plan=CalibrationPlan(allow_perfect=True, **how))  # type: ignore[arg-type]
 
 
 def test_each_domain_has_its_own_certificate_and_they_share_delta(

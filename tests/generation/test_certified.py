@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from rag.answering.engine import Engine
-from rag.calibration.calibrate import calibrate
+from rag.calibration.calibrate import CalibrationPlan, calibrate
 from rag.calibration.synthesis import synthesize
 from rag.language.lexicon import Lexicon
-from rag.progress import Silent
 from rag.settings import Settings
 
 from . import servers
@@ -50,14 +49,14 @@ def test_a_models_answers_are_certified_with_their_prompt(
         with own.store.snapshot() as snapshot:
             made = synthesize(snapshot.documents("report"), lexicon, count=90)
         labelled = [q.labelled() for q in made]
-        result = calibrate(labelled, own, Silent(), alpha=0.25, delta=0.2, allow_perfect=True)
+        result = calibrate(own, labelled, alpha=0.25, delta=0.2, plan=CalibrationPlan(allow_perfect=True))
         (part,) = result.parts
         assert part.certification.policy is not None, part.report()
         covered = own.ask(labelled[0].question)
         assert covered.certificate.status == "valid"
         assert covered.certificate.policy == part.certification.policy.as_dict()
         asked = len(server.requests)
-        calibrate(labelled, own, Silent(), alpha=0.2, delta=0.2, allow_perfect=True)
+        calibrate(own, labelled, alpha=0.2, delta=0.2, plan=CalibrationPlan(allow_perfect=True))
         assert len(server.requests) == asked, "another level costs no new answers"
         stale = engine(prompt="compare").ask(labelled[0].question)
         assert stale.certificate.status == "stale"

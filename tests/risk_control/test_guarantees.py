@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from rag.risk_control.bounds import betting, exact_binomial, hoeffding_bentkus
 from rag.risk_control.fwer import bonferroni, fixed_sequence, holm
-from rag.risk_control.procedure import Bound, Control, certify
+from rag.risk_control.procedure import Bound, Control, Procedure, certify
 from rag.risk_control.simulation import Draw, World
 
 ALPHA, DELTA, REPEATS, AT = 0.1, 0.05, 2000, 0.5
@@ -61,7 +61,7 @@ def test_certify_end_to_end_keeps_its_promise(bound: Bound, control: Control, cl
     broken = 0
     for repeat in range(REPEATS):
         outcomes, groups = draw.outcomes(repeat)
-        found = certify(outcomes, groups, ALPHA, DELTA, thresholds=TAUS, bound=bound, control=control, seed=repeat)
+        found = certify(outcomes, groups, ALPHA, DELTA, Procedure(TAUS, bound=bound, control=control, seed=repeat))
         broken += any(policy.tau <= AT for policy in found.accepted)
     assert broken / REPEATS <= MOST
 

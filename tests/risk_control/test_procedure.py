@@ -16,7 +16,7 @@ from rag.risk_control.clusters import Groups
 from rag.risk_control.fwer import fixed_sequence, safest_first
 from rag.risk_control.planning import answers_needed, least_groups, smallest_alpha
 from rag.risk_control.policy import Outcomes, Policy, apply_thresholds, grid
-from rag.risk_control.procedure import BOUNDS, CONTROLS, Certification, certify
+from rag.risk_control.procedure import BOUNDS, CONTROLS, Certification, Procedure, certify
 
 TAUS = (0.0, 0.3, 0.6, 0.9)
 
@@ -31,7 +31,7 @@ def made(n: int = 400, per_group: int = 1, seed: int = 0, rate: float = 0.3) -> 
 
 
 def run(outcomes: Outcomes, groups: list[str], alpha: float = 0.15, delta: float = 0.05, **how) -> Certification:  # type: ignore[no-untyped-def]
-    return certify(outcomes, groups, alpha, delta, thresholds=TAUS, **how)
+    return certify(outcomes, groups, alpha, delta, Procedure(TAUS, **how))
 
 
 def test_policies_are_applied_cell_by_cell() -> None:
@@ -180,7 +180,7 @@ def test_bad_input_is_one_sentence() -> None:
         ("no bound", lambda: run(outcomes, groups, bound="wald")),
         ("no control", lambda: run(outcomes, groups, control="none")),
         ("learning", lambda: run(outcomes, groups, learning_share=1.0)),
-        ("empty", lambda: certify(outcomes, groups, 0.1, 0.05, thresholds=())),
+        ("empty", lambda: certify(outcomes, groups, 0.1, 0.05, Procedure(()))),
     ]
     for words, call in cases:
         with pytest.raises(InputError, match=words) as refusal:

@@ -9,7 +9,7 @@ from scipy.stats import binom
 from rag.errors import InputError
 from rag.risk_control.planning import groups_needed
 from rag.risk_control.policy import Outcomes
-from rag.risk_control.procedure import LEARNING_SHARE, certify
+from rag.risk_control.procedure import LEARNING_SHARE, Procedure, certify
 from rag.risk_control.simulation import World
 from rag.risk_control.strata import strata
 
@@ -55,7 +55,7 @@ def test_all_parts_hold_at_once_and_the_average_does_not_protect_the_worse_domai
         made = {name: draw.outcomes(i) for name, draw in draws.items()}
         try:
             alone = {
-                name: certify(o, g, ALPHA, DELTA / 2, thresholds=taus, seed=i).accepted for name, (o, g) in made.items()
+                name: certify(o, g, ALPHA, DELTA / 2, Procedure(taus, seed=i)).accepted for name, (o, g) in made.items()
             }
         except InputError:
             pytest.fail("90 groups are enough")
@@ -68,7 +68,7 @@ def test_all_parts_hold_at_once_and_the_average_does_not_protect_the_worse_domai
             np.vstack([o.confidence for o in both]),
         )
         groups = [f"{n}{g}" for n, (_, gs) in made.items() for g in gs]
-        policy = certify(outcomes, groups, ALPHA, DELTA, thresholds=taus, seed=i).policy
+        policy = certify(outcomes, groups, ALPHA, DELTA, Procedure(taus, seed=i)).policy
         pooled += policy is not None and policy.tau <= 0.5
     assert apart / repeats <= binom.ppf(0.9999, repeats, DELTA) / repeats
     assert pooled / repeats > 0.5, "a pooled certificate speaks of the average alone"
