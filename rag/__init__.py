@@ -1,6 +1,20 @@
 """ClinCite: cited, risk-controlled question answering over medical images, reports and literature.
 
-The public face. Heavy libraries load when they are first used, so ``import rag`` stays cheap.
+The names listed in ``rag.__all__`` are the public interface; everything else may change without notice.
+
+>>> import rag
+>>> index = rag.Index.create("mine")                                             # doctest: +SKIP
+>>> index.ingest("cases.jsonl").added                                            # doctest: +SKIP
+>>> engine = rag.Engine.open("indexes/mine")                                     # doctest: +SKIP
+>>> answer = engine.ask("Does study CXR1 show a pleural effusion?")              # doctest: +SKIP
+
+- A corpus becomes an index: ``Index``, ``Source``.
+- A question becomes an answer: ``Engine``, ``Question`` → ``Answer`` with ``Evidence``, ``Citation``, ``Hit``.
+- Labelled questions become a certificate: ``synthesize``, ``calibrate``, ``CalibrationPlan``.
+- Models are trained: ``train.retriever``, ``train.router``.
+- Settings and errors: ``Settings``, ``load_settings``; ``RagError``, ``InputError`` for what the caller can mend.
+
+Heavy libraries load when they are first used, so ``import rag`` stays cheap.
 ClinCite is research software and not a medical device.
 """
 
@@ -18,6 +32,8 @@ if TYPE_CHECKING:
     from rag.errors import InputError as InputError
     from rag.errors import RagError as RagError
     from rag.settings import Settings as Settings
+    from rag.settings import load_settings as load_settings
+    from rag.training import train as train
     from rag.types import Answer as Answer
     from rag.types import Citation as Citation
     from rag.types import Document as Document
@@ -29,14 +45,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Engine": "rag.answering.engine",
     "Index": "rag.building.index",
     "Source": "rag.building.ingest",
-    "CalibrationPlan": "rag.calibration.calibrate",
+    "Engine": "rag.answering.engine",
     "calibrate": "rag.calibration.calibrate",
+    "CalibrationPlan": "rag.calibration.calibrate",
+    "train": "rag.training",
+    "Settings": "rag.settings",
+    "load_settings": "rag.settings",
     "InputError": "rag.errors",
     "RagError": "rag.errors",
-    "Settings": "rag.settings",
     "Answer": "rag.types",
     "Citation": "rag.types",
     "Document": "rag.types",
@@ -52,3 +70,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'rag' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+import rag
 from rag.cli.shared import Json, Profile, bars, say, settings_of
 from rag.errors import InputError
 
@@ -48,7 +49,8 @@ def retriever(
     options += [f"--format {format}"] if format else []
     command = " ".join(["rag train retriever", shlex.quote(source), "--out", shlex.quote(str(out)), *options])
     with bars(as_json) as progress:
-        report = train_retriever(source, out, chosen, progress, domains=domain or (), format=format, command=command)
+        corpus = rag.Source(source, format)
+        report = train_retriever(corpus, out, chosen, progress, domains=domain or (), command=command)
     say(report.model_dump(mode="json"), report.words(), as_json)
 
 
@@ -74,27 +76,17 @@ def router(
     A router is used when it lies beside the index or the image model as router.safetensors, or where routing.model
     names it. Images of the test split whose domain is not in the list of domains count as out of domain.
     """
-    from rag.encoders.registry import load_image_encoder
-    from rag.retrieval.domains import load_domains
     from rag.retrieval.head import FILE
-    from rag.training.router.train import train_router
+    from rag.training.router.train import RouterRecipe
 
     if not 0 < false_alarms < 1:
         raise InputError(f"--false-alarms {false_alarms} is not between 0 and 1")
     settings = settings_of(None, profile)
-    wanted = settings.encoders.model_copy(update={"image": image_model} if image_model else {})
-    encoder = load_image_encoder(wanted)
+    if image_model:
+        settings.encoders.image = image_model
+    recipe = RouterRecipe.load(domains=settings.routing.domains, false_alarms=false_alarms, seed=seed)
     with bars(as_json) as progress:
-        report = train_router(
-            cases,
-            encoder,
-            load_domains(settings.routing.domains),
-            out or Path(FILE),
-            ood=ood,
-            false_alarms=false_alarms,
-            seed=seed,
-            progress=progress,
-        )
+        report = rag.train.router(cases, out or FILE, recipe, ood=ood, settings=settings, progress=progress)
     say(asdict(report), report.table(), as_json)
 
 

@@ -1,1 +1,3 @@
-"""Training: the retriever and the router."""
+"""Training the models that find, route and write; from Python as ``rag.train``."""
+
+from rag.training import train as train

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from encoders.conftest import tiny_config, write_bert, write_model
 
+from rag.building.ingest import Source
 from rag.cli import main
 from rag.encoders.checkpoint import WEIGHTS
 from rag.encoders.openclip import OpenClipEncoder
@@ -78,7 +79,7 @@ def test_images_and_captions_find_each_other(
 def test_one_domain(shapes: Path, tmp_path: Path) -> None:
     """A retriever of its own for a domain learns from that domain alone (MMed-RAG)."""
     small = UNFROZEN.model_copy(update={"image_stages": 0, "text_layers": 0, "views": 0, "epochs": 1})
-    report = train_retriever(str(shapes), tmp_path / "out", small, Silent(), domains=["pathology"])
+    report = train_retriever(Source(shapes), tmp_path / "out", small, Silent(), domains=["pathology"])
     assert sum(report.images.values()) == 120
     assert "radiology |" not in (tmp_path / "out" / "README.md").read_text()
 
@@ -105,20 +106,20 @@ class Killer:
 def test_a_killed_run_goes_on_to_the_same_weights(shapes: Path, tmp_path: Path) -> None:
     """Killed while it looks at images, in its second epoch, and while it measures."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    train_retriever(str(shapes), whole, UNFROZEN, Silent())
+    train_retriever(Source(shapes), whole, UNFROZEN, Silent())
     for stage, after in (("looking", 70), ("epoch 2", 100), ("measuring", 3)):
         with pytest.raises(Killed):
-            train_retriever(str(shapes), broken, UNFROZEN, Killer(stage, after))
-    report = train_retriever(str(shapes), broken, UNFROZEN, Silent())
+            train_retriever(Source(shapes), broken, UNFROZEN, Killer(stage, after))
+    report = train_retriever(Source(shapes), broken, UNFROZEN, Silent())
     assert report.epochs == 3
     assert (broken / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
 
 
 def test_an_unfinished_run_is_not_continued_with_other_settings(shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(Killed):
-        train_retriever(str(shapes), tmp_path / "out", UNFROZEN, Killer("looking", 1))
+        train_retriever(Source(shapes), tmp_path / "out", UNFROZEN, Killer("looking", 1))
     with pytest.raises(InputError, match="unfinished training of other data or another recipe"):
-        train_retriever(str(shapes), tmp_path / "out", UNFROZEN.model_copy(update={"seed": 5}), Silent())
+        train_retriever(Source(shapes), tmp_path / "out", UNFROZEN.model_copy(update={"seed": 5}), Silent())
 
 
 def rows(shapes: Path) -> list[dict]:
@@ -176,7 +177,7 @@ def test_unreadable_records_are_listed_and_the_rest_is_learned(shapes: Path, tmp
     bad = {"id": "broken", "image": "images/broken.png", "text": "A red circle.", "group": "x"}
     file.write_text("\n".join(map(json.dumps, [*rows(shapes), bad])) + "\n{not json\n")
     small = UNFROZEN.model_copy(update={"image_stages": 0, "text_layers": 0, "views": 0, "epochs": 1})
-    report = train_retriever(str(file), tmp_path / "out", small, Silent())
+    report = train_retriever(Source(file), tmp_path / "out", small, Silent())
     assert sum(report.images.values()) == 240
     assert len(report.refused) == 2
     assert "line 241" in report.words()
@@ -220,7 +221,7 @@ def test_every_layer_of_a_model_of_ones_own_can_be_trained(shapes: Path, tmp_pat
     recipe = Recipe(
         base=f"local-dir:{own}", image_stages=99, text_layers=99, views=1, chunk=50, epochs=1, head_epochs=0
     )
-    train_retriever(str(shapes), tmp_path / "out", recipe, Silent())
+    train_retriever(Source(shapes), tmp_path / "out", recipe, Silent())
     shutil.move(own, tmp_path / "away")
     after = OpenClipEncoder(f"local-dir:{tmp_path / 'out'}")
     for old, new in zip(vectors, (after.encode_images([image]), after.encode_texts([text])), strict=True):

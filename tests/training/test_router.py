@@ -15,7 +15,6 @@ from scipy.special import log_softmax, softmax
 from rag.cli import main
 from rag.encoders.registry import load_image_encoder
 from rag.errors import InputError, RagError
-from rag.retrieval.domains import load_domains
 from rag.retrieval.head import TrainedHead
 from rag.settings import EncoderSettings, knowledge_dir
 from rag.training.router.temperature import (
@@ -120,7 +119,7 @@ def cases(tmp_path: Path) -> Path:
 def test_a_router_is_trained_measured_and_used(tmp_path: Path, cases: Path, colours: Any) -> None:
     ood = write(tmp_path, rows_of(tmp_path, "dermatology", RED, 20), "ood.jsonl")
     out = tmp_path / "router.safetensors"
-    report = train_router(cases, colours, load_domains(), out, ood=ood)
+    report = train_router(cases, colours, out, ood=ood)
     assert report.domains == ("ophthalmology", "radiology")
     assert (report.balanced_accuracy, report.auroc, report.detected) == (1.0, 1.0, 1.0)
     assert report.ece is not None
@@ -132,7 +131,7 @@ def test_a_router_is_trained_measured_and_used(tmp_path: Path, cases: Path, colo
     assert [head.domains[i] for i in head.log_probabilities(of_each).argmax(axis=1)] == ["radiology", "ophthalmology"]
     assert head.about["data"][0]["images"] > 50
     first = out.read_bytes()
-    train_router(cases, colours, load_domains(), out, ood=ood)
+    train_router(cases, colours, out, ood=ood)
     assert out.read_bytes() == first  # the same data give the same file
 
 
@@ -142,7 +141,7 @@ def test_test_images_of_unknown_domains_count_as_out_of_domain(tmp_path: Path, c
         for domain, colour in (("radiology", BLUE), ("ophthalmology", GREEN)):
             rows += [r | {"group": r["id"]} for r in rows_of(tmp_path, domain, colour, n, split=split)]
     rows += rows_of(tmp_path, "dermatology", RED, 10, split="test")
-    report = train_router(write(tmp_path, rows), colours, load_domains(), tmp_path / "r.safetensors")
+    report = train_router(write(tmp_path, rows), colours, tmp_path / "r.safetensors")
     assert report.images == {"train": 80, "dev": 60, "test": 20, "out of domain": 10}
     assert report.flagged["dermatology"] == 1.0
 
@@ -166,7 +165,7 @@ def test_cases_that_cannot_be_learnt_from_are_one_sentence(
 ) -> None:
     rows = [json.loads(line) for line in cases.read_text().splitlines()]
     with pytest.raises(InputError, match=message):
-        train_router(write(tmp_path, change(rows)), colours, load_domains(), tmp_path / "r.safetensors")
+        train_router(write(tmp_path, change(rows)), colours, tmp_path / "r.safetensors")
     assert not (tmp_path / "r.safetensors").exists()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from rag.building.ingest import Source
 from rag.corpus.source import read_source
 from rag.encoders.runtime import torch
 from rag.progress import Progress
@@ -47,13 +48,12 @@ class TrainingReport(BaseModel):
 
 
 def train_retriever(
-    source: str,
+    source: Source,
     out: Path,
     recipe: Recipe,
     progress: Progress,
     *,
     domains: Sequence[str] = (),
-    format: str | None = None,
     command: str = "",
 ) -> TrainingReport:
     """Train on the records of ``source`` and write the model folder ``out``.
@@ -62,7 +62,8 @@ def train_retriever(
         InputError: the records do not do (no images, no texts, one group, an unknown domain), or ``out`` is taken.
         MissingDependencyError: a library or the base model is not installed.
     """
-    examples, refused = read_examples(read_source(source, format), domains, progress.stage("reading records"))
+    records = read_source(source.name, source.format, **source.options)
+    examples, refused = read_examples(records, domains, progress.stage("reading records"))
     parts = divide(examples)
     run = RunFolder(out, _identity(recipe, (*parts.train, *parts.dev)))
     trained = train(parts, recipe, run, progress)

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from rag.encoders.features import encode_with_features
 from rag.encoders.protocols import ImageEncoder, Vectors
 from rag.errors import InputError, MissingDependencyError
 from rag.progress import Progress, Silent
-from rag.retrieval.domains import DomainSpec
+from rag.retrieval.domains import load_domains
 from rag.retrieval.head import TrainedHead
+from rag.training.hyperparameters import Hyperparameters
 from rag.training.router.images import Images, LabelledImage, one_per_group, read_images
 from rag.training.router.temperature import (
     Floats,
@@ -85,30 +87,41 @@ class RouterReport:
         return "\n".join(lines)
 
 
+class RouterRecipe(Hyperparameters):
+    """What decides a router besides its images.
+
+    >>> RouterRecipe(false_alarms=0.01).seed
+    0
+    """
+
+    domains: Path | None = Field(None, description="The list of domains; knowledge/domains.toml unless given.")
+    false_alarms: float = Field(
+        FALSE_ALARMS, gt=0, lt=1, description="Share of in-domain images that may be found out of domain."
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="The same data and seed give the same router.")
+
+
 def train_router(
     cases: Path,
     encoder: ImageEncoder,
-    domains: Sequence[DomainSpec],
     out: Path,
+    recipe: RouterRecipe | None = None,
     *,
     ood: Path | None = None,
-    false_alarms: float = FALSE_ALARMS,
-    seed: int = 0,
     progress: Progress | None = None,
 ) -> RouterReport:
     """Train a router for ``encoder`` from a cases file and write it to ``out``.
 
     Args:
         ood: a cases file whose images, of every split, belong to no domain; they are only measured on.
-        false_alarms: share of in-domain images that may be found out of domain.
 
     Raises:
-        InputError: the cases cannot be used: fewer than two domains, a domain that is not in ``domains`` or has no
+        InputError: the cases cannot be used: fewer than two domains, a domain that is not in the list or has no
             image in the train or dev split, too few groups for the false-alarm rate.
         MissingDependencyError: scikit-learn is not installed.
     """
-    listen = progress or Silent()
-    images = read_images(cases, {d.id for d in domains}, listen.stage("reading cases"))
+    listen, how = progress or Silent(), recipe or RouterRecipe()
+    images = read_images(cases, {d.id for d in load_domains(how.domains)}, listen.stage("reading cases"))
     names = _trainable(cases, images)
     outside = images.outside + _all_images(ood)
     listen_encode = listen.stage("encoding images", len(images.inside) + len(outside))
@@ -118,16 +131,16 @@ def train_router(
     tell = listen.stage("fitting", 2)
     weights, bias = fit_head(features[TRAIN], labels[TRAIN])
     tell(1)
-    prototypes = cluster_centres(features[TRAIN], labels[TRAIN], PROTOTYPES, seed)
+    prototypes = cluster_centres(features[TRAIN], labels[TRAIN], PROTOTYPES, how.seed)
     tell(1)
     head = TrainedHead(names, encoder.fingerprint, weights, bias, 1.0, prototypes, 0.0)
     temperature = fit_temperature(head.logits(features[DEV]), labels[DEV])
     held_out = one_per_group(parts[DEV])
-    threshold = conformal_threshold(head.distances(features[DEV][held_out]), false_alarms)
+    threshold = conformal_threshold(head.distances(features[DEV][held_out]), how.false_alarms)
     if not np.isfinite(threshold):
         raise InputError(
             f"{cases}: {len(held_out)} groups in the dev split are too few for a false-alarm rate of "
-            f"{false_alarms:.0%}; it needs {int(np.ceil(1 / false_alarms)) - 1}"
+            f"{how.false_alarms:.0%}; it needs {int(np.ceil(1 / how.false_alarms)) - 1}"
         )
     head = TrainedHead(names, encoder.fingerprint, weights, bias, temperature, prototypes, threshold)
     report = RouterReport(
@@ -137,7 +150,7 @@ def train_router(
         images={split: len(rows) for split, rows in parts.items()} | {"out of domain": len(outside)},
         temperature=temperature,
         threshold=threshold,
-        false_alarm_rate=false_alarms,
+        false_alarm_rate=how.false_alarms,
         quarantined=len(images.quarantined),
         **_measured(
             head, features[TEST], labels[TEST], parts[TEST], _features(encoder, outside, listen_encode), outside
