@@ -176,7 +176,7 @@ def _yes_no(
             wanted[side] -= 1
             finding = rng.choice(of_side)
             text = rng.choice(_TEMPLATES).format(study=document.case_id, finding=_noun(lexicon.name(finding)))
-            return _question(document, labels, "yes_no", text, side, (), finding)
+            return _question(document, labels, finding, text, side)
     return None
 
 
@@ -193,15 +193,15 @@ def _multiple_choice(
     rng.shuffle(options)
     names = tuple(lexicon.name(f) for f in options)
     text = f"Which of these does study {document.case_id} show: {', '.join(names[:-1])} or {names[-1]}?"
-    return _question(document, labels, "multiple_choice", text, lexicon.name(finding), names, finding)
+    return _question(document, labels, finding, text, lexicon.name(finding), names)
 
 
 def _question(
-    document: Document, labels: _Labels, kind: Kind, text: str, answer: str, options: tuple[str, ...], finding: str
+    document: Document, labels: _Labels, finding: str, text: str, answer: str, options: tuple[str, ...] = ()
 ) -> SyntheticQuestion:
     return SyntheticQuestion(
         id=f"synthetic/{document.case_id}/{finding}",
-        kind=kind,
+        kind="multiple_choice" if options else "yes_no",
         question=text,
         answer=answer,
         options=options,

@@ -164,8 +164,8 @@ def _merge(
                 yield run, [write_words(root, rows, counted)] if len(rows) else []
             else:
                 rows, vectors = merge_vectors([VectorSegment(root, info, settings) for info in run], dead)
-                backend = planned.backend_of(len(rows))
-                made = [write_vectors(root, space, fingerprint, rows, vectors, backend, settings)] if len(rows) else []
+                chosen = settings.model_copy(update={"backend": planned.backend_of(len(rows))})
+                made = [write_vectors(root, space, fingerprint, rows, vectors, chosen)] if len(rows) else []
                 yield run, made
 
 

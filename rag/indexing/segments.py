@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +59,18 @@ class SegmentGoneError(Exception):
     """The segment's files are being, or have been, collected: read the catalogue again."""
 
 
+class SegmentContent(NamedTuple):
+    """What a segment holds: vectors of a space by an encoder, or words by a tokenizer."""
+
+    kind: Literal["vectors", "words"]
+    space: str
+    fingerprint: str
+    dim: int
+
+
 def write_segment(
     root: Path,
-    kind: Literal["vectors", "words"],
-    space: str,
-    fingerprint: str,
-    dim: int,
+    content: SegmentContent,
     rows: Rows,
     fill: Callable[[Path], None],
     discard: Callable[[Path], None] = discard_directory,
@@ -72,6 +78,7 @@ def write_segment(
     """Write one segment under ``root`` (the ``segments`` directory); durable on return.
 
     Args:
+        content: what it holds.
         rows: (n,) ascending passage rows, n > 0.
         fill: writes the files of the segment's kind into the directory that it is given.
         discard: removes that directory, and what ``fill`` made elsewhere, after an error.
@@ -91,15 +98,12 @@ def write_segment(
             files = sorted(aside.iterdir())
             manifest = {
                 "id": identity,
-                "kind": kind,
-                "space": space,
-                "fingerprint": fingerprint,
-                "dim": dim,
+                **content._asdict(),
                 "n": len(rows),
                 "files": {file.name: {"bytes": file.stat().st_size, "sha256": sha256_of_file(file)} for file in files},
             }
-            content = json.dumps(manifest, indent=1, sort_keys=True).encode()
-            (aside / MANIFEST).write_bytes(content)
+            written = json.dumps(manifest, indent=1, sort_keys=True).encode()
+            (aside / MANIFEST).write_bytes(written)
             for file in (*files, aside / MANIFEST):
                 sync_file(file)
             sync_directory(aside)
@@ -112,8 +116,8 @@ def write_segment(
             discard(aside)
         raise
     failpoints.hit("segment-durable")
-    manifest_sha256 = hashlib.sha256(content).hexdigest()
-    return SegmentInfo(identity, kind, space, fingerprint, dim, len(rows), int(rows[0]), int(rows[-1]), manifest_sha256)
+    manifest_sha256 = hashlib.sha256(written).hexdigest()
+    return SegmentInfo(identity, *content, len(rows), int(rows[0]), int(rows[-1]), manifest_sha256)
 
 
 class Segment:

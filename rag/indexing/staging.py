@@ -69,7 +69,7 @@ class Staging:
         self._connection = self._open()
 
     @classmethod
-    def begin(cls, root: Path, checkpoint: str | None, published: Collection[str]) -> Staging:
+    def start(cls, root: Path, checkpoint: str | None, published: Collection[str]) -> Staging:
         """Continue the interrupted ingest that was named ``checkpoint`` if there is one, else start afresh.
 
         Batches of other ingests and of those already ``published`` are discarded; so are unreadable ones.

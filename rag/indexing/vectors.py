@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rag.errors import IndexStateError, InputError, StorageError
 from rag.indexing.backends.exact import nearest, score
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, VectorIndex, Vectors
-from rag.indexing.segments import Rows, Segment, SegmentInfo, damaged, write_segment
+from rag.indexing.segments import Rows, Segment, SegmentContent, SegmentInfo, damaged, write_segment
 from rag.indexing.storage import discard_directory, sync_file
 from rag.plugins import find, is_dotted_path
 from rag.settings import VectorSettings
@@ -30,14 +30,18 @@ _FEW_SHARE = 0.1
 
 
 def write_vectors(
-    root: Path, space: str, fingerprint: str, rows: Rows, vectors: Vectors, backend: str, settings: VectorSettings
+    root: Path, space: str, fingerprint: str, rows: Rows, vectors: Vectors, settings: VectorSettings
 ) -> SegmentInfo:
     """Write a vector segment: (n,) ascending rows and their (n, dim) L2-normalised vectors, n > 0.
+
+    ``settings.backend`` names the backend: where it is to be chosen, the plan has chosen it.
 
     Raises:
         StorageError: the machine refused; nothing is left behind.
         MissingDependencyError: the backend cannot be had here.
     """
+
+    backend = settings.backend
 
     def fill(directory: Path) -> None:
         _record(directory, backend, {})  # first, so that whoever finds the directory after a crash knows whom to ask
@@ -47,7 +51,8 @@ def write_vectors(
     def discard(directory: Path) -> None:
         discard_segment(directory, settings)
 
-    return write_segment(root, "vectors", space, fingerprint, int(vectors.shape[1]), rows, fill, discard)
+    content = SegmentContent("vectors", space, fingerprint, int(vectors.shape[1]))
+    return write_segment(root, content, rows, fill, discard)
 
 
 def discard_segment(directory: Path, settings: VectorSettings) -> None:

@@ -59,7 +59,7 @@ class Writer:
         collect_garbage(path, catalogue, settings)
         with catalogue.connection() as connection:
             published = {row[0] for row in connection.execute("SELECT ingest FROM versions")}
-        self._staging = Staging.begin(path / STAGING, checkpoint, published)
+        self._staging = Staging.start(path / STAGING, checkpoint, published)
 
     def documents(self, size: int) -> Iterator[list[Document]]:
         """The documents of the latest version in the order they were ingested, at most ``size`` at a time."""
@@ -198,7 +198,8 @@ class Writer:
                 fingerprint = spaces[space].fingerprint
                 for rows, vectors in self._staging.blocks(space, dim, rows_per_segment(dim)):
                     backend = plans[space].backend_of(len(rows))
-                    written.append(write_vectors(root, space, fingerprint, rows, vectors, backend, self._settings))
+                    chosen = self._settings.model_copy(update={"backend": backend})
+                    written.append(write_vectors(root, space, fingerprint, rows, vectors, chosen))
             for rows, texts in self._staging.texts(ROWS_PER_SEGMENT):
                 written.append(write_words(root, rows, Tokenizer().count(texts)))
             with self._catalogue.transaction() as connection:
@@ -216,7 +217,7 @@ class Writer:
         self._removed, self._seen = set(), set()
         self._staging.discard()
         failpoints.hit("staging-discarded")
-        self._staging = Staging.begin(self.path / STAGING, self._checkpoint, ())
+        self._staging = Staging.start(self.path / STAGING, self._checkpoint, ())
         return version
 
     def close(self) -> None:

@@ -24,6 +24,11 @@ EVERY = ["flat", "hnsw", "ivf-sq8", "ivf-pq", "milvus", "cuda-flat", "cuda-cagra
 FEATURE = {"cuda-flat": "GpuIndexFlat", "cuda-cagra": "GpuIndexCagra"}
 
 
+def using(backend: str, settings: VectorSettings) -> VectorSettings:
+    """With the backend chosen, as the plan leaves it."""
+    return settings.model_copy(update={"backend": backend})
+
+
 def clustered(seed: int, n: int) -> np.ndarray:
     """(n, 32) unit vectors around 60 centres, as embeddings of texts on 60 subjects are."""
     dice = np.random.default_rng(seed)
@@ -48,7 +53,7 @@ def segment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def written(tmp_path: Path, backend: str) -> VectorSegment:
     settings = settings_for(tmp_path, backend)
     rows = np.arange(N, dtype=np.int64) * 2 + 100
-    info = write_vectors(tmp_path / "segments", "text", "e", rows, clustered(1, N), backend, settings)
+    info = write_vectors(tmp_path / "segments", "text", "e", rows, clustered(1, N), using(backend, settings))
     return VectorSegment(tmp_path / "segments", info, settings)
 
 
@@ -221,7 +226,7 @@ def test_a_graph_that_finds_too_little_is_linked_anew(tmp_path: Path, monkeypatc
     settings = settings_for(tmp_path, "hnsw")
     built = {}
     for name, some in (("tight", vectors), ("loose", clustered(1, N))):
-        info = write_vectors(tmp_path / "segments", "text", "e", np.arange(N), some, "hnsw", settings)
+        info = write_vectors(tmp_path / "segments", "text", "e", np.arange(N), some, using("hnsw", settings))
         built[name] = VectorSegment(tmp_path / "segments", info, settings).facts
     assert {name: facts["construction"] for name, facts in built.items()} == {"tight": 400, "loose": 100}
     assert min(built["loose"]["near_recall"], built["loose"]["far_recall"]) >= 0.95
@@ -233,7 +238,7 @@ def test_equal_vectors_among_compressed_candidates_come_in_the_order_of_rows(tmp
     same = np.random.default_rng(3).choice(N, 15, replace=False)
     vectors[same] = vectors[same[0]]
     settings = settings_for(tmp_path, backend)
-    info = write_vectors(tmp_path / "segments", "text", "e", np.arange(N), vectors, backend, settings)
+    info = write_vectors(tmp_path / "segments", "text", "e", np.arange(N), vectors, using(backend, settings))
     rows, scores = VectorSegment(tmp_path / "segments", info, settings).search(vectors[same[:1]], 15, None)
     assert rows[0].tolist() == np.sort(same).tolist()
     assert len(set(scores[0].tolist())) == 1
@@ -334,7 +339,7 @@ class TestThePlan:
         vectors = dice.standard_normal((20_000, 128)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         made = plan(20_000, 128, settings)
-        info = write_vectors(tmp_path, "text", "e", np.arange(20_000), vectors, backend, settings)
+        info = write_vectors(tmp_path, "text", "e", np.arange(20_000), vectors, using(backend, settings))
         written = sum(file.stat().st_size for file in (tmp_path / info.id).iterdir())
         assert written == pytest.approx(made.disk, rel=0.15)
 
@@ -347,22 +352,24 @@ class TestRefusals:
         if missing() is None:
             pytest.skip("there is one")
         with pytest.raises(MissingDependencyError, match="GPU|CUDA"):
-            write_vectors(tmp_path, "text", "e", np.arange(50), clustered(1, 50), "cuda-flat", VectorSettings())
+            write_vectors(tmp_path, "text", "e", np.arange(50), clustered(1, 50), using("cuda-flat", VectorSettings()))
         assert list(tmp_path.iterdir()) == []
 
     def test_milvus_without_an_address(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="milvus_uri"):
-            write_vectors(tmp_path, "text", "e", np.arange(50), clustered(1, 50), "milvus", VectorSettings())
+            write_vectors(tmp_path, "text", "e", np.arange(50), clustered(1, 50), using("milvus", VectorSettings()))
 
     def test_a_backend_of_the_future(self, tmp_path: Path) -> None:
-        info = write_vectors(tmp_path, "text", "e", np.arange(50), clustered(1, 50), "flat", VectorSettings())
+        info = write_vectors(tmp_path, "text", "e", np.arange(50), clustered(1, 50), using("flat", VectorSettings()))
         (tmp_path / info.id / "backend.json").write_text('{"backend": "holographic"}')
         with pytest.raises(IndexStateError, match="backend"):
             VectorSegment(tmp_path, info, VectorSettings())
 
     def test_milvus_that_has_lost_the_collection(self, tmp_path: Path) -> None:
         settings = settings_for(tmp_path, "milvus")
-        info = write_vectors(tmp_path / "segments", "text", "e", np.arange(50), clustered(1, 50), "milvus", settings)
+        info = write_vectors(
+            tmp_path / "segments", "text", "e", np.arange(50), clustered(1, 50), using("milvus", settings)
+        )
         MilvusIndex.drop(tmp_path / "segments" / info.id, settings)
         with pytest.raises(IndexStateError, match="no collection"):
             VectorSegment(tmp_path / "segments", info, settings)
@@ -371,7 +378,9 @@ class TestRefusals:
         from pymilvus import MilvusClient
 
         settings = settings_for(tmp_path, "milvus")
-        info = write_vectors(tmp_path / "segments", "text", "e", np.arange(50), clustered(1, 50), "milvus", settings)
+        info = write_vectors(
+            tmp_path / "segments", "text", "e", np.arange(50), clustered(1, 50), using("milvus", settings)
+        )
         client = MilvusClient(str(tmp_path / "milvus.db"))
         assert len(client.list_collections()) == 1
         discard_segment(tmp_path / "segments" / info.id, settings)
@@ -386,11 +395,13 @@ class TestRefusals:
         settings = settings_for(tmp_path, "milvus")
         monkeypatch.setattr("rag.indexing.backends.halves.Halves.write", full)
         with pytest.raises(StorageError, match="no space left"):
-            write_vectors(tmp_path / "segments", "text", "e", np.arange(50), clustered(1, 50), "milvus", settings)
+            write_vectors(
+                tmp_path / "segments", "text", "e", np.arange(50), clustered(1, 50), using("milvus", settings)
+            )
         assert MilvusClient(str(tmp_path / "milvus.db")).list_collections() == []
 
     def test_a_cluster_that_does_not_answer(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         settings_for(tmp_path, "milvus")
         settings = VectorSettings(backend="milvus", milvus_uri="http://127.0.0.1:9")
         with pytest.raises(StorageError, match=r"Milvus at http://127\.0\.0\.1:9"):
-            write_vectors(tmp_path, "text", "e", np.arange(50), clustered(1, 50), "milvus", settings)
+            write_vectors(tmp_path, "text", "e", np.arange(50), clustered(1, 50), using("milvus", settings))

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.indexing.segments import Rows, Segment, SegmentInfo, load_array, write_array, write_segment
+from rag.indexing.segments import Rows, Segment, SegmentContent, SegmentInfo, load_array, write_array, write_segment
 from rag.indexing.words.terms import Counted, Tokenizer
 
 ROWS_PER_SEGMENT = 1 << 18
@@ -35,7 +35,7 @@ def write_words(root: Path, rows: Rows, counted: Counted) -> SegmentInfo:
         write_array(directory / "postings.npy", counted.postings)
         write_array(directory / "lengths.npy", counted.lengths)
 
-    return write_segment(root, "words", "", Tokenizer.fingerprint, 0, rows, fill)
+    return write_segment(root, SegmentContent("words", "", Tokenizer.fingerprint, 0), rows, fill)
 
 
 class WordSegment(Segment):
