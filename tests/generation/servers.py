@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         body = json.loads(raw)
         with self.server.lock:
-            self.server.requests.append({"body": body, "headers": dict(self.headers), "path": self.path, "raw": raw})
+            self.server.requests.append({"body": body, "headers": self.headers, "path": self.path, "raw": raw})
             act = self.server.acts.popleft() if self.server.acts else self.server.usual
         try:
             act(self, body)
@@ -172,11 +172,11 @@ def raw(data: str | bytes, kind: str = "text/event-stream") -> Act:
     return act
 
 
-def silent(seconds: float) -> Act:
+def silent(seconds: float, kind: str = "text/event-stream") -> Act:
     """Begins, and then says nothing."""
 
     def act(handler: Handler, body: dict[str, Any]) -> None:
-        handler.head()
+        handler.head(kind=kind)
         handler.say(chunk("The "))
         time.sleep(seconds)
         handler.say(chunk("end."))
@@ -184,9 +184,9 @@ def silent(seconds: float) -> Act:
     return act
 
 
-def endless(data: str, pause: float = 0.0) -> Act:
+def endless(data: str, pause: float = 0.0, code: int = 200, **headers: str) -> Act:
     def act(handler: Handler, body: dict[str, Any]) -> None:
-        handler.head()
+        handler.head(code, **headers)
         while True:
             handler.say(data)
             time.sleep(pause)

@@ -16,10 +16,10 @@ from PIL import Image
 
 from rag.errors import InputError, RagError
 from rag.generation.chat import LanguageGenerator
+from rag.generation.completions import probability_of_yes
 from rag.generation.messages import Messages, Picture
 from rag.generation.openai import RemoteModel
 from rag.generation.registry import load_generator
-from rag.generation.sse import probability_of_yes
 from rag.generation.transformers import LocalModel
 from rag.language.lexicon import Lexicon
 from rag.settings import GenerationSettings, Settings, load_settings, profile_text
@@ -94,6 +94,10 @@ def test_a_server_says_when_to_come_back(scripted: Server) -> None:
     with pytest.raises(RagError, match="HTTP 429"):
         text_of(RemoteModel(settings(scripted.url)))
     assert time.monotonic() - begin < 5, "an hour is more than the whole draft may take"
+    scripted.acts.append(status(429, Retry_After="4"))
+    with pytest.raises(RagError, match="HTTP 429"):
+        text_of(RemoteModel(settings(scripted.url, total_timeout=2.0)))
+    assert time.monotonic() - begin < 5, "so are four seconds of two"
 
 
 CHUNK = servers.chunk
@@ -113,9 +117,13 @@ FAULTS: list[tuple[Act, str]] = [
     (servers.raw(CHUNK("The ", end="content_filter")), "withheld"),
     (servers.raw(CHUNK("The ")), "stopped in the middle"),
     (servers.silent(3), "silent for 1 s"),
+    (servers.silent(3, "application/json"), "silent for 1 s"),
+    (servers.raw("{not json", "application/json"), "not JSON"),
     (servers.endless("x" * 50_000), "more than 1,000,000 bytes"),
     (servers.endless(CHUNK("") * 100), "more than 1,000,000 bytes"),
-    (servers.raw(b"\xff\xfe" * 1000 + b"\n\n"), "stopped in the middle"),
+    (servers.endless("secret" * 10_000, code=400), "refused the request"),
+    (servers.endless("zipped", Content_Encoding="gzip"), "compressed"),
+    (servers.raw(b"\xff\xfe" * 1000 + b"\n\n"), "not JSON"),
     (servers.raw('{"choices": [' + " " * 2_000_000, "application/json"), "more than 1,000,000 bytes"),
 ]
 
@@ -211,6 +219,22 @@ def test_images_go_as_data_and_the_key_goes_to_this_server_alone(
     assert base64.b64decode(data) == picture.png
     assert "k-123" not in repr(chosen)
     assert "k-123" not in profile_text(Settings(generation=chosen), "note")
+
+
+def test_nothing_of_the_environment_or_of_this_machine_is_sent_or_logged(
+    scripted: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("API_KEY", "ORG_ID", "PROJECT_ID", "ADMIN_KEY"):
+        monkeypatch.setenv(f"OPENAI_{name}", "mine")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9")
+    with caplog.at_level(logging.DEBUG):
+        text_of(RemoteModel(settings(scripted.url)))
+        text_of(RemoteModel(settings(scripted.url), "k-123"))
+    first, second = ({name.lower() for name in request["headers"]} for request in scripted.requests)
+    assert first == {"host", "connection", "accept", "accept-encoding", "content-type", "content-length"}
+    assert second - first == {"authorization"}
+    assert "secret" not in caplog.text
+    assert "k-123" not in caplog.text
 
 
 def test_the_first_use_says_where_data_go_and_the_default_sends_none(

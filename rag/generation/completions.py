@@ -1,8 +1,7 @@
-"""The stream of a chat completion: server-sent events, read within bounds, and what their JSON says."""
+"""What the JSON of a chat completion says, from servers that keep to the protocol and from those that do not."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,41 +14,15 @@ class StreamError(RagError):
     """The server's answer is not what the protocol says. Messages never hold text of it: it may repeat the question."""
 
 
-def sse_events(chunks: Iterable[bytes], most: int) -> Iterator[str]:
-    """The data of each event, whatever the chunks are cut like.
+def pieces(chunks: Iterable[object]) -> Iterator[Piece]:
+    """The pieces that the chunks (JSON values) carry, to the end that the protocol asks for.
 
     Raises:
-        StreamError: more than ``most`` bytes came in all.
-    """
-    seen, line = 0, bytearray()
-    for chunk in chunks:
-        seen += len(chunk)
-        if seen > most:
-            raise StreamError(f"sent more than {most:,} bytes ('generation.openai.max_response_bytes')")
-        first, *others = chunk.split(b"\n")
-        line += first
-        for other in others:
-            yield from _data(line)
-            line = bytearray(other)
-    yield from _data(line)
-
-
-def _data(line: bytearray) -> Iterator[str]:
-    if line.startswith(b"data:"):
-        yield line[5:].strip().decode("utf-8", "replace")
-
-
-def pieces(data: Iterable[str]) -> Iterator[Piece]:
-    """The pieces that the events carry, to the end that the protocol asks for.
-
-    Raises:
-        StreamError: an event is not a chunk of a completion, or tells of an error, or there is no end.
+        StreamError: a value is not a chunk of a completion, or tells of an error, or there is no end.
     """
     first, finished = True, False
-    for event in data:
-        if event == "[DONE]":
-            return
-        choice = _choice(event)
+    for chunk in chunks:
+        choice = _choice(chunk)
         if choice is None:
             continue
         delta = choice.get("delta", choice.get("message"))
@@ -67,12 +40,8 @@ def pieces(data: Iterable[str]) -> Iterator[Piece]:
         raise StreamError("stopped in the middle of its answer")
 
 
-def _choice(event: str) -> dict[str, Any] | None:
+def _choice(chunk: object) -> dict[str, Any] | None:
     """The first choice of a chunk; None for a chunk without any (usage, for instance)."""
-    try:
-        chunk = json.loads(event)
-    except (ValueError, RecursionError) as error:
-        raise StreamError("sent something that is not JSON") from error
     if isinstance(chunk, dict) and chunk.get("error"):
         raise StreamError("reported an error in the middle of its answer")
     choices = chunk.get("choices") if isinstance(chunk, dict) else None
