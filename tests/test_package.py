@@ -33,6 +33,14 @@ def test_a_wheel_carries_code_and_knowledge_and_runs_elsewhere(tmp_path: Path) -
     assert sum(n.startswith("rag/knowledge/literature/") for n in names) >= 38
     compact = {f"rag/knowledge/models/compact/{n}" for n in ("open_clip_config.json", "open_clip_model.safetensors")}
     assert compact <= names
+    lvlm = (
+        "parts.json",
+        "seen.json",
+        "adapter-1-of-2.safetensors",
+        "adapter-2-of-2.safetensors",
+        "projector.safetensors",
+    )
+    assert {f"rag/knowledge/models/compact-lvlm/{n}" for n in lvlm} <= names
 
     # an environment of its own that borrows the dependencies of this one, but not the repository
     venv.create(tmp_path / "env", with_pip=False)

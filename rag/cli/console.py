@@ -196,6 +196,14 @@ def show_versions(rows: Sequence[VersionInfo]) -> None:
     out.print(table)
 
 
+def show_models(rows: Sequence[dict[str, str | int]]) -> None:
+    table = Table("model", "state", "size", "folder", "licence", header_style="bold")
+    for r in rows:
+        size = f"{int(r['bytes']) / 1e6:.0f} MB" if r["bytes"] else ""
+        table.add_row(*(escape(str(x)) for x in (r["name"], r["state"], size, r["folder"], r["licence"])))
+    out.print(table)
+
+
 def show_audit(report: AuditReport) -> None:
     for check in report.checks:
         out.print(

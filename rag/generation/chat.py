@@ -26,19 +26,22 @@ from rag.types import Draft, Evidence, sha256_of
 _LONGEST = 20_000  # characters of a draft; whoever writes more is stopped
 _THOUGHT = re.compile(r"\s*<think>.*?(?:</think>\s*|\Z)", re.S)  # what some models say to themselves first
 _VERDICT = re.compile(r"[\W_]*(yes|no)\b", re.I)
-_CANNOT = re.compile(r"[\W_]*(?:i\s+)?(?:can\s?not|can['’]t|unable\s+to)\s+(?:be\s+)?answer", re.I)
+_CANNOT = re.compile(r"[\W_]*(?:not\s+answered\b|(?:i\s+)?(?:can\s?not|can['’]t|unable\s+to)\s+(?:be\s+)?answer)", re.I)
+_MAYBE = re.compile(r"[\W_]*maybe\b", re.I)
 
 
 class Piece(NamedTuple):
     """Some text of an answer.
 
     ``yes`` comes with the first piece where the model tells probabilities: P(yes) / (P(yes) + P(no)) at the answer's
-    first token. ``truncated`` comes with the last one where the model was stopped before it had finished.
+    first token; and ``either`` where the model was taught to open with other words as well: the share of yes and no
+    among them. ``truncated`` comes with the last one where the model was stopped before it had finished.
     """
 
     text: str = ""
     yes: float | None = None
     truncated: bool = False
+    either: float | None = None
 
 
 class ChatModel(Protocol):
@@ -90,7 +93,8 @@ class LanguageGenerator:
     @cached_property
     def prompt_sha256(self) -> str | None:
         s = self._settings
-        return sha256_of(f"{self._prompt.sha256} images {s.images} of {s.image_side} window {self._model.window}")
+        shown = f"images {s.images} of {s.image_side}{'' if s.evidence_images else ', none of the evidence'}"
+        return sha256_of(f"{self._prompt.sha256} {shown} window {self._model.window}")
 
     @property
     def revises(self) -> bool:
@@ -113,31 +117,32 @@ class LanguageGenerator:
             yield refusal("no evidence was found for this question")
             return
         messages, left_out = self._fitted(request)
-        if messages is None:
-            yield refusal("the question alone does not fit into the model's window")
+        if isinstance(messages, str):
+            yield refusal(messages)
             return
         sent = messages.sha256
-        text, yes, truncated, begun = "", None, False, 0
+        text, opinion, truncated, begun = "", Piece(), False, 0
         with closing(self._model.chat(messages)) as pieces:
             for piece in pieces:
                 text += piece.text
-                yes = piece.yes if yes is None else yes
+                opinion = piece if opinion.yes is None else opinion
                 truncated = piece.truncated or len(text) > _LONGEST
                 if truncated:
                     break
                 if (sentences := len(sentence_spans(text))) > begun:
                     begun = sentences
-                    growing = self._draft(request, text, yes, left_out, sent)
+                    growing = self._draft(request, text, opinion, left_out, sent)
                     written = growing.sentences[:-1]  # the last one may go on
                     yield growing.model_copy(update={"sentences": written[: request.max_sentences], "truncated": True})
                     if len(written) >= request.max_sentences:
                         return
-        whole = self._draft(request, text, yes, left_out, sent)
+        whole = self._draft(request, text, opinion, left_out, sent)
         kept = whole.sentences[:-1] if truncated and not is_finished(whole.text or "") else whole.sentences
         yield whole.model_copy(update={"sentences": kept[: request.max_sentences], "truncated": truncated})
 
-    def _draft(self, request: Request, text: str, yes: float | None, left_out: tuple[str, ...], sent: str) -> Draft:
+    def _draft(self, request: Request, text: str, opinion: Piece, left_out: tuple[str, ...], sent: str) -> Draft:
         """The text so far, parsed."""
+        yes = opinion.yes
         if thought := _THOUGHT.match(text):
             text, yes = text[thought.end() :], None  # the first token was none of the answer's
         said = _VERDICT.match(text) if request.asked.yes_no else None
@@ -147,8 +152,8 @@ class LanguageGenerator:
         # without probabilities, how well evidence was found is all that is known before the verifier has spoken
         confidence = min(0.95, 0.4 + 0.5 * max(0.0, min(1.0, max(e.score for e in request.evidence))))
         if yes is not None:
-            confidence = yes if verdict == "yes" else 1 - yes
-        why = "the model found no answer in the evidence" if _CANNOT.match(text) else None
+            confidence = (yes if verdict == "yes" else 1 - yes) * (1.0 if opinion.either is None else opinion.either)
+        why = _refused(text, request)
         return Draft(
             sentences=() if why else parse_draft(text, request, left_out, self._lexicon),
             text=text,
@@ -162,8 +167,11 @@ class LanguageGenerator:
 
     # ------------------------------------------------------------------ what the model sees
 
-    def _fitted(self, request: Request) -> tuple[Messages | None, tuple[str, ...]]:
-        """The messages, and the ids of passages that did not fit: whole ones are left out, the earlier ones kept."""
+    def _fitted(self, request: Request) -> tuple[Messages | str, tuple[str, ...]]:
+        """The messages, and the ids of passages that did not fit: whole ones are left out, the earlier ones kept.
+
+        Where nothing fits, the reason stands in the messages' place.
+        """
         messages = self._messages(request, request.evidence)
         if self._model.window is None:
             return messages, ()
@@ -180,7 +188,10 @@ class LanguageGenerator:
         while kept and self._model.count(self._messages(request, kept)) > room:
             kept.pop()
         left_out = tuple(e.passage_id for e in request.evidence if e not in kept)
-        return (self._messages(request, kept) if kept else None), left_out
+        if kept:
+            return self._messages(request, kept), left_out
+        what = "the question alone does not fit" if bare > room else "none of the passages fits"
+        return f"{what} into the model's window", left_out
 
     def _messages(self, request: Request, evidence: Sequence[Evidence]) -> Messages:
         return self._prompt.render(request, evidence, self._pictures(request, evidence))
@@ -192,7 +203,7 @@ class LanguageGenerator:
         if request.question.image is not None and most:
             pictures.append(Picture.read(request.question.image, side, QUESTION_IMAGE))
         shown = {request.question.image}
-        for e in evidence:
+        for e in evidence if self._settings.evidence_images else ():
             path = request.image_of(e) if len(pictures) < most else None
             if path is None or path in shown:
                 continue
@@ -202,3 +213,12 @@ class LanguageGenerator:
             except InputError:  # indexed once, and gone or changed since; its passage can still be read
                 continue
         return pictures
+
+
+def _refused(text: str, request: Request) -> str | None:
+    """Why the model gives no answer, where it says that it does not."""
+    if _CANNOT.match(text):
+        return "the model found no answer in the evidence"
+    if request.asked.yes_no and _MAYBE.match(text):
+        return "the model finds that the evidence leaves it open"
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator as Steps
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,15 @@ class LocalModel:
     def __init__(self, settings: GenerationSettings) -> None:
         s = settings.transformers
         self._settings = settings
-        self._weights = Weights.find(s.model, s.revision, s.device, s.dtype)
+        self._weights = Weights.find(s.model, s.revision, s.device, s.dtype, s.cache)
         self._template = _chat_template(s.chat_template) if s.chat_template else None
 
     @cached_property
     def fingerprint(self) -> str:
         template = f":{sha256_of(self._template)[:8]}" if self._template else ""
-        return f"transformers:{self._weights.fingerprint}{template}"
+        openings = self._settings.transformers.openings
+        taught = f":{'/'.join(openings)}" if openings != ("Yes", "No") else ""
+        return f"transformers:{self._weights.fingerprint}{template}{taught}"
 
     @cached_property
     def window(self) -> int | None:
@@ -72,11 +74,11 @@ class LocalModel:
         run.start()
         try:
             for text in streamer:
-                yield Piece(text, run.first.yes)
+                yield Piece(text, run.first.yes, either=run.first.either)
             run.join()
             if run.error is not None:
                 raise self._explained(run.error)
-            yield Piece("", run.first.yes, run.truncated)
+            yield Piece("", run.first.yes, run.truncated, run.first.either)
         finally:
             run.cancelled.set()
             run.join()
@@ -113,7 +115,7 @@ class _Run(threading.Thread):
     def __init__(self, loaded: Loaded, inputs: Any, settings: GenerationSettings, streamer: Any) -> None:
         super().__init__(daemon=True, name="language model")
         self._loaded, self._inputs, self._settings, self._streamer = loaded, inputs, settings, streamer
-        self.first = _FirstToken(loaded.tokenizer)
+        self.first = _FirstToken(loaded.tokenizer, settings.transformers.openings)
         self.cancelled = threading.Event()
         self.truncated = False
         self.error: Exception | None = None
@@ -155,20 +157,26 @@ class _FirstToken:
     """Sees the model's opinion of its first token: P(yes) among yes and no, however they are written.
 
     What is summed are the tokens that "yes" begins with, in either case and with or without a space before it; a token
-    that both words may begin with (a lone space) says nothing and is left out.
+    that both words may begin with (a lone space) says nothing and is left out. ``either`` is the share of yes and no
+    among all ``openings`` that the model was taught.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, openings: Sequence[str] = ()) -> None:
         yes, no = _first_tokens(tokenizer, _YES), _first_tokens(tokenizer, _NO)
         self._yes, self._no = sorted(yes - no), sorted(no - yes)
+        self._others = sorted(_first_tokens(tokenizer, openings) - yes - no)
         self._seen = False
         self.yes: float | None = None
+        self.either: float | None = None
 
     def __call__(self, ids: Any, scores: Any) -> Any:
         if not self._seen and self._yes and self._no:
             row = scores[0].double()
             yes, no = (row[some].logsumexp(0) for some in (self._yes, self._no))
             self.yes = float((yes - no).sigmoid())
+            if self._others:
+                others = row[self._others].logsumexp(0)
+                self.either = float((yes.logaddexp(no) - others).sigmoid())
         self._seen = True
         return scores
 

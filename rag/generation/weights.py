@@ -16,6 +16,8 @@ from typing import Any
 
 from rag.encoders.runtime import device, files_sha256, torch
 from rag.errors import InputError, MissingDependencyError, StorageError
+from rag.generation.compact_lvlm.assembly import MANIFEST, assemble, cache_folder
+from rag.generation.compact_lvlm.parts import Parts
 from rag.generation.messages import Messages, Picture
 
 _DECISIVE = (".safetensors", ".json", ".jinja", ".model", ".txt")  # weights, configuration, templates, vocabulary
@@ -110,8 +112,12 @@ class Weights:
     dtype: str
 
     @classmethod
-    def find(cls, model: str | None, revision: str | None, on: str | None, dtype: str) -> Weights:
+    def find(
+        cls, model: str | None, revision: str | None, on: str | None, dtype: str, cache: Path | None = None
+    ) -> Weights:
         """The files of a folder, or of a hub id in the hub's cache (fetched first where HF_HUB_OFFLINE=0 allows it).
+
+        What is made of parts is assembled in ``cache`` first, where it has not been.
 
         Raises:
             InputError: no model is named, or its files cannot be used.
@@ -121,7 +127,11 @@ class Weights:
             raise InputError(
                 "setting 'generation.transformers.model' is not set: name a folder with a model, or its id on the hub"
             )
-        folder = Path(model) if Path(model).is_dir() else _from_hub(model, revision)
+        parts = Parts.find(model)
+        if parts is not None:
+            folder = assemble(parts, cache_folder(cache))
+        else:
+            folder = Path(model) if Path(model).is_dir() else _from_hub(model, revision)
         if not (folder / "config.json").is_file():
             raise InputError(f"the model folder {str(folder)!r} has no config.json; copy the whole model")
         if not any(folder.glob("*.safetensors")):
@@ -132,11 +142,18 @@ class Weights:
         place = on or device()
         if dtype == "auto":
             dtype = "bfloat16" if place.startswith("cuda") else "float32"
-        return cls(folder.resolve().name if Path(model).is_dir() else model, folder, place, dtype)
+        name = parts.name if parts else folder.resolve().name if Path(model).is_dir() else model
+        return cls(name, folder, place, dtype)
 
     @property
     def fingerprint(self) -> str:
-        """Name, precision, and hash of every file that decides an answer; known without loading the model."""
+        """Name, precision, and hash of every file that decides an answer; known without loading the model.
+
+        Of an assembled model the parts count: sums may differ in their last bits between processors.
+        """
+        if (self.folder / MANIFEST).is_file():
+            parts = str(json.loads((self.folder / MANIFEST).read_text("utf-8"))["parts_sha256"])
+            return f"{self.name}:{parts[:16]}:{self.dtype}"
         files = sorted(f for f in self.folder.iterdir() if f.suffix in _DECISIVE and f.is_file())
         return f"{self.name}:{files_sha256(files)[:16]}:{self.dtype}"
 
@@ -174,6 +191,9 @@ def _read(weights: Weights) -> Loaded:
     library, transformers = torch(), _transformers()
     from transformers.models.auto import modeling_auto
 
+    from rag.generation.compact_lvlm.tower import register
+
+    register()
     kind = weights.config.get("model_type")
     sees = kind in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     if not sees and kind not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:

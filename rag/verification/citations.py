@@ -3,7 +3,8 @@
 A marker belongs to the sentence that it stands in, or that it follows: "… is enlarged [1].", "… is enlarged. [1]",
 "… [1][2]", "[1, 3]", "[2-4]" and "【1】" are all read. What is pointed at is the span of the cited passage that
 supports the sentence best: one sentence of it, or a few that follow each other. Numbers that no evidence has are kept
-as quotes of nothing, so that the verifier can repair or refuse them.
+as quotes of nothing, so that the verifier can repair or refuse them. "[image]" points at no text: what only the image
+says cites nothing, and stands if some passage says it, too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _NUMBERS = r"\d{1,6}(?:\s*(?:[,;&\-\u2010-\u2015]|and|to)\s*(?:and\s+)?[#^]?\d{1
 _NAME = (
     r"(?:(?:evidence|passage|source|sources|document|doc|ref|refs|reference|references|citation|cite)s?\.?\s*:?\s*)?"
 )
-_MARKER = re.compile(rf"[ \t]*[\[\u3010]\s*{_NAME}[#^]?({_NUMBERS})\s*[\]\u3011]", re.I)
+_MARKER = re.compile(rf"[ \t]*[\[\u3010]\s*(?:{_NAME}[#^]?({_NUMBERS})|image)\s*[\]\u3011]", re.I)
 _RANGE = re.compile(r"(\d{1,6})\s*(?:[-\u2010-\u2015]|to)\s*[#^]?(\d{1,6})", re.I)
 _EMPHASIS = re.compile(r"\*\*|__|(?<![A-Za-z0-9])\*(?=\S)|(?<=\S)\*(?![A-Za-z0-9])|`+")
 _LINE_OPENS = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-*\u2022][ \t]+|>[ \t]*)+", re.M)
@@ -77,7 +78,7 @@ def _without_markers(text: str) -> tuple[str, list[tuple[int, list[int]]]]:
             piece = " " + piece  # "enlarged.[1]The lungs"
         pieces.append(piece)
         length += len(piece)
-        markers.append((length, _numbers(match[1])))
+        markers.append((length, _numbers(match[1] or "")))
         done = match.end()
     rest = text[done:]
     pieces.append(" " + rest if done and rest[:1].isalnum() else rest)
