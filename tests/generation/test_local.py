@@ -190,7 +190,7 @@ def test_a_model_without_a_chat_template_is_given_one(tiny: Tiny, tmp_path: Path
     assert text.startswith("<s>[INST] <image>")
     assert text.endswith("Rules.\nImage 1:\nWhat is seen?\n[/INST]")
     assert model.fingerprint != LocalModel(settings_for(folder)).fingerprint
-    with pytest.raises(InputError, match="one of: mistral-instruct"):
+    with pytest.raises(InputError, match="one of: compact-lvlm, mistral-instruct"):
         LocalModel(settings_for(folder, transformers={"chat_template": "nosuch"}))
 
 

@@ -107,7 +107,7 @@ def test_a_bad_template_is_one_sentence(text: str, words: str, tmp_path: Path, a
     (tmp_path / "own.jinja").write_text(text)
     with pytest.raises(InputError, match=words):
         render(ask(), str(tmp_path / "own.jinja"))
-    with pytest.raises(InputError, match="cite, compare"):
+    with pytest.raises(InputError, match="cite, compact-lvlm, compare"):
         Prompt("nosuch")
 
 

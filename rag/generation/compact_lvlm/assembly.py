@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from rag.encoders.runtime import torch
 from rag.errors import InputError, MissingDependencyError, StorageError
-from rag.generation.compact_lvlm.parts import Parts
+from rag.generation.compact_lvlm.parts import ModelParts
 from rag.indexing.storage import sha256_of_file, size_of_tree, sync_file
 from rag.progress import Progress, Silent
 
@@ -40,7 +40,7 @@ def cache_folder(chosen: Path | None) -> Path:
     return user_cache_path("clincite") / "models"
 
 
-def checkpoint_of(parts: Parts, cache: Path) -> Path:
+def checkpoint_of(parts: ModelParts, cache: Path) -> Path:
     """The folder that the parts' checkpoint has, or will have."""
     return cache / f"{parts.name}-{parts.sha256[:12]}"
 
@@ -57,7 +57,7 @@ def state_of(folder: Path) -> State:
     return "ready" if whole else "damaged"
 
 
-def assemble(parts: Parts, cache: Path, progress: Progress | None = None) -> Path:
+def assemble(parts: ModelParts, cache: Path, progress: Progress | None = None) -> Path:
     """The folder of the checkpoint, assembled first where it is absent or damaged; one process at a time.
 
     Raises:
@@ -99,7 +99,7 @@ def size_of(folder: Path) -> int:
     return size_of_tree(folder)
 
 
-def _write(parts: Parts, base: Path, tower: Path, folder: Path, done: Callable[[int], None]) -> None:
+def _write(parts: ModelParts, base: Path, tower: Path, folder: Path, done: Callable[[int], None]) -> None:
     """The four steps of the module's first line, and the manifest."""
     library = torch()
     import transformers
@@ -164,7 +164,7 @@ def _write(parts: Parts, base: Path, tower: Path, folder: Path, done: Callable[[
     done(1)
 
 
-def _merge(language: Any, parts: Parts) -> None:
+def _merge(language: Any, parts: ModelParts) -> None:
     """W + α/r · B A for every pair of the adapter. Raises InputError for a pair that the base has no place for."""
     library = torch()
     from safetensors import SafetensorError, safe_open
@@ -208,7 +208,7 @@ def _prefixed(tensors: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     return {new + name.removeprefix(old): t.float() for name, t in tensors.items() if name.startswith(old)}
 
 
-def _fill(whole: Any, tensors: dict[str, Any], parts: Parts) -> None:
+def _fill(whole: Any, tensors: dict[str, Any], parts: ModelParts) -> None:
     """Give a model without weights these. Raises InputError where they do not fit it."""
     shapes = {name: tuple(t.shape) for name, t in whole.state_dict().items()}
     given = {name: tuple(t.shape) for name, t in tensors.items()}
@@ -219,7 +219,7 @@ def _fill(whole: Any, tensors: dict[str, Any], parts: Parts) -> None:
     whole.tie_weights()
 
 
-def _discard_older(parts: Parts, kept: Path) -> None:
+def _discard_older(parts: ModelParts, kept: Path) -> None:
     """Checkpoints of the same name, from parts that have changed since."""
     for folder in kept.parent.glob(f"{parts.name}-{'[0-9a-f]' * 12}"):
         if folder != kept:

@@ -68,7 +68,7 @@ class Tower(BaseModel):
         return path
 
 
-class Parts(BaseModel):
+class ModelParts(BaseModel):
     """The parsed ``parts.json`` of ``folder``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,7 +83,7 @@ class Parts(BaseModel):
     licence: str
 
     @classmethod
-    def find(cls, model: str) -> Parts | None:
+    def find(cls, model: str) -> ModelParts | None:
         """The parts of a model of ``knowledge/models``, or of a folder; None where there is no ``parts.json``.
 
         Raises:
@@ -109,7 +109,7 @@ class Parts(BaseModel):
         return parts
 
     @classmethod
-    def shipped(cls) -> list[Parts]:
+    def shipped(cls) -> list[ModelParts]:
         """Those of ``knowledge/models``, by name."""
         folders = sorted((knowledge_dir() / "models").iterdir())
         return [parts for f in folders if (f / FILE).is_file() and (parts := cls.find(f.name)) is not None]
