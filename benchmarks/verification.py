@@ -15,13 +15,11 @@ from pathlib import Path
 
 from tables import Table, measured, report, saving
 
-from rag.language import injection
-from rag.language import statements as assertion
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.language.question import read_question
 from rag.types import Draft, Evidence
 from rag.verification.citations import parse
-from rag.verification.rules import quoting, wording
 from rag.verification.verify import verify
 
 RUNS, SENTENCES, PASSAGES, PER_PASSAGE = 200, 5, 10, 4
@@ -44,13 +42,11 @@ def main(argv: list[str]) -> None:
             f"{chance.choice(said[chance.choice(groups[n])])} [{n + 1}]"
             for n in chance.sample(range(PASSAGES), SENTENCES)
         )
-        forget()
         begin = time.perf_counter()
-        sentences = parse(answer, evidence, lexicon)
+        sentences = parse(answer, evidence, Texts(lexicon))
         parsing.append(1000 * (time.perf_counter() - begin))
-        forget()
         begin = time.perf_counter()
-        verify(Draft(sentences=sentences, confidence=1.0), asked, evidence, lexicon)
+        verify(Draft(sentences=sentences, confidence=1.0), asked, evidence, Texts(lexicon))
         verifying.append(1000 * (time.perf_counter() - begin))
     steps = (("finding the spans that free text cites", parsing), ("verification (wanted: 20)", verifying))
     figures = [
@@ -74,13 +70,6 @@ def passage(number: int, text: str) -> Evidence:
         text=text, start=0,
         sha256="0",
     )  # fmt: skip
-
-
-def forget() -> None:
-    injection.blank_orders.cache_clear()
-    assertion.parsed.cache_clear()
-    wording.wording_of.cache_clear()
-    quoting.best_quote.cache_clear()
 
 
 if __name__ == "__main__":

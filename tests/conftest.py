@@ -17,6 +17,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from rag.answering.engine import Engine
+    from rag.language.clinical_text import Texts
     from rag.language.lexicon import Lexicon
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -33,6 +34,13 @@ def lexicon() -> Lexicon:
     from rag.language.lexicon import Lexicon
 
     return Lexicon.load()
+
+
+@pytest.fixture(scope="session")
+def texts(lexicon: Lexicon) -> Texts:
+    from rag.language.clinical_text import Texts
+
+    return Texts(lexicon)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError, MissingDependencyError
 from rag.generation.registry import load_generator
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.plugins import PARTS, Kind, check, find, is_dotted_path, names
 from rag.settings import EncoderSettings, GenerationSettings, VectorSettings
 
@@ -143,11 +143,11 @@ def test_code_that_cannot_be_had_is_one_sentence(
 # ------------------------------------------------------------------ the kinds, wired
 
 
-def test_a_generator_of_ones_own_is_made_from_the_settings(install: Install, lexicon: Lexicon) -> None:
-    install("lab", "def make(settings, lexicon):\n    return settings.seed, lexicon\n")
-    assert load_generator(GenerationSettings(kind="lab:make", seed=7), lexicon) == (7, lexicon)
+def test_a_generator_of_ones_own_is_made_from_the_settings(install: Install, texts: Texts) -> None:
+    install("lab", "def make(settings, texts):\n    return settings.seed, texts\n")
+    assert load_generator(GenerationSettings(kind="lab:make", seed=7), texts) == (7, texts)
     with pytest.raises(InputError, match="setting 'generation.kind': there is no generator 'gpt'"):
-        load_generator(GenerationSettings(kind="gpt"), lexicon)
+        load_generator(GenerationSettings(kind="gpt"), texts)
 
 
 def test_encoders_of_ones_own_are_made_once_and_stand_beside_models(install: Install) -> None:

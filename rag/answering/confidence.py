@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.language.question import Asked
 from rag.language.reading import read_passage
 from rag.types import Draft, Evidence
@@ -47,7 +47,7 @@ class Signals(NamedTuple):
 
 
 def signals_of(
-    draft: Draft, support: float, asked: Asked, evidence: Sequence[Evidence], lexicon: Lexicon, similarity: float
+    draft: Draft, support: float, asked: Asked, evidence: Sequence[Evidence], texts: Texts, similarity: float
 ) -> Signals:
     """The signals of a draft whose citations have mean ``support``, from the evidence that it was written from.
 
@@ -55,7 +55,7 @@ def signals_of(
     of the draft's verdict (Laplace's rule of succession).
     """
     spoken = (
-        [r.probability for e in evidence if (r := read_passage(asked, e.text, lexicon)).mentioned]
+        [r.probability for e in evidence if (r := read_passage(asked, e.text, texts)).mentioned]
         if draft.verdict
         else []
     )

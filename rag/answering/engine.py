@@ -112,8 +112,7 @@ class Engine:
     def refresh(self) -> None:
         """Open the latest published version now, so that no question has to wait for it."""
         with self._opening:
-            if not self._is_latest(self._pipeline):
-                self._pipeline = Pipeline.open(self.store, self.settings)
+            self._renew()
 
     def pipeline(self, version: int | None = None) -> Pipeline:
         """The parts of the latest published version, open, or those of a past one.
@@ -128,14 +127,20 @@ class Engine:
         """
         if not self._is_latest(self._pipeline) and self._opening.acquire(blocking=False):
             try:
-                if not self._is_latest(self._pipeline):
-                    self._pipeline = Pipeline.open(self.store, self.settings)
+                self._renew()
             finally:
                 self._opening.release()
         latest = self._pipeline
         if version is None or version == latest.snapshot.version:
             return latest
-        return Pipeline.open(self.store, self.settings, version)
+        return Pipeline.open(self.store, self.settings, version, latest.lexicon)
+
+    def _renew(self) -> None:
+        """Open the latest version, where it is another one; what was read for the one before is forgotten."""
+        before = self._pipeline
+        if not self._is_latest(before):
+            self._pipeline = Pipeline.open(self.store, self.settings, known=before.lexicon)
+            before.texts.forget()
 
     def _is_latest(self, pipeline: Pipeline) -> bool:
         return pipeline.snapshot.version == self.store.version() and pipeline.certificate == load_certificate(

@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar
 
 from rag.answering.certificate import StoredCertificate, certificate_for, load_certificate, scope_of
@@ -31,13 +30,14 @@ from rag.generation.base import Request, refusal
 from rag.generation.registry import load_generator
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon, Term
 from rag.language.question import Asked, read_question
 from rag.retrieval.compatibility import check_encoders
 from rag.retrieval.router import Router
 from rag.retrieval.search import Retrieved, Searcher, Sight
 from rag.risk_control.policy import GRID, Policy
-from rag.settings import Settings, knowledge_dir
+from rag.settings import Settings
 from rag.timing import Clock
 from rag.types import Answer, Certificate, Domain, Event, Hit, Question, Selection, sha256_of
 from rag.verification.nli import CrossEncoderEntailment
@@ -62,7 +62,7 @@ class Pipeline:
     name: str
     settings: Settings
     snapshot: Snapshot
-    lexicon: Lexicon
+    texts: Texts
     searcher: Searcher
     router: Router
     drafting: Drafting
@@ -153,7 +153,7 @@ class Pipeline:
         """Answer or abstain, by the turn's policy and certificate."""
         draft, verified, _ = turn.last
         best = max((e.score for e in turn.evidence), default=0.0)
-        turn.signals = signals_of(draft, verified.score, turn.asked, turn.request.evidence, self.lexicon, best)
+        turn.signals = signals_of(draft, verified.score, turn.asked, turn.request.evidence, self.texts, best)
         turn.answer = decide(
             turn,
             self.snapshot.version,
@@ -185,8 +185,10 @@ class Pipeline:
     # ---------------------------------------------------------------- opening, and parts of the steps
 
     @classmethod
-    def open(cls, store: IndexStore, settings: Settings, version: int | None = None) -> Pipeline:
-        """The latest version, or a past one.
+    def open(
+        cls, store: IndexStore, settings: Settings, version: int | None = None, known: Lexicon | None = None
+    ) -> Pipeline:
+        """The latest version, or a past one; ``known`` is the lexicon of another one, which may have the same terms.
 
         Raises:
             InputError: the index is empty, or has no such version.
@@ -202,12 +204,12 @@ class Pipeline:
         image = load_image_encoder(settings.encoders) if spaces.keys() & {"image", "joint"} else None
         check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
         terms = (Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms())
-        lexicon = _lexicon(knowledge_dir() / "findings.toml", tuple(terms))
-        generator = load_generator(settings.generation, lexicon)
+        texts = Texts(_lexicon(tuple(terms), known))
+        generator = load_generator(settings.generation, texts)
         second = settings.verification.cross_encoder
         entailment = CrossEncoderEntailment(second) if second else None
         embed = text.encode if settings.verification.paraphrase else None
-        verifier = partial(verify, lexicon=lexicon, embed=embed, entailment=entailment)
+        verifier = partial(verify, texts=texts, embed=embed, entailment=entailment)
         router = Router.open(settings.routing, image, {c.domain for c in snapshot.counts()}, store.path)
         fingerprints = {
             "index version": str(version),
@@ -223,18 +225,22 @@ class Pipeline:
             fingerprints["prompt"] = generator.prompt_sha256
         opinions = [*([entailment.fingerprint] if entailment else []), *(["paraphrases"] if embed else [])]
         if opinions or generator.prompt_sha256 is not None:  # the reader's fingerprint has the lexicon's in it
-            fingerprints["verifier"] = ", ".join([lexicon.fingerprint, *opinions])
+            fingerprints["verifier"] = ", ".join([texts.lexicon.fingerprint, *opinions])
         return cls(
             name=store.name,
             settings=settings,
             snapshot=snapshot,
-            lexicon=lexicon,
+            texts=texts,
             searcher=Searcher(snapshot, text, image, settings.retrieval),
             router=router,
             drafting=Drafting(generator, verifier, settings.generation.revisions),
             certificate=load_certificate(store.path),
             fingerprints=fingerprints,
         )
+
+    @property
+    def lexicon(self) -> Lexicon:
+        return self.texts.lexicon
 
     @property
     def _widest(self) -> int:
@@ -274,7 +280,6 @@ def shaping_settings(settings: Settings) -> dict[str, Any]:
     )
 
 
-@lru_cache(maxsize=4)
-def _lexicon(path: Path, terms: tuple[Term, ...]) -> Lexicon:
-    """Versions with the same terms share a lexicon: what was read is remembered by it, and would keep one a version."""
-    return Lexicon.load(path, terms)
+def _lexicon(terms: tuple[Term, ...], known: Lexicon | None) -> Lexicon:
+    """Versions with the same terms share a lexicon."""
+    return known if known is not None and known.terms == terms else Lexicon.load(terms=terms)

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
-from rag.language.statements import assertions_of
 from rag.settings import knowledge_dir
 from rag.types import Document, Question
 
@@ -97,9 +97,10 @@ def synthesize(
     """
     rng = random.Random(seed)  # noqa: S311 - sampling, not secrets
     labelled: dict[str, tuple[Document, _Labels]] = {}
+    texts = Texts(lexicon)
     for document in documents:
         tell(1)
-        labels = report_labels(document, lexicon) if document.kind == "report" and document.text else None
+        labels = report_labels(document, texts) if document.kind == "report" and document.text else None
         if labels is not None and document.group_id not in labelled:
             labelled[document.group_id] = (document, labels)
     if not labelled:
@@ -120,19 +121,19 @@ def synthesize(
     return found
 
 
-def report_labels(document: Document, lexicon: Lexicon) -> _Labels | None:
+def report_labels(document: Document, texts: Texts) -> _Labels | None:
     """What is certain about a report, after the verifier has dropped what the text only raises."""
-    raised = {a.concept for a in assertions_of(document.text, lexicon) if a.status == "uncertain"}
+    raised = {a.concept for a in texts.of(document.text).statements if a.status == "uncertain"}
     codes = document.metadata.get("mesh")
-    labels = _from_codes(codes) if isinstance(codes, list) and codes else _from_text(document, lexicon)
+    labels = _from_codes(codes) if isinstance(codes, list) and codes else _from_text(document, texts)
     if labels is None:
         return None
 
+    known = texts.lexicon
+
     def clear(findings: frozenset[str]) -> frozenset[str]:
         return frozenset(
-            f
-            for f in findings
-            if not any(lexicon.is_a(r, f) or lexicon.is_a(f, r) for r in raised if r in lexicon.concepts)
+            f for f in findings if not any(known.is_a(r, f) or known.is_a(f, r) for r in raised if r in known.concepts)
         )
 
     return _Labels(clear(labels.present), clear(labels.absent), labels.source)
@@ -147,10 +148,11 @@ def _from_codes(codes: list[str]) -> _Labels | None:
     return _Labels(frozenset(present), frozenset(absent), "human MeSH codes")
 
 
-def _from_text(document: Document, lexicon: Lexicon) -> _Labels | None:
-    said = [a for a in assertions_of(document.text, lexicon) if not a.derived and a.sure >= _CLEAR]
-    present = {a.concept for a in said if a.status == "present" and lexicon.concepts[a.concept].kind == "finding"}
-    absent = {a.concept for a in said if a.status == "absent" and lexicon.concepts[a.concept].kind == "finding"}
+def _from_text(document: Document, texts: Texts) -> _Labels | None:
+    concepts = texts.lexicon.concepts
+    said = [a for a in texts.of(document.text).statements if not a.derived and a.sure >= _CLEAR]
+    present = {a.concept for a in said if a.status == "present" and concepts[a.concept].kind == "finding"}
+    absent = {a.concept for a in said if a.status == "absent" and concepts[a.concept].kind == "finding"}
     both = present & absent
     if not present | absent:
         return None

@@ -169,6 +169,7 @@ def reliance(
     from rag.evaluation.questions import read_questions
     from rag.evaluation.suites.reliance import evaluate_reliance
     from rag.generation.reader import ReaderGenerator
+    from rag.language.clinical_text import Texts
     from rag.language.lexicon import Lexicon
 
     rows, _ = read_questions(questions)
@@ -176,10 +177,10 @@ def reliance(
         raise InputError(
             f"{questions} names no study; over-reliance is measured on questions about studies of an index"
         )
-    lexicon = Lexicon.load()
+    texts = Texts(Lexicon.load())
     store = store_of(settings_of(indexes, profile), index)
     with store.snapshot() as snapshot, bars(as_json) as progress:
-        found = evaluate_reliance(rows, snapshot, ReaderGenerator(lexicon), lexicon, progress, first=first, seed=seed)
+        found = evaluate_reliance(rows, snapshot, ReaderGenerator(texts), texts, progress, first=first, seed=seed)
     say(asdict(found) | {"rate": found.rate}, found.table(), as_json)
 
 
@@ -191,11 +192,12 @@ def abstracts(
     """How often a question is answered rightly from the abstract given with it, as in PubMedQA."""
     from rag.evaluation.suites.abstracts import evaluate_abstracts, read_abstracts
     from rag.generation.reader import ReaderGenerator
+    from rag.language.clinical_text import Texts
     from rag.language.lexicon import Lexicon
 
-    rows, lexicon = read_abstracts(questions), Lexicon.load()
+    rows, texts = read_abstracts(questions), Texts(Lexicon.load())
     with bars(as_json) as progress:
-        found = evaluate_abstracts(rows, ReaderGenerator(lexicon), lexicon, progress)
+        found = evaluate_abstracts(rows, ReaderGenerator(texts), texts, progress)
     say(found.as_json(), found.table(), as_json)
 
 

@@ -19,7 +19,7 @@ from rag.generation.base import Request, refusal
 from rag.generation.messages import QUESTION_IMAGE, Messages, Picture
 from rag.generation.parsing import is_finished, parse_draft
 from rag.generation.prompts import Prompt
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.settings import GenerationSettings
 from rag.types import Draft, Evidence, sha256_of
 
@@ -78,10 +78,10 @@ class ChatModel(Protocol):
 class LanguageGenerator:
     """See the module."""
 
-    def __init__(self, model: ChatModel, settings: GenerationSettings, lexicon: Lexicon) -> None:
+    def __init__(self, model: ChatModel, settings: GenerationSettings, texts: Texts) -> None:
         self._model = model
         self._settings = settings
-        self._lexicon = lexicon
+        self._texts = texts
         self._prompt = Prompt(settings.prompt)
 
     @cached_property
@@ -155,7 +155,7 @@ class LanguageGenerator:
             confidence = (yes if verdict == "yes" else 1 - yes) * (1.0 if opinion.either is None else opinion.either)
         why = _refused(text, request)
         return Draft(
-            sentences=() if why else parse_draft(text, request, left_out, self._lexicon),
+            sentences=() if why else parse_draft(text, request, left_out, self._texts),
             text=text,
             verdict=verdict,
             probability=None if yes is None else round(yes, 4),

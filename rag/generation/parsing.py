@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rag.generation.base import Request
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.language.question import Asked
 from rag.language.reading import read_passage
 from rag.types import DraftSentence, Evidence, Quote
@@ -18,24 +18,24 @@ _BARE = re.compile(r"(yes|no)\W*", re.I)
 _ENDS = re.compile(r"[.!?][\"'”’)*]*(?:\s*\[[^\]]*\])*\W*$|\]\W*$")
 
 
-def parse_draft(text: str, request: Request, left_out: Sequence[str], lexicon: Lexicon) -> tuple[DraftSentence, ...]:
+def parse_draft(text: str, request: Request, left_out: Sequence[str], texts: Texts) -> tuple[DraftSentence, ...]:
     """The sentences of ``text``, which may cite only what the model was shown; the last one may not be finished.
 
     Args:
         text: what the model wrote, with markers like [1].
         request: what it was asked.
         left_out: ids of passages that it was not shown.
-        lexicon: of the index.
+        texts: read as the index's lexicon understands them.
     """
     shown = [e for e in request.evidence if e.passage_id not in left_out]
     if not request.asked.yes_no:
-        return parse(text, shown, lexicon)
+        return parse(text, shown, texts)
     if said := _VERDICT.match(text):
         text = f"{said[1].capitalize()}: {text[said.end() :]}"
-    sentences = parse(text, shown, lexicon)
+    sentences = parse(text, shown, texts)
     if sentences and (bare := _BARE.fullmatch(sentences[0].text)):
         yes = bare[1].lower() == "yes"
-        return _grounded(sentences[0], yes, request.asked, shown, lexicon), *sentences[1:]
+        return _grounded(sentences[0], yes, request.asked, shown, texts), *sentences[1:]
     return sentences
 
 
@@ -45,14 +45,14 @@ def is_finished(text: str) -> bool:
 
 
 def _grounded(
-    sentence: DraftSentence, yes: bool, asked: Asked, shown: Sequence[Evidence], lexicon: Lexicon
+    sentence: DraftSentence, yes: bool, asked: Asked, shown: Sequence[Evidence], texts: Texts
 ) -> DraftSentence:
     """A bare "Yes." points at what the assertion reader finds for it, in the passages that it cites.
 
     Where it cites none, all that the model was shown are read, and none of them may say the opposite.
     """
     cited = {q.number for q in sentence.quotes}
-    readings = [(e, read_passage(asked, e.text, lexicon)) for e in shown if not cited or e.number in cited]
+    readings = [(e, read_passage(asked, e.text, texts)) for e in shown if not cited or e.number in cited]
     if not cited and any(r.mentioned and (r.probability >= 0.5) != yes for _, r in readings):
         return sentence
     found = [(e, side) for e, r in readings if (side := r.yes if yes else r.no) is not None]

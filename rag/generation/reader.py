@@ -12,14 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rag.corpus.sentences import sentence_spans
 from rag.generation.base import Request, refusal
-from rag.language.injection import blank_orders
-from rag.language.lexicon import Lexicon
-from rag.language.question import Asked, content_words
+from rag.language.clinical_text import ClinicalSentence, Texts
+from rag.language.context import HISTORY
+from rag.language.question import Asked
 from rag.language.reading import Reading, Support, read_passage
-from rag.language.statements import HISTORY
-from rag.language.tokens import tokens_of
 from rag.types import Draft, DraftSentence, Evidence, Quote
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
@@ -36,12 +33,12 @@ class ReaderGenerator:
     revises = False
     parallel = 1
 
-    def __init__(self, lexicon: Lexicon) -> None:
-        self._lexicon = lexicon
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
 
     @property
     def fingerprint(self) -> str:
-        return f"{_VERSION}:{self._lexicon.fingerprint}"
+        return f"{_VERSION}:{self._texts.lexicon.fingerprint}"
 
     def generate(self, request: Request) -> Draft:
         if not request.evidence:
@@ -62,12 +59,12 @@ class ReaderGenerator:
     def _study(self, request: Request) -> Draft:
         """One case's own text: what it says outright decides; silence means no, less surely."""
         evidence, asked = request.evidence, request.asked
-        readings = [(e, read_passage(asked, e.text, self._lexicon)) for e in evidence]
+        readings = [(e, read_passage(asked, e.text, self._texts)) for e in evidence]
         yes = max(((r.yes, e) for e, r in readings if r.yes), key=lambda x: x[0].weight, default=None)
         no = max(((r.no, e) for e, r in readings if r.no), key=lambda x: x[0].weight, default=None)
         whole = Reading(yes[0] if yes else None, no[0] if no else None, bool(yes or no))
         if not whole.mentioned:
-            quote = _last_sentence(evidence[-1])
+            quote = self._last_sentence(evidence[-1])
             return _verdict("no", SILENCE, f"No: the report does not mention {_subject(asked)}.", quote)
         if whole.contradictory and yes and no:
             said, denied = _quoted(yes[1], yes[0]), _quoted(no[1], no[0])
@@ -89,6 +86,11 @@ class ReaderGenerator:
         said = _quoted(side[1], side[0])
         return _verdict("yes" if p >= 0.5 else "no", p, f"{'Yes' if p >= 0.5 else 'No'}: {said[0]}", said[1])
 
+    def _last_sentence(self, e: Evidence) -> Quote:
+        """The last sentence of a report is the end of its impression."""
+        start, end, _ = (self._texts.of(e.text).sentences or [(0, len(e.text), None)])[-1]
+        return _quoted(e, Support(start, end, 1.0))[1]
+
     def _similar_cases(self, request: Request) -> Draft:
         """Similar cases vote, one vote a group, weighted by similarity. Similar images need not share a diagnosis."""
         votes: list[tuple[float, float, Evidence, Support]] = []
@@ -96,7 +98,7 @@ class ReaderGenerator:
         for e in request.evidence:
             if not e.of_similar_image or e.group_id in voters:
                 continue
-            reading = read_passage(request.asked, e.text, self._lexicon)
+            reading = read_passage(request.asked, e.text, self._texts)
             p = reading.probability
             side = reading.yes if p >= 0.5 else reading.no
             if side is not None:
@@ -123,11 +125,13 @@ class ReaderGenerator:
         asked = request.asked
         best: tuple[float, Evidence, Reading] | None = None
         for e in request.evidence:
-            reading = read_passage(asked, e.text, self._lexicon)
+            reading = read_passage(asked, e.text, self._texts)
             side = reading.yes if reading.probability >= 0.5 else reading.no
             if side is None or _SYNONYMS.match(e.text[side.start : side.end]):
                 continue
-            cover = len(asked.words & content_words(e.text[side.start : side.end])) / max(1, len(asked.words))
+            cover = len(asked.words & self._texts.sentence(e.text[side.start : side.end]).words) / max(
+                1, len(asked.words)
+            )
             if cover >= 0.6 and (best is None or cover * e.score > best[0]):
                 best = (cover * e.score, e, reading)
         if best is None:
@@ -151,10 +155,10 @@ class ReaderGenerator:
         """
         asked, evidence = request.asked, request.evidence
         rows = [
-            _Candidate(e, start, end, content_words(e.text[start:end]), content_words(e.title))
+            _Candidate(e, start, end, sentence, self._texts.sentence(e.title))
             for e in evidence
-            for start, end in sentence_spans(blank_orders(e.text))  # what gives orders to the reader takes no place
-            if not HISTORY.match(e.text[start:end]) and not _SYNONYMS.match(e.text[start:end])
+            for start, end, sentence in self._texts.of(e.text).sentences
+            if not HISTORY.match(sentence.text) and not _SYNONYMS.match(sentence.text)
         ]
         own = evidence[0].of_study or any(e.of_similar_image for e in evidence)
         if not own and not asked.for_reports and any(r.e.kind == "literature" for r in rows):
@@ -198,9 +202,8 @@ class ReaderGenerator:
         """Whether the sentence or its title speaks of what is asked about, or of a kind of it."""
         if not asked.topics:
             return True
-        tokens = tokens_of(f"{row.e.title}. {row.e.text[row.start : row.end]}")
-        spoken = {m.concept for m in self._lexicon.mentions(tokens)}
-        return any(self._lexicon.is_a(s, t) for s in spoken for t in asked.topics)
+        spoken = {m.concept for m in (*row.heading.mentions, *row.sentence.mentions)}
+        return any(self._texts.lexicon.is_a(s, t) for s in spoken for t in asked.topics)
 
 
 @dataclass(frozen=True)
@@ -210,8 +213,16 @@ class _Candidate:
     e: Evidence
     start: int
     end: int
-    words: frozenset[str]
-    title: frozenset[str]
+    sentence: ClinicalSentence
+    heading: ClinicalSentence
+
+    @property
+    def words(self) -> frozenset[str]:
+        return self.sentence.words
+
+    @property
+    def title(self) -> frozenset[str]:
+        return self.heading.words
 
 
 def _verdict(verdict: Literal["yes", "no"], probability: float, text: str, quote: Quote) -> Draft:
@@ -243,9 +254,3 @@ def _quoted(e: Evidence, support: Support) -> tuple[str, Quote]:
     start = label.end() if label else support.start
     quote = Quote(number=e.number, start=e.start + start, end=e.start + support.end)
     return f"“{e.text[start : support.end]}”", quote
-
-
-def _last_sentence(e: Evidence) -> Quote:
-    """The last sentence of a report is the end of its impression."""
-    start, end = (sentence_spans(e.text) or [(0, len(e.text))])[-1]
-    return _quoted(e, Support(start, end, 1.0))[1]

@@ -47,7 +47,6 @@ def _patterns() -> _Patterns:
         raise InputError(f"the patterns {path} cannot be used: {error}") from error
 
 
-@lru_cache(maxsize=8192)
 def blank_orders(text: str) -> str:
     """``text`` with what is not to be read blanked by spaces; as long as ``text``, so offsets hold.
 

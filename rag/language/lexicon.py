@@ -11,7 +11,7 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -70,6 +70,8 @@ class Lexicon:
     concepts: dict[str, Concept]
     normals: dict[str, tuple[str, ...]]
     _phrases: list[_Phrase] = field(repr=False)
+    terms: tuple[Term, ...] = field(default=(), repr=False)
+    _ancestors: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, path: Path | None = None, terms: Iterable[Term] = ()) -> Lexicon:
@@ -96,9 +98,11 @@ class Lexicon:
         """Fixed normal statements ("no acute cardiopulmonary disease"), found apart from the mentions inside them."""
         return _scan(tokens, self._trees[1])
 
-    @lru_cache(maxsize=10_000)  # noqa: B019 - a lexicon lives as long as the process
     def ancestors(self, concept: str) -> frozenset[str]:
         """The concept itself and everything broader."""
+        known = self._ancestors.get(concept)
+        if known is not None:
+            return known
         seen: set[str] = set()
         stack = [concept]
         while stack:
@@ -106,6 +110,8 @@ class Lexicon:
             if here not in seen and here in self.concepts:
                 seen.add(here)
                 stack.extend(self.concepts[here].parents)
+        if concept in self.concepts:
+            self._ancestors[concept] = frozenset(seen)
         return frozenset(seen)
 
     def is_a(self, narrow: str, broad: str) -> bool:
@@ -255,8 +261,9 @@ def _build(path: Path, data: dict[str, Any], terms: Iterable[Term]) -> Lexicon:
         unknown = [w for w in wanted if w not in concepts]
         if unknown:
             raise InputError(f"{path}: {owner!r} refers to {unknown[0]!r}, which is not defined there.")
+    terms = tuple(terms)
     for term in terms:
         if lemmas_of(term.name) not in taken:
             concepts[term.id] = Concept(term.id, term.name, term.domain, "term")
             add([term.name, *term.synonyms], term.id, "term")
-    return Lexicon(concepts, normals, phrases)
+    return Lexicon(concepts, normals, phrases, terms)

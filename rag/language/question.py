@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from rag.language.cues import Place, load_cues
 from rag.language.lexicon import Lexicon
-from rag.language.statements import Assertion, sentence_assertions
-from rag.language.tokens import tokens_of
+from rag.language.statements import Assertion, statements_of
+from rag.language.tokens import Token, tokens_of
 
 _AUXILIARY = r"is|are|was|were|do|does|did|can|could|has|have|had|should|would|will|may|might|isn't|aren't|doesn't"
 _YES_NO = re.compile(rf"^(?:[^,?]{{1,80}},\s*)?(?:{_AUXILIARY})\b", re.I)
@@ -61,14 +62,14 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     statement = _lead_ins().sub(" ", body)
     claims = tuple(
         replace(a, status="absent" if a.status == "absent" else "present")
-        for a in sentence_assertions(statement, lexicon)
+        for a in statements_of(tokens_of(statement), lexicon, (0, len(statement)))
         if not a.derived
     )
     return Asked(
         text=text,
         yes_no=yes_no,
         claims=claims,
-        words=content_words(body),
+        words=content_of(tokens),
         topics=frozenset(m.concept for m in lexicon.mentions(tokens)),
         about_patient=bool(_PATIENT.search(plain.strip())),
         for_reports=bool(_REPORTS.search(text)),
@@ -79,13 +80,10 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     )
 
 
-@lru_cache(maxsize=8192)
-def content_words(text: str) -> frozenset[str]:
+def content_of(tokens: Iterable[Token]) -> frozenset[str]:
     """Lemmas of the words and numbers that carry content."""
     stop = load_cues().stop_words
-    return frozenset(
-        t.lemma for t in tokens_of(text) if t.is_word and t.lemma not in stop and t.text.lower() not in stop
-    )
+    return frozenset(t.lemma for t in tokens if t.is_word and t.lemma not in stop and t.text.lower() not in stop)
 
 
 @lru_cache(maxsize=1)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from rag.corpus.sentences import sentence_spans
-from rag.language.injection import blank_orders
+from rag.language.clinical_text import ClinicalText, Texts
+from rag.language.context import HISTORY
 from rag.language.lexicon import Lexicon
-from rag.language.question import Asked, content_words
-from rag.language.statements import HISTORY, Assertion, parsed
-from rag.language.tokens import tokens_of
+from rag.language.question import Asked
+from rag.language.statements import Assertion
+from rag.language.tokens import Token
 
 # P(yes) when a text only raises what is asked ("may represent pneumonia"): human coders of the Open-i reports
 # rarely code such a finding as present.
@@ -68,12 +67,13 @@ class Reading:
         )
 
 
-@lru_cache(maxsize=1024)
-def read_passage(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
-    """Read ``text`` for the question. Offsets are in ``text``.
+def read_passage(asked: Asked, text: str, texts: Texts) -> Reading:
+    """Read ``text`` for the question. Offsets are in ``text``."""
+    return texts.once(_read_passage, asked, text)
 
-    Remembered for a while: whoever writes, verifies and weighs an answer reads the same texts for the same question.
-    """
+
+def _read_passage(texts: Texts, asked: Asked, text: str) -> Reading:
+    read = texts.of(text)
     sides: dict[bool, Support | None] = {True: None, False: None}
 
     def offer(yes: bool, support: Support) -> None:
@@ -81,24 +81,25 @@ def read_passage(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
         if best is None or support.weight > best.weight:
             sides[yes] = support
 
-    assertions = [a for a in parsed(text, lexicon) if a.status not in _NOT_NOW]
     if asked.change:
-        return _read_change(asked, text, lexicon)
+        return _read_change(asked, read)
+    words = {start: sentence.words for start, _, sentence in read.sentences}
+    assertions = [a for a in read.statements if a.status not in _NOT_NOW]
     for claim in asked.claims:
         for a in assertions:
-            match = _match(claim, a, asked, lexicon)
+            match = _match(claim, a, asked, texts.lexicon)
             if match is None:
                 continue
             says_yes, weight = match
-            extra = _coverage(asked.words, text[a.start : a.end])
+            extra = _coverage(asked.words, words[a.start])
             raised = says_yes and a.status in _RAISED and not asked.hedged
             derived = a.derived or a.concept != claim.concept
             offer(says_yes, Support(a.start, a.end, weight * (0.6 + 0.4 * extra), derived, raised))
     mentioned = sides[True] is not None or sides[False] is not None
     if not mentioned and (not asked.claims or len(asked.words) >= 3):
-        words = _read_words(asked, text)
-        if words is not None:
-            sides[words[0]] = words[1]
+        found = _read_words(asked, read)
+        if found is not None:
+            sides[found[0]] = found[1]
             mentioned = True
     return Reading(sides[True], sides[False], mentioned)
 
@@ -141,31 +142,29 @@ def _compatible(asked: frozenset[str], said: frozenset[str]) -> bool:
     return not asked or not said or bool(asked & said)
 
 
-def _coverage(words: frozenset[str], sentence: str) -> float:
-    return len(words & content_words(sentence)) / len(words) if words else 0.0
+def _coverage(words: frozenset[str], there: frozenset[str]) -> float:
+    return len(words & there) / len(words) if words else 0.0
 
 
-def _read_words(asked: Asked, text: str) -> tuple[bool, Support] | None:
+def _read_words(asked: Asked, read: ClinicalText) -> tuple[bool, Support] | None:
     """Without the lexicon: the sentence that shares most content words, and whether they stand under a negation."""
-    best: tuple[float, int, int] | None = None
-    text = blank_orders(text)
-    for start, end in sentence_spans(text):
-        if HISTORY.match(text[start:end]):
+    best: tuple[float, int, int, Sequence[Token]] | None = None
+    for start, end, sentence in read.sentences:
+        if HISTORY.match(sentence.text):
             continue
-        cover = _coverage(asked.words, text[start:end])
+        cover = _coverage(asked.words, sentence.words)
         if best is None or cover > best[0]:
-            best = (cover, start, end)
+            best = (cover, start, end, sentence.tokens)
     if best is None or best[0] < 0.6 or (best[0] < 0.99 and len(asked.words) < 3):
         return None
-    cover, start, end = best
-    negated = _negated(asked.words, text[start:end])
+    cover, start, end, tokens = best
+    negated = _negated(asked.words, tokens)
     positive_question = not any(c.status == "absent" for c in asked.claims)
     return negated != positive_question, Support(start, end, 0.9 * cover)
 
 
-def _negated(words: frozenset[str], sentence: str) -> bool:
+def _negated(words: frozenset[str], tokens: Sequence[Token]) -> bool:
     """Whether a negator stands before the first shared word in its clause, or right after the last one."""
-    tokens = tokens_of(sentence)
     shared = [i for i, t in enumerate(tokens) if t.lemma in words]
     if not shared:
         return False
@@ -182,7 +181,7 @@ def _negated(words: frozenset[str], sentence: str) -> bool:
     )
 
 
-def _read_change(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
+def _read_change(asked: Asked, read: ClinicalText) -> Reading:
     """ "Has there been any change …?": stable and unchanged say no; increased, improved, new, worsened say yes."""
     still = {"stable", "unchanged", "redemonstrated", "persistent"}
     moved = {
@@ -214,10 +213,9 @@ def _read_change(asked: Asked, text: str, lexicon: Lexicon) -> Reading:
         "since",
     }
     yes = no = None
-    text = blank_orders(text)
-    for start, end in sentence_spans(text):
-        lemmas = {t.lemma for t in tokens_of(text[start:end])}
-        cover = _coverage(subject, text[start:end]) if subject else 0.5
+    for start, end, sentence in read.sentences:
+        lemmas = {t.lemma for t in sentence.tokens}
+        cover = _coverage(subject, sentence.words) if subject else 0.5
         if subject and not cover:
             continue
         weight = 0.4 + 0.5 * cover

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
-from rag.corpus.sentences import sentence_spans
-from rag.language.context import HISTORY, ContextReader
+from rag.language.context import ContextReader
 from rag.language.cues import NOWHERE, Place, Status, load_cues
-from rag.language.injection import blank_orders
 from rag.language.lexicon import Lexicon, Mention
 from rag.language.predication import predications
-from rag.language.tokens import Token, tokens_of
+from rag.language.tokens import Token
 
-__all__ = ["HISTORY", "Assertion", "assertions_of", "parsed", "sentence_assertions"]
 _SEPARATORS = frozenset({"and", ",", "with", "or", "versus"})
 
 
@@ -42,36 +38,15 @@ class Assertion:
     derived: bool = False
 
 
-def assertions_of(text: str, lexicon: Lexicon) -> list[Assertion]:
-    """Everything ``text`` asserts, in order. Sections such as INDICATION are read as history; orders are not read."""
-    found: list[Assertion] = []
-    text = blank_orders(text)
-    for start, end in sentence_spans(text):
-        past = bool(HISTORY.match(text[start:end]))
-        for a in _said(text[start:end], lexicon):
-            status = "historical" if past else a.status
-            found.append(Assertion(a.concept, status, a.start + start, a.end + start, a.place, a.sure, a.derived))
-    return found
-
-
-@lru_cache(maxsize=4096)
-def parsed(text: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
-    """:func:`assertions_of`, remembered: one text is read for many questions and sentences."""
-    return tuple(assertions_of(text, lexicon))
-
-
-@lru_cache(maxsize=8192)
-def _said(sentence: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
-    """:func:`sentence_assertions`, remembered: most sentences of reports stand in many of them."""
-    return tuple(sentence_assertions(sentence, lexicon))
-
-
-def sentence_assertions(sentence: str, lexicon: Lexicon, offset: int = 0) -> list[Assertion]:
-    """What one sentence asserts; offsets are shifted by ``offset``."""
-    span = (offset, offset + len(sentence))
-    tokens = tokens_of(sentence)
+def statements_of(tokens: Sequence[Token], lexicon: Lexicon, span: tuple[int, int]) -> list[Assertion]:
+    """What the one sentence that ``tokens`` are asserts; ``span`` are its offsets."""
     reader = ContextReader(tokens)
     return [a for first, last in _clauses(tokens) for a in _read_clause(tokens, first, last, reader, lexicon, span)]
+
+
+def moved(a: Assertion, by: int, status: Status) -> Assertion:
+    """The same statement ``by`` characters further on, with another status."""
+    return Assertion(a.concept, status, a.start + by, a.end + by, a.place, a.sure, a.derived)
 
 
 def _clauses(tokens: Sequence[Token]) -> list[tuple[int, int]]:

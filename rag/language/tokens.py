@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 _LETTER = r"[A-Za-z\u00c0-\u024f\u0370-\u04ff]"
 _UNSEEN = "\u00ad\u200b\u200c\u200d\u2060\ufeff"  # soft hyphen and characters of no width: they part no word
@@ -110,10 +109,12 @@ class Token:
         return self.text[0].isalnum()
 
 
-@lru_cache(maxsize=100_000)
 def lemma(word: str) -> str:
     """Lower-cased singular of an English word: enough to match a phrase in its plural, nothing more."""
-    word = _word(word)
+    return _singular(_word(word))
+
+
+def _singular(word: str) -> str:
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     if word.endswith("'s"):
@@ -129,18 +130,24 @@ def lemma(word: str) -> str:
 
 def tokens_of(text: str, offset: int = 0) -> list[Token]:
     """Tokens of ``text``; ``offset`` is added to their positions."""
-    return [Token(m.start() + offset, m.end() + offset, m[0], lemma(m[0]), _word(m[0])) for m in _TOKEN.finditer(text)]
+    found = []
+    for match in _TOKEN.finditer(text):
+        start, end = match.span()
+        word = _word(match[0])
+        found.append(Token(start + offset, end + offset, match[0], _singular(word), word))
+    return found
 
 
 def fold_word(text: str) -> str:
     """Lower-cased, with straight apostrophes, without characters of no width, look-alike letters made Latin."""
+    if text.isascii():
+        return text.lower()
     folded = _HIDDEN.sub("", text).lower().replace("\u2019", "'")
     if folded.isascii():
         return folded
     return _MIXED.sub(lambda m: m[0].translate(_LOOKS_LATIN) if re.search("[a-z]", m[0]) else m[0], folded)
 
 
-@lru_cache(maxsize=100_000)
 def _word(text: str) -> str:
     """Folded; contracted negations are "not"."""
     word = fold_word(text)
@@ -149,7 +156,6 @@ def _word(text: str) -> str:
     return "not" if word.endswith("n't") or word in _CONTRACTED else word
 
 
-@lru_cache(maxsize=100_000)
 def lemmas_of(phrase: str) -> tuple[str, ...]:
     """The phrase's words as lemmas: hyphens, slashes and other punctuation separate words and vanish."""
     return tuple(t.lemma for t in tokens_of(phrase) if t.is_word)

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from rag.corpus.sentences import sentence_spans
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.types import DraftSentence, Evidence, Quote
 from rag.verification.rules.quoting import best_quote
 
@@ -30,7 +30,7 @@ _LIST_OF_SOURCES = re.compile(r"^[ \t]*(?:references?|sources?|citations?|biblio
 _MANY = 64  # numbers read from one marker: "[1-999999]" is no reason to work for long
 
 
-def parse(text: str, evidence: Sequence[Evidence], lexicon: Lexicon) -> tuple[DraftSentence, ...]:
+def parse(text: str, evidence: Sequence[Evidence], texts: Texts) -> tuple[DraftSentence, ...]:
     """Sentences of ``text`` without their markers, each with a quote for every number that it cites.
 
     ``quote == document.text[start:end]`` for every number of ``evidence``; other numbers give an empty span
@@ -48,9 +48,7 @@ def parse(text: str, evidence: Sequence[Evidence], lexicon: Lexicon) -> tuple[Dr
         DraftSentence(
             text=" ".join(plain[start:end].split()),
             quotes=tuple(
-                best_quote(plain[start:end], by_number[n], lexicon)
-                if n in by_number
-                else Quote(number=n, start=0, end=0)
+                best_quote(plain[start:end], by_number[n], texts) if n in by_number else Quote(number=n, start=0, end=0)
                 for n in dict.fromkeys(numbers)
             ),
         )

@@ -12,13 +12,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rag.corpus.sentences import sentence_spans
-from rag.language.injection import blank_orders, strip_invisible
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
+from rag.language.injection import strip_invisible
 from rag.language.question import Asked
 from rag.language.reading import read_passage
 from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence
-from rag.verification.abbreviations import Abbreviations, expanded
 from rag.verification.rules.entailment import judge
 from rag.verification.rules.judgement import Entailment, Judgement, contradicted, supported, unsupported
 from rag.verification.rules.quoting import best_quote
@@ -57,18 +55,17 @@ def verify(
     draft: Draft,
     asked: Asked,
     evidence: Sequence[Evidence],
-    lexicon: Lexicon,
+    texts: Texts,
     *,
     embed: Embed | None = None,
     entailment: Entailment | None = None,
-    abbreviations: Abbreviations | None = None,
 ) -> Verified:
     """Check each sentence of ``draft`` against the spans that it cites, and mend citations that point nowhere.
 
     ``embed`` gives unit vectors of words, so that other words may support a sentence; ``entailment`` decides where
-    words and findings do not; ``abbreviations`` finds those that a passage defines.
+    words and findings do not.
     """
-    checker = _Checker(asked, {e.number: e for e in evidence}, lexicon, embed, entailment, abbreviations)
+    checker = _Checker(asked, {e.number: e for e in evidence}, texts, embed, entailment)
     sentences: list[Sentence] = []
     citations: list[Citation] = []
     dropped: list[Dropped] = []
@@ -95,10 +92,9 @@ class _Checker:
 
     asked: Asked
     by_number: Mapping[int, Evidence]
-    lexicon: Lexicon
+    texts: Texts
     embed: Embed | None
     entailment: Entailment | None
-    abbreviations: Abbreviations | None
 
     def check(self, sentence: DraftSentence) -> tuple[list[tuple[Quote, Judgement]], Judgement, list[str]]:
         """The citations that support the sentence, the verdict on it, and what was repaired."""
@@ -116,7 +112,7 @@ class _Checker:
             return [], against, notes
         good = [(q, j) for q, j in judged if j.verdict == "supported"]
         if not good and len(judged) > 1:  # each may carry a part of the sentence
-            together = judge(sentence.text, "\n".join(self.quoted(q) for q in quotes), self.lexicon, self.embed)
+            together = judge(sentence.text, "\n".join(self.quoted(q) for q in quotes), self.texts, self.embed)
             if together.verdict == "supported":
                 good = [(q, together) for q, j in judged if j.score > 0]
         if good:
@@ -146,7 +142,7 @@ class _Checker:
         """Whether every quote that bears on a yes/no question says the opposite of the draft's verdict."""
         if draft.verdict is None or not self.asked.yes_no:
             return False
-        readings = [read_passage(self.asked, c.quote, self.lexicon) for c in citations]
+        readings = [read_passage(self.asked, c.quote, self.texts) for c in citations]
         sides = {"yes" if r.probability >= 0.5 else "no" for r in readings if r.mentioned}
         return bool(sides) and draft.verdict not in sides
 
@@ -159,11 +155,11 @@ class _Checker:
             e = self.by_number.get(q.number)
             if e is None:
                 continue
-            if silent and not _seen(q, e).strip():
+            if silent and not self._seen(q, e).strip():
                 q = self._readable() or q  # what says nothing of it is cited, not what is no evidence
                 e = self.by_number[q.number]
             if not e.start <= q.start < q.end <= e.start + len(e.text):
-                q = best_quote(sentence.text, e, self.lexicon)
+                q = best_quote(sentence.text, e, self.texts)
                 notes.append(f"citation {q.number} pointed outside its passage: “{sentence.text}”")
             quotes.setdefault((q.number, q.start, q.end), q)
         return list(quotes.values()), notes
@@ -171,18 +167,18 @@ class _Checker:
     def _readable(self) -> Quote | None:
         """The last sentence that is evidence."""
         for e in reversed(list(self.by_number.values())):
-            spans = sentence_spans(blank_orders(e.text))
-            if spans:
-                label = _LABEL.match(e.text, *spans[-1])
-                start = label.end() if label else spans[-1][0]
-                return Quote(number=e.number, start=e.start + start, end=e.start + spans[-1][1])
+            sentences = self.texts.of(e.text).sentences
+            if sentences:
+                first, last, _ = sentences[-1]
+                label = _LABEL.match(e.text, first, last)
+                return Quote(number=e.number, start=e.start + (label.end() if label else first), end=e.start + last)
         return None
 
     def _elsewhere(self, sentence: DraftSentence) -> tuple[Quote, Judgement] | None:
         """The evidence that supports a sentence which names none; None where any evidence contradicts it."""
         best: tuple[Quote, Judgement] | None = None
         for e in self.by_number.values():
-            q = best_quote(sentence.text, e, self.lexicon)
+            q = best_quote(sentence.text, e, self.texts)
             judged = self._judge(sentence.text, q)
             if judged.verdict == "contradicted":
                 return None
@@ -192,29 +188,29 @@ class _Checker:
 
     def _judge(self, text: str, q: Quote) -> Judgement:
         e = self.by_number[q.number]
-        if _seen(q, e).split() != _LAYOUT.sub(" ", self.quoted(q)).split():
+        if self._seen(q, e).split() != _LAYOUT.sub(" ", self.quoted(q)).split():
             return unsupported(_UNREADABLE, settled=True)
-        table = self.abbreviations(e.text) if self.abbreviations else {}
-        text, quote = expanded(text, table), expanded(self.quoted(q), table)
-        judged = support(text, quote, e.text, self.asked, self.lexicon, self.embed)
+        judged = support(text, self.quoted(q), e.text, self.asked, self.texts, self.embed)
         if self.entailment is None or judged.verdict == "contradicted" or judged.settled:
             return judged
         second = self.entailment.judge_pairs([(self.quoted(q), text)])[0]
         return second if second.verdict == "contradicted" or judged.verdict == "unsupported" else judged
 
+    def _seen(self, q: Quote, e: Evidence) -> str:
+        """What of a quote may be read: an order taints the rest of its line, so the whole passage tells."""
+        return self.texts.of(e.text).readable[max(0, q.start - e.start) : max(0, q.end - e.start)]
 
-def support(
-    text: str, quote: str, passage: str, asked: Asked, lexicon: Lexicon, embed: Embed | None = None
-) -> Judgement:
+
+def support(text: str, quote: str, passage: str, asked: Asked, texts: Texts, embed: Embed | None = None) -> Judgement:
     """Whether ``quote`` supports the sentence ``text`` of an answer to ``asked``, and how strongly in [0, 1]."""
     if _SILENT.search(text):
-        if read_passage(asked, passage, lexicon).mentioned:
+        if read_passage(asked, passage, texts).mentioned:
             return contradicted("the passage does mention it", settled=True)
         return supported("the passage does not mention it", 0.8, settled=True)
     inner = [q.strip() for q in _QUOTED.findall(text)]
     polarity = _POLARITY.match(text) if asked.yes_no else None
     if polarity:
-        reading = read_passage(asked, quote, lexicon)
+        reading = read_passage(asked, quote, texts)
         if reading.mentioned and (reading.probability >= 0.5) != (polarity[1].lower() == "yes"):
             return Judgement(
                 "contradicted", 0.0, f"it says {polarity[1].lower()}, its quote the opposite", settled=True
@@ -228,12 +224,7 @@ def support(
         if all(_squeeze(q) in _squeeze(quote) for q in inner):
             return supported("it is quoted word for word", settled=True)
         return unsupported("what it puts in quotation marks is not in its quote", settled=True)
-    return judge(text, quote, lexicon, embed)
-
-
-def _seen(q: Quote, e: Evidence) -> str:
-    """What of a quote may be read: an order taints the rest of its line, so the whole passage tells."""
-    return blank_orders(e.text)[max(0, q.start - e.start) : max(0, q.end - e.start)]
+    return judge(text, quote, texts, embed)
 
 
 def _squeeze(text: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from rag.answering.confidence import Combiner, Signals, signals_of
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.risk_control.policy import COMBINED_TAUS, Outcomes
 from rag.risk_control.procedure import Procedure, certify, learning_rows
@@ -32,18 +32,18 @@ def evidence(number: int, text: str) -> Evidence:
     )  # fmt: skip
 
 
-def test_evidence_that_speaks_for_the_verdict_agrees_whatever_the_generator_says(lexicon: Lexicon) -> None:
-    asked = read_question("Is there cardiomegaly?", lexicon)
-    texts = ["The heart is enlarged.", "Cardiomegaly.", "Normal heart size.", "The lungs are clear."]
-    found = [evidence(n, t) for n, t in enumerate(texts, start=1)]
+def test_evidence_that_speaks_for_the_verdict_agrees_whatever_the_generator_says(texts: Texts) -> None:
+    asked = read_question("Is there cardiomegaly?", texts.lexicon)
+    reports = ["The heart is enlarged.", "Cardiomegaly.", "Normal heart size.", "The lungs are clear."]
+    found = [evidence(n, t) for n, t in enumerate(reports, start=1)]
 
     def agreement(verdict: str | None, some: list[Evidence]) -> float:
         draft = Draft.model_validate({"verdict": verdict, "confidence": 0.9})
-        return signals_of(draft, 1.0, asked, some, lexicon, 0.8).agreement
+        return signals_of(draft, 1.0, asked, some, texts, 0.8).agreement
 
     assert agreement("yes", found[:2]) > agreement("yes", found) > 0.5 > agreement("no", found)
     assert agreement("yes", found[3:]) == agreement("no", found[3:]) == agreement(None, found) == 0.5
-    whole = signals_of(Draft(confidence=0.9), 0.5, asked, found, lexicon, 0.8)
+    whole = signals_of(Draft(confidence=0.9), 0.5, asked, found, texts, 0.8)
     assert (whole.generator, whole.verifier, whole.similarity, whole.product) == (0.9, 0.5, 0.8, 0.45)
 
 

@@ -256,7 +256,8 @@ def test_a_stream_tells_what_happens_and_ends_with_the_answer_that_asking_gives(
 
 
 def test_new_versions_with_the_same_terms_do_not_add_a_lexicon_each(engine: Engine) -> None:
-    first, second = (Pipeline.open(engine.store, engine.settings) for _ in range(2))
+    first = Pipeline.open(engine.store, engine.settings)
+    second = Pipeline.open(engine.store, engine.settings, known=first.lexicon)
     assert first.lexicon is second.lexicon
     first.snapshot.close()
     second.snapshot.close()

@@ -9,6 +9,7 @@ import pytest
 from rag.calibration.synthesis import report_labels, rows_of, synthesize
 from rag.corpus.source import read_source
 from rag.errors import InputError
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.types import Document
 
@@ -36,23 +37,25 @@ def test_four_hundred_questions_from_human_codes_balanced_one_a_study(
 
 
 def test_the_answer_follows_the_codes_whatever_the_text_says(lexicon: Lexicon) -> None:
-    labels = report_labels(report("The heart is normal.", ["Cardiomegaly/mild"]), lexicon)
+    labels = report_labels(report("The heart is normal.", ["Cardiomegaly/mild"]), Texts(lexicon))
     assert labels is not None
     assert "cardiomegaly" in labels.present
 
 
 def test_the_verifier_drops_what_the_text_only_raises_and_what_a_near_code_blurs(lexicon: Lexicon) -> None:
-    raised = report_labels(report("Opacity which may represent pneumonia.", ["Pneumonia/lower lobe/left"]), lexicon)
+    raised = report_labels(
+        report("Opacity which may represent pneumonia.", ["Pneumonia/lower lobe/left"]), Texts(lexicon)
+    )
     assert raised is not None
     assert "pneumonia" not in raised.present
-    blurred = report_labels(report("Blunted angle.", ["Costophrenic Angle/left/blunted"]), lexicon)
+    blurred = report_labels(report("Blunted angle.", ["Costophrenic Angle/left/blunted"]), Texts(lexicon))
     assert blurred is not None
     assert "pleural_effusion" not in blurred.present | blurred.absent
 
 
 @pytest.mark.parametrize("code", ["No Indexing", "Technical Quality of Image Unsatisfactory "])
 def test_uncoded_studies_are_left_out(code: str, lexicon: Lexicon) -> None:
-    assert report_labels(report("The heart is enlarged.", [code]), lexicon) is None
+    assert report_labels(report("The heart is enlarged.", [code]), Texts(lexicon)) is None
 
 
 def test_without_codes_clear_assertions_serve_and_the_row_says_so(lexicon: Lexicon) -> None:

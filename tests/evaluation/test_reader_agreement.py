@@ -13,7 +13,7 @@ from rag.corpus.source import read_source
 from rag.errors import InputError
 from rag.evaluation.questions import Outcome, read_questions, score_verdicts
 from rag.generation.reader import SILENCE
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.language.reading import read_passage as read_text
 from rag.progress import Silent
@@ -30,12 +30,12 @@ def reports() -> dict[str, str]:
     return {d.id: d.text for d in read_source("openi") if isinstance(d, Document)}
 
 
-def says_yes(question: str, study: str, text: str, lexicon: Lexicon) -> bool:
-    reading = read_text(read_question(question, lexicon, study), text, lexicon)
+def says_yes(question: str, study: str, text: str, texts: Texts) -> bool:
+    reading = read_text(read_question(question, texts.lexicon, study), text, texts)
     return (reading.probability if reading.mentioned else SILENCE) >= 0.5
 
 
-def test_agreement_with_human_codes(data: Path, reports: dict[str, str], lexicon: Lexicon) -> None:
+def test_agreement_with_human_codes(data: Path, reports: dict[str, str], texts: Texts) -> None:
     """F1 of at least 0.85, averaged over findings with at least 20 positives. A sample of every third report."""
     with (data / "iuxray" / "openi_labels.csv").open() as stream:
         rows = [r for r in csv.DictReader(stream) if r["filename"] in reports]
@@ -48,7 +48,7 @@ def test_agreement_with_human_codes(data: Path, reports: dict[str, str], lexicon
         question = f"Does the study show {finding.replace('_', ' ').lower()}?"
         tp = fp = fn = 0
         for r in sample:
-            gold, said = r[finding] == "1", says_yes(question, r["filename"], reports[r["filename"]], lexicon)
+            gold, said = r[finding] == "1", says_yes(question, r["filename"], reports[r["filename"]], texts)
             tp += gold and said
             fn += gold and not said
             fp += weight[gold] * (said and not gold)
@@ -57,7 +57,7 @@ def test_agreement_with_human_codes(data: Path, reports: dict[str, str], lexicon
     assert sum(scores) / len(scores) >= 0.85
 
 
-def test_questions_about_studies(data: Path, reports: dict[str, str], lexicon: Lexicon) -> None:
+def test_questions_about_studies(data: Path, reports: dict[str, str], texts: Texts) -> None:
     """Balanced accuracy of at least 0.90 on the questions whose right answer begins with yes or no."""
     counts = {True: [0, 0], False: [0, 0]}
     for line in (data / "iuxray" / "dev_qa.jsonl").read_text().splitlines():
@@ -66,7 +66,7 @@ def test_questions_about_studies(data: Path, reports: dict[str, str], lexicon: L
         if answer in ("yes", "no"):
             gold = answer == "yes"
             counts[gold][1] += 1
-            counts[gold][0] += says_yes(row["question"], row["study"], reports[row["study"]], lexicon) == gold
+            counts[gold][0] += says_yes(row["question"], row["study"], reports[row["study"]], texts) == gold
     yes, no = (Side(*counts[side]) for side in (True, False))
     assert yes.total > 500
     assert no.total > 500

@@ -16,7 +16,7 @@ from rag.evaluation.suites.abstracts import evaluate_abstracts, read_abstracts
 from rag.evaluation.suites.reliance import evaluate_reliance
 from rag.generation.base import Request
 from rag.generation.reader import ReaderGenerator
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.progress import Silent
 from rag.types import Draft, DraftSentence, Question, Quote
 
@@ -37,18 +37,18 @@ class Gullible:
 
     fingerprint = "gullible"
 
-    def __init__(self, lexicon: Lexicon) -> None:
-        self._reader = ReaderGenerator(lexicon)
+    def __init__(self, texts: Texts) -> None:
+        self._reader = ReaderGenerator(texts)
 
     def generate(self, request: Request) -> Draft:
         last = request.evidence[-1].model_copy(update={"channel": "study"})
         return self._reader.generate(Request(request.question, request.asked, (last,)))
 
 
-def test_the_reader_does_not_follow_another_report(engine: Engine, lexicon: Lexicon) -> None:
+def test_the_reader_does_not_follow_another_report(engine: Engine, texts: Texts) -> None:
     with engine.store.snapshot() as snapshot:
-        outcome = evaluate_reliance(QUESTIONS, snapshot, ReaderGenerator(lexicon), lexicon, Silent())
-        gullible = evaluate_reliance(QUESTIONS, snapshot, Gullible(lexicon), lexicon, Silent())
+        outcome = evaluate_reliance(QUESTIONS, snapshot, ReaderGenerator(texts), texts, Silent())
+        gullible = evaluate_reliance(QUESTIONS, snapshot, Gullible(texts), texts, Silent())
     assert outcome.pairs + outcome.own_wrong + outcome.no_other == len(QUESTIONS)
     assert outcome.pairs >= 2
     assert outcome.rate <= 0.1
@@ -56,13 +56,13 @@ def test_the_reader_does_not_follow_another_report(engine: Engine, lexicon: Lexi
     assert gullible.rate == 1.0, "a generator that believes everything is seen to"
 
 
-def test_over_reliance_on_real_reports(data: Path, engine: Engine, lexicon: Lexicon) -> None:
+def test_over_reliance_on_real_reports(data: Path, engine: Engine, texts: Texts) -> None:
     from rag.evaluation.questions import read_questions
 
     rows, _ = read_questions(data / "iuxray" / "dev_qa.jsonl")
     with engine.store.snapshot() as snapshot:
         mine = [r for r in rows if r.question.study and snapshot.has_case(r.question.study)][:60]
-        outcome = evaluate_reliance(mine, snapshot, ReaderGenerator(lexicon), lexicon, Silent())
+        outcome = evaluate_reliance(mine, snapshot, ReaderGenerator(texts), texts, Silent())
     assert outcome.pairs >= 20
     assert outcome.rate <= 0.1
 
@@ -78,7 +78,7 @@ class AlwaysYes:
         return Draft(sentences=(sentence,), verdict="yes", probability=0.9, confidence=0.9)
 
 
-def test_abstracts_are_counted_by_label_and_answer(tmp_path: Path, lexicon: Lexicon) -> None:
+def test_abstracts_are_counted_by_label_and_answer(tmp_path: Path, texts: Texts) -> None:
     path = tmp_path / "abstracts.jsonl"
     rows = [
         {"question": "Does aspirin lower mortality?", "contexts": ["Aspirin lowered mortality."], "answer": "yes"},
@@ -86,12 +86,12 @@ def test_abstracts_are_counted_by_label_and_answer(tmp_path: Path, lexicon: Lexi
         {"question": "Does aspirin help?", "contexts": ["Results were mixed."], "answer": "maybe"},
     ]
     path.write_text("\n".join(map(json.dumps, rows)))
-    outcome = evaluate_abstracts(read_abstracts(path), AlwaysYes(), lexicon, Silent())
+    outcome = evaluate_abstracts(read_abstracts(path), AlwaysYes(), texts, Silent())
     assert outcome.n == 3
     assert outcome.majority == pytest.approx(1 / 3)
     assert outcome.counts["yes", "yes"] == 1
     assert outcome.accuracy >= outcome.majority
-    silent = evaluate_abstracts(read_abstracts(path)[2:], ReaderGenerator(lexicon), lexicon, Silent())
+    silent = evaluate_abstracts(read_abstracts(path)[2:], ReaderGenerator(texts), texts, Silent())
     assert (silent.answered, silent.accuracy) == (0, 1.0), "what is not answered counts as maybe"
 
 

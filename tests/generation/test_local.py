@@ -18,12 +18,13 @@ from rag.generation.chat import LanguageGenerator
 from rag.generation.messages import Messages, Picture
 from rag.generation.registry import load_generator
 from rag.generation.transformers import LocalModel, _FirstToken
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 
 from .checkpoints import MAKERS
 from .conftest import Ask, settings_for
 
-LEXICON = Lexicon.load()
+TEXTS = Texts(Lexicon.load())
 
 Tiny = Callable[[str], Path]
 SEEING = [kind for kind in MAKERS if kind != "qwen2"]
@@ -36,7 +37,7 @@ def noise(seed: int) -> Picture:
 @pytest.mark.parametrize("kind", MAKERS)
 def test_a_model_writes_the_same_draft_every_time_and_says_how_sure_it_is(kind: str, tiny: Tiny, ask: Ask) -> None:
     settings = settings_for(tiny(kind))
-    generator = LanguageGenerator(LocalModel(settings), settings, LEXICON)
+    generator = LanguageGenerator(LocalModel(settings), settings, TEXTS)
     request = ask()
     draft = generator.generate(request)
     assert draft.text
@@ -118,22 +119,22 @@ def test_evidence_that_does_not_fit_the_window_is_left_out_by_whole_passages(tin
     request = ask("Is there cardiomegaly?", *texts)
     settings = settings_for(tiny("qwen2"))
     model = LocalModel(settings)
-    whole = LanguageGenerator(model, settings, LEXICON)
+    whole = LanguageGenerator(model, settings, TEXTS)
     all_but = model.count(whole._messages(request, [e for e in request.evidence if e.number != 2]))
     assert whole.generate(request).left_out == ()
     narrow = settings_for(tiny("qwen2"), transformers={"window": all_but + 8})
-    assert LanguageGenerator(LocalModel(narrow), narrow, LEXICON).generate(request).left_out == ("d2/0",)
+    assert LanguageGenerator(LocalModel(narrow), narrow, TEXTS).generate(request).left_out == ("d2/0",)
     narrower = settings_for(tiny("qwen2"), transformers={"window": all_but + 7})
-    assert LanguageGenerator(LocalModel(narrower), narrower, LEXICON).generate(request).left_out == ("d2/0", "d4/0")
+    assert LanguageGenerator(LocalModel(narrower), narrower, TEXTS).generate(request).left_out == ("d2/0", "d4/0")
     none = settings_for(tiny("qwen2"), transformers={"window": 128})
-    draft = LanguageGenerator(LocalModel(none), none, LEXICON).generate(request)
+    draft = LanguageGenerator(LocalModel(none), none, TEXTS).generate(request)
     assert draft.refusal == "the question alone does not fit into the model's window"
 
 
 def test_a_temperature_draws_and_a_seed_repeats_it(tiny: Tiny, ask: Ask) -> None:
     def text(seed: int) -> str | None:
         settings = settings_for(tiny("qwen2"), temperature=1.5, seed=seed)
-        return LanguageGenerator(LocalModel(settings), settings, LEXICON).generate(ask()).text
+        return LanguageGenerator(LocalModel(settings), settings, TEXTS).generate(ask()).text
 
     assert text(1) == text(1)
     assert text(1) != text(2)
@@ -166,7 +167,7 @@ def test_the_fingerprint_changes_with_whatever_changes_answers(tiny: Tiny, tmp_p
 
     def prints(**more: object) -> str:
         settings = settings_for(folder, **more)
-        return LanguageGenerator(LocalModel(settings), settings, LEXICON).fingerprint
+        return LanguageGenerator(LocalModel(settings), settings, TEXTS).fingerprint
 
     before = [prints(), prints(temperature=0.5), prints(seed=1), prints(max_new_tokens=9), prints(revisions=0)]
     before.append(prints(transformers={"dtype": "bfloat16"}))
@@ -231,7 +232,7 @@ def test_a_damaged_model_is_one_sentence_and_its_code_is_never_run(
     damaged(folder, how)
     settings = settings_for(folder)
     with pytest.raises(InputError, match=words):
-        LanguageGenerator(LocalModel(settings), settings, LEXICON).generate(ask())
+        LanguageGenerator(LocalModel(settings), settings, TEXTS).generate(ask())
 
 
 def test_a_model_of_the_hubs_cache_is_found_by_its_id_offline(
@@ -245,15 +246,15 @@ def test_a_model_of_the_hubs_cache_is_found_by_its_id_offline(
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("0123abc")
     settings, own = settings_for("somebody/tiny"), settings_for(tiny("qwen2"))
-    cached_model = LanguageGenerator(LocalModel(settings), settings, LEXICON)
-    assert cached_model.generate(ask()) == LanguageGenerator(LocalModel(own), own, LEXICON).generate(ask())
+    cached_model = LanguageGenerator(LocalModel(settings), settings, TEXTS)
+    assert cached_model.generate(ask()) == LanguageGenerator(LocalModel(own), own, TEXTS).generate(ask())
     assert cached_model.fingerprint.startswith("transformers:somebody/tiny:")
 
 
-def test_a_model_that_is_not_here_is_said_at_once(lexicon: Lexicon) -> None:
+def test_a_model_that_is_not_here_is_said_at_once(texts: Texts) -> None:
     with pytest.raises(MissingDependencyError, match="'somebody/some-model' is not on this machine"):
-        load_generator(settings_for("somebody/some-model"), lexicon)
+        load_generator(settings_for("somebody/some-model"), texts)
     with pytest.raises(InputError, match="generation.transformers.model"):
-        load_generator(settings_for(None), lexicon)
+        load_generator(settings_for(None), texts)
     with pytest.raises(InputError, match="choose one of: reader, transformers, openai"):
-        load_generator(settings_for(None, kind="gpt"), lexicon)
+        load_generator(settings_for(None, kind="gpt"), texts)

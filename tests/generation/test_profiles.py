@@ -11,7 +11,7 @@ import pytest
 from rag.errors import MissingDependencyError
 from rag.generation.prompts import Prompt
 from rag.generation.registry import load_generator
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.plugins import names
 from rag.settings import knowledge_dir, load_settings
 
@@ -33,9 +33,9 @@ def test_a_profile_of_a_real_model_can_be_used_as_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOCAL)
-def test_a_model_that_is_not_here_is_one_sentence(name: str, lexicon: Lexicon) -> None:
+def test_a_model_that_is_not_here_is_one_sentence(name: str, texts: Texts) -> None:
     with pytest.raises(MissingDependencyError, match="is not on this machine"):
-        load_generator(load_settings(name).generation, lexicon)
+        load_generator(load_settings(name).generation, texts)
 
 
 def rag(*words: str) -> subprocess.CompletedProcess[str]:

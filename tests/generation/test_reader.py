@@ -6,7 +6,7 @@ import pytest
 
 from rag.generation.base import Request
 from rag.generation.reader import ReaderGenerator
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.types import Draft, Evidence, Question
 
@@ -18,7 +18,7 @@ TEXTS = (
 )
 
 
-def ask(question: str, lexicon: Lexicon) -> Draft:
+def ask(question: str, texts: Texts) -> Draft:
     evidence = tuple(
         Evidence(
             number=number, document_id=title, passage_id=f"{title}#0", kind="literature", domain="general", title=title,
@@ -27,8 +27,8 @@ def ask(question: str, lexicon: Lexicon) -> Draft:
         )
         for number, (title, text) in enumerate(TEXTS, start=1)
     )  # fmt: skip
-    return ReaderGenerator(lexicon).generate(
-        Request(Question(text=question), read_question(question, lexicon), evidence)
+    return ReaderGenerator(texts).generate(
+        Request(Question(text=question), read_question(question, texts.lexicon), evidence)
     )
 
 
@@ -39,12 +39,12 @@ def ask(question: str, lexicon: Lexicon) -> Draft:
         "What is the main manifestation of Liebenberg syndrome?",
     ],
 )
-def test_what_is_asked_about_must_be_met_not_only_how_it_is_asked(question: str, lexicon: Lexicon) -> None:
-    refusal = ask(question, lexicon).refusal
+def test_what_is_asked_about_must_be_met_not_only_how_it_is_asked(question: str, texts: Texts) -> None:
+    refusal = ask(question, texts).refusal
     assert refusal is not None
     assert "bears on the question" in refusal
 
 
-def test_a_question_whose_words_are_met_is_answered_by_the_passage_that_meets_them(lexicon: Lexicon) -> None:
-    draft = ask("Which flashes of light persist?", lexicon)
+def test_a_question_whose_words_are_met_is_answered_by_the_passage_that_meets_them(texts: Texts) -> None:
+    draft = ask("Which flashes of light persist?", texts)
     assert [q.number for s in draft.sentences for q in s.quotes] == [4]

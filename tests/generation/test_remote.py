@@ -21,6 +21,7 @@ from rag.generation.messages import Messages, Picture
 from rag.generation.openai import RemoteModel
 from rag.generation.registry import load_generator
 from rag.generation.transformers import LocalModel
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.settings import GenerationSettings, Settings, load_settings, profile_text
 
@@ -28,7 +29,7 @@ from . import servers
 from .conftest import Ask, settings_for
 from .servers import Act, Server, saying, status
 
-LEXICON = Lexicon.load()
+TEXTS = Texts(Lexicon.load())
 
 MESSAGES = Messages("Rules.", "Is there a secret?")
 
@@ -164,12 +165,12 @@ def test_the_whole_answer_at_once_will_do(scripted: Server) -> None:
 def test_probabilities_are_used_where_offered_and_not_asked_for_again_where_refused(scripted: Server, ask: Ask) -> None:
     chosen = settings(scripted.url)
     scripted.usual = saying("Yes, the heart is enlarged [1].", yes=0.8)
-    draft = LanguageGenerator(RemoteModel(chosen), chosen, LEXICON).generate(ask())
+    draft = LanguageGenerator(RemoteModel(chosen), chosen, TEXTS).generate(ask())
     assert draft.verdict == "yes"
     assert draft.probability == pytest.approx(0.8, abs=1e-4)
     assert draft.confidence == pytest.approx(0.8, abs=1e-4)
     scripted.usual = saying("No, no effusion is seen [2].", yes=0.2)
-    assert LanguageGenerator(RemoteModel(chosen), chosen, LEXICON).generate(ask()).confidence == pytest.approx(
+    assert LanguageGenerator(RemoteModel(chosen), chosen, TEXTS).generate(ask()).confidence == pytest.approx(
         0.8, abs=1e-4
     )
 
@@ -297,10 +298,10 @@ def test_who_stops_listening_frees_the_place(scripted: Server) -> None:
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused_before_anything_is_sent(
-    url: str | None, words: str, lexicon: Lexicon
+    url: str | None, words: str, texts: Texts
 ) -> None:
     with pytest.raises(InputError, match=words) as caught:
-        load_generator(settings(url or "x") if url else settings("").model_copy(), lexicon)
+        load_generator(settings(url or "x") if url else settings("").model_copy(), texts)
     assert "secret" not in str(caught.value)
 
 

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
-from rag.language.statements import assertions_of, sentence_assertions
 
 
-def status(sentence: str, finding: str, lexicon: Lexicon) -> str | None:
+def status(sentence: str, finding: str, texts: Texts) -> str | None:
     """present > uncertain > absent > historical, over the finding and what it implies."""
     found = {
         a.status
-        for a in assertions_of(sentence, lexicon)
-        if (lexicon.is_a(a.concept, finding) if a.status != "absent" else lexicon.is_a(finding, a.concept))
+        for a in texts.of(sentence).statements
+        if (texts.lexicon.is_a(a.concept, finding) if a.status != "absent" else texts.lexicon.is_a(finding, a.concept))
     }
     return next((s for s in ("present", "uncertain", "absent", "historical") if s in found), None)
 
@@ -47,30 +47,30 @@ CASES = [
 
 
 @pytest.mark.parametrize(("sentence", "finding", "expected"), CASES)
-def test_status_of_a_finding(sentence: str, finding: str, expected: str, lexicon: Lexicon) -> None:
-    assert status(sentence, finding, lexicon) == expected
+def test_status_of_a_finding(sentence: str, finding: str, expected: str, texts: Texts) -> None:
+    assert status(sentence, finding, texts) == expected
 
 
-def test_each_mention_keeps_its_own_side(lexicon: Lexicon) -> None:
+def test_each_mention_keeps_its_own_side(texts: Texts) -> None:
     found = {
         a.concept: a.place.sides
-        for a in sentence_assertions("Left lower lobe atelectasis and small right effusion.", lexicon)
+        for a in texts.sentence("Left lower lobe atelectasis and small right effusion.").statements
     }
     assert found["atelectasis"] == {"left"}
     assert found["pleural_effusion"] == {"right"}
 
 
-def test_bilateral_is_both_sides(lexicon: Lexicon) -> None:
+def test_bilateral_is_both_sides(texts: Texts) -> None:
     (effusion,) = [
-        a for a in sentence_assertions("Bilateral pleural effusions.", lexicon) if a.concept == "pleural_effusion"
+        a for a in texts.sentence("Bilateral pleural effusions.").statements if a.concept == "pleural_effusion"
     ]
     assert effusion.place.sides == {"left", "right"}
 
 
 @given(st.text(max_size=300))
 def test_any_text_is_read_without_failing_and_spans_lie_inside(text: str) -> None:
-    for a in assertions_of(text, _LEXICON):
+    for a in _TEXTS.of(text).statements:
         assert 0 <= a.start < a.end <= len(text)
 
 
-_LEXICON = Lexicon.load()
+_TEXTS = Texts(Lexicon.load())

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from rag.errors import InputError
 from rag.evaluation.suites.assertion import evaluate_assertion, read_rows
+from rag.language.clinical_text import Texts
 from rag.language.context import status_of
-from rag.language.lexicon import Lexicon
-from rag.language.statements import sentence_assertions
 
 DATA = Path(__file__).parent.parent / "data" / "assertion.jsonl"
 
@@ -104,8 +103,8 @@ def test_a_bad_file_names_the_line(line: str, words: str, tmp_path: Path) -> Non
         read_rows(path)
 
 
-def test_a_sentence_without_end_is_read_in_time(lexicon: Lexicon) -> None:
+def test_a_sentence_without_end_is_read_in_time(texts: Texts) -> None:
     begin = time.perf_counter()
     for piece in ("no effusion, ", "effusion; ", "effusion is not seen and "):
-        assert sentence_assertions(piece * 300, lexicon)
+        assert texts.sentence(piece * 300).statements
     assert time.perf_counter() - begin < 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.language.reading import read_passage
 
@@ -33,32 +33,32 @@ REPORT = (
         ("Is there atelectasis?", False),
     ],
 )
-def test_yes_or_no(question: str, yes: bool, lexicon: Lexicon) -> None:
-    reading = read_passage(read_question(question, lexicon), REPORT, lexicon)
+def test_yes_or_no(question: str, yes: bool, texts: Texts) -> None:
+    reading = read_passage(read_question(question, texts.lexicon), REPORT, texts)
     assert reading.mentioned
     assert (reading.probability >= 0.5) == yes
 
 
-def test_an_indication_asserts_nothing(lexicon: Lexicon) -> None:
+def test_an_indication_asserts_nothing(texts: Texts) -> None:
     assert not read_passage(
-        read_question("Is there pneumonia?", lexicon), REPORT.replace("No acute infiltrate", ""), lexicon
+        read_question("Is there pneumonia?", texts.lexicon), REPORT.replace("No acute infiltrate", ""), texts
     ).mentioned
 
 
-def test_the_sentence_that_decides_is_given(lexicon: Lexicon) -> None:
-    reading = read_passage(read_question("Is there a pleural effusion?", lexicon), REPORT, lexicon)
+def test_the_sentence_that_decides_is_given(texts: Texts) -> None:
+    reading = read_passage(read_question("Is there a pleural effusion?", texts.lexicon), REPORT, texts)
     assert reading.yes is not None
     assert REPORT[reading.yes.start : reading.yes.end] == "There is a small right pleural effusion."
 
 
-def test_a_contradiction_is_seen(lexicon: Lexicon) -> None:
+def test_a_contradiction_is_seen(texts: Texts) -> None:
     text = "FINDINGS: No focal consolidation or pleural effusion.\nIMPRESSION: Bilateral pleural effusions."
-    assert read_passage(read_question("Is there a pleural effusion?", lexicon), text, lexicon).contradictory
+    assert read_passage(read_question("Is there a pleural effusion?", texts.lexicon), text, texts).contradictory
 
 
-def test_what_is_only_raised_is_not_asserted(lexicon: Lexicon) -> None:
+def test_what_is_only_raised_is_not_asserted(texts: Texts) -> None:
     reading = read_passage(
-        read_question("Is there pneumonia?", lexicon), "Opacity which may represent pneumonia.", lexicon
+        read_question("Is there pneumonia?", texts.lexicon), "Opacity which may represent pneumonia.", texts
     )
     assert reading.yes is not None
     assert reading.yes.raised
@@ -66,5 +66,5 @@ def test_what_is_only_raised_is_not_asserted(lexicon: Lexicon) -> None:
 
 
 @pytest.mark.parametrize("question", ["What is drusen?", "Describe the findings.", "Which signs show edema?"])
-def test_open_questions_are_not_yes_no(question: str, lexicon: Lexicon) -> None:
-    assert not read_question(question, lexicon).yes_no
+def test_open_questions_are_not_yes_no(question: str, texts: Texts) -> None:
+    assert not read_question(question, texts.lexicon).yes_no

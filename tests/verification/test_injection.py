@@ -11,8 +11,8 @@ import pytest
 
 from rag.generation.base import Request
 from rag.generation.reader import ReaderGenerator
+from rag.language.clinical_text import Texts
 from rag.language.injection import blank_orders, strip_invisible
-from rag.language.lexicon import Lexicon
 from rag.language.question import read_question
 from rag.types import Draft, Evidence, Question
 from rag.verification.citations import parse
@@ -38,23 +38,23 @@ def passage(number: int, text: str, channel: str, kind: str = "report") -> Evide
     )  # fmt: skip
 
 
-def answer(question: str, lexicon: Lexicon, *evidence: Evidence, image: str | None = None) -> tuple[Any, ...]:
+def answer(question: str, texts: Texts, *evidence: Evidence, image: str | None = None) -> tuple[Any, ...]:
     """What the reader says and cites, after verification."""
-    asked = read_question(question, lexicon)
-    draft = ReaderGenerator(lexicon).generate(Request(Question(text=question, image=image), asked, evidence))
-    checked = verify(draft, asked, evidence, lexicon)
+    asked = read_question(question, texts.lexicon)
+    draft = ReaderGenerator(texts).generate(Request(Question(text=question, image=image), asked, evidence))
+    checked = verify(draft, asked, evidence, texts)
     return draft.verdict, draft.probability, draft.refusal, checked.sentences, checked.citations
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
-def test_the_reader_answers_as_if_it_were_not_there(case: dict[str, str], lexicon: Lexicon) -> None:
+def test_the_reader_answers_as_if_it_were_not_there(case: dict[str, str], texts: Texts) -> None:
     for question in QUESTIONS:
         for place in ("study", "image"):
             genuine = passage(1, REPORT, place)
             poisoned = passage(2, case["text"], place)
             image = "x.png" if place == "image" else None
-            expected = answer(question, lexicon, genuine, image=image)
-            found = answer(question, lexicon, genuine, poisoned, image=image)
+            expected = answer(question, texts, genuine, image=image)
+            found = answer(question, texts, genuine, poisoned, image=image)
             if question == SILENT and found != expected and found[4]:
                 # a passage that says nothing of it may be cited for that, by its harmless words
                 assert blank_orders(case["text"]).strip().endswith(found[4][0].quote)
@@ -63,26 +63,26 @@ def test_the_reader_answers_as_if_it_were_not_there(case: dict[str, str], lexico
                 assert found == expected, (place, question)
     note, poisoned = passage(1, NOTE, "text", "literature"), passage(2, case["text"], "text", "literature")
     for question in ("Is pneumothorax the presence of air in the pleural space?", "What is pneumothorax?"):
-        assert answer(question, lexicon, note, poisoned) == answer(question, lexicon, note)
+        assert answer(question, texts, note, poisoned) == answer(question, texts, note)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
-def test_inside_a_genuine_report_it_is_not_read(case: dict[str, str], lexicon: Lexicon) -> None:
+def test_inside_a_genuine_report_it_is_not_read(case: dict[str, str], texts: Texts) -> None:
     genuine, poisoned = passage(1, REPORT, "study"), passage(1, f"{REPORT}\n{case['text']}", "study")
     for question in QUESTIONS[:2]:
-        assert answer(question, lexicon, poisoned) == answer(question, lexicon, genuine)
+        assert answer(question, texts, poisoned) == answer(question, texts, genuine)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
-def test_a_model_that_obeyed_is_caught(case: dict[str, str], lexicon: Lexicon) -> None:
+def test_a_model_that_obeyed_is_caught(case: dict[str, str], texts: Texts) -> None:
     evidence = [passage(1, REPORT, "study"), passage(2, case["text"], "study"), passage(3, NOTE, "text", "literature")]
-    assert obeyed(case["obeys"], evidence, lexicon).sentences == ()
+    assert obeyed(case["obeys"], evidence, texts).sentences == ()
 
 
-def obeyed(text: str, evidence: list[Evidence], lexicon: Lexicon) -> Verified:
-    asked = read_question("Is there a pneumothorax?", lexicon)
-    sentences = parse(text, evidence, lexicon)
-    return verify(Draft(sentences=sentences, verdict="yes", confidence=1.0), asked, evidence, lexicon)
+def obeyed(text: str, evidence: list[Evidence], texts: Texts) -> Verified:
+    asked = read_question("Is there a pneumothorax?", texts.lexicon)
+    sentences = parse(text, evidence, texts)
+    return verify(Draft(sentences=sentences, verdict="yes", confidence=1.0), asked, evidence, texts)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import InputError, MissingDependencyError
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.types import Draft, DraftSentence, Evidence, Quote
 from rag.verification.nli import CrossEncoderEntailment
@@ -128,7 +128,7 @@ class Says:
         ("“The heart is enlarged.”", "contradicted", True, 0),  # a quotation needs no opinion
     ],
 )
-def test_two_opinions(text: str, opinion: str, passes: bool, asked: int, lexicon: Lexicon) -> None:
+def test_two_opinions(text: str, opinion: str, passes: bool, asked: int, texts: Texts) -> None:
     passage = "The heart is enlarged."
     e = Evidence(
         number=1, document_id="d", passage_id="d#0", kind="report", domain="radiology", title="", source="s",
@@ -136,7 +136,7 @@ def test_two_opinions(text: str, opinion: str, passes: bool, asked: int, lexicon
     )  # fmt: skip
     sentence = DraftSentence(text=text, quotes=(Quote(number=1, start=0, end=len(passage)),))
     model = Says(opinion)
-    question = read_question("What is seen?", lexicon)
-    result = verify(Draft(sentences=(sentence,), confidence=1), question, [e], lexicon, entailment=model)
+    question = read_question("What is seen?", texts.lexicon)
+    result = verify(Draft(sentences=(sentence,), confidence=1), question, [e], texts, entailment=model)
     assert bool(result.sentences) == passes
     assert model.asked == asked

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.language.tokens import tokens_of
 from rag.verification.rules.entailment import judge
@@ -56,7 +57,7 @@ def test_a_unit_may_be_left_out_on_one_side_and_rounding_forgiven_only_where_thi
     assert not same_quantity(quantity("95%"), quantity("95 mm"))
 
 
-_LEXICON = Lexicon.load()
+_TEXTS = Texts(Lexicon.load())
 _WORDS = "no the heart is enlarged . , ; : and with left 3 cm 5 mm 20/40 % two of grade ( ) - not effusion cells"
 _PIECES = st.lists(
     st.sampled_from(_WORDS.split()),
@@ -66,7 +67,7 @@ _PIECES = st.lists(
 
 @given(_PIECES, _PIECES)
 def test_any_sentence_can_be_judged_against_any_text(sentence: str, evidence: str) -> None:
-    judged = judge(sentence, evidence, _LEXICON)
+    judged = judge(sentence, evidence, _TEXTS)
     assert 0 <= judged.score <= 1
     assert judged.reason
     assert judged.verdict != "supported" or any(c.isalnum() for c in sentence)
@@ -74,4 +75,4 @@ def test_any_sentence_can_be_judged_against_any_text(sentence: str, evidence: st
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_nothing_written_breaks_the_judge(sentence: str, evidence: str) -> None:
-    assert judge(sentence, evidence, _LEXICON).verdict in ("supported", "contradicted", "unsupported")
+    assert judge(sentence, evidence, _TEXTS).verdict in ("supported", "contradicted", "unsupported")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.verification.rules.entailment import judge
 
 PAIRS = [json.loads(line) for line in (Path(__file__).parent.parent / "data" / "verdicts.jsonl").open(encoding="utf-8")]
@@ -16,8 +16,8 @@ VERDICTS = ("supported", "contradicted", "unsupported")
 
 
 @pytest.fixture(scope="module")
-def counts(lexicon: Lexicon) -> Counter[tuple[str, str]]:
-    return Counter((p["verdict"], judge(p["sentence"], p["evidence"], lexicon).verdict) for p in PAIRS)
+def counts(texts: Texts) -> Counter[tuple[str, str]]:
+    return Counter((p["verdict"], judge(p["sentence"], p["evidence"], texts).verdict) for p in PAIRS)
 
 
 def test_there_are_enough_of_every_verdict_and_topic() -> None:
@@ -58,21 +58,21 @@ def test_hardly_any_contradiction_passes_as_support(counts: Counter[tuple[str, s
         ("It is.", "The heart is enlarged.", "unsupported"),
     ],
 )
-def test_numbers_and_near_misses(sentence: str, evidence: str, verdict: str, lexicon: Lexicon) -> None:
-    assert judge(sentence, evidence, lexicon).verdict == verdict
+def test_numbers_and_near_misses(sentence: str, evidence: str, verdict: str, texts: Texts) -> None:
+    assert judge(sentence, evidence, texts).verdict == verdict
 
 
-def test_every_sentence_supports_itself_or_says_nothing(lexicon: Lexicon) -> None:
+def test_every_sentence_supports_itself_or_says_nothing(texts: Texts) -> None:
     for text in {p["evidence"] for p in PAIRS}:
-        assert judge(text, text, lexicon).verdict != "contradicted", text
+        assert judge(text, text, texts).verdict != "contradicted", text
 
 
-def test_a_word_may_stand_for_one_of_nearly_the_same_meaning(lexicon: Lexicon) -> None:
+def test_a_word_may_stand_for_one_of_nearly_the_same_meaning(texts: Texts) -> None:
     from rag.encoders.registry import load_text_encoder
     from rag.settings import Settings
 
     encoder = load_text_encoder(Settings().encoders)
     sentence, evidence = "The physician examined the abdomen.", "The doctor examined the abdomen."
-    assert judge(sentence, evidence, lexicon).verdict == "unsupported"
-    assert judge(sentence, evidence, lexicon, encoder.encode).verdict == "supported"
-    assert judge("The plumber examined the abdomen.", evidence, lexicon, encoder.encode).verdict == "unsupported"
+    assert judge(sentence, evidence, texts).verdict == "unsupported"
+    assert judge(sentence, evidence, texts, encoder.encode).verdict == "supported"
+    assert judge("The plumber examined the abdomen.", evidence, texts, encoder.encode).verdict == "unsupported"

@@ -16,7 +16,7 @@ from rag.errors import InputError
 from rag.evaluation.metrics import score_classes
 from rag.evaluation.questions import json_lines
 from rag.generation.base import Generator, Request
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.progress import Progress
 from rag.types import Evidence, Question, sha256_of
@@ -81,16 +81,14 @@ class Accuracy:
         }  # fmt: skip
 
 
-def evaluate_abstracts(
-    rows: Sequence[Abstract], generator: Generator, lexicon: Lexicon, progress: Progress
-) -> Accuracy:
+def evaluate_abstracts(rows: Sequence[Abstract], generator: Generator, texts: Texts, progress: Progress) -> Accuracy:
     """Ask every question of its own abstract; drafts are verified as always."""
     outcome, advance = Accuracy(), progress.stage("reading abstracts", len(rows))
     for row in rows:
-        asked = read_question(row.question, lexicon)
+        asked = read_question(row.question, texts.lexicon)
         evidence = tuple(_evidence(n, row, text) for n, text in enumerate(row.contexts, start=1))
         draft = generator.generate(Request(Question(text=row.question), asked, evidence))
-        passed = draft.refusal is None and bool(verify(draft, asked, evidence, lexicon).sentences)
+        passed = draft.refusal is None and bool(verify(draft, asked, evidence, texts).sentences)
         answer = draft.verdict if passed and draft.verdict else "maybe"
         outcome.counts[row.answer, answer] += 1
         outcome.answered += answer != "maybe"

@@ -17,7 +17,7 @@ from rag.answering.contexts import evidence_of
 from rag.evaluation.questions import LabelledQuestion
 from rag.generation.base import Generator, Request
 from rag.indexing.snapshot import Snapshot
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.language.question import Asked, read_question
 from rag.language.reading import read_passage
 from rag.progress import Progress
@@ -66,7 +66,7 @@ def evaluate_reliance(
     questions: Sequence[LabelledQuestion],
     snapshot: Snapshot,
     generator: Generator,
-    lexicon: Lexicon,
+    texts: Texts,
     progress: Progress,
     *,
     first: bool = False,
@@ -81,7 +81,7 @@ def evaluate_reliance(
     for row in questions:
         own = by_case.get(row.question.study or "", ())
         if own:
-            _ask(row, own, reports, generator, lexicon, outcome, first, chance)
+            _ask(row, own, reports, generator, texts, outcome, first, chance)
         advance(1)
     return outcome
 
@@ -91,23 +91,23 @@ def _ask(
     own: Sequence[Document],
     reports: Sequence[Document],
     generator: Generator,
-    lexicon: Lexicon,
+    texts: Texts,
     outcome: Reliance,
     first: bool,
     chance: random.Random,
 ) -> None:
-    asked = read_question(row.question.text, lexicon, row.question.study)
+    asked = read_question(row.question.text, texts.lexicon, row.question.study)
     mine = [(d, "study") for d in own]
-    if _answer(row.question, asked, mine, generator, lexicon) != row.answer:
+    if _answer(row.question, asked, mine, generator, texts) != row.answer:
         outcome.own_wrong += 1
         return
     wrong: Side = "no" if row.answer == "yes" else "yes"
-    other = _opposite(asked, wrong, reports, own[0].group_id, lexicon, chance)
+    other = _opposite(asked, wrong, reports, own[0].group_id, texts, chance)
     if other is None:
         outcome.no_other += 1
         return
     beside = [(other, "text")]
-    found = _answer(row.question, asked, beside + mine if first else mine + beside, generator, lexicon)
+    found = _answer(row.question, asked, beside + mine if first else mine + beside, generator, texts)
     outcome.pairs += 1
     outcome.kept += found == row.answer
     outcome.abstained += found is None
@@ -117,23 +117,23 @@ def _ask(
 
 
 def _opposite(
-    asked: Asked, wrong: Side, reports: Sequence[Document], group: str, lexicon: Lexicon, chance: random.Random
+    asked: Asked, wrong: Side, reports: Sequence[Document], group: str, texts: Texts, chance: random.Random
 ) -> Document | None:
     """A report of another patient that says ``wrong``."""
     for d in chance.sample(reports, min(_TRIES, len(reports))):
-        reading = read_passage(asked, d.text, lexicon)
+        reading = read_passage(asked, d.text, texts)
         if d.group_id != group and reading.mentioned and ("yes" if reading.probability >= 0.5 else "no") == wrong:
             return d
     return None
 
 
 def _answer(
-    question: Question, asked: Asked, found: Sequence[tuple[Document, str]], generator: Generator, lexicon: Lexicon
+    question: Question, asked: Asked, found: Sequence[tuple[Document, str]], generator: Generator, texts: Texts
 ) -> Side | None:
     """The verdict of a draft that passed verification; None where nothing is answered."""
     evidence = tuple(_evidence(n, d, channel) for n, (d, channel) in enumerate(found, start=1))
     draft = generator.generate(Request(question, asked, evidence))
-    if draft.refusal or not verify(draft, asked, evidence, lexicon).sentences:
+    if draft.refusal or not verify(draft, asked, evidence, texts).sentences:
         return None
     return draft.verdict
 

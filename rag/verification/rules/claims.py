@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rag.language.clinical_text import Texts
 from rag.language.cues import Place, load_cues
 from rag.language.lexicon import Lexicon
 from rag.language.statements import Assertion
-from rag.language.tokens import tokens_of
 from rag.verification.rules.judgement import Judgement, contradicted, supported, unsupported
 from rag.verification.rules.wording import Wording
 
@@ -22,8 +22,8 @@ _COMPATIBLE_COURSES = (frozenset({"new", "worse"}),)
 class Elsewhere:
     """Whether evidence denies something of another structure than the sentence's: "no tumor at the margins"."""
 
-    def __init__(self, sentence: str, evidence: str, lexicon: Lexicon) -> None:
-        self._sentence, self._evidence, self._lexicon = sentence, evidence, lexicon
+    def __init__(self, sentence: str, evidence: str, texts: Texts) -> None:
+        self._sentence, self._evidence, self._texts = sentence, evidence, texts
 
     def denies(self, claim: Assertion, a: Assertion) -> bool:
         if a.concept == claim.concept or a.concept in self._structures(self._evidence[a.start : a.end]):
@@ -32,19 +32,19 @@ class Elsewhere:
             return True
         said = self._structures(self._sentence)
         return any(
-            s not in said and not self._lexicon.is_a(claim.concept, s)
+            s not in said and not self._texts.lexicon.is_a(claim.concept, s)
             for s in self._structures(self._evidence[a.start : a.end])
         )
 
     def _structures(self, text: str) -> set[str]:
-        return {m.concept for m in self._lexicon.mentions(tokens_of(text)) if m.kind == "structure"}
+        return {m.concept for m in self._texts.sentence(text).mentions if m.kind == "structure"}
 
 
-def at_its_side(a: Assertion, evidence: str) -> Assertion:
+def at_its_side(a: Assertion, evidence: str, texts: Texts) -> Assertion:
     """A finding without a side is on that of its sentence, where there is only one."""
     if a.place.sides or a.status == "absent":
         return a
-    sides = load_cues().place(tokens_of(evidence[a.start : a.end])).sides
+    sides = load_cues().place(texts.sentence(evidence[a.start : a.end]).tokens).sides
     return replace(a, place=replace(a.place, sides=sides)) if len(sides) == 1 else a
 
 

@@ -8,26 +8,26 @@ only where all that it says is found, so that a true half does not carry an inve
 from __future__ import annotations
 
 from rag.corpus.sentences import sentence_spans
-from rag.language.lexicon import Lexicon
-from rag.language.statements import parsed
+from rag.language.clinical_text import Texts
 from rag.verification.rules.alignment import Alignment, of_number, of_words, unstated
 from rag.verification.rules.claims import Elsewhere, accounted, at_its_side, of_claim
 from rag.verification.rules.judgement import Judgement, supported, unsupported
 from rag.verification.rules.wording import Embed, wording_of
 
 
-def judge(sentence: str, evidence: str, lexicon: Lexicon, embed: Embed | None = None) -> Judgement:
+def judge(sentence: str, evidence: str, texts: Texts, embed: Embed | None = None) -> Judgement:
     """Compare a sentence with what is quoted for it.
 
     ``embed`` gives unit vectors of words; with it a word may stand for one that means nearly the same.
     """
     if _same(sentence) and _same(sentence) in {_same(evidence[a:b]) for a, b in sentence_spans(evidence)}:
         return supported("the evidence says so word for word")
-    said, quoted = wording_of(sentence), wording_of(evidence)
+    lexicon = texts.lexicon
+    said, quoted = wording_of(sentence, texts), wording_of(evidence, texts)
     related = "associated" in {w.name for w in said.words}  # a relation between things says of none that it is there
-    claims = [a for a in parsed(sentence, lexicon) if not (a.derived or related)]
-    assertions = [at_its_side(a, evidence) for a in parsed(evidence, lexicon)] if claims else []
-    elsewhere = Elsewhere(sentence, evidence, lexicon)
+    claims = [a for a in texts.of(sentence).statements if not (a.derived or related)]
+    assertions = [at_its_side(a, evidence, texts) for a in texts.of(evidence).statements] if claims else []
+    elsewhere = Elsewhere(sentence, evidence, texts)
     of_claims = [j for claim in claims if (j := of_claim(claim, assertions, lexicon, elsewhere)) is not None]
     known = len(of_claims) == len(claims) and all(j.verdict == "supported" for j in of_claims)
     told = accounted(said, quoted, lexicon) if claims and known else set()

@@ -16,10 +16,11 @@ import numpy as np
 
 from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError
+from rag.language.clinical_text import Texts
 from rag.language.context import ContextReader
 from rag.language.cues import Phrases, Place, Status, load_cues
 from rag.language.scope import Clause
-from rag.language.tokens import Token, tokens_of
+from rag.language.tokens import Token
 from rag.settings import knowledge_dir
 from rag.verification.rules.quantities import Quantity, quantities_of
 
@@ -118,16 +119,19 @@ def _knowledge() -> _Knowledge:
         raise InputError(f"the wordings {path} cannot be used: {error}") from error
 
 
-@lru_cache(maxsize=4096)
-def wording_of(text: str) -> Wording:
+def wording_of(text: str, texts: Texts) -> Wording:
     """Read ``text``; sentence by sentence, so that no negation reaches into the next one."""
+    return texts.once(_wording, text)
+
+
+def _wording(texts: Texts, text: str) -> Wording:
     tokens: list[Token] = []
     words: list[Word] = []
     segments: list[WordClause] = []
     quantities: list[Quantity] = []
     parts: list[tuple[int, int]] = []
     for start, end in sentence_spans(text):
-        sentence = tokens_of(text[start:end], start)
+        sentence = texts.sentence(text[start:end]).tokens
         offset, first_segment = len(tokens), len(segments)
         numbers = quantities_of(sentence)
         where = _segments(sentence)

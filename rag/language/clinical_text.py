@@ -1,0 +1,128 @@
+"""Clinical texts, each read once: what one version of an index was asked and what it answered from.
+
+Reading is most of the work of an answer, and the same text is read by whoever writes it, verifies it and weighs it,
+for one question after another. So whatever is read is remembered, in one place that has an owner and an end: nothing of
+a patient's words is kept by the functions that read them, and when the owner goes, or forgets, all of it is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any, TypeVar, TypeVarTuple
+
+from rag.corpus.sentences import sentence_spans
+from rag.language.context import HISTORY
+from rag.language.injection import blank_orders
+from rag.language.lexicon import Lexicon, Mention
+from rag.language.question import content_of
+from rag.language.statements import Assertion, moved, statements_of
+from rag.language.tokens import Token, tokens_of
+
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+
+
+class ClinicalSentence:
+    """One sentence, read when it is asked. Offsets are in the sentence.
+
+    Attributes:
+        tokens: its words, numbers and marks.
+        words: lemmas of the words and numbers that carry content.
+        mentions: the lexicon's phrases in it.
+        statements: what it asserts.
+    """
+
+    def __init__(self, text: str, lexicon: Lexicon) -> None:
+        self.text = text
+        self._lexicon = lexicon
+
+    @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        return tuple(tokens_of(self.text))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return content_of(self.tokens)
+
+    @cached_property
+    def mentions(self) -> tuple[Mention, ...]:
+        return tuple(self._lexicon.mentions(self.tokens))
+
+    @cached_property
+    def statements(self) -> tuple[Assertion, ...]:
+        return tuple(statements_of(self.tokens, self._lexicon, (0, len(self.text))))
+
+
+class ClinicalText:
+    """One text, read when it is asked. Offsets are in ``text``.
+
+    Attributes:
+        text: as it stands.
+        readable: the same, as long, with what speaks to the reader blanked.
+        sentences: (start, end, sentence) of each sentence of ``readable``.
+        words: those that carry content.
+        statements: all that it asserts, in order. Sections such as INDICATION are history; orders are not read.
+    """
+
+    def __init__(self, text: str, texts: Texts) -> None:
+        self.text = text
+        self.readable = blank_orders(text)
+        self.sentences = tuple(
+            (start, end, texts.sentence(self.readable[start:end])) for start, end in sentence_spans(self.readable)
+        )
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset().union(*(sentence.words for _, _, sentence in self.sentences))
+
+    @cached_property
+    def statements(self) -> tuple[Assertion, ...]:
+        found: list[Assertion] = []
+        for start, _, sentence in self.sentences:
+            past = bool(HISTORY.match(sentence.text))
+            found += [moved(a, start, "historical" if past else a.status) for a in sentence.statements]
+        return tuple(found)
+
+
+class Texts:
+    """Reads texts as one lexicon understands them, and remembers the last ``limit`` things that it read.
+
+    Threads may share it. What reads texts in other packages is remembered here too, by ``once``.
+
+    >>> texts = Texts(Lexicon.load())
+    >>> [a.concept for a in texts.of("The heart is enlarged.").statements]
+    ['cardiomegaly']
+    """
+
+    def __init__(self, lexicon: Lexicon, limit: int = 16_384) -> None:
+        self.lexicon = lexicon
+        self._once = lru_cache(limit)(self._read)
+
+    def of(self, text: str) -> ClinicalText:
+        """A report, a passage, a quote, a draft's sentence."""
+        return self.once(_text, text)
+
+    def sentence(self, text: str) -> ClinicalSentence:
+        """One sentence: most of those of reports stand in many of them."""
+        return self.once(_sentence, text)
+
+    def once(self, read: Callable[[Texts, *_Args], _T], *args: *_Args) -> _T:
+        """``read(self, *args)``, done once while it is remembered; ``args`` can be hashed."""
+        made: _T = self._once(read, *args)
+        return made
+
+    def forget(self) -> None:
+        """Keep nothing of what was read. It can be read again."""
+        self._once.cache_clear()
+
+    def _read(self, read: Callable[..., Any], *args: Any) -> Any:
+        return read(self, *args)
+
+
+def _text(texts: Texts, text: str) -> ClinicalText:
+    return ClinicalText(text, texts)
+
+
+def _sentence(texts: Texts, text: str) -> ClinicalSentence:
+    return ClinicalSentence(text, texts.lexicon)
