@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from rag.corpus.sentences import sentence_spans
-from rag.language.question import content_words
+from rag.language.question import content_of
+from rag.language.tokens import tokens_of
 
 REFUSAL = "Not answered: the evidence does not say."
 IMAGE_MARK = "[image]"
@@ -35,16 +36,16 @@ class Citer:
         counts: Counter[str] = Counter()
         total = 0
         for text in texts:
-            counts.update(content_words(text))
+            counts.update(content_of(tokens_of(text)))
             total += 1
         self._weights = {word: math.log(1 + total / n) for word, n in counts.items()}
         self._rarest = math.log(1 + max(total, 1))
 
     def shared(self, sentence: str, passage: str) -> float:
         """Share, in [0, 1], of the weight of the sentence's content words that are in the passage."""
-        words = content_words(sentence)
+        words = content_of(tokens_of(sentence))
         total = sum(map(self._weight, words))
-        return sum(map(self._weight, words & content_words(passage))) / total if total else 0.0
+        return sum(map(self._weight, words & content_of(tokens_of(passage)))) / total if total else 0.0
 
     def answer(
         self, question: str, side: str | None, words: Sequence[str], passages: Mapping[int, str], most: int = 2
