@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from rag.answering.engine import Engine
-from rag.building.ingest import Source, ingest
-from rag.encoders.registry import load_image_encoder, load_text_encoder
+from rag.building.ingest import Encoders, Source, ingest
 from rag.indexing import IndexStore
 from rag.settings import Settings
 from rag.types import Question
@@ -28,9 +27,7 @@ def engine(tmp_path: Path) -> Engine:
     ]
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("\n".join(json.dumps(row | {"domain": "radiology"}) for row in rows))
-    settings = Settings().encoders
-    index = IndexStore.create(tmp_path / "index")
-    ingest([Source(corpus)], index, load_text_encoder(settings), load_image_encoder(settings))
+    ingest([Source(corpus)], IndexStore.create(tmp_path / "index"), Encoders.load(Settings().encoders))
     return Engine.open(tmp_path / "index")
 
 
