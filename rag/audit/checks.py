@@ -8,7 +8,7 @@ from functools import cache
 
 from rag.audit.chain import ChainReport, edited_parts
 from rag.audit.record import EVIDENCE, Entry
-from rag.errors import InputError
+from rag.errors import IndexStateError, InputError
 from rag.indexing import IndexStore
 from rag.indexing.snapshot import Snapshot
 from rag.types import Answer, Document, sha256_of
@@ -38,7 +38,10 @@ Lookup = Callable[[str, int], Document | None]
 
 
 def documents_in(store: IndexStore) -> Lookup:
-    """(document id, index version) -> the document as it was in that version; None where either is gone."""
+    """(document id, index version) -> the document as it was in that version; None where either is gone.
+
+    It raises IndexStateError for a document that was edited in the catalogue since.
+    """
 
     @cache
     def snapshot(version: int) -> Snapshot | None:
@@ -49,7 +52,11 @@ def documents_in(store: IndexStore) -> Lookup:
 
     def lookup(document: str, version: int) -> Document | None:
         then = snapshot(version)
-        return then.document(document) if then is not None else None
+        if then is None:
+            return None
+        if not then.intact(document):
+            raise IndexStateError(f"{document} is not what was ingested: its hash differs")
+        return then.document(document)
 
     return lookup
 
@@ -59,7 +66,8 @@ def check_entry(entry: Entry, lookup: Lookup, chain: ChainReport) -> AuditReport
 
     Args:
         entry: what the ledger holds.
-        lookup: (document id, index version) -> the document as it was in that version, or None.
+        lookup: (document id, index version) -> the document as it was in that version, or None; see
+            :func:`documents_in`.
         chain: the result of checking the whole ledger.
     """
     edited = _edited(entry)
@@ -75,8 +83,16 @@ def check_entry(entry: Entry, lookup: Lookup, chain: ChainReport) -> AuditReport
     gone = ", ".join(entry.redacted)
     answer = answer.model_copy(update={"evidence": tuple(e for e in answer.evidence if _kept(entry, e.number))})
     answer = answer.model_copy(update={"citations": tuple(c for c in answer.citations if _kept(entry, c.number))})
-    documents = {e.document_id: lookup(e.document_id, answer.index_version) for e in answer.evidence}
+    documents: dict[str, Document | None] = {}
+    edits: list[str] = []
+    for name in dict.fromkeys(e.document_id for e in answer.evidence):
+        try:
+            documents[name] = lookup(name, answer.index_version)
+        except IndexStateError as problem:
+            documents[name] = None
+            edits.append(str(problem))
     checks += [
+        _check("every document that is evidence still hashes to what was ingested", edits),
         _check("every piece of evidence still hashes to what was recorded", _evidence_hashes(answer)),
         _check(
             f"every piece of evidence stands in index version {answer.index_version}",

@@ -5,7 +5,6 @@ Passages stay as they are. Earlier versions keep their own vectors and stay sear
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rag.building.ingest import BATCH, Batch
+from rag.corpus.images import image_fault
 from rag.encoders.encoders import Encoders
 from rag.encoders.pool import Work
 from rag.encoders.protocols import ImageTextEncoder, Vectors
@@ -105,12 +105,9 @@ def _work(batch: Batch, kept: Sequence[str], index: str) -> Work:
 def _check_image(document: Document, index: str) -> None:
     name = shlex.quote(document.id)
     remedy = f"ingest its source again, or remove it with: rag index remove {index} --document {name}"
-    file = Path(document.image or "")
-    if not file.is_file():
-        raise InputError(f"the image of document {document.id!r} is no longer at {file}; put it back, or {remedy}")
-    with file.open("rb") as stream:
-        if document.image_sha256 not in (None, hashlib.file_digest(stream, "sha256").hexdigest()):
-            raise InputError(f"the image {file} of document {document.id!r} has changed since it was read; {remedy}")
+    fault = image_fault(Path(document.image or ""), document.image_sha256)
+    if fault is not None:
+        raise InputError(f"the image of document {document.id!r} {fault}; put it back, or {remedy}")
 
 
 def _stored(batch: Batch, kept: Sequence[str], snapshot: Snapshot) -> dict[str, tuple[Sequence[str], Vectors]]:

@@ -107,6 +107,16 @@ def _check_pixels(width: int, height: int) -> None:
         raise InputError(f"It has {width:,} x {height:,} pixels; at most {MAX_PIXELS:,} are read, so shrink it first.")
 
 
+def image_fault(path: Path, sha256: str | None) -> str | None:
+    """Why an image file is not what was indexed: gone, unreadable or changed; None where it is."""
+    if not path.is_file():
+        return f"is no longer at {path}"
+    try:
+        return f"has changed since it was read ({path})" if sha256 not in (None, _sha256(path)) else None
+    except InputError as error:
+        return f"cannot be read ({error})"
+
+
 def _sha256(path: Path) -> str:
     _file_size(path)
     with _explained(path), path.open("rb") as file:

@@ -32,6 +32,7 @@ DIRECTORY = "segments"
 MANIFEST = "manifest.json"
 _ID = re.compile(r"[0-9a-f]{32}")
 _SMALL = 1 << 16  # a file up to this size is read rather than mapped
+_HASHED = 4 << 20  # a file up to this size is hashed whenever it is opened; what is larger, by ``verify``
 # numpy parses array headers with Python's ast, which in Python 3.11 is not safe for threads (CPython issue 106905).
 _HEADERS = threading.Lock()
 
@@ -137,6 +138,10 @@ class Segment:
         self._lock = lock
         self.hashes = self._check_files()
         self.rows: Rows = np.asarray(load_rows(root, info))  # a plain array is indexed several times as fast as a map
+        if (int(self.rows[0]), int(self.rows[-1])) != (info.first_row, info.last_row) or (
+            np.diff(self.rows) <= 0
+        ).any():
+            raise IndexStateError(damaged(self.path / "rows.npy", "it does not name the passages that were published"))
 
     def positions(self, rows: Rows) -> NDArray[np.int64]:
         """The position of each row in this segment, -1 where it has none."""
@@ -152,7 +157,8 @@ class Segment:
         ]
 
     def _check_files(self) -> dict[str, str]:
-        """Check the manifest's hash and the files' sizes (one too short would kill the process once mapped)."""
+        """Check the manifest's hash, the files' sizes (one too short would kill the process once mapped), and the
+        hashes of small files: what is damaged is not searched."""
         path = self.path / MANIFEST
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != self.info.manifest_sha256:
@@ -165,6 +171,8 @@ class Segment:
             if file.stat().st_size != expected["bytes"]:
                 size = f"{file.stat().st_size} bytes, {expected['bytes']} were published"
                 raise IndexStateError(damaged(file, size))
+            if expected["bytes"] <= _HASHED and sha256_of_file(file) != expected["sha256"]:
+                raise IndexStateError(damaged(file, "its hash differs"))
         return {str(name): str(about["sha256"]) for name, about in files.items()}
 
 

@@ -21,7 +21,7 @@ from rag.indexing.spaces import AnySegment, read_segments, read_spaces
 from rag.indexing.vectors import VectorSegment
 from rag.indexing.words.bm25 import WordRanker
 from rag.indexing.words.postings import WordSegment
-from rag.types import Document, Kind, Passage
+from rag.types import Document, Kind, Passage, sha256_of
 
 _EVERYTHING = Filter()
 # What the models' own methods call. Ten passages are fetched in less time than those take on the way there.
@@ -142,6 +142,12 @@ class Snapshot:
         """The document with this id, or None where this version has none."""
         found = self._documents("d.id = :value", document_id)
         return found[0] if found else None
+
+    def intact(self, document_id: str) -> bool:
+        """Whether a document of this version still hashes to what was ingested; True for an unknown id."""
+        query = f"SELECT d.sha256, d.body FROM documents d WHERE d.id = :value AND {ALIVE}"
+        rows = self._catalogue.fetch(query, {"value": document_id, "v": self.version})
+        return all(sha256_of(body) == expected for expected, body in rows)
 
     def passages_of(self, document_id: str) -> list[tuple[int, Passage]]:
         """Row and passage of each passage of a document, in the document's order; empty for an unknown id."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.corpus.images import image_fault
 from rag.errors import RagError
 from rag.indexing import segments
 from rag.indexing.catalogue import Catalogue
@@ -100,6 +101,9 @@ def _documents(connection: sqlite3.Connection) -> Iterator[str]:
         about = [document.id, document.kind, document.domain, document.source, document.licence]
         if [*about, document.case_id, document.group_id] != [identity, *shelf]:
             yield f"document {identity!r} (row {row}) is filed under other values than its own"
+        fault = image_fault(Path(document.image), document.image_sha256) if document.image else None
+        if fault is not None:
+            yield f"the image of document {identity!r} {fault}; put it back, or remove the document"
         passages = connection.execute(
             "SELECT id, start, end, sha256 FROM passages WHERE document = ?", (row,)
         ).fetchall()

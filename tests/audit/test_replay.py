@@ -16,6 +16,7 @@ from PIL import Image
 from rag.answering.certificate import FILE, CertificatePart, StoredCertificate
 from rag.answering.engine import Engine
 from rag.answering.replay import Replay, replay
+from rag.audit.checks import check_entry, documents_in
 from rag.audit.redaction import redact
 from rag.building.ingest import Source, ingest
 from rag.corpus.packaged import packaged_file
@@ -236,3 +237,19 @@ def test_the_command_says_identical_or_what_differs(folder: Path, capsys: pytest
     with pytest.raises(typer.Exit):
         audit_replay(answer.audit_id, indexes=folder)
     assert capsys.readouterr().out.startswith("impossible")
+
+
+def test_an_answer_whose_document_was_edited_in_the_catalogue_does_not_verify(folder: Path) -> None:
+    engine = Engine.open(folder / "index")
+    answer = engine.ask(ENLARGED)
+    entry, chain = engine.ledger.get(answer.audit_id), engine.ledger.verify_chain()
+    assert check_entry(entry, documents_in(engine.store), chain).ok
+    with closing(sqlite3.connect(engine.store.path / "catalogue.sqlite")) as connection, connection:
+        # beyond what was quoted: every span still reads as it did
+        connection.execute(
+            "UPDATE documents SET body = replace(body, '\"licence\":\"', '\"licence\":\"X') WHERE id LIKE 'c1%'"
+        )
+    report = check_entry(entry, documents_in(IndexStore.open(engine.store.path)), chain)
+    (failed,) = (c for c in report.checks if "hashes to what was ingested" in c.name)
+    assert not failed.ok
+    assert "c1" in failed.detail

@@ -210,7 +210,7 @@ def test_an_image_that_is_gone_or_another_is_named_and_nothing_is_published(
     with pytest.raises(InputError, match=r"no longer at .*1\.png.*rag index remove mine --document") as gone:
         reencode(store, Encoders(*encoders))
     (corpus / "1.png").write_bytes(pictures[5].read_bytes())
-    with pytest.raises(InputError, match=r"1\.png.*has changed"):
+    with pytest.raises(InputError, match=r"has changed.*1\.png"):
         reencode(store, Encoders(*encoders))
     assert store.version() == 1
     command = str(gone.value).partition("with: ")[2].split()
