@@ -100,11 +100,11 @@ def translated(path: Path) -> Iterator[None]:
     """Turn SQLite's errors on ``path`` into ours."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise _translate(error, path) from error
 
 
-def _translate(error: sqlite3.Error, path: Path) -> RagError:
+def _translate(error: Exception, path: Path) -> RagError:
     code = getattr(error, "sqlite_errorname", "") or ""
     if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return StorageError(
@@ -132,6 +132,18 @@ def check_header(path: Path) -> None:
     if format_version != FORMAT_VERSION:
         remedy = "upgrade clincite" if format_version > FORMAT_VERSION else "build the index anew from its sources"
         raise IndexStateError(f"{path} has format {format_version}, this ClinCite reads {FORMAT_VERSION}; {remedy}")
+
+
+def schema_fault(connection: sqlite3.Connection) -> str | None:
+    """How the tables and indexes differ from those that :meth:`Catalogue.create` makes; None where they do not."""
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+    plain = sqlite3.connect(":memory:")
+    try:
+        plain.executescript(_SCHEMA)
+        odd = {name for _, name, *_ in {*plain.execute(query)} ^ {*connection.execute(query)}}
+    finally:
+        plain.close()
+    return f"its tables are not as they were made ({', '.join(sorted(map(str, odd)))})" if odd else None
 
 
 class Catalogue:
@@ -163,7 +175,7 @@ class Catalogue:
         try:
             connection = self._borrow()
             yield connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise _translate(error, self.path) from error
         finally:
             if connection is not None:
@@ -175,7 +187,7 @@ class Catalogue:
         connection = self._borrow()
         try:
             return connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise _translate(error, self.path) from error
         finally:
             with self._lock:

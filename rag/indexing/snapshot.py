@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from rag.errors import IndexStateError, InputError
 from rag.indexing.backends.protocol import Mask, Vectors
@@ -25,7 +26,7 @@ from rag.types import Document, Kind, Passage, sha256_of
 
 _EVERYTHING = Filter()
 # What the models' own methods call. Ten passages are fetched in less time than those take on the way there.
-_document: Callable[[str], Document] = Document.__pydantic_validator__.validate_json
+_parse: Callable[[str], Document] = Document.__pydantic_validator__.validate_json
 _scored: Callable[[tuple[int, float]], Scored] = partial(tuple.__new__, Scored)
 _make_passage: Callable[[dict[str, object]], Passage] = Passage.__pydantic_validator__.validate_python
 
@@ -273,9 +274,23 @@ def _passages_query(rows: int) -> str:
     )
 
 
+def _document(body: str) -> Document:
+    try:
+        return _parse(body)
+    except ValidationError as error:
+        raise _damaged("document") from error
+
+
 def _passage(identity: str, document: Document, start: int, end: int) -> Passage:
-    text = document.text[start:end]
-    return _make_passage({"id": identity, "document_id": document.id, "start": start, "end": end, "text": text})
+    try:
+        text = document.text[start:end]
+        return _make_passage({"id": identity, "document_id": document.id, "start": start, "end": end, "text": text})
+    except (ValidationError, TypeError) as error:
+        raise _damaged("passage") from error
+
+
+def _damaged(what: str) -> IndexStateError:
+    return IndexStateError(f"a {what} in the catalogue is damaged; which one says: rag index verify")
 
 
 def _merge(parts: list[tuple[NDArray[np.int64], Vectors]], queries: int, k: int) -> list[list[Scored]]:

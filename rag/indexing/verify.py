@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from rag.corpus.images import image_fault
 from rag.errors import RagError
 from rag.indexing import segments
-from rag.indexing.catalogue import Catalogue
+from rag.indexing.catalogue import Catalogue, schema_fault
 from rag.indexing.masks import alive_rows
 from rag.indexing.segments import SegmentGoneError, SegmentInfo
 from rag.indexing.spaces import AnySegment, open_segment, read_segments
@@ -49,6 +50,8 @@ def verify_index(index: Path, catalogue: Catalogue, settings: VectorSettings) ->
             for (finding,) in connection.execute("PRAGMA integrity_check"):
                 if finding != "ok":
                     problems.append(f"{catalogue.path}: {finding}")
+            if (fault := schema_fault(connection)) is not None:
+                problems.append(f"{catalogue.path}: {fault}")
             for table in ("versions", "documents", "passages"):
                 counts[table] = int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
             problems += _documents(connection)
@@ -92,12 +95,16 @@ def _open(index: Path, catalogue: Catalogue, settings: VectorSettings, problems:
 
 
 def _documents(connection: sqlite3.Connection) -> Iterator[str]:
-    query = "SELECT row, id, kind, domain, source, licence, case_id, group_id, passages, sha256, body FROM documents"
-    for row, identity, *shelf, count, content, body in connection.execute(query):
+    columns = "row, id, kind, domain, source, licence, case_id, group_id, first, passages, sha256, body"
+    for row, identity, *shelf, first, count, content, body in connection.execute(f"SELECT {columns} FROM documents"):
         if sha256_of(body) != content:
             yield f"document {identity!r} (row {row}) is not what was ingested: its hash differs"
             continue
-        document = Document.model_validate_json(body)
+        try:
+            document = Document.model_validate_json(body)
+        except ValidationError:
+            yield f"document {identity!r} (row {row}) cannot be read"
+            continue
         about = [document.id, document.kind, document.domain, document.source, document.licence]
         if [*about, document.case_id, document.group_id] != [identity, *shelf]:
             yield f"document {identity!r} (row {row}) is filed under other values than its own"
@@ -105,11 +112,13 @@ def _documents(connection: sqlite3.Connection) -> Iterator[str]:
         if fault is not None:
             yield f"the image of document {identity!r} {fault}; put it back, or remove the document"
         passages = connection.execute(
-            "SELECT id, start, end, sha256 FROM passages WHERE document = ?", (row,)
+            "SELECT row, id, start, end, sha256 FROM passages WHERE document = ? ORDER BY row", (row,)
         ).fetchall()
         if len(passages) != count:
             yield f"document {identity!r} (row {row}) has {len(passages)} passages, {count} were ingested"
-        for name, start, end, passage_content in passages:
+        for n, (place, name, start, end, passage_content) in enumerate(passages):
+            if (place, name) != (first + n, f"{identity}#{n}"):
+                yield f"passage {n} of document {identity!r} is filed as {name!r} (row {place})"
             if sha256_of(document.text[start:end]) != passage_content:
                 yield f"passage {name!r} is not what was ingested: its hash differs"
 
