@@ -6,8 +6,8 @@ installed package declares in the group ``clincite.<kind>`` (with ``_`` for ``-`
 taken from settings and the command line alone, never from a request that came over a network, nor from a file that a
 stranger may have written: see ``named_only``.
 
->>> find("reader", "cases").__name__
-'read_cases'
+>>> find("reader", "cases").name
+'cases'
 
 Installed packages are found by :mod:`importlib.metadata`; what is ours here is one rule of precedence and one message,
 which is why no library for plug-ins (pluggy, stevedore) is used.
@@ -28,7 +28,12 @@ Kind = Literal["reader", "generator", "text-encoder", "image-encoder", "backend"
 # Ours, one entry a part. A name of ours wins over an entry point of the same name, so nobody replaces one in silence.
 PARTS: Mapping[Kind, Mapping[str, str]] = {
     "reader": {
-        "cases": "rag.corpus.readers.cases:read_cases",
+        "cases": "rag.corpus.readers.cases:READER",
+        "open-i": "rag.corpus.readers.openi:READER",
+        "obo": "rag.corpus.readers.obo:READER",
+        "notes": "rag.corpus.readers.notes:READER",
+        "samples": "rag.corpus.readers.samples:READER",
+        "images": "rag.corpus.readers.images:READER",
     },
     "generator": {
         "reader": "rag.generation.registry:make_reader",

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from rag.corpus.chunking import passages_of
-from rag.corpus.quarantine import Quarantined
+from rag.corpus.quarantine import Foreign, Quarantined
 from rag.corpus.scrub import deidentify
-from rag.corpus.source import read_source
+from rag.corpus.source import Survey, survey
 from rag.encoders.encoders import Encoders
 from rag.encoders.pool import Encoded, Work
 from rag.encoders.protocols import ImageTextEncoder, Vectors
@@ -31,11 +31,23 @@ BATCH = 1024  # documents between two checkpoints: bounds memory and lost work, 
 
 @dataclass(frozen=True)
 class Source:
-    """A corpus to read: a path or a packaged name, its format (guessed if None), and options of its reader."""
+    """A corpus to read.
+
+    Attributes:
+        name: a path or a packaged name.
+        format: of a reader; None or "auto" lets each file's content decide.
+        options: for the readers that know them.
+        named_only: ``format`` came over a network, so it may name a reader but no code; see ``rag.plugins.find``.
+    """
 
     name: str | Path
     format: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    named_only: bool = False
+
+    def survey(self) -> Survey:
+        """Its files and what reads them. Raises InputError if there is nothing to read."""
+        return survey(self.name, self.format, named_only=self.named_only, **self.options)
 
 
 @dataclass
@@ -51,6 +63,8 @@ class IngestReport:
     passages: int = 0
     empty: int = 0
     quarantined: list[Quarantined] = field(default_factory=list)
+    files: dict[str, int] = field(default_factory=dict)  # how many went to each reader
+    foreign: list[Foreign] = field(default_factory=list)  # files that no wanted reader takes
     plans: dict[str, str] = field(default_factory=dict)  # per vector space: its backend, memory and disk
     by_kind: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "encode": 0.0, "store": 0.0})
@@ -143,8 +157,10 @@ def _batches(
 
 def _documents(source: Source, report: IngestReport, seen: set[str], images: bool) -> Iterator[Document]:
     """The source's usable documents; what is not usable goes into the report."""
-    records: Iterable[Document | Quarantined] = read_source(source.name, source.format, **source.options)
-    for record in records:
+    found = source.survey()
+    report.files = dict(Counter(report.files) + found.readers)
+    report.foreign += found.foreign
+    for _, record in found.records():
         if isinstance(record, Quarantined):
             report.empty += record.empty
             if not record.empty:

@@ -25,6 +25,7 @@ from rich.text import Text
 
 from rag.audit.checks import AuditReport
 from rag.building.ingest import IngestReport
+from rag.corpus.quarantine import Foreign
 from rag.indexing.records import IndexSummary, VersionInfo
 from rag.progress import Progress
 from rag.types import Answer, Event, Hit
@@ -168,6 +169,18 @@ def show_ingest(report: IngestReport) -> None:
         out.print(f"[yellow]  quarantined[/] {escape(q.source)} {escape(q.record)}: {escape(q.reason)}", soft_wrap=True)
     if len(report.quarantined) > 50:
         out.print(f"[yellow]  … and {len(report.quarantined) - 50} more (all of them with --json)[/]")
+    show_foreign(report.foreign)
+
+
+def show_foreign(foreign: Sequence[Foreign]) -> None:
+    """Files of no wanted format: counted by suffix and reason, with the first names of each."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for f in foreign:
+        by_reason.setdefault((f.suffix or "no suffix", f.why), []).append(f.name)
+    for (suffix, why), names in sorted(by_reason.items()):
+        some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        n = f"{len(names):,} file{'s' if len(names) > 1 else ''} not read"
+        out.print(f"[yellow]  {n}[/] ({escape(suffix)}: {escape(why)}): {escape(some)}", soft_wrap=True)
 
 
 def show_indexes(rows: Sequence[IndexSummary]) -> None:

@@ -66,7 +66,10 @@ def demo(indexes: Indexes = None, as_json: Json = False) -> None:
 def ingest(
     source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
     index: Index,
-    format_: Annotated[str | None, typer.Option("--format", help="Format of the source [default: guessed].")] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="A reader: its name, or package.module:attribute [default: auto, by content]."),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", help="Reader option, e.g. branches=eye,respiratory or split=train; repeatable."),

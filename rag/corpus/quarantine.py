@@ -1,4 +1,4 @@
-"""What becomes of a record that cannot be used: it is named and set aside, and the build goes on."""
+"""What becomes of a record or a file that is not used: it is named, with the reason, and the build goes on."""
 
 from __future__ import annotations
 
@@ -17,3 +17,12 @@ class Quarantined:
     record: str
     reason: str
     empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """One file of a source that no wanted reader takes: its name within the source, its suffix, and why."""
+
+    name: str
+    suffix: str
+    why: str

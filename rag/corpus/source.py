@@ -1,31 +1,25 @@
-"""From what the user names, a path or a packaged corpus, to a stream of records."""
+"""From what the user names, a path or a packaged corpus, to a stream of records, with every file accounted for."""
 
 from __future__ import annotations
 
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rag.corpus.images import SUFFIXES
+from rag import plugins
+from rag.corpus.files import File, files_of
 from rag.corpus.packaged import packaged_file
-from rag.corpus.readers import READERS, Record
-from rag.errors import InputError
+from rag.corpus.quarantine import Foreign, Quarantined
+from rag.corpus.readers import LIKELY, Reader, Record
+from rag.errors import InputError, RagError
 from rag.settings import knowledge_dir
 
-_BY_SUFFIX = {
-    **dict.fromkeys((".tgz", ".tar", ".gz", ".xml"), "open-i"),
-    ".obo": "obo",
-    ".jsonl": "cases",
-    ".md": "notes",
-    ".toml": "samples",
-    ".txt": "images",
-    **dict.fromkeys(SUFFIXES, "images"),
-}
-_IN_FOLDERS = {".xml": "open-i", ".md": "notes", ".txt": "images", **dict.fromkeys(SUFFIXES, "images")}
+AUTO = "auto"
+# Files about a corpus rather than of it.
+_ABOUT = frozenset(("readme", "license", "licence", "changelog", "copying", "source", "notice", "manifest", "dicomdir"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,50 +51,171 @@ PACKAGED: dict[str, Packaged] = {
 }
 
 
-def read_source(source: str | Path, format: str | None = None, **options: Any) -> Iterator[Record]:
-    """Documents of a source, with a Quarantined for each record that was refused.
+@dataclass
+class Survey:
+    """What a source holds, before any of it is read: which file goes to which reader, and which to none.
 
-    ``source`` is a path, or a name of PACKAGED (to read a folder of that name, write ``./name``). ``format`` is a name
-    of READERS, guessed if not given; ``options`` go to that reader. Raises InputError here, not at the first record,
-    for a missing path, an unknown format or option, and a source with nothing in it.
+    Attributes:
+        path: the file or folder.
+        planned: files and their readers, in the order in which they will be read.
+        along: files that are read together with a planned one.
+        foreign: files of no wanted format.
+        refused: what is not even looked into.
+    """
+
+    path: Path
+    options: dict[str, Any] = field(default_factory=dict)
+    planned: list[tuple[File, Reader]] = field(default_factory=list)
+    along: list[Path] = field(default_factory=list)
+    foreign: list[Foreign] = field(default_factory=list)
+    refused: list[Quarantined] = field(default_factory=list)
+
+    @property
+    def files(self) -> int:
+        """How many files there are: each is in exactly one of the lists."""
+        return len(self.planned) + len(self.along) + len(self.foreign) + len(self.refused)
+
+    @property
+    def readers(self) -> Counter[str]:
+        """How many files go to each reader."""
+        return Counter(reader.name for _, reader in self.planned)
+
+    def records(self) -> Iterator[tuple[File | None, Record]]:
+        """Every record with the file that it comes from; None for what was not looked into.
+
+        An image that a record named is not read once more on its own. A file that cannot be read at all comes as
+        Quarantined; if it is the whole source, its InputError is raised instead.
+        """
+        for refused in self.refused:
+            yield None, refused
+        used, seen = set[str](), set[str]()
+        for file, reader in self.planned:
+            if str(file.path.resolve()) in used:
+                continue
+            begun = False
+            try:
+                for record in reader.read(file, **self._options_of(reader)):
+                    begun = True
+                    if not isinstance(record, Quarantined):
+                        used.add(record.image or "")
+                        if record.id in seen and reader.ids != "editions":
+                            reason = f"Another record of this source has the id {record.id!r}; ids must be unique."
+                            record = Quarantined(str(self.path), file.name, reason)
+                        else:
+                            seen.add(record.id)
+                    yield file, record
+            except InputError as error:
+                if self.files == 1 and not begun:
+                    raise type(error)(str(error) if file.name in str(error) else f"{file.name!r}: {error}") from error
+                yield file, Quarantined(str(self.path), file.name, str(error))
+            except RagError:
+                raise
+            # Whatever a decoder raises over a hostile file is that file's fault, and no reason to stop.
+            except Exception as error:
+                reason = f"It is damaged in a way that {reader.name} cannot name ({type(error).__name__}: {error})."
+                yield file, Quarantined(str(self.path), file.name, reason[:500])
+
+    def _options_of(self, reader: Reader) -> dict[str, Any]:
+        taken = _options(reader)
+        return {name: value for name, value in self.options.items() if name in taken}
+
+
+def survey(source: str | Path, format: str | None = None, *, named_only: bool = False, **options: Any) -> Survey:
+    """Look at every file of a source, and at the first bytes of each, and say what will be read by what.
+
+    Args:
+        source: a path, or a name of PACKAGED (to read a folder of that name, write ``./name``).
+        format: the name of a reader, or a dotted path to one; with ``auto`` (or None) each file goes to the reader
+            that recognises it.
+        named_only: dotted paths are refused; see ``rag.plugins.find``.
+        options: for the readers that know them.
+
+    Raises:
+        InputError: a missing path, an unknown format or option, and a source with nothing in it to read.
     """
     path, known = _located(source)
-    name = format or known or detect(path)
-    if name not in READERS:
-        raise InputError(f"There is no format {name!r}. {_formats()}")
-    _check_options(name, options)
-    records = READERS[name].read(path, **options)
-    try:
-        first = next(records, None)
-    except OSError as error:
-        raise InputError(f"{str(source)!r} cannot be read as {name}: {error.strerror or error}.") from error
+    wanted = known if format in (None, AUTO) else format
+    chosen = [plugins.find("reader", wanted, named_only=named_only)] if wanted else _all()
+    made = Survey(path, options)
+    _check_options(chosen, options)
+    looked: list[tuple[File, Reader | None, str]] = []
+    for file in files_of(path):
+        if isinstance(file, Quarantined):
+            made.refused.append(file)
+            continue
+        sure, reader = max(((reader.recognises(file), reader) for reader in chosen), key=lambda one: one[0])
+        why = _foreign(file, path, sure, reader, chosen if wanted else [])
+        looked.append((file, None if why else reader, why))
+    taken = {side for file, reader, _ in looked if reader for side in reader.companions(file)}
+    # In the order of the readers, so that those of rows come before that of the images which rows name.
+    for file, reader, why in sorted(looked, key=lambda one: chosen.index(one[1]) if one[1] else 0):
+        if file.path in taken:
+            made.along.append(file.path)
+        elif reader is None:
+            made.foreign.append(Foreign(file.name, file.suffix, why))
+        else:
+            made.planned.append((file, reader))
+    if not made.planned and not made.refused:
+        raise InputError(_nothing(source, made, wanted))
+    return made
+
+
+def read_source(source: str | Path, format: str | None = None, **options: Any) -> Iterator[Record]:
+    """Documents of a source, with a Quarantined for each record that was refused; see ``survey``.
+
+    Raises InputError here, not at the first record, also where no file of the source holds a record.
+    """
+    made = survey(source, format, **options)
+    records = (record for _, record in made.records())
+    first = next(records, None)
     if first is None:
-        chosen = f" with {', '.join(f'{key}={value!r}' for key, value in options.items())}" if options else ""
-        raise InputError(f"{str(source)!r} holds nothing to read as {name}{chosen}. {_formats()}")
-    return chain((first,), records)
+        raise InputError(_nothing(source, made, format))
+    return _chained(first, records)
 
 
 def detect(path: str | Path) -> str:
-    """The format of a path, by its suffix, or for a folder by the files most common in it.
-
-    Raises InputError, naming the formats, if it cannot be told.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        guess = _BY_SUFFIX.get(path.suffix.lower())
-    elif (path / "cases.jsonl").is_file():
-        guess = "cases"
-    else:
-        found = (_IN_FOLDERS.get(file.suffix.lower()) for file in path.rglob("[!.]*"))
-        guess = next((name for name, _ in Counter(name for name in found if name).most_common(1)), None)
-    if guess is None:
-        raise InputError(f"The format of {str(path)!r} cannot be told from its name or contents. {_formats()}")
-    return guess
+    """The name of the reader that most files of a path go to. Raises InputError if none does."""
+    return survey(Path(path)).readers.most_common(1)[0][0]
 
 
 def locate(source: str | Path) -> Path:
     """The path behind a packaged name or a path. Raises InputError if nothing is there."""
     return _located(source)[0]
+
+
+def _chained(first: Record, rest: Iterator[Record]) -> Iterator[Record]:
+    yield first
+    yield from rest
+
+
+def _all() -> list[Reader]:
+    return [plugins.find("reader", name) for name in plugins.names("reader")]
+
+
+def _foreign(file: File, path: Path, sure: float, reader: Reader, chosen: list[Reader]) -> str:
+    """Why a file is passed over; empty if ``reader`` is to read it.
+
+    ``chosen`` are the readers that the user asked for, if any. A file that is the whole source and was given to a
+    reader by name is read, unless it is surely something else: then InputError says what.
+    """
+    alone = file.path == path
+    if not alone and any(part.startswith(".") for part in file.name.split("/")):
+        return "hidden"
+    if not alone and file.path.stem.lower() in _ABOUT and sure < LIKELY:
+        return "about the corpus, not of it"
+    if sure > 0 and not (alone and chosen and sure < LIKELY):
+        return ""
+    likely = max(_all(), key=lambda other: other.recognises(file)) if chosen else reader
+    is_other = bool(chosen) and likely is not reader and likely.recognises(file) >= LIKELY
+    if is_other and alone:
+        raise InputError(f"{file.name!r} looks like {likely.description}: use --format {likely.name}.")
+    if alone and chosen:
+        return ""
+    if is_other:
+        return f"looks like {likely.description}: use --format {likely.name}"
+    if not file.head:
+        return "empty file"
+    return file.kind or "of no known format"
 
 
 def _located(source: str | Path) -> tuple[Path, str | None]:
@@ -115,12 +230,21 @@ def _located(source: str | Path) -> tuple[Path, str | None]:
     return path, packaged.format if packaged else None
 
 
-def _check_options(name: str, options: dict[str, Any]) -> None:
-    allowed = [option for option in inspect.signature(READERS[name].read).parameters if option != "path"]
+def _options(reader: Reader) -> list[str]:
+    return list(inspect.signature(reader.read).parameters)[1:]  # the first is the file
+
+
+def _check_options(readers: list[Reader], options: dict[str, Any]) -> None:
+    allowed = sorted({option for reader in readers for option in _options(reader)})
     if unknown := [option for option in options if option not in allowed]:
-        listed = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
-        raise InputError(f"The format {name!r} has no option {unknown[0]!r}; {listed}.")
+        which = f"The format {readers[0].name!r}" if len(readers) == 1 else "No format"
+        has, takes = ("has no", "it takes") if len(readers) == 1 else ("has an", "they take")
+        raise InputError(f"{which} {has} option {unknown[0]!r}; {takes} {', '.join(allowed) or 'none'}.")
 
 
-def _formats() -> str:
-    return f"Formats: {'; '.join(f'{name} ({reader.description})' for name, reader in READERS.items())}."
+def _nothing(source: str | Path, made: Survey, wanted: str | None) -> str:
+    as_what = f" as {wanted}" if wanted and wanted != AUTO else ""
+    with_what = f" with {', '.join(f'{key}={value!r}' for key, value in made.options.items())}" if made.options else ""
+    passed = f" ({'; '.join(f'{f.name}: {f.why}' for f in made.foreign[:3])})" if made.foreign else ""
+    formats = "; ".join(f"{reader.name} ({reader.description})" for reader in _all())
+    return f"{str(source)!r} holds nothing to read{as_what}{with_what}{passed}. Formats: {formats}."

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rag.corpus.files import File
 from rag.errors import InputError
 
 MAX_TEXT_CHARS = 2_000_000
 MAX_ID_CHARS = 500
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+          (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+# Between two letters stands a letter, a hyphen or an apostrophe; in cp850 read as cp1252 it would be a quotation mark.
+_BROKEN_WORD = re.compile(
+    r"[^\W\d_][\u201a-\u201e\u2020-\u203a\u20ac\u02c6\u02dc\u0192\u2122\xa1-\xac\xae-\xb6\xb8-\xbf\xd7\xf7][^\W\d_]"
+)
 _LINE_ENDS = re.compile(r"\r\n?|[\v\f\x85]")
 # Control characters and lone surrogates: the first garble a terminal, the second cannot be hashed or stored as UTF-8.
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -47,6 +56,61 @@ def decode(data: bytes) -> str:
         ) from error
 
 
+def decode_any(data: bytes) -> tuple[str, str]:
+    """Text of any common encoding, and the encoding's name.
+
+    A byte-order mark decides, then UTF-8, then UTF-16 by its zeros. What is left is Western European (cp1252) where
+    that gives words of mostly ASCII letters, and else what charset-normalizer finds: alone it takes Spanish in cp1252
+    for Polish. Raises InputError for what is no text, and where no encoding is likely.
+    """
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return _decoded(data, name), name.removesuffix("-sig")
+    with contextlib.suppress(UnicodeDecodeError):
+        if b"\0" not in data:
+            return data.decode("utf-8"), "utf-8"
+    if wide := _wide(data):
+        return _decoded(data, wide), wide
+    if b"\0" in data:
+        raise InputError("It is not text: it has zero bytes in it.")
+    if western := _western(data):
+        return western, "cp1252"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data[:100_000]).best()
+    if best is None or best.encoding.startswith("utf_16"):
+        raise InputError("The encoding of its text cannot be told; save it as UTF-8.")
+    return _decoded(data, best.encoding), best.encoding
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeError as error:
+        raise InputError(f"It is not whole {encoding} text ({error}); save it as UTF-8.") from error
+
+
+def _wide(data: bytes) -> str:
+    """UTF-16 without a mark: every other byte of mostly ASCII text is zero."""
+    sample = data[:4096]
+    if len(sample) < 4 or len(data) % 2:
+        return ""
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    half = len(sample) / 2
+    return "utf-16-le" if odd > 0.7 * half and not even else "utf-16-be" if even > 0.7 * half and not odd else ""
+
+
+def _western(data: bytes) -> str:
+    """The text as cp1252, if it then reads like a Western European language; else empty."""
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        return ""
+    foreign = sum(c.isalpha() and not c.isascii() for c in text)
+    plain = sum(c.isalpha() and c.isascii() for c in text)
+    return text if foreign <= 0.4 * (plain + foreign) and not _BROKEN_WORD.search(text) else ""
+
+
 def bounded(text: str) -> str:
     """The cleaned text. Raises InputError if it is longer than a document may be."""
     if len(text) > MAX_TEXT_CHARS:
@@ -56,21 +120,9 @@ def bounded(text: str) -> str:
     return clean(text)
 
 
-def read_text(path: Path) -> str:
-    """A whole text file, cleaned. Raises InputError if it is unreadable, too long or not UTF-8."""
-    return bounded(decode(read_bytes(path, 4 * MAX_TEXT_CHARS)))
-
-
-def read_bytes(path: Path, limit: int) -> bytes:
-    """A whole file of at most ``limit`` bytes. Raises InputError if it is larger or cannot be read."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise InputError(f"It cannot be read: {error.strerror or error}.") from error
-    if len(data) > limit:
-        raise InputError(f"It is larger than the {limit:,} bytes allowed here; split it first.")
-    return data
+def read_text(file: File) -> str:
+    """A whole UTF-8 text file, cleaned. Raises InputError if it is unreadable, too long or not UTF-8."""
+    return bounded(decode(file.read(4 * MAX_TEXT_CHARS)))
 
 
 def checked_id(value: Any) -> str:
@@ -83,15 +135,15 @@ def checked_id(value: Any) -> str:
     return text
 
 
-def bounded_lines(path: Path, limit: int) -> Iterator[tuple[int, bytes | None]]:
+def bounded_lines(file: File | Path, limit: int) -> Iterator[tuple[int, bytes | None]]:
     """Lines of a file with their 1-based numbers; a line of more than ``limit`` bytes comes as None, unread."""
-    with path.open("rb") as file:
+    with file.open() if isinstance(file, File) else file.open("rb") as lines:
         number = 0
-        while line := file.readline(limit + 1):
+        while line := lines.readline(limit + 1):
             number += 1
             if len(line) <= limit or line.endswith(b"\n"):
                 yield number, line.rstrip(b"\r\n")
                 continue
             while line and not line.endswith(b"\n"):
-                line = file.readline(limit)
+                line = lines.readline(limit)
             yield number, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rag.corpus import deidentify, detect, passages_of, read_source
+from rag.corpus.source import survey
 from rag.corpus.text import MAX_TEXT_CHARS
 from rag.errors import InputError
 from rag.types import Document
@@ -113,7 +115,7 @@ class TestFolder:
             json.dumps({"title": "T", "domain": "radiology", "group": "p", "site": 1})
         )
         (tmp_path / "lone.txt").write_text("A report alone.")
-        (tmp_path / "other.csv").write_text("ignored")
+        (tmp_path / "other.xyz").write_text("ignored")
         documents, quarantined = split(read_source(tmp_path))
         assert quarantined == []
         assert [d.id for d in documents] == ["bare:image", "case1/scan:image", "case1/scan", "lone"]
@@ -137,15 +139,14 @@ class TestFolder:
         (tmp_path / "long.txt").write_text("x" * (MAX_TEXT_CHARS + 1))
         (tmp_path / os.fsdecode(b"\xff.txt")).write_text("name is not UTF-8")
         documents, quarantined = split(read_source(tmp_path))
-        assert [d.id for d in documents] == ["good:image", "twin:image"]
+        assert [d.id for d in documents] == ["good:image", "latin", "twin:image"]
         reasons = {q.record: q.reason for q in quarantined}
-        assert "not valid JSON" in reasons["json.json"]
+        assert "not valid JSON" in reasons["json.png"]
         assert "same id" in reasons["twin.png"]
         assert "not a PNG" in reasons["text.png"]
-        assert "not UTF-8" in reasons["latin.txt"]
         assert "nothing in it" in reasons["blank.txt"]
         assert "2,000,001 characters" in reasons["long.txt"]
-        assert len(quarantined) == 7
+        assert len(quarantined) == 6
         assert all(q.record.isprintable() for q in quarantined)
 
 
@@ -204,17 +205,88 @@ class TestNotes:
 
 
 class TestSource:
-    def test_formats_are_guessed(self, tmp_path: Path, picture: Picture) -> None:
-        for name, format in {
-            "a.tgz": "open-i",
-            "a.xml": "open-i",
-            "a.obo": "obo",
-            "a.JSONL": "cases",
-            "a.md": "notes",
-        }.items():
-            assert detect(tmp_path / name) == format
-        picture("f/a.png")
-        assert detect(tmp_path / "f") == "images"
+    def test_formats_are_told_by_content(self, tmp_path: Path, picture: Picture) -> None:
+        reports = b'<?xml version="1.0"?><!-- x --><!DOCTYPE eCitation><eCitation><uId id="R1"/></eCitation>'
+        contents = {
+            "report.txt.bak": (reports, "open-i"),
+            "terms.txt": (b"format-version: 1.2\n\n[Term]\nid: X:1\n", "obo"),
+            "rows.JSONL": (b'{"id": 1, "text": "x"}', "cases"),
+            "rows.ndjson.gz": (gzip.compress(b'{"id": 1, "text": "x"}'), "cases"),
+            "note.md": (NOTE.format("", "Body.").encode(), "notes"),
+            "1.2.840.113619.2.55.3.1234": (b"\0" * 128 + b"DICM" + b"\0" * 9, "images"),
+            "IM0001": (picture("a.png").read_bytes(), "images"),
+        }
+        for name, (content, format) in contents.items():
+            (tmp_path / name).write_bytes(content)
+            assert detect(tmp_path / name) == format, name
+
+    def test_every_file_of_a_folder_is_accounted_for(self, tmp_path: Path, picture: Picture) -> None:
+        folder = tmp_path / "mixed"
+        picture("mixed/scan.png")
+        picture("mixed/of-a-row.png")
+        (folder / "scan.txt").write_text("Clear.")
+        (folder / "scan.json").write_text("{}")
+        jsonl(folder / "rows.jsonl", {"id": "r", "text": "Row.", "image": "of-a-row.png"}, {"id": "s"})
+        (folder / "old.xml").write_text(
+            '<eCitation><uId id="R"/><AbstractText Label="FINDINGS">F.</AbstractText></eCitation>'
+        )
+        (folder / "volume.nii.gz").write_bytes(gzip.compress(b"\x5c\x01\0\0" + b"\0" * 400))
+        (folder / "thing.xyz").write_text("?")
+        (folder / ".DS_Store").write_bytes(b"\0")
+        (folder / "empty.bin").touch()
+        (folder / "README.txt").write_text("About this folder.")
+        (folder / "out.txt").symlink_to(tmp_path)
+        os.mkfifo(folder / "pipe.txt")
+        made = survey(folder)
+        assert made.files == sum(1 for _ in folder.rglob("*"))
+        assert made.readers == {"cases": 1, "open-i": 1, "images": 2}
+        assert sorted(p.name for p in made.along) == ["scan.json", "scan.txt"]
+        assert {f.name: f.why for f in made.foreign} == {
+            ".DS_Store": "hidden",
+            "README.txt": "about the corpus, not of it",
+            "empty.bin": "empty file",
+            "thing.xyz": "of no known format",
+            "volume.nii.gz": "a NIfTI volume",
+        }
+        assert {q.record for q in made.refused} == {"out.txt", "pipe.txt"}
+        documents, quarantined = split(record for _, record in made.records())
+        assert {d.id for d in documents} == {"r", "r:image", "R", "scan", "scan:image"}, "a row's image is read once"
+        assert {q.record for q in quarantined} == {"out.txt", "pipe.txt", "line 2"}
+
+    def test_one_format_of_a_mixed_folder(self, tmp_path: Path, picture: Picture) -> None:
+        picture("f/scan.png")
+        jsonl(tmp_path / "f" / "rows.jsonl", {"id": "r", "text": "Row."})
+        made = survey(tmp_path / "f", "images")
+        assert made.readers == {"images": 1}
+        (foreign,) = made.foreign
+        assert (foreign.name, foreign.suffix) == ("rows.jsonl", ".jsonl")
+        assert foreign.why.endswith("use --format cases")
+
+    def test_a_file_of_another_format_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "x.xml").write_text('<eCitation><uId id="R"/></eCitation>')
+        with pytest.raises(InputError, match="looks like Open-i radiology reports.*use --format open-i"):
+            read_source(tmp_path / "x.xml", "cases")
+
+    def test_a_gzip_bomb_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "bomb.jsonl.gz").write_bytes(gzip.compress(b'{"id": 1, "text": "' + b" " * 30_000_000))
+        with pytest.raises(InputError, match="'bomb.jsonl.gz': It unpacks to more than"):
+            read_source(tmp_path / "bomb.jsonl.gz")
+
+    def test_a_reader_of_ones_own(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "memos.py").write_text(
+            "from rag.corpus.readers import Reader\n"
+            "from rag.types import Document\n"
+            "def read(file, shout=''):\n"
+            "    said = file.read(1000).decode() + shout\n"
+            "    yield Document(id=file.name, kind='report', text=said, case_id='c', group_id='g', source='memos')\n"
+            "READER = Reader('memo', 'a memo', lambda file: 0.9 * file.start.startswith('MEMO'), read)\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        (tmp_path / "x.memo").write_text("MEMO: clear.")
+        (memo,) = split(read_source(tmp_path / "x.memo", "memos:READER", shout="!"))[0]
+        assert (memo.id, memo.text) == ("x.memo", "MEMO: clear.!")
+        with pytest.raises(InputError, match="no reader 'memos:READER'"):
+            survey(tmp_path / "x.memo", "memos:READER", named_only=True)
 
     @pytest.mark.parametrize(
         ("source", "options", "message"),
@@ -222,12 +294,13 @@ class TestSource:
             ("absent", {}, "no file or folder 'absent'.*openi, hpo, notes, samples"),
             ("https://example.org/a.jsonl", {}, "no file or folder"),
             ("a\0b", {}, "no file or folder"),
-            ("empty", {}, "cannot be told.*open-i.*obo.*cases.*notes.*images"),
+            ("empty", {}, "holds nothing to read.*cases.*open-i.*obo.*notes.*images"),
             ("empty", {"format": "images"}, "holds nothing to read as images"),
-            ("empty", {"format": "pdf"}, "no format 'pdf'.*open-i"),
-            ("empty", {"format": "cases"}, "cannot be read as cases"),
-            ("x.docx", {}, "cannot be told"),
-            ("x.jsonl", {"branch": "eye"}, "no option 'branch'; it takes split"),
+            ("empty", {"format": "absent"}, "no reader 'absent'.*open-i"),
+            ("empty", {"format": "cases"}, "nothing to read as cases"),
+            ("x.docx", {}, "holds nothing to read .x.docx: empty file"),
+            ("x.jsonl", {"branch": "eye"}, "No format has an option 'branch'; they take .*split"),
+            ("x.jsonl", {"branch": "eye", "format": "cases"}, "'cases' has no option 'branch'; it takes split"),
             ("x.jsonl", {}, "holds nothing"),
         ],
     )

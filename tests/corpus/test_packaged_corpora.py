@@ -53,7 +53,7 @@ XMLS = {
     "huge.xml": b" " * (openi.MAX_XML_BYTES + 1),
 }
 REASONS = {
-    "good.xml": "read before",  # the folder is read in the order of names: "again" comes first
+    "good.xml": "ids must be unique",  # files are read in the order of names: "again" comes first
     "noid.xml": 'no "id"',
     "broken.xml": "not well-formed",
     "laughs.xml": "entities",

@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rag.corpus.files import File
+from rag.corpus.images import SUFFIXES
 from rag.corpus.quarantine import Quarantined
+from rag.corpus.readers.base import BY_NAME, CERTAIN, Reader
 from rag.corpus.readers.pairs import Pair, documents_of, path_inside
 from rag.corpus.text import bounded_lines, checked_id, clean_value, decode
 from rag.errors import InputError
 from rag.types import Document
 
 MAX_LINE_BYTES = 1_000_000
+_NAME = "cases.jsonl"
+_HAS_ID = re.compile(r'"id"\s*:')
+_HAS_CONTENT = re.compile(r'"(?:text|image)"\s*:')
 _TEXT_FIELDS = ("image", "text", "kind", "title", "domain", "group", "split", "source", "licence")
 
 
-def read_cases(path: Path, split: str | None = None) -> Iterator[Document | Quarantined]:
-    """Documents of a JSONL file, or of the cases.jsonl in a folder; image paths are relative to its folder.
+def recognise_cases(file: File) -> float:
+    """Sure of a cases.jsonl, and of JSON lines that begin with an id and a text or an image."""
+    if file.suffix not in (".jsonl", ".ndjson"):
+        return 0.0
+    line = file.start.lstrip().partition("\n")[0]
+    rows = file.path.name == _NAME or (line.startswith("{") and _HAS_ID.search(line) and _HAS_CONTENT.search(line))
+    return CERTAIN if rows else BY_NAME
+
+
+def images_below(file: File) -> Iterable[Path]:
+    """The images in the folder of a cases.jsonl belong to its rows, also those whose rows are not wanted."""
+    if file.path.name != _NAME:
+        return ()
+    return (path for path in file.path.parent.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def read_cases(file: File, split: str | None = None) -> Iterator[Document | Quarantined]:
+    """Documents of a JSONL file; image paths are relative to its folder.
 
     ``split`` keeps only the rows whose "split" says so. Fields beyond the known ones become metadata.
     """
-    path = path / "cases.jsonl" if path.is_dir() else path
+    path = file.path
     seen: set[str] = set()
-    for number, line in bounded_lines(path, MAX_LINE_BYTES):
+    for number, line in bounded_lines(file, MAX_LINE_BYTES):
         if line is not None and not line.strip():
             continue
         try:
@@ -79,3 +102,12 @@ def _pair(row: dict[str, Any], identifier: str, path: Path) -> Pair:
         licence=values.get("licence") or "unknown",
         metadata={key: value for key, value in row.items() if key == "split" or key not in ("id", *_TEXT_FIELDS)},
     )
+
+
+READER = Reader(
+    "cases",
+    "JSON lines, each with an id and an image, a text or both (image paths relative to the file)",
+    recognise_cases,
+    read_cases,
+    companions=images_below,
+)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
+from rag.corpus.files import File
 from rag.corpus.quarantine import Quarantined
+from rag.corpus.readers.base import BY_NAME, CERTAIN, Reader
 from rag.corpus.text import checked_id, read_text
 from rag.errors import InputError
 from rag.types import Document
@@ -16,22 +17,16 @@ _REQUIRED = ("id", "title", "domain", "kind", "author", "licence")
 _OPTIONAL = ("references", "notice")
 
 
-def read_notes(path: Path) -> Iterator[Document | Quarantined]:
-    """Notes of a folder (with its sub-folders), or one note. A README is not a note."""
-    seen: set[str] = set()
-    for file in sorted(path.rglob("*.md")) if path.is_dir() else [path]:
-        if path.is_dir() and file.stem.upper() == "README":
-            continue
-        name = file.name if file == path else file.relative_to(path).as_posix()
-        try:
-            document = _note(read_text(file))
-            if document.id in seen:
-                raise InputError(f"Another note has the id {document.id!r}; ids must be unique.")
-        except InputError as error:
-            yield Quarantined(str(path), name, str(error))
-            continue
-        seen.add(document.id)
-        yield document
+def recognise_note(file: File) -> float:
+    """Markdown; sure where a front matter opens it. A README is not a note."""
+    if file.suffix != ".md" or file.path.stem.upper() == "README":
+        return 0.0
+    return CERTAIN if file.start.startswith(_FENCE) else BY_NAME
+
+
+def read_note(file: File) -> Iterator[Document | Quarantined]:
+    """The one document of a note."""
+    yield _note(read_text(file))
 
 
 def _note(text: str) -> Document:
@@ -83,3 +78,6 @@ def _split(text: str) -> tuple[dict[str, str], str]:
 
 def _unquoted(value: str) -> str:
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+
+
+READER = Reader("notes", "a Markdown note with a front matter", recognise_note, read_note)

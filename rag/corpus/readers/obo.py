@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rag.corpus.files import File
 from rag.corpus.quarantine import Quarantined
+from rag.corpus.readers.base import BY_NAME, CERTAIN, Reader
 from rag.corpus.readers.obo_syntax import Stanza, closure, plain, quoted, references_of, stanzas, words_of
 from rag.corpus.text import bounded, checked_id
 from rag.errors import InputError
@@ -58,12 +60,19 @@ def obo_terms(path: Path) -> Iterator[OboTerm]:
     yield from _load(path).terms.values()
 
 
-def read_obo(path: Path, branches: tuple[str, ...] = ()) -> Iterator[Document | Quarantined]:
+def recognise_obo(file: File) -> float:
+    """Sure where the header names its format version."""
+    by_content = file.is_text and "format-version:" in file.start.partition("[Term]")[0]
+    return CERTAIN if by_content else BY_NAME * (file.suffix == ".obo")
+
+
+def read_obo(file: File, branches: tuple[str, ...] = ()) -> Iterator[Document | Quarantined]:
     """One Document per defined term that is not obsolete, after one Quarantined per malformed stanza.
 
     ``branches`` are term ids or names of BRANCHES: only these terms and their descendants are read. Raises InputError
     for a branch that the file does not have, and for a file that is not OBO.
     """
+    path = file.path
     ontology = _load(path)
     wanted = _wanted(ontology, (branches,) if isinstance(branches, str) else tuple(branches))
     yield from ontology.rejected
@@ -181,3 +190,6 @@ def _document(term: OboTerm, ontology: _Ontology) -> Document:
             "release": ontology.release,
         },
     )
+
+
+READER = Reader("obo", "an ontology in OBO format", recognise_obo, read_obo, ids="world")

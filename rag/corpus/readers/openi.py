@@ -9,8 +9,10 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.corpus.files import File
 from rag.corpus.quarantine import Quarantined
-from rag.corpus.text import bounded, checked_id, on_one_line, read_bytes
+from rag.corpus.readers.base import BY_NAME, CERTAIN, LIKELY, Reader
+from rag.corpus.text import bounded, checked_id, on_one_line
 from rag.errors import InputError
 from rag.types import Document
 
@@ -18,19 +20,30 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 MAX_XML_BYTES = 1_000_000  # the largest real report has 9 kB
+_SUFFIXES = (".xml", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 _SECTIONS = ("INDICATION", "COMPARISON", "FINDINGS", "IMPRESSION")
 _LICENCES = {"byncnd": "CC BY-NC-ND 4.0", "bync": "CC BY-NC 4.0", "byncsa": "CC BY-NC-SA 4.0", "by": "CC BY 4.0"}
 _DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error, LZMAError)
 
 
-def read_openi(path: Path) -> Iterator[Document | Quarantined]:
-    """Reports of a tar archive, a folder of XML files or one XML file.
+def recognise_openi(file: File) -> float:
+    """Sure of its XML; an archive may hold such reports."""
+    if file.root[0] == "eCitation":
+        return CERTAIN
+    if file.kind == "a tar archive":
+        return LIKELY
+    return BY_NAME * (file.suffix in _SUFFIXES and file.kind in ("", "an xz file", "a bzip2 file") and not file.root[0])
+
+
+def read_openi(file: File) -> Iterator[Document | Quarantined]:
+    """Reports of a tar archive or of one XML file.
 
     A report with neither findings nor impression comes as Quarantined with ``empty`` set. Raises InputError if an
     archive cannot be opened.
     """
+    path = file.path
     seen: set[str] = set()
-    for name, xml in _files(path):
+    for name, xml in _files(file):
         if isinstance(xml, Quarantined):
             yield xml
             continue
@@ -49,16 +62,11 @@ def read_openi(path: Path) -> Iterator[Document | Quarantined]:
             yield Quarantined(str(path), name, reason, empty=True)
 
 
-def _files(path: Path) -> Iterator[tuple[str, bytes | Quarantined]]:
-    if path.is_file() and path.suffix.lower() != ".xml":
-        yield from _members(path)
+def _files(file: File) -> Iterator[tuple[str, bytes | Quarantined]]:
+    if file.suffix != ".xml" and file.root[0] != "eCitation":
+        yield from _members(file.path)
         return
-    for file in sorted(path.rglob("*.xml")) if path.is_dir() else [path]:
-        name = file.name if file == path else file.relative_to(path).as_posix()
-        try:
-            yield name, read_bytes(file, MAX_XML_BYTES)
-        except InputError as error:
-            yield name, Quarantined(str(path), name, str(error))
+    yield file.name, file.read(MAX_XML_BYTES)
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes | Quarantined]]:
@@ -146,3 +154,8 @@ def _licence(root: Element) -> str:
 
 def _texts(root: Element, path: str) -> list[str]:
     return [text for element in root.iterfind(path) if (text := on_one_line("".join(element.itertext())))]
+
+
+READER = Reader(
+    "open-i", "Open-i radiology reports (XML, or a tar archive of them)", recognise_openi, read_openi, ids="world"
+)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rag.corpus.files import File
 from rag.corpus.packaged import packaged_file
 from rag.corpus.quarantine import Quarantined
+from rag.corpus.readers.base import CERTAIN, Reader
 from rag.corpus.readers.pairs import Pair, documents_of, path_inside
 from rag.corpus.text import clean, read_text
 from rag.errors import InputError
@@ -18,13 +20,19 @@ _FOLDERS = {"skimage": ("data",), "pydicom": ("data", "test_files")}
 _REQUIRED = ("package", "file", "domain", "title", "text", "licence", "notice")
 
 
-def read_samples(path: Path) -> Iterator[Document | Quarantined]:
+def recognise_samples(file: File) -> float:
+    """A TOML file with ``[[image]]`` tables."""
+    return CERTAIN * (file.suffix == ".toml" and "[[image]]" in file.start)
+
+
+def read_samples(file: File) -> Iterator[Document | Quarantined]:
     """Documents of the ``[[image]]`` tables; the id is "sample/<file name without suffix>".
 
     Raises InputError if the file is not TOML with such tables, MissingDependencyError if a package is not installed.
     """
+    path = file.path
     try:
-        tables = tomllib.loads(read_text(path)).get("image")
+        tables = tomllib.loads(read_text(file)).get("image")
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{str(path)!r} is not valid TOML ({error}).") from error
     if not isinstance(tables, list):
@@ -63,3 +71,8 @@ def _pair(table: Any) -> Pair:
         licence=fields["licence"],
         metadata={"notice": fields["notice"], "package": fields["package"], "file": fields["file"]},
     )
+
+
+READER = Reader(
+    "samples", "a TOML list of sample images inside installed packages", recognise_samples, read_samples, ids="world"
+)

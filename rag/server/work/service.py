@@ -246,7 +246,8 @@ class Service:
         if upload is not None and not upload.exists():
             raise InputError("the upload is no longer here; send it again")
         packaged = request.get("packaged")
-        source = Source(packaged if packaged is not None else Path(request["path"]), request.get("format"))
+        corpus = packaged if packaged is not None else Path(request["path"])
+        source = Source(corpus, request.get("format"), named_only=True)
         try:
             made = Index(served.store, self.settings).ingest(
                 source, deidentify=request["deidentify"], sync=request["sync"], progress=listener

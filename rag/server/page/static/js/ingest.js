@@ -97,9 +97,9 @@ function result(job) {
   const r = job.result;
   if (!r) return [];
   const counts = ["added", "updated", "unchanged", "removed"].filter((k) => r[k]).map((k) => `${count(r[k])} ${k}`).join(", ");
-  const aside = r.quarantined || [];
+  const aside = [...(r.quarantined || []), ...(r.foreign || []).map((f) => ({ record: f.name, reason: `not read: ${f.why}` }))];
   const parts = [h("p", {}, counts ? capital(`${counts}.`) : "Nothing changed.", r.version ? ` Published as version ${r.version}.` : "")];
   if (!aside.length) return [...parts, h("p", { class: "fine" }, "Every record was read.")];
-  return [...parts, h("h4", {}, `${capital(many(aside.length, "record"))} set aside`),
+  return [...parts, h("h4", {}, `${capital(many(aside.length, "record or file", "records or files"))} set aside`),
     h("ul", { class: "quarantine" }, aside.map((q) => h("li", {}, h("strong", {}, q.record || q.source), h("span", {}, q.reason))))];
 }
