@@ -135,7 +135,7 @@ def survey(source: str | Path, format: str | None = None, *, named_only: bool = 
     """
     path, known = _located(source)
     wanted = known if format in (None, AUTO) else format
-    chosen = [plugins.find("reader", wanted, named_only=named_only)] if wanted else _all()
+    chosen = [_reader(wanted, named_only)] if wanted else _all()
     made = Survey(path, options)
     _check_options(chosen, options)
     looked: list[tuple[File, Reader | None, str]] = []
@@ -146,15 +146,15 @@ def survey(source: str | Path, format: str | None = None, *, named_only: bool = 
         sure, reader = max(((reader.recognises(file), reader) for reader in chosen), key=lambda one: one[0])
         why = _foreign(file, path, sure, reader, chosen if wanted else [])
         looked.append((file, None if why else reader, why))
-    taken = {side for file, reader, _ in looked if reader for side in reader.companions(file)}
+    taken = {side for file, own, _ in looked if own for side in own.companions(file)}
     # In the order of the readers, so that those of rows come before that of the images which rows name.
-    for file, reader, why in sorted(looked, key=lambda one: chosen.index(one[1]) if one[1] else 0):
+    for file, own, why in sorted(looked, key=lambda one: chosen.index(one[1]) if one[1] else 0):
         if file.path in taken:
             made.along.append(file.path)
-        elif reader is None:
+        elif own is None:
             made.foreign.append(Foreign(file.name, file.suffix, why))
         else:
-            made.planned.append((file, reader))
+            made.planned.append((file, own))
     if not made.planned and not made.refused:
         raise InputError(_nothing(source, made, wanted))
     return made
@@ -189,7 +189,14 @@ def _chained(first: Record, rest: Iterator[Record]) -> Iterator[Record]:
 
 
 def _all() -> list[Reader]:
-    return [plugins.find("reader", name) for name in plugins.names("reader")]
+    return [_reader(name) for name in plugins.names("reader")]
+
+
+def _reader(name: str, named_only: bool = True) -> Reader:
+    reader = plugins.find("reader", name, named_only=named_only)
+    if not isinstance(reader, Reader):
+        raise InputError(f"reader {name!r} is not a rag.corpus.readers.Reader but a {type(reader).__name__}")
+    return reader
 
 
 def _foreign(file: File, path: Path, sure: float, reader: Reader, chosen: list[Reader]) -> str:
