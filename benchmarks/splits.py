@@ -22,8 +22,9 @@ import numpy as np
 from tables import Cell, Table, measured, report, saving
 
 import rag
+from rag.calibration.risks import WrongAnswer
 from rag.calibration.synthesis import synthesize
-from rag.calibration.traces import outcomes_of, trace
+from rag.calibration.traces import trace
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
 from rag.language.lexicon import Lexicon
@@ -197,7 +198,7 @@ def compare(name: str, engine: rag.Engine, labelled: Sequence[LabelledQuestion],
     kept = np.array([i for i, t in enumerate(trials) if not t.domain.out_of_domain])
     groups = np.unique([labelled[i].group for i in kept], return_inverse=True)[1]
     sizes = np.bincount(groups)
-    outcomes = outcomes_of(labelled, trials).take(kept)
+    outcomes = WrongAnswer().losses(labelled, trials).take(kept)
     domains = np.array([trials[i].domain.name for i in kept])
     world = World(outcomes, domains, groups, 1 / sizes[groups])
     mixed = ", ".join(f"{d} {n}" for d, n in zip(*np.unique(domains, return_counts=True), strict=True))

@@ -56,6 +56,10 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "cuda-cagra": "rag.indexing.backends.cuda:CagraIndex",
         "milvus": "rag.indexing.backends.milvus:MilvusIndex",
     },
+    "risk": {
+        "wrong-answer": "rag.calibration.risks:WrongAnswer",
+        "missed-evidence": "rag.calibration.risks:MissedEvidence",
+    },
 }
 
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")

@@ -135,7 +135,9 @@ class RoutingSettings(_Group):
 class SelectionSettings(_Group):
     """How many contexts the generator may see."""
 
-    k_max: int = Field(8, ge=1, le=100, description="Most contexts ever handed to the generator.")
+    k_max: int = Field(
+        8, ge=1, le=100, description="Most contexts handed to the generator, where no certificate asks for more."
+    )
     gamma: float = Field(0.35, gt=0, description="Gap rule: cut where log(S_i / S_{i+1}) exceeds this (MMed-RAG).")
 
 

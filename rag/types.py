@@ -235,7 +235,7 @@ class Candidate(Noun):
     score: float = Field(description="What the gap rule read: fused score, or the cosine of a similar image.")
 
 
-Rule = Literal["gap", "ceiling", "all", "study"]
+Rule = Literal["gap", "ceiling", "all", "study", "floor"]
 
 
 class Selection(Noun):
@@ -245,10 +245,16 @@ class Selection(Noun):
     kept: int = Field(ge=0)
     rule: Rule = Field(
         description="gap: the scores fell by more than gamma; ceiling: k were kept and more were found; "
-        "all: nothing was left out; study: the question's own case is read whole."
+        "all: nothing was left out; study: the question's own case is read whole; floor: the scores or k would have "
+        "kept fewer than a certificate about missed evidence asks for."
     )
     gamma: float = Field(gt=0, description="Gap rule: cut after the first i with log(S_i / S_{i+1}) > gamma.")
     k: int = Field(ge=1, description="Most passages that the policy allows.")
+    promise: Certificate | None = Field(
+        None,
+        exclude_if=lambda promise: promise is None,  # answers are written as they were before there was any
+        description="How seldom evidence is missed among the first ``kept``; absent where that was not calibrated.",
+    )
 
 
 class Answer(Noun):

@@ -28,7 +28,7 @@ from rag.risk_control.policy import Policy
 from rag.types import Certificate, Domain, Hit
 
 FILE = "certificate.json"
-FORMAT = 3
+FORMAT = 4
 Scope = Literal["study", "image", "literature"]
 
 
@@ -74,9 +74,9 @@ class StoredCertificate(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[2, 3] = Field(3, description="2 knew no combiners.")
+    format: Literal[2, 3, 4] = Field(3, description="2 knew no combiners, 3 only the risk of wrong answers.")
     created: str = Field("", description="UTC, ISO 8601.")
-    risk: Literal["wrong-answer"] = "wrong-answer"
+    risk: str = Field("wrong-answer", description="What at most alpha of the answers have: a risk's name.")
     alpha: float = Field(gt=0, lt=1)
     delta: float = Field(gt=0, lt=1, description="Of all parts together.")
     scope: tuple[Scope, ...] = Field(description="Kinds of yes/no questions in the calibration data.")
@@ -94,13 +94,18 @@ class StoredCertificate(BaseModel):
 
     def save(self, folder: Path) -> Path:
         """Write it beside the index; a crash leaves the old one or the new one."""
-        path, aside = folder / FILE, folder / f".{FILE}.new"
-        with aside.open("w", encoding="utf-8") as stream:
-            stream.write(self.model_dump_json(indent=2))
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
-        return path
+        return write_whole(folder / FILE, self.model_dump_json(indent=2))
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a file; a crash leaves the old one or the new one."""
+    aside = path.with_name(f".{path.name}.new")
+    with aside.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)
+    return path
 
 
 def load_certificate(folder: Path) -> StoredCertificate | None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rag.answering.gap import gap_cut
 from rag.indexing.snapshot import Snapshot
 from rag.risk_control.policy import Policy
-from rag.types import Candidate, Evidence, Hit, Rule, Selection
+from rag.types import Candidate, Certificate, Evidence, Hit, Rule, Selection
 
 
-def select_contexts(hits: Sequence[Hit], policy: Policy) -> Selection:
+def select_contexts(hits: Sequence[Hit], policy: Policy, promise: Certificate | None = None) -> Selection:
     """How many of ``hits`` (best first) a policy keeps, and by which rule; a study is read whole.
 
     The candidates and their scores come with it: an answer shows them, and the ledger keeps them.
@@ -27,6 +27,7 @@ def select_contexts(hits: Sequence[Hit], policy: Policy) -> Selection:
         rule=rule,
         gamma=policy.gamma,
         k=policy.k,
+        promise=promise,
     )
 
 
@@ -34,6 +35,8 @@ def _cut(hits: Sequence[Hit], policy: Policy) -> tuple[int, Rule]:
     if hits and hits[0].channel == "study":
         return len(hits), "study"
     cut = gap_cut([h.score for h in hits], policy.gamma, policy.k)
+    if cut.k < (floor := min(policy.least, len(hits))):
+        return floor, "floor"
     return cut.k, "gap" if cut.cut_at is not None else "ceiling" if cut.k < len(hits) else "all"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.answering.certificate import load_certificate
+from rag.answering.evidence_certificate import load_evidence_certificate
 from rag.answering.pipeline import Pipeline, shaping_settings
 from rag.answering.turn import Turn
 from rag.audit.ledger import Given, Ledger
@@ -143,8 +144,11 @@ class Engine:
             before.texts.forget()
 
     def _is_latest(self, pipeline: Pipeline) -> bool:
-        return pipeline.snapshot.version == self.store.version() and pipeline.certificate == load_certificate(
-            self.store.path
+        folder = self.store.path
+        return (
+            pipeline.snapshot.version == self.store.version()
+            and pipeline.certificate == load_certificate(folder)
+            and pipeline.evidence_certificate == load_evidence_certificate(folder)
         )
 
     def _record(self, turns: Sequence[Turn], pipeline: Pipeline, callers: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from rag.answering.contexts import evidence_of, image_file, select_contexts
 from rag.answering.decision import decide
 from rag.answering.drafting import Drafting
 from rag.answering.eligibility import admit, kinds_to_search_first, note_kinds, refuse_unanswerable
+from rag.answering.evidence_certificate import EvidenceCertificate, load_evidence_certificate
 from rag.answering.intake import check_question
 from rag.answering.turn import Attempt, Turn
 from rag.encoders.registry import load_image_encoder, load_text_encoder
@@ -44,6 +45,8 @@ from rag.verification.nli import CrossEncoderEntailment
 from rag.verification.verify import Verified, verify
 
 _T = TypeVar("_T")
+# What finds passages; questions are read, with the lexicon, before they are searched.
+_FINDING = ("index version", "text encoder", "image encoder", "router", "retrieval settings")
 _VOTERS = 5  # most similar images that vote on the domain
 _EVERYTHING = 1e6  # no gap between scores is as wide
 _GIVEN = Domain(name="general", probability=1.0, out_of_domain=False, basis="given evidence")
@@ -67,6 +70,8 @@ class Pipeline:
     router: Router
     drafting: Drafting
     certificate: StoredCertificate | None
+    evidence_certificate: EvidenceCertificate | None
+    finding_fingerprints: dict[str, str]
     fingerprints: dict[str, str]
 
     # ---------------------------------------------------------------- the three steps
@@ -94,11 +99,11 @@ class Pipeline:
             votes = [a.yes_no and bool(s.near) for a, s in zip(asked, sights, strict=True)]
             narrow = self.settings.retrieval.literature_first and not everywhere
             first = [kinds_to_search_first(q, a) if narrow else () for q, a in zip(questions, asked, strict=True)]
-            deep = max(depth, self._widest, self.settings.selection.k_max + 1)
+            deep = max(depth, self._widest)
             found = self.searcher.search(questions, domains, sights, votes, first, deep)
         domains = [note_kinds(d, kinds, f) for d, kinds, f in zip(domains, first, found, strict=True)]
         return [
-            Turn(q, a, d, f, *self._govern(q, a, d, f), clock.copy(len(questions)))
+            Turn(q, a, d, f, *self._govern(q, a, d, f), clock.copy(len(questions)), self._promise(q, a, d, f))
             for q, a, d, f in zip(questions, asked, domains, found, strict=True)
         ]
 
@@ -114,7 +119,7 @@ class Pipeline:
     def select(self, turn: Turn) -> Selection:
         """Choose how many of the hits become contexts."""
         with turn.clock("select"):
-            turn.selection = select_contexts(turn.found.hits, turn.policy)
+            turn.selection = select_contexts(turn.found.hits, turn.policy, turn.promise)
         return turn.selection
 
     def write(self, turn: Turn) -> Iterator[Event]:
@@ -226,6 +231,10 @@ class Pipeline:
         opinions = [*([entailment.fingerprint] if entailment else []), *(["paraphrases"] if embed else [])]
         if opinions or generator.prompt_sha256 is not None:  # the reader's fingerprint has the lexicon's in it
             fingerprints["verifier"] = ", ".join([texts.lexicon.fingerprint, *opinions])
+        finding = {name: fingerprints[name] for name in _FINDING} | {"lexicon": texts.lexicon.fingerprint}
+        enough = load_evidence_certificate(store.path)
+        if enough is not None and (least := enough.least(finding)):
+            fingerprints["least contexts"] = str(least)
         return cls(
             name=store.name,
             settings=settings,
@@ -235,6 +244,8 @@ class Pipeline:
             router=router,
             drafting=Drafting(generator, verifier, settings.generation.revisions),
             certificate=load_certificate(store.path),
+            evidence_certificate=enough,
+            finding_fingerprints=finding,
             fingerprints=fingerprints,
         )
 
@@ -243,15 +254,21 @@ class Pipeline:
         return self.texts.lexicon
 
     @property
-    def _widest(self) -> int:
-        """Most hits that a certified policy may look at: the gap rule looks one past the last."""
-        return self.certificate.widest + 1 if self.certificate else 0
+    def least(self) -> int:
+        """How many contexts an answer must have, by a certificate about missed evidence; 0 without a valid one."""
+        return int(self.fingerprints.get("least contexts", 0))
 
     @property
     def default_policy(self) -> Policy:
         """Of a question that no certificate covers."""
         selection = self.settings.selection
-        return Policy(selection.k_max, selection.gamma, self.settings.answering.min_confidence)
+        return Policy(selection.k_max, selection.gamma, self.settings.answering.min_confidence, least=self.least)
+
+    @property
+    def _widest(self) -> int:
+        """Most hits that a policy may look at."""
+        certified = self.certificate.widest + 1 if self.certificate else 0
+        return max(certified, self.default_policy.widest)
 
     def _route(self, q: Question, a: Asked, sight: Sight) -> Domain:
         if q.domain is not None:
@@ -268,7 +285,16 @@ class Pipeline:
         scope = scope_of(a, found.hits)
         certificate = certificate_for(self.certificate, self.fingerprints, scope, domain, q.domain is None)
         certified = certificate.policy if certificate.status == "valid" else None
-        return certificate, Policy.from_dict(certified) if certified else self.default_policy
+        if certified is None:
+            return certificate, self.default_policy
+        return certificate, replace(Policy.from_dict(certified), least=self.least)
+
+    def _promise(self, q: Question, a: Asked, domain: Domain, found: Retrieved) -> Certificate | None:
+        """What is promised of the passages found, where that was ever calibrated."""
+        if self.evidence_certificate is None:
+            return None
+        scope = scope_of(a, found.hits)
+        return self.evidence_certificate.promise(self.finding_fingerprints, scope, domain, q.domain is None)
 
 
 def shaping_settings(settings: Settings) -> dict[str, Any]:

@@ -67,8 +67,8 @@ def replay(engine: Engine, entry: Entry) -> Replay:
         question = _question(engine, entry, then, notes)
         policy = _policy(engine, entry, then, notes)
         pipeline = engine.pipeline(then.index_version)
-        (today,) = pipeline.begin([question], depth=policy.k + 1)
-        turn = today.under(policy, then.certificate)
+        (today,) = pipeline.begin([question], depth=policy.widest)
+        turn = today.under(policy, then.certificate, then.selection.promise if then.selection else None)
         pipeline.finish(turn)
     except (InputError, IndexStateError) as problem:
         now = Working(fingerprints=engine.fingerprints | {"index version": str(then.index_version)})

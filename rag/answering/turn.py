@@ -29,7 +29,7 @@ class Attempt(NamedTuple):
 class Turn:
     """What is known of one question so far. A turn belongs to one thread at a time.
 
-    ``begin`` gives the fields up to ``clock``; ``select``, ``write`` and ``decide`` give the others, in that order.
+    ``begin`` gives the fields up to ``promise``; ``select``, ``write`` and ``decide`` give the others, in that order.
 
     Attributes:
         question: as it was asked, with the study that its words name.
@@ -39,6 +39,7 @@ class Turn:
         certificate: what covers the question, or why nothing does.
         policy: how many contexts, and from which confidence on to answer.
         clock: milliseconds of each step.
+        promise: how seldom evidence is missed among the contexts, where that was calibrated.
         selection: how many of the hits became evidence, and by which rule.
         evidence: those, numbered as the generator is shown them.
         request: what the generator is asked; its evidence is what may answer.
@@ -55,6 +56,7 @@ class Turn:
     certificate: Certificate
     policy: Policy
     clock: Clock = field(default_factory=Clock)
+    promise: Certificate | None = None
     selection: Selection | None = field(default=None, init=False)
     evidence: tuple[Evidence, ...] = field(default=(), init=False)
     request: Request = field(init=False)
@@ -63,9 +65,9 @@ class Turn:
     signals: Signals = field(init=False)
     answer: Answer = field(init=False)
 
-    def under(self, policy: Policy, certificate: Certificate) -> Turn:
+    def under(self, policy: Policy, certificate: Certificate, promise: Certificate | None = None) -> Turn:
         """The same question, read and searched, to be answered by another policy."""
-        return replace(self, policy=policy, certificate=certificate, clock=Clock())
+        return replace(self, policy=policy, certificate=certificate, promise=promise, clock=Clock())
 
     @property
     def last(self) -> Attempt:

@@ -96,9 +96,10 @@ def certificate_in_words(certificate: Certificate) -> str:
     where = f" in {', '.join(certificate.domains)}" if certificate.domains else ""
     tested = f" It was tested on {certificate.n:,} independent groups of questions" if certificate.n else ""
     share = f", {certificate.coverage:.0%} of which were answered" if certificate.coverage is not None else ""
+    lost = "are wrong" if certificate.risk in (None, "wrong-answer") else f"are lost by the risk “{certificate.risk}”"
     return (
         f"Certified: of the answers given{where} to questions like those of the calibration, at most "
-        f"{certificate.alpha:.0%} are wrong, with a confidence of {1 - certificate.delta:.1%}."
+        f"{certificate.alpha:.0%} {lost}, with a confidence of {1 - certificate.delta:.1%}."
         + (f"{tested}{share}." if tested else "")
         + " This speaks of many answers together, not of this one alone."
     )

@@ -17,16 +17,18 @@ from numpy.typing import NDArray
 from rag.answering.certificate import CertificatePart, StoredCertificate
 from rag.answering.confidence import Combiner
 from rag.answering.engine import Engine
+from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.calibration.leaks import refuse_leaks
 from rag.calibration.outcome import CalibratedPart, Calibration, risk_coverage
-from rag.calibration.traces import outcomes_of, trace
+from rag.calibration.risks import MissedEvidence, WrongAnswer, find_risk
+from rag.calibration.traces import trace
 from rag.calibration.trials import Said, Trial
 from rag.errors import InputError
 from rag.evaluation.questions import Questions, labelled_rows
 from rag.progress import Progress, Silent
 from rag.risk_control.clusters import Groups
 from rag.risk_control.drift import SCORES, Reference
-from rag.risk_control.evidence_risk import EvidenceRisk, certify_contexts
+from rag.risk_control.evidence_risk import Ranks, certify_contexts
 from rag.risk_control.planning import check_levels, groups_needed
 from rag.risk_control.policy import COMBINED_TAUS, ROUTES, SETTINGS, TAUS, Outcomes
 from rag.risk_control.procedure import Certification, Control, Procedure, certify, check_enough, learning_rows
@@ -49,6 +51,7 @@ class CalibrationPlan:
         allow_perfect: labels on which every answer is right were made independently of the answers.
         combine: weigh signals by what the ordering groups teach, in place of their product; see
             :mod:`rag.answering.confidence`.
+        risk: what counts as a loss of an answer: a name or dotted path; see :mod:`rag.calibration.risks`.
 
     Raises:
         InputError: an unknown control, or one without ordering groups to weigh signals on.
@@ -59,6 +62,7 @@ class CalibrationPlan:
     pooled: bool = False
     allow_perfect: bool = False
     combine: bool = False
+    risk: str = "wrong-answer"
 
     def __post_init__(self) -> None:
         sequence = self.procedure.sequence  # the procedure refuses a control that there is not
@@ -105,16 +109,15 @@ def calibrate(
             or a question is not a yes/no question; or all answers are wrong, or (unless allowed) right.
     """
     how, questions = plan or CalibrationPlan(), labelled_rows(questions)
+    risk = find_risk(how.risk, "answers")
     procedure = how.procedure
     tests, share = procedure.tests(len(SETTINGS)), procedure.share
     check_levels(alpha, delta)
     check_enough(len({q.group for q in questions}), alpha, delta, tests, share)
     refuse_leaks(questions, engine)
     trials = trace(questions, engine, progress or Silent())
-    open_ones = [q.id for q, t in zip(questions, trials, strict=True) if t.scope is None]
-    if open_ones:
-        raise InputError(f"question {open_ones[0]!r} is not a yes/no question, which the wrong-answer risk needs")
-    outcomes = outcomes_of(questions, trials)
+    outcomes = risk.losses(questions, trials)
+    assert isinstance(outcomes, Outcomes), "a risk about answers has outcomes"
     outcomes.check_labels(how.allow_perfect)
 
     inside: dict[str, list[int]] = defaultdict(list)
@@ -142,7 +145,9 @@ def calibrate(
         scores = _references([trials[row] for row in rows], of, found, how.seed, combiner)
         stored.append(_part(domains, each, found, scores, combiner))
     certificate = StoredCertificate(
+        format=3 if risk.name == WrongAnswer.name else 4,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        risk=risk.name,
         alpha=alpha,
         delta=delta,
         scope=tuple(sorted({t.scope for t in trials if t.scope and not t.domain.out_of_domain})),
@@ -216,23 +221,54 @@ def calibrate_contexts(
     engine: Engine,
     questions: Questions,
     *,
-    alpha: float,
-    delta: float | None,
-    seed: int = 0,
+    alpha: float = 0.1,
+    delta: float | None = 0.05,
+    plan: CalibrationPlan | None = None,
     progress: Progress | None = None,
-) -> EvidenceRisk:
-    """How many contexts keep the share of questions whose evidence is missed at most alpha: for retrieval alone.
+) -> EvidenceCertificate:
+    """Certify how many contexts keep the share of questions whose evidence is missed at most alpha, and save it.
+
+    From then on every answer has at least so many contexts, where so many are found. That changes what a certificate
+    about wrong answers was computed on, so compute this one first.
+
+    >>> certificate = calibrate_contexts(engine, "questions.jsonl", alpha=0.1)              # doctest: +SKIP
+    >>> certificate.k, certificate.why                                                      # doctest: +SKIP
+    >>> engine.ask("Does study CXR1 show a pleural effusion?").selection.promise            # doctest: +SKIP
+
+    Args:
+        engine: searches the index that the certificate will belong to.
+        questions: with the ids of documents that support their answers as ``evidence``.
+        alpha: tolerated share of missed evidence in (0, 1).
+        delta: tolerated probability that the promise is broken, in (0, 1); None for a promise in expectation.
+        plan: its ``risk`` and ``seed`` are used; the risk is missed-evidence unless given.
+        progress: told of questions traced.
 
     Raises:
         InputError: a question names no evidence, or as :func:`~rag.risk_control.evidence_risk.certify_contexts`.
     """
-    questions = labelled_rows(questions)
+    how, questions = plan or CalibrationPlan(risk=MissedEvidence.name), labelled_rows(questions)
+    risk = find_risk(how.risk, "evidence")
     refuse_leaks(questions, engine)
-    if unlabelled := [q.id for q in questions if not q.evidence]:
-        raise InputError(f"question {unlabelled[0]!r} has no 'evidence': name the documents that support its answer")
+    pipeline = engine.pipeline()
     trials = trace(questions, engine, progress or Silent())
-    ranks = [
-        next((rank for rank, d in enumerate(t.documents, start=1) if d in q.evidence), float("inf"))
-        for q, t in zip(questions, trials, strict=True)
-    ]
-    return certify_contexts(ranks, [q.group for q in questions], alpha, max(k for k, _ in SETTINGS), delta, seed)
+    ranks = risk.losses(questions, trials)
+    assert isinstance(ranks, Ranks), "a risk about evidence has ranks"
+    inside = [row for row, t in enumerate(trials) if t.scope is not None and not t.domain.out_of_domain]
+    groups = [questions[row].group for row in inside]
+    most = max(k for k, _ in SETTINGS)
+    found = certify_contexts([ranks.first[row] for row in inside], groups, alpha, most, delta, how.seed)
+    certificate = EvidenceCertificate(
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        risk=risk.name,
+        alpha=alpha,
+        delta=delta,
+        k=found.k,
+        n=found.groups,
+        risks=found.risks,
+        scope=tuple(sorted({scope for row in inside if (scope := trials[row].scope)})),
+        domains=tuple(sorted({trials[row].domain.name for row in inside})),
+        fingerprints=pipeline.finding_fingerprints,
+        why=found.why,
+    )
+    certificate.save(engine.store.path)
+    return certificate

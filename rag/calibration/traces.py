@@ -12,14 +12,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from rag.answering.confidence import Signals
 from rag.answering.engine import Engine
 from rag.calibration.trials import Said, Trial, try_settings
 from rag.evaluation.questions import LabelledQuestion
 from rag.progress import Progress
-from rag.risk_control.policy import SETTINGS, Outcomes
+from rag.risk_control.policy import SETTINGS
 from rag.types import Domain, sha256_of
 
 TRACES = "traces"
@@ -66,13 +64,3 @@ def _read_traces(path: Path) -> dict[str, Trial]:
             except (ValueError, KeyError, TypeError):
                 continue
     return known
-
-
-def outcomes_of(questions: Sequence[LabelledQuestion], trials: Sequence[Trial]) -> Outcomes:
-    """Trials and right answers as arrays."""
-    verdicts = np.array([[s.verdict or "" for s in t.outcomes] for t in trials])
-    gold = np.array([q.answer for q in questions])
-    spoken = [[np.nan if s.verdict is None else s.confidence for s in t.outcomes] for t in trials]
-    route = np.array([t.domain.probability for t in trials], dtype=np.float64)
-    ids = tuple(q.id for q in questions)
-    return Outcomes(ids, SETTINGS, verdicts == gold[:, None], np.array(spoken, dtype=np.float64), route)

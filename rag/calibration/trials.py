@@ -47,7 +47,7 @@ def try_settings(questions: Sequence[Question], pipeline: Pipeline, settings: Se
         seen: dict[int, Said] = {}
         row = []
         for k, gamma in settings:
-            trial = turn.under(Policy(k, gamma, 0.0), _UNASKED)
+            trial = turn.under(Policy(k, gamma, 0.0, least=pipeline.least), _UNASKED)
             kept = pipeline.select(trial).kept
             if kept not in seen:
                 answer = pipeline.finish(trial)

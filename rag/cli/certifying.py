@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 import rag
 from rag.cli.shared import Index, Indexes, Json, Profile, bars, engine_of, say, settings_of, store_of
 from rag.errors import InputError
+from rag.plugins import find
 
 certifying = typer.Typer()
 
@@ -53,16 +53,20 @@ def synthesize_qa(
 def calibrate(
     questions: Annotated[Path, typer.Argument(help="JSONL of yes/no questions with answers.")],
     index: Index,
-    alpha: Annotated[float, typer.Option(help="Share of answers that may be wrong.")] = 0.1,
+    alpha: Annotated[float, typer.Option(help="Share of answers that may be wrong (or what the risk counts).")] = 0.1,
     delta: Annotated[float, typer.Option(help="Probability that the promise may fail.")] = 0.05,
     risk: Annotated[
-        str, typer.Option(help="wrong-answer, or missed-evidence (how many contexts are enough).")
+        str,
+        typer.Option(
+            help="wrong-answer, missed-evidence (how many contexts are enough: compute it first), or another that "
+            "plugs in, by name or dotted path."
+        ),
     ] = "wrong-answer",
     in_expectation: Annotated[
         bool,
         typer.Option(
             "--in-expectation",
-            help="For missed-evidence: alpha holds on average (conformal risk control), whatever delta is.",
+            help="For risks about evidence: alpha holds on average (conformal risk control), whatever delta is.",
         ),
     ] = False,
     control: Annotated[str, typer.Option(help="fixed-sequence, holm or bonferroni.")] = "fixed-sequence",
@@ -99,20 +103,21 @@ def calibrate(
     from rag.calibration.outcome import plot as draw
     from rag.evaluation.questions import labelled_rows
 
-    if in_expectation and risk != "missed-evidence":
-        raise InputError("--in-expectation is for --risk missed-evidence; wrong answers are certified with delta")
-    if risk not in ("wrong-answer", "missed-evidence"):
-        raise InputError(f"there is no risk {risk!r}; use wrong-answer or missed-evidence")
+    of_evidence = find("risk", risk).about == "evidence"
+    if in_expectation and not of_evidence:
+        raise InputError("--in-expectation is for risks about evidence; answers are certified with delta")
     if plot is not None:
+        if of_evidence:
+            raise InputError("--plot draws risk against coverage, and a risk about evidence has no coverage")
         _check_writable(plot)
-    plan = rag.CalibrationPlan(control, seed, pooled, allow_perfect, combine)  # type: ignore[arg-type]
+    plan = rag.CalibrationPlan(control, seed, pooled, allow_perfect, combine, risk)  # type: ignore[arg-type]
     rows = labelled_rows(questions)
     engine = engine_of(settings_of(indexes, profile), index)
     with bars(as_json) as progress:
-        if risk == "missed-evidence":
+        if of_evidence:
             level = None if in_expectation else delta
-            enough = calibrate_contexts(engine, rows, alpha=alpha, delta=level, seed=seed, progress=progress)
-            say(asdict(enough), f"{enough.groups} groups; {enough.why}", as_json)
+            enough = calibrate_contexts(engine, rows, alpha=alpha, delta=level, plan=plan, progress=progress)
+            say(enough.model_dump(mode="json"), enough.report(), as_json)
             return
         result = rag.calibrate(engine, rows, alpha=alpha, delta=delta, plan=plan, progress=progress)
     if plot is not None:

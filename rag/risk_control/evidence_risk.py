@@ -22,6 +22,13 @@ from rag.risk_control.planning import check_levels, least_groups
 
 
 @dataclass(frozen=True)
+class Ranks:
+    """How far down the first supporting passage is, for each question: from 1; inf where none was found."""
+
+    first: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class EvidenceRisk:
     """How many contexts are enough.
 

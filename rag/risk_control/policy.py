@@ -37,25 +37,38 @@ GRID = hashlib.sha256(repr((SETTINGS, TAUS, ROUTES, COMBINED_TAUS)).encode()).he
 @dataclass(frozen=True, slots=True, order=True)
 class Policy:
     """At most ``k`` contexts, cut by the gap rule at ``gamma``; answer where the answer's confidence is at least
-    ``tau`` and the router's probability of the question's domain at least ``rho``."""
+    ``tau`` and the router's probability of the question's domain at least ``rho``.
+
+    ``least`` contexts there are whatever ``k`` and ``gamma`` say, where so many were found: the floor of a certificate
+    about missed evidence, 0 without one.
+    """
 
     k: int
     gamma: float
     tau: float
     rho: float = 0.0
+    least: int = 0
+
+    @property
+    def widest(self) -> int:
+        """Most hits that it looks at: the gap rule looks one past the last."""
+        return max(self.k, self.least) + 1
 
     def as_dict(self) -> dict[str, float]:
-        """The form in which a certificate carries it."""
-        return {"k": self.k, "gamma": self.gamma, "tau": self.tau, "rho": self.rho}
+        """The form in which a certificate or the ledger carries it; without a floor, as before there were any."""
+        floor = {"least": self.least} if self.least else {}
+        return {"k": self.k, "gamma": self.gamma, "tau": self.tau, "rho": self.rho, **floor}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float]) -> Policy:
         """The opposite of :meth:`as_dict`."""
-        return cls(int(values["k"]), values["gamma"], values["tau"], values.get("rho", 0.0))
+        rho, least = values.get("rho", 0.0), int(values.get("least", 0))
+        return cls(int(values["k"]), values["gamma"], values["tau"], rho, least)
 
     def __str__(self) -> str:
         route = f", rho={self.rho:g}" if self.rho else ""
-        return f"k={self.k}, gamma={self.gamma:g}, tau={self.tau:g}{route}"
+        floor = f", at least {self.least}" if self.least else ""
+        return f"k={self.k}, gamma={self.gamma:g}, tau={self.tau:g}{route}{floor}"
 
 
 def grid(

@@ -73,7 +73,7 @@ def test_it_comes_back_from_disk_and_a_damaged_one_is_refused(tmp_path: Path) ->
         (tmp_path / FILE).write_text(damaged)
         with pytest.raises(IndexStateError, match="rag calibrate"):
             load_certificate(tmp_path)
-    (tmp_path / FILE).write_text('{"format": 4}')
+    (tmp_path / FILE).write_text('{"format": 5}')
     with pytest.raises(IndexStateError, match="newer ClinCite"):
         load_certificate(tmp_path)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag.answering.contexts import select_contexts
 from rag.answering.engine import Engine
@@ -34,6 +38,21 @@ def test_the_rule_that_cut_is_named_and_every_candidate_shown(found: tuple[Hit, 
     assert (chosen.kept, chosen.rule) == (kept, rule)
     assert [c.score for c in chosen.candidates] == [h.score for h in found]
     assert [c.title for c in chosen.candidates] == [h.document.title for h in found]
+
+
+@given(
+    st.lists(st.floats(0.01, 1.0), max_size=12).map(lambda s: sorted(s, reverse=True)),
+    st.builds(Policy, st.integers(1, 8), st.floats(0.01, 5.0), st.just(0.0), least=st.integers(0, 10)),
+)
+def test_a_floor_only_ever_adds_contexts_and_holds_wherever_so_many_were_found(
+    scores: list[float], policy: Policy
+) -> None:
+    found = hits(*scores)
+    free, chosen = select_contexts(found, replace(policy, least=0)), select_contexts(found, policy)
+    assert chosen.kept == max(free.kept, min(policy.least, len(found)))
+    assert (chosen.rule == "floor") == (chosen.kept > free.kept)
+    assert chosen.rule == "floor" or chosen.rule == free.rule
+    assert Policy.from_dict(policy.as_dict()) == policy
 
 
 @pytest.mark.parametrize(

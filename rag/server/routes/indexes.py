@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from rag.answering.certificate import load_certificate
+from rag.answering.evidence_certificate import load_evidence_certificate
 from rag.errors import IndexStateError
 from rag.indexing.snapshot import Snapshot
 from rag.server.access.auth import Admin, Asker, Ingester
@@ -163,7 +164,7 @@ def _by_kind(snapshot: Snapshot) -> dict[str, int]:
 
 
 def _detail(served: Served) -> IndexDetail:
-    certificate = load_certificate(served.store.path)
+    certificate, enough = load_certificate(served.store.path), load_evidence_certificate(served.store.path)
     with served.store.snapshot() as snapshot:
         return IndexDetail(
             name=served.name,
@@ -177,4 +178,5 @@ def _detail(served: Served) -> IndexDetail:
             certificate=certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})
             if certificate
             else None,
+            evidence_certificate=enough.model_dump(mode="json") if enough else None,
         )

@@ -150,6 +150,7 @@ class IndexDetail(IndexOut):
     corpora: list[Corpus]
     spaces: dict[str, Space]
     certificate: dict[str, Any] | None = Field(None, description="Without the scores of its calibration.")
+    evidence_certificate: dict[str, Any] | None = Field(None, description="How many contexts are enough.")
 
 
 class VersionOut(BaseModel):

@@ -17,6 +17,7 @@ export function whySelected({ candidates, kept, rule, gamma, k }) {
     const [a, b] = [candidates[kept - 1].score, candidates[kept].score];
     return `${kept} of ${many(n, "passage")} became evidence. The rest were left out because relevance falls off after the ${ordinal(kept)}: from ${a.toFixed(2)} to ${b.toFixed(2)}, a gap of ${Math.log(a / b).toFixed(2)} where at most ${gamma} is allowed.`;
   }
+  if (rule === "floor") return `The best ${kept} of ${many(n, "passage")} became evidence: so many are needed, as was tested, that evidence is seldom missed.`;
   if (rule === "ceiling") return `The best ${kept === 1 ? "" : `${kept} `}of ${many(n, "passage")} became evidence. The rest were left out because at most ${k} ${k === 1 ? "is" : "are"} read.`;
   return n === 1 ? "One passage was found, and it became evidence." : `All ${many(n, "passage")} found became evidence: relevance nowhere falls off, and at most ${k} are read.`;
 }

@@ -6,12 +6,14 @@ import { capital, count, many, percent, sentence } from "./text.js";
 
 const list = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
 
+const lost = (risk) => (risk && risk !== "wrong-answer" ? `are lost by the risk “${risk}”` : "are wrong");
+
 /** What the certificate promises, or that it promises nothing. */
 export function certificate(c) {
   if (c.status === "valid" && c.alpha !== null) {
     const domains = c.domains?.length ? ` about ${list(c.domains)}` : "";
     return box("valid", "Guaranteed", [
-      h("p", {}, h("strong", {}, `At most ${percent(c.alpha)} of such answers${domains} are wrong`), `, with ${percent(1 - c.delta)} certainty.`),
+      h("p", {}, h("strong", {}, `At most ${percent(c.alpha)} of such answers${domains} ${lost(c.risk)}`), `, with ${percent(1 - c.delta)} certainty.`),
       h("p", { class: "fine" }, `Tested on ${many(c.n, "independent patient or article", "independent patients or articles")}; ${percent(c.coverage)} of such questions are answered, the others refused. It holds for questions like those it was tested on.`),
       h("details", {}, h("summary", {}, "The test"), h("p", { class: "fine" }, sentence(c.why))),
     ]);
@@ -57,10 +59,18 @@ export function route(domain) {
   ];
 }
 
+/** How seldom the evidence is missed among the passages chosen, where that was calibrated. */
+function promise(c) {
+  if (!c) return null;
+  if (c.status !== "valid") return h("p", { class: "fine" }, `How often evidence is missed is not known: ${c.why}.`);
+  const sure = c.delta === null ? "on average" : `with ${percent(1 - c.delta)} certainty`;
+  return h("p", { class: "fine" }, `At most ${percent(c.alpha)} of such questions miss the evidence for their answer, ${sure} (tested on ${many(c.n, "independent patient or article", "independent patients or articles")}).`);
+}
+
 /** Which passages were chosen, and why the rest were left out. */
 export function contexts(answer) {
   if (!answer.selection) return [h("p", {}, `${capital(many(answer.evidence.length, "passage"))} became evidence. The passages left out were not recorded.`)];
-  return [h("p", {}, whySelected(answer.selection)), curve(answer.selection)];
+  return [h("p", {}, whySelected(answer.selection)), promise(answer.selection.promise), curve(answer.selection)];
 }
 
 export const timings = (ms) => Object.entries(ms).filter(([k]) => k !== "total").map(([k, v]) => `${k} ${count(Math.round(v * 10) / 10)} ms`).join(", ");

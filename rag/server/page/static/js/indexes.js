@@ -102,7 +102,7 @@ function guarantee(certificate) {
   const parts = certificate?.parts?.filter((p) => p.k !== null) || [];
   if (!parts.length) return "No certificate has been computed for it.";
   const domains = [...new Set(parts.flatMap((p) => p.domains))].join(", ");
-  return sentence(`certified for ${domains}: at most ${percent(certificate.alpha)} of answers wrong, while nothing changes`);
+  return sentence(`certified for ${domains}: at most ${percent(certificate.alpha)} of answers ${certificate.risk === "wrong-answer" ? "wrong" : `lost by the risk “${certificate.risk}”`}, while nothing changes`);
 }
 
 /** One row for each source, kind and licence, with its domains. */
