@@ -17,20 +17,20 @@ from tempfile import TemporaryDirectory
 import rag
 from rag.corpus.sentences import sentence_spans
 from rag.generation.base import Request, refusal
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.settings import GenerationSettings
 from rag.types import Answer, Draft, DraftSentence, Quote
 
 
 class FirstSentence:
-    """Made with the settings ``[generation]`` and the lexicon, which knows medical terms; this one needs neither."""
+    """Made with the settings ``[generation]`` and with what reads clinical texts; this one needs neither."""
 
     fingerprint = "first-sentence-1"  # change it whenever the same request would get another draft
     prompt_sha256 = None  # there is no prompt
     revises = False  # objections would not change its mind
     parallel = 1  # drafts that it writes faster at once than one after another
 
-    def __init__(self, settings: GenerationSettings, lexicon: Lexicon) -> None:
+    def __init__(self, settings: GenerationSettings, texts: Texts) -> None:
         pass
 
     def generate(self, request: Request) -> Draft:
