@@ -30,6 +30,7 @@ def test_a_wheel_carries_code_and_knowledge_and_runs_elsewhere(tmp_path: Path) -
     (wheel,) = tmp_path.glob("clincite-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"rag/knowledge/findings.toml", "rag/knowledge/domains.toml", "rag/knowledge/profiles/compact.toml"} <= names
+    assert "rag/audit/report.html.jinja" in names
     assert sum(n.startswith("rag/knowledge/literature/") for n in names) >= 38
     compact = {f"rag/knowledge/models/compact/{n}" for n in ("open_clip_config.json", "open_clip_model.safetensors")}
     assert compact <= names

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rag.errors import InputError, MissingDependencyError
+from rag.errors import InputError
 from rag.generation.base import Request
 from rag.generation.messages import Messages, Picture
 from rag.language import injection
@@ -43,14 +43,11 @@ class Prompt:
 
     Raises:
         InputError: there is no such template, or it is not a template; the message says where.
-        MissingDependencyError: Jinja2 is not installed.
     """
 
     def __init__(self, name: str) -> None:
-        try:
-            import jinja2.sandbox
-        except ImportError as error:
-            raise MissingDependencyError('jinja2 is not installed: pip install "clincite[llm]"') from error
+        import jinja2.sandbox
+
         shipped = knowledge_dir() / "prompts"
         own = Path(name) if name.endswith(".jinja") else None
         folders: list[str | Path] = [*([own.parent] if own else []), shipped]
