@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test lint bench crash clean
+.PHONY: demo fast test slow lint bench crash clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,9 +29,19 @@ $(VENV)/.dev: $(VENV)/.demo pyproject.toml
 demo: $(VENV)/.demo  ## build the demo index from real reports and answer six questions
 	$(BIN)/rag demo
 
-test: $(VENV)/.dev  ## lint, types, import rules and all tests
+# Without models: fake encoders and a fake generator (tests/fakes.py) and ten documents, for every layer and journey.
+FAST = tests/fast tests/language tests/test_knowledge.py tests/test_evaluation_document.py
+
+fast: $(VENV)/.dev  ## ruff, and every layer and journey on ten documents with fake models: under a minute
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(FAST)
+
+test: $(VENV)/.dev  ## lint, types, import rules and all tests but those of `make slow`
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+slow: $(VENV)/.dev  ## the tests that take minutes: long simulations, many kills, whole demos
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict, import rules
 	$(BIN)/ruff check .
@@ -39,7 +49,7 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## benchmarks; results are printed as tables
+bench: $(VENV)/.dev  ## benchmarks; results are printed as tables (to keep them: benchmarks/run.py --save)
 	$(BIN)/python benchmarks/run.py
 
 crash: $(VENV)/.dev  ## kill the writer 300 times at random moments, besides every failpoint

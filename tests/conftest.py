@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
+from fakes import Colours
 from filelock import FileLock
 from hypothesis import settings
 
@@ -133,29 +133,6 @@ name: Microphthalmia
 def: "A developmental anomaly characterized by abnormal smallness of one or both eyes." [PMID:2]
 synonym: "Abnormally small eye" EXACT []
 """
-
-
-_COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
-
-
-class Colours:
-    """An image-text encoder small enough to reason about: images and texts are where their colours are."""
-
-    dim = 3
-    fingerprint = "colours:1"
-
-    def encode_images(self, images: Sequence[str | Path], *, progress: Any = None) -> np.ndarray:
-        from rag.corpus.images import load_image
-
-        return _unit([np.asarray(load_image(i), dtype=np.float32).mean(axis=(0, 1)) + 1 for i in images])
-
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        return _unit([next((c for name, c in _COLOURS.items() if name in text), (1, 1, 1)) for text in texts])
-
-
-def _unit(rows: Sequence[Any]) -> np.ndarray:
-    vectors = np.array(rows, dtype=np.float32).reshape(-1, 3)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @pytest.fixture
