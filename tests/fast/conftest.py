@@ -9,11 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rag.answering.engine import Engine
-from rag.building.ingest import IngestReport, Source, ingest
-from rag.encoders.registry import load_image_encoder, load_text_encoder
-from rag.indexing import IndexStore
-from rag.settings import Settings
+from rag import Engine, Index, Settings
 
 # Synthetic: written for these tests. Every report says whether it shows cardiomegaly.
 REPORTS = {
@@ -30,11 +26,6 @@ LITERATURE = {
     "l2": "Cardiomegaly is an enlargement of the heart on a chest radiograph.",
 }
 IMAGES = {"i1": ("red", "Retinal haemorrhage."), "i2": ("blue", "Normal retina.")}
-
-
-def add(store: IndexStore, corpus: Path, settings: Settings) -> IngestReport:
-    encoders = settings.encoders
-    return ingest([Source(corpus)], store, load_text_encoder(encoders), load_image_encoder(encoders))
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +55,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(corpus: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The index of the ten, for tests that leave it as it is."""
     folder = tmp_path_factory.mktemp("fast") / "ten"
-    add(IndexStore.create(folder), corpus, settings)
+    with Index.create(folder, settings) as index:
+        index.ingest(corpus)
     return folder
 
 

@@ -7,17 +7,13 @@ from pathlib import Path
 from audit.samples import tamper
 from PIL import Image
 
-from rag.answering.engine import Engine
+from rag import CalibrationPlan, Engine, Index, Question, Settings, calibrate
 from rag.answering.replay import replay
 from rag.audit.checks import check_entry, documents_in
-from rag.calibration.calibrate import calibrate
 from rag.evaluation.questions import LabelledQuestion, score_verdicts
-from rag.indexing import IndexStore
 from rag.progress import Silent
-from rag.settings import Settings
-from rag.types import Question
 
-from .conftest import ENLARGED, REPORTS, add
+from .conftest import ENLARGED, REPORTS
 
 
 def labelled() -> list[LabelledQuestion]:
@@ -32,12 +28,12 @@ def labelled() -> list[LabelledQuestion]:
 def test_a_corpus_becomes_an_index_and_the_same_corpus_changes_nothing(
     corpus: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    store = IndexStore.create(tmp_path / "ten")
-    first = add(store, corpus, settings)
-    assert (first.version, first.added, first.quarantined) == (1, 12, [])  # a case with image and text is two documents
-    again = add(store, corpus, settings)
-    assert (again.version, again.added, again.unchanged) == (1, 0, 12)
-    assert store.verify().sound
+    with Index.create(tmp_path / "ten", settings) as index:
+        first = index.ingest(corpus)
+        assert (first.version, first.added, first.quarantined) == (1, 12, [])  # an image and its text are two documents
+        again = index.ingest(corpus)
+        assert (again.version, again.added, again.unchanged) == (1, 0, 12)
+        assert index.verify().sound
 
 
 def test_questions_become_answers_that_cite_their_evidence(own: Engine) -> None:
@@ -69,7 +65,8 @@ def test_a_generator_that_plugs_in_is_verified_like_any_other(own: Engine) -> No
 
 def test_labelled_questions_become_a_certificate_that_answers_carry(own: Engine) -> None:
     assert score_verdicts(labelled(), own, Silent()).balanced_accuracy == 1.0
-    made = calibrate(labelled(), own, Silent(), alpha=0.5, delta=0.5, allow_perfect=True)
+    plan = CalibrationPlan(allow_perfect=True)  # the labels were made with the reports, not with the answers
+    made = calibrate(own, labelled(), alpha=0.5, delta=0.5, plan=plan)
     assert any(part.certification.policy is not None for part in made.parts)
     covered = own.ask("Is there cardiomegaly?", study="r1").certificate
     assert (covered.status, covered.alpha) == ("valid", 0.5)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fakes import WordBags
 
-from rag.answering.engine import Engine
+from rag import Engine, Index, Settings
 from rag.corpus.chunking import passages_of
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.source import read_source
@@ -19,13 +19,11 @@ from rag.encoders.registry import load_text_encoder
 from rag.errors import InputError
 from rag.generation.base import Request
 from rag.generation.reader import ReaderGenerator
-from rag.indexing import IndexStore
 from rag.language.lexicon import Lexicon
 from rag.language.question import read_question
 from rag.retrieval.fusion import reciprocal_rank_fusion
 from rag.risk_control.policy import Outcomes
-from rag.risk_control.procedure import certify
-from rag.settings import Settings
+from rag.risk_control.procedure import Procedure, certify
 from rag.training.splits import assign_splits
 from rag.types import Document, Draft, DraftSentence, Evidence, Quote
 from rag.verification.verify import verify
@@ -61,13 +59,13 @@ def test_encoders_plug_in_by_their_path_and_give_unit_vectors(settings: Settings
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
 
 
-def test_indexing_what_is_removed_is_gone_and_an_earlier_version_still_has_it(built: Path, tmp_path: Path) -> None:
-    store = IndexStore.open(shutil.copytree(built, tmp_path / "ten"))
-    with store.writer() as writer:
-        assert writer.remove(groups=["p-r1"]) == 1
-        writer.publish("a patient withdrew")
-    with store.snapshot() as now, store.snapshot(1) as before:
-        assert before.has_case("r1") and not now.has_case("r1")
+def test_indexing_what_is_removed_is_gone_and_an_earlier_version_still_has_it(
+    built: Path, settings: Settings, tmp_path: Path
+) -> None:
+    with Index.open(shutil.copytree(built, tmp_path / "ten"), settings) as index:
+        index.remove(groups=["p-r1"])
+        with index.store.snapshot() as now, index.store.snapshot(1) as before:
+            assert before.has_case("r1") and not now.has_case("r1")
 
 
 def test_language_a_question_is_read_as_what_yes_would_assert(lexicon: Lexicon) -> None:
@@ -98,7 +96,7 @@ def test_risk_control_certifies_where_all_is_right_and_nothing_where_all_is_wron
     names = [f"q{n}" for n in range(60)]
     for right in (True, False):
         outcomes = Outcomes(tuple(names), ((1, 0.3),), np.full((60, 1), right), np.full((60, 1), 0.9))
-        assert (certify(outcomes, names, 0.2, 0.1, thresholds=(0.5,)).policy is not None) == right
+        assert (certify(outcomes, names, 0.2, 0.1, Procedure(thresholds=(0.5,))).policy is not None) == right
 
 
 def test_training_a_patient_is_in_one_part_whatever_else_is_there() -> None:
