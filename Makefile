@@ -40,7 +40,7 @@ test: $(VENV)/.dev  ## lint, types, import rules and all tests but those of `mak
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-slow: $(VENV)/.dev  ## the tests that take minutes: long simulations, many kills, whole demos
+slow: $(VENV)/.dev  ## the tests that take minutes: whole architectures, the whole demo
 	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict, import rules

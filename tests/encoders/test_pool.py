@@ -28,7 +28,6 @@ from rag.settings import EncoderSettings
 
 SETTINGS = EncoderSettings.model_validate({})
 DOCUMENTS = 240
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

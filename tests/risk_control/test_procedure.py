@@ -201,7 +201,6 @@ def test_plans_solve_their_equations() -> None:
     assert answers_needed(0.0, 0.1, 0.05) == 29
 
 
-@pytest.mark.slow
 def test_ten_thousand_questions_and_a_thousand_policies_take_seconds() -> None:
     rng = np.random.default_rng(0)
     confidence = rng.random((10_000, 50))
