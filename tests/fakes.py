@@ -82,7 +82,7 @@ def make_colours(settings: Any) -> Colours:
     return Colours()
 
 
-def make_quoting(settings: Any, lexicon: Any) -> Quoting:
+def make_quoting(settings: Any, texts: Any) -> Quoting:
     return Quoting()
 
 

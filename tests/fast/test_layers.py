@@ -19,6 +19,7 @@ from rag.encoders.registry import load_text_encoder
 from rag.errors import InputError
 from rag.generation.base import Request
 from rag.generation.reader import ReaderGenerator
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.language.question import read_question
 from rag.retrieval.fusion import reciprocal_rank_fusion
@@ -80,7 +81,7 @@ def test_retrieval_first_place_everywhere_scores_one() -> None:
 @pytest.mark.parametrize(("report", "verdict"), [("The heart is enlarged.", "yes"), ("The heart is normal.", "no")])
 def test_generation_the_reader_says_what_the_report_says(lexicon: Lexicon, report: str, verdict: str) -> None:
     request = Request(None, read_question("Is there cardiomegaly?", lexicon), (evidence(report),))  # type: ignore[arg-type]
-    assert ReaderGenerator(lexicon).generate(request).verdict == verdict
+    assert ReaderGenerator(Texts(lexicon)).generate(request).verdict == verdict
 
 
 @pytest.mark.parametrize(("said", "passes"), [("The heart is enlarged.", True), ("The heart is normal.", False)])
@@ -88,7 +89,7 @@ def test_verification_a_sentence_passes_only_where_its_quote_says_it(lexicon: Le
     quote = Quote(number=1, start=0, end=len("The heart is enlarged."))
     draft = Draft(sentences=(DraftSentence(text=said, quotes=(quote,)),), confidence=1.0)
     asked = read_question("Is there cardiomegaly?", lexicon)
-    verified = verify(draft, asked, [evidence("The heart is enlarged.")], lexicon)
+    verified = verify(draft, asked, [evidence("The heart is enlarged.")], Texts(lexicon))
     assert bool(verified.sentences) == passes and bool(verified.dropped) != passes
 
 
