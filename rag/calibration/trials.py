@@ -12,7 +12,7 @@ from rag.answering.turn import Turn
 from rag.risk_control.policy import Policy, Setting
 from rag.types import Certificate, Domain, Question
 
-_UNASKED = Certificate(status="valid", why="a trial answer, given to nobody")
+UNASKED = Certificate(status="valid", why="a trial answer, given to nobody")
 
 
 class Said(NamedTuple):
@@ -47,7 +47,7 @@ def try_settings(questions: Sequence[Question], pipeline: Pipeline, settings: Se
         seen: dict[int, Said] = {}
         row = []
         for k, gamma in settings:
-            trial = turn.under(Policy(k, gamma, 0.0, least=pipeline.least), _UNASKED)
+            trial = turn.under(Policy(k, gamma, 0.0, least=pipeline.least), UNASKED)
             kept = pipeline.select(trial).kept
             if kept not in seen:
                 answer = pipeline.finish(trial)

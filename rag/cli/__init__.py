@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import rag
-from rag.cli import audits, indexes, measuring, models, serving, training
+from rag.cli import audits, indexes, measuring, models, serving, training, tuning
 from rag.cli.assistants import assistants
 from rag.cli.certifying import certifying
 from rag.cli.journeys import journeys
@@ -34,6 +34,7 @@ app.add_typer(indexes.app, name="index")
 audits.app.add_typer(ledgers)
 app.add_typer(audits.app, name="audit")
 app.add_typer(training.app, name="train")
+app.add_typer(tuning.app, name="tune")
 app.add_typer(models.app, name="models")
 app.add_typer(serving.app, name="serve")
 

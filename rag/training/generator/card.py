@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pydantic import BaseModel
+
 import rag
 from rag.generation.seen import Seen, SeenData, hash_of_name, hashes_of_texts
 from rag.training.generator.labelled import Labelled
 from rag.training.generator.loop import Trace
-from rag.training.generator.measure import Measured
 from rag.training.hyperparameters import Hyperparameters
 from rag.training.run_folder import CARD
 
@@ -35,7 +36,8 @@ class TuningFacts:
     counts: Sequence[tuple[str, str, int]]
     left_out: Sequence[str]
     stages: dict[str, Trace]
-    measured: Mapping[str, Sequence[Measured]]
+    measured: Mapping[str, Sequence[BaseModel]]
+    how: str
 
 
 def seen_by(items: Iterable[Labelled]) -> Seen:
@@ -59,7 +61,7 @@ def seen_by(items: Iterable[Labelled]) -> Seen:
         ),
         groups=frozenset(hash_of_name(i.group) for i in items),
         texts=hashes_of_texts(texts),
-        images=frozenset(_hash_of_file(path) for path in {i.image for i in items if i.image}),
+        images=frozenset(hash_of_file(path) for path in {i.image for i in items if i.image}),
     )
 
 
@@ -95,12 +97,12 @@ def _card(facts: TuningFacts) -> str:
         + ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
         + f"; {platform.machine()}.",
         "## Measured",
-        "By teacher forcing, on groups that nothing was learned from. Loss: of a token of the right answer, in nats. "
-        "Begun right: the right one of yes, no, maybe and a refusal is the likeliest first token; balanced over them.",
+        facts.how,
     ]
     for part, results in facts.measured.items():
-        rows = [[m.kind, str(m.n), f"{m.loss:.3f}", _share(m.begun_right), _share(m.balanced)] for m in results]
-        sections += [f"### {part}", _table(["kind", "n", "loss", "begun right", "balanced"], rows)]
+        values = [list(m.model_dump().values()) for m in results]
+        head = [name.replace("_", " ") for name in type(results[0]).model_fields]
+        sections += [f"### {part}", _table(head, [[_cell(v) for v in row] for row in values])]
     sections += [
         "## Limits",
         "Nothing here measures a whole answer, a search or a clinical benefit: `rag evaluate` does the first two. "
@@ -121,8 +123,8 @@ def _told(name: str, trace: Trace) -> str:
     )
 
 
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -137,6 +139,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _hash_of_file(path: str) -> str:
+def hash_of_file(path: str) -> str:
+    """16 hexadecimal digits of a file's bytes."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -10,8 +10,10 @@ enough of them, the passage's own best sentence is quoted in its place. So nothi
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from rag.corpus.sentences import sentence_spans
 from rag.language.question import content_of
@@ -22,6 +24,7 @@ IMAGE_MARK = "[image]"
 _ENOUGH = 0.45  # share of a sentence's weight that its passage must hold
 _QUOTABLE = 0.3  # the same of the question's, for a sentence that is quoted instead
 _LONGEST = 45  # words of a sentence
+_HEADING = re.compile(r"^[A-Z][A-Z /]{3,30}:\s+(?=\S)")
 
 
 class Citer:
@@ -33,19 +36,20 @@ class Citer:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
+        self._words = lru_cache(16_384)(_words)  # forgotten with the citer
         counts: Counter[str] = Counter()
         total = 0
         for text in texts:
-            counts.update(content_of(tokens_of(text)))
+            counts.update(_words(text))
             total += 1
         self._weights = {word: math.log(1 + total / n) for word, n in counts.items()}
         self._rarest = math.log(1 + max(total, 1))
 
     def shared(self, sentence: str, passage: str) -> float:
         """Share, in [0, 1], of the weight of the sentence's content words that are in the passage."""
-        words = content_of(tokens_of(sentence))
+        words = self._words(sentence)
         total = sum(map(self._weight, words))
-        return sum(map(self._weight, words & content_of(tokens_of(passage)))) / total if total else 0.0
+        return sum(map(self._weight, words & self._words(passage))) / total if total else 0.0
 
     def answer(
         self, question: str, side: str | None, words: Sequence[str], passages: Mapping[int, str], most: int = 2
@@ -89,14 +93,18 @@ class Citer:
         return self._weights.get(word, self._rarest)
 
 
+def _words(text: str) -> frozenset[str]:
+    return content_of(tokens_of(text))
+
+
 def of_image(side: str | None, words: Sequence[str]) -> str:
     """What only the image says: the side or the first sentence, marked."""
     return f"{f'{side}.' if side else finished(words[0])} {IMAGE_MARK}"
 
 
 def finished(sentence: str) -> str:
-    """The sentence on one line, with a capital and a full stop."""
-    plain = " ".join(sentence.split()).rstrip(" .")
+    """The sentence on one line, with a capital and a full stop, and without the heading of its section."""
+    plain = _HEADING.sub("", " ".join(sentence.split())).rstrip(" .")
     return plain[:1].upper() + plain[1:] + ("" if plain.endswith(("!", "?")) else ".")
 
 

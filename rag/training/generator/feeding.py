@@ -102,8 +102,8 @@ class Feeder:
         image = load_image(asking.image)
         if asking.view == "varied":
             image = random_view(image, self._variation, draw)
-        elif asking.view == "noise":
-            image = drown_in_noise(image, draw)
+        elif asking.view == "noise":  # always the same noise, so that two looks at a pair are looks at one image
+            image = drown_in_noise(image, np.random.default_rng(list(asking.question.encode())))
         image.thumbnail((self._side, self._side))
         return [Picture(image, QUESTION_IMAGE)]
 

@@ -54,3 +54,18 @@ class GeneratorRecipe(Schedule):
     crop: float = Field(0.7, gt=0, le=1, description="Smallest share of the image's square that a view shows.")
     rotation: float = Field(8.0, ge=0, le=180, description="Most degrees that a view is turned.")
     contrast: float = Field(0.2, ge=0, lt=1, description="Most relative change of contrast and of brightness.")
+
+
+class PreferenceRecipe(Schedule):
+    """Hyperparameters of ``rag tune dpo``. Pairs show images as they are, so views do not vary."""
+
+    epochs: float = Field(2.0, gt=0, le=1000, description="Passes over the pairs, at most.")
+    rate: float = Field(5e-5, gt=0, le=1, description="Learning rate of the adapter; the projector stays.")
+    beta: float = Field(0.1, gt=0, le=10, description="How much is paid for leaving the reference.")
+    chosen_weight: float = Field(
+        0.2, ge=0, le=100, description="Weight of the chosen answers' own loss, which keeps them from fading as well."
+    )
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the training in which the rate rises.")
+    crop: float = Field(1.0, gt=0, le=1, description="Smallest share of the image's square that a view shows.")
+    rotation: float = Field(0.0, ge=0, le=180, description="Most degrees that a view is turned.")
+    contrast: float = Field(0.0, ge=0, lt=1, description="Most relative change of contrast and of brightness.")
