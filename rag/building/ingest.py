@@ -9,11 +9,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rag.building.identity import Identities, Incoming
 from rag.corpus.chunking import passages_of
 from rag.corpus.quarantine import Foreign, Quarantined
 from rag.corpus.scrub import deidentify
@@ -37,6 +38,8 @@ class Source:
         name: a path or a packaged name.
         format: of a reader; None or "auto" lets each file's content decide.
         options: for the readers that know them.
+        label: what the source is called; documents of one name are one source's, wherever they are read. Unless given,
+            a source is the folder it lies in.
         named_only: ``format`` came over a network, so it may name a reader but no code; see ``rag.plugins.find``.
     """
 
@@ -44,6 +47,7 @@ class Source:
     format: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     named_only: bool = False
+    label: str | None = None
 
     def survey(self) -> Survey:
         """Its files and what reads them. Raises InputError if there is nothing to read."""
@@ -65,6 +69,10 @@ class IngestReport:
     quarantined: list[Quarantined] = field(default_factory=list)
     files: dict[str, int] = field(default_factory=dict)  # how many went to each reader
     foreign: list[Foreign] = field(default_factory=list)  # files that no wanted reader takes
+    changed: list[str] = field(default_factory=list)  # ids of updated documents
+    left: list[str] = field(default_factory=list)  # ids of documents that sync removed
+    kept: list[str] = field(default_factory=list)  # ids that sync would have removed, had their files been readable
+    apart: dict[str, str] = field(default_factory=dict)  # ids that another source has: what they are here
     plans: dict[str, str] = field(default_factory=dict)  # per vector space: its backend, memory and disk
     by_kind: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "encode": 0.0, "store": 0.0})
@@ -110,20 +118,21 @@ def ingest(
         if there or (there is None and encoders.joint and isinstance(image, ImageTextEncoder)):
             spaces["joint"] = spaces["image"]
     work = "|".join([*map(repr, sources), str(remove_identifiers), *(s.fingerprint for s in spaces.values())])
-    corpora: set[str] = set()
     with store.writer(checkpoint=work) as writer:
         writer.check_spaces(spaces)
-        seen: set[str] = set()
+        taken: dict[str, str] = {}
+        read = []
         for source in sources:
+            reading = _Reading(source, taken, report)
             count = listen.stage(f"reading {source.name}")
-            records = _documents(source, report, seen, image is not None)
-            batches = _batches(records, report, remove_identifiers, count, corpora)
+            batches = reading.batches(writer, count, images=image is not None, remove_identifiers=remove_identifiers)
             _encode(batches, writer, encoders, "joint" in spaces, report, listen)
-        if not seen:
+            read.append(reading)
+        if not taken:
             raise InputError(_nothing(sources, report))
         if sync:
-            for corpus in sorted(corpora):
-                writer.remove_unseen(corpus)
+            for reading in read:
+                reading.remove_what_left(writer)
         for space, made in writer.plans(spaces).items():
             report.plans[space] = str(made)
             listen.stage(f"building {space}: {made}")
@@ -136,42 +145,76 @@ def ingest(
     return report
 
 
-def _batches(
-    records: Iterator[Document],
-    report: IngestReport,
-    remove_identifiers: bool,
-    count: Callable[[int], None],
-    corpora: set[str],
-) -> Iterator[list[Document]]:
-    while True:
-        with report.timed("read"):
-            batch = list(islice(records, BATCH))
-            batch = [deidentify(d) for d in batch] if remove_identifiers else batch
-        if not batch:
-            return
-        count(len(batch))
-        corpora.update(d.source for d in batch)
-        report.by_kind = dict(Counter(report.by_kind) + Counter(d.kind for d in batch))
-        yield batch
+class _Reading:
+    """One source being read: its documents in batches, under the ids that they have in the index."""
 
+    def __init__(self, source: Source, taken: dict[str, str], report: IngestReport) -> None:
+        if source.label is not None and (not source.label.strip() or ":" in source.label):
+            raise InputError(f"a source cannot be called {source.label!r}; use a name without a colon")
+        self._found = source.survey()
+        self._ids = Identities(self._found, source.label, taken)
+        self._report = report
+        self._corpora: set[str] = set()
+        self._damaged = {f.name for f in self._found.foreign}  # and files of which something could not be read
+        report.files = dict(Counter(report.files) + self._found.readers)
+        report.foreign += self._found.foreign
 
-def _documents(source: Source, report: IngestReport, seen: set[str], images: bool) -> Iterator[Document]:
-    """The source's usable documents; what is not usable goes into the report."""
-    found = source.survey()
-    report.files = dict(Counter(report.files) + found.readers)
-    report.foreign += found.foreign
-    for _, record in found.records():
-        if isinstance(record, Quarantined):
-            report.empty += record.empty
-            if not record.empty:
-                report.quarantined.append(record)
-        elif record.id in seen:
-            report.quarantined.append(Quarantined(record.source, record.id, "Another record has the same id."))
-        elif record.kind == "image" and not images:
-            report.quarantined.append(Quarantined(record.source, record.id, "No image encoder is configured."))
-        else:
-            seen.add(record.id)
-            yield record
+    def batches(
+        self, writer: Writer, count: Callable[[int], None], *, images: bool, remove_identifiers: bool
+    ) -> Iterator[list[Document]]:
+        report, incoming = self._report, self._incoming(images)
+        while True:
+            with report.timed("read"):
+                some = list(islice(incoming, BATCH))
+                if remove_identifiers:
+                    some = [replace(one, document=deidentify(one.document)) for one in some]
+                batch = list(self._settled(some, writer))
+            if not some:
+                return
+            count(len(batch))
+            self._corpora.update(d.source for d in batch)
+            report.by_kind = dict(Counter(report.by_kind) + Counter(d.kind for d in batch))
+            yield batch
+
+    def remove_what_left(self, writer: Writer) -> None:
+        """Take out what this source no longer has. What came from a file that is unreadable now is kept, and listed."""
+        gone = writer.unseen(self._ids.scope, self._corpora)
+        kept = {i for i, origin in gone.items() if self._is_unreadable(origin)}
+        self._report.kept += sorted(kept)
+        self._report.left += sorted(gone.keys() - kept)
+        writer.remove(document_ids=sorted(gone.keys() - kept))
+
+    def _is_unreadable(self, origin: str) -> bool:
+        return bool(self._damaged) if not origin else origin.partition(":")[2] in self._damaged
+
+    def _incoming(self, images: bool) -> Iterator[Incoming]:
+        """The source's usable documents; what is not usable goes into the report."""
+        for file, reader, record in self._found.records():
+            if isinstance(record, Quarantined):
+                self._set_aside(record, file.name if file else record.record)
+            elif file is None or reader is None:
+                continue
+            elif record.kind == "image" and not images:
+                self._set_aside(Quarantined(record.source, record.id, "No image encoder is configured."), file.name)
+            else:
+                yield Incoming(record, reader, file)
+
+    def _settled(self, some: list[Incoming], writer: Writer) -> Iterator[Document]:
+        chosen: dict[str, Document] = {}  # of editions of one document the last one counts
+        for document, one, refused in self._ids.settle(some, writer.places(self._ids.ids(some))):
+            if refused:
+                self._set_aside(Quarantined(document.source, one.document.id, refused), one.file.name)
+                continue
+            if document.id != one.document.id:
+                self._report.apart[one.document.id] = document.id
+            chosen[document.id] = document
+        yield from chosen.values()
+
+    def _set_aside(self, record: Quarantined, file: str) -> None:
+        self._report.empty += record.empty
+        if not record.empty:
+            self._report.quarantined.append(record)
+            self._damaged.add(file)
 
 
 def _encode(
@@ -189,6 +232,7 @@ def _encode(
         for documents in batches:
             changes = writer.compare(documents)
             report.unchanged += len(changes.unchanged)
+            report.changed += sorted(changes.changed)
             chosen = [d for d in documents if d.id in changes.to_encode]
             batch = Batch.of(chosen, [p for d in chosen for p in passages_of(d)], joint)
             if batch.documents:

@@ -157,7 +157,8 @@ def show_ingest(report: IngestReport) -> None:
     kinds = ", ".join(f"{n:,} {k}" for k, n in sorted(report.by_kind.items()))
     out.print(
         f"[bold]{escape(report.index)}[/] version {report.version}: {report.added:,} added, "
-        f"{report.updated:,} updated, {report.unchanged:,} unchanged ({kinds}; {report.passages:,} passages); "
+        f"{report.updated:,} updated, {report.removed:,} removed, {report.unchanged:,} unchanged "
+        f"({kinds}; {report.passages:,} passages); "
         f"{report.empty:,} empty records skipped, {len(report.quarantined):,} quarantined",
         soft_wrap=True,
     )
@@ -170,6 +171,19 @@ def show_ingest(report: IngestReport) -> None:
     if len(report.quarantined) > 50:
         out.print(f"[yellow]  … and {len(report.quarantined) - 50} more (all of them with --json)[/]")
     show_foreign(report.foreign)
+    _show_ids("updated", report.changed)
+    _show_ids("removed: no longer in the source", report.left)
+    _show_ids("kept, though not seen: something of their files cannot be read", report.kept)
+    apart = [f"{theirs} is here {ours}" for theirs, ours in report.apart.items()]
+    _show_ids(
+        "kept apart: another source has the same ids (if it is the same source, moved, say so with --name)", apart
+    )
+
+
+def _show_ids(what: str, ids: Sequence[str]) -> None:
+    if ids:
+        more = f", … and {len(ids) - 10:,} more (all of them with --json)" if len(ids) > 10 else ""
+        out.print(f"  {what}: {escape(', '.join(ids[:10]))}{more}", soft_wrap=True)
 
 
 def show_foreign(foreign: Sequence[Foreign]) -> None:

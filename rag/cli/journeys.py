@@ -74,6 +74,10 @@ def ingest(
         list[str] | None,
         typer.Option("--option", "-o", help="Reader option, e.g. branches=eye,respiratory or split=train; repeatable."),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="What the source is called, if it moves or comes in several places [default: its folder]."),
+    ] = None,
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Remove obvious identifiers first (not complete).")
     ] = False,
@@ -90,7 +94,7 @@ def ingest(
     try:
         with bars(as_json) as progress:
             report = mine.ingest(
-                rag.Source(source, format_, _reader_options(option or [])),
+                rag.Source(source, format_, _reader_options(option or []), label=name),
                 deidentify=deidentify,
                 sync=sync,
                 workers=workers,

@@ -16,6 +16,7 @@ from rag.corpus.quarantine import Foreign, Quarantined
 from rag.corpus.readers import LIKELY, Reader, Record
 from rag.errors import InputError, RagError
 from rag.settings import knowledge_dir
+from rag.types import Document
 
 AUTO = "auto"
 # Files about a corpus rather than of it.
@@ -57,6 +58,7 @@ class Survey:
 
     Attributes:
         path: the file or folder.
+        packaged: whether it is a packaged corpus, whose ids are known to be its own.
         planned: files and their readers, in the order in which they will be read.
         along: files that are read together with a planned one.
         foreign: files of no wanted format.
@@ -64,6 +66,7 @@ class Survey:
     """
 
     path: Path
+    packaged: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     planned: list[tuple[File, Reader]] = field(default_factory=list)
     along: list[Path] = field(default_factory=list)
@@ -80,14 +83,14 @@ class Survey:
         """How many files go to each reader."""
         return Counter(reader.name for _, reader in self.planned)
 
-    def records(self) -> Iterator[tuple[File | None, Record]]:
-        """Every record with the file that it comes from; None for what was not looked into.
+    def records(self) -> Iterator[tuple[File, Reader, Document] | tuple[File | None, None, Quarantined]]:
+        """Every document with its file and reader; every Quarantined with its file, None for what was not looked into.
 
         An image that a record named is not read once more on its own. A file that cannot be read at all comes as
         Quarantined; if it is the whole source, its InputError is raised instead.
         """
         for refused in self.refused:
-            yield None, refused
+            yield None, None, refused
         used, seen = set[str](), set[str]()
         for file, reader in self.planned:
             if str(file.path.resolve()) in used:
@@ -96,24 +99,26 @@ class Survey:
             try:
                 for record in reader.read(file, **self._options_of(reader)):
                     begun = True
-                    if not isinstance(record, Quarantined):
-                        used.add(record.image or "")
-                        if record.id in seen and reader.ids != "editions":
-                            reason = f"Another record of this source has the id {record.id!r}; ids must be unique."
-                            record = Quarantined(str(self.path), file.name, reason)
-                        else:
-                            seen.add(record.id)
-                    yield file, record
+                    if isinstance(record, Quarantined):
+                        yield file, None, record
+                        continue
+                    used.add(record.image or "")
+                    if record.id in seen and reader.ids != "editions":
+                        reason = f"Another record of this source has the id {record.id!r}; ids must be unique."
+                        yield file, None, Quarantined(str(self.path), file.name, reason)
+                        continue
+                    seen.add(record.id)
+                    yield file, reader, record
             except InputError as error:
                 if self.files == 1 and not begun:
                     raise type(error)(str(error) if file.name in str(error) else f"{file.name!r}: {error}") from error
-                yield file, Quarantined(str(self.path), file.name, str(error))
+                yield file, None, Quarantined(str(self.path), file.name, str(error))
             except RagError:
                 raise
             # Whatever a decoder raises over a hostile file is that file's fault, and no reason to stop.
             except Exception as error:
                 reason = f"It is damaged in a way that {reader.name} cannot name ({type(error).__name__}: {error})."
-                yield file, Quarantined(str(self.path), file.name, reason[:500])
+                yield file, None, Quarantined(str(self.path), file.name, reason[:500])
 
     def _options_of(self, reader: Reader) -> dict[str, Any]:
         taken = _options(reader)
@@ -136,7 +141,7 @@ def survey(source: str | Path, format: str | None = None, *, named_only: bool = 
     path, known = _located(source)
     wanted = known if format in (None, AUTO) else format
     chosen = [_reader(wanted, named_only)] if wanted else _all()
-    made = Survey(path, options)
+    made = Survey(path, known is not None, options)
     _check_options(chosen, options)
     looked: list[tuple[File, Reader | None, str]] = []
     for file in files_of(path):
@@ -166,7 +171,7 @@ def read_source(source: str | Path, format: str | None = None, **options: Any) -
     Raises InputError here, not at the first record, also where no file of the source holds a record.
     """
     made = survey(source, format, **options)
-    records = (record for _, record in made.records())
+    records = (record for _, _, record in made.records())
     first = next(records, None)
     if first is None:
         raise InputError(_nothing(source, made, format))

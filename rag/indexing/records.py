@@ -25,6 +25,14 @@ class Scored(NamedTuple):
     score: float
 
 
+class Place(NamedTuple):
+    """A living document as far as identity goes: its corpus, where it was read (empty if not kept), its hash."""
+
+    source: str
+    origin: str
+    sha256: str
+
+
 class Count(NamedTuple):
     """How many documents one source contributes, per kind, domain and licence."""
 

@@ -18,7 +18,7 @@ from rag.indexing.garbage import collect_garbage
 from rag.indexing.history import now
 from rag.indexing.locks import Lock
 from rag.indexing.plan import Plan, plan, rows_per_segment
-from rag.indexing.records import Changes, SpaceInfo
+from rag.indexing.records import Changes, Place, SpaceInfo
 from rag.indexing.segments import SegmentInfo
 from rag.indexing.spaces import (
     foreign_vectors,
@@ -36,6 +36,7 @@ from rag.indexing.words.terms import Tokenizer
 from rag.settings import VectorSettings
 from rag.types import Document, Passage, sha256_of
 
+_ORIGIN = "coalesce(json_extract(d.body, '$.metadata.origin'), '')"
 _NO_SPACES: Mapping[str, SpaceInfo] = {}
 
 
@@ -137,10 +138,34 @@ class Writer:
         self._removed |= chosen
         return len(fresh)
 
-    def remove_unseen(self, source: str) -> int:
-        """Remove the source's documents that neither ``compare`` nor ``stage`` was given: they have left the source."""
-        gone = set(self._alive("d.source", [source])) - self._seen
-        return self.remove(document_ids=sorted(gone))
+    def places(self, ids: Iterable[str]) -> dict[str, Place]:
+        """Of these ids, those of living documents, with where each came from."""
+        query = (
+            f"SELECT d.id, d.source, {_ORIGIN}, d.sha256 FROM documents d"
+            f" JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL WHERE d.id IN {LISTED}"
+        )
+        with self._catalogue.connection() as connection:
+            return {identity: Place(*rest) for identity, *rest in connection.execute(query, (listed(ids),))}
+
+    def unseen(self, scope: str, sources: Iterable[str]) -> dict[str, str]:
+        """Living documents of a source that neither ``compare`` nor ``stage`` was given, with their origins.
+
+        Args:
+            scope: a prefix of origins that ends with a colon, or one origin.
+            sources: corpora whose documents without an origin belong to the source as well.
+        """
+        query = (
+            f"SELECT d.id, {_ORIGIN} AS origin FROM documents d JOIN lifetimes l ON l.document = d.row"
+            f" AND l.valid_to IS NULL WHERE substr(origin, 1, ?) = ? OR (origin = '' AND d.source IN {LISTED})"
+        )
+        with self._catalogue.connection() as connection:
+            found = connection.execute(query, (len(scope), scope, listed(sources))).fetchall()
+        exact = not scope.endswith(":")
+        return {
+            identity: origin
+            for identity, origin in found
+            if identity not in self._seen and identity not in self._removed and (not exact or origin in ("", scope))
+        }
 
     def check_spaces(self, spaces: Mapping[str, SpaceInfo]) -> None:
         """Refuse encoders other than the index's before anything is encoded; ``publish`` refuses them in any case.

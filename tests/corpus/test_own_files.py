@@ -249,7 +249,7 @@ class TestSource:
             "volume.nii.gz": "a NIfTI volume",
         }
         assert {q.record for q in made.refused} == {"out.txt", "pipe.txt"}
-        documents, quarantined = split(record for _, record in made.records())
+        documents, quarantined = split(record for *_, record in made.records())
         assert {d.id for d in documents} == {"r", "r:image", "R", "scan", "scan:image"}, "a row's image is read once"
         assert {q.record for q in quarantined} == {"out.txt", "pipe.txt", "line 2"}
 

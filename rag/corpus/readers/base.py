@@ -41,7 +41,8 @@ class Reader:
         read: the file's records; keyword options follow the file. What cannot be used comes as Quarantined; an
             InputError means the whole file.
         companions: files that are read together with this one, and therefore not on their own.
-        ids: what an id means. ``local``: its source's own; the same id in another source is another document.
+        ids: what an id means. ``path``: a place within its source; ``rows``: one of its file's own. In another source
+            (another file, for rows) the same id is another document.
             ``world``: the same everywhere (a term of an ontology); from another source it is a new edition.
             ``editions``: so, and within one source, too, the last record counts (updates of MEDLINE).
     """
@@ -51,4 +52,4 @@ class Reader:
     recognises: Callable[[File], float]
     read: Callable[..., Iterator[Record]]
     companions: Callable[[File], Iterable[Path]] = _alone
-    ids: Literal["local", "world", "editions"] = "local"
+    ids: Literal["path", "rows", "world", "editions"] = "path"

@@ -110,4 +110,5 @@ READER = Reader(
     recognise_cases,
     read_cases,
     companions=images_below,
+    ids="rows",
 )

@@ -80,4 +80,4 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
 
 
-READER = Reader("notes", "a Markdown note with a front matter", recognise_note, read_note)
+READER = Reader("notes", "a Markdown note with a front matter", recognise_note, read_note, ids="rows")

@@ -1,0 +1,117 @@
+"""An id belongs to its source: nobody's report is replaced by another's, and nothing leaves that was not taken away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rag.building.ingest import Source, ingest
+from rag.encoders.encoders import Encoders
+from rag.errors import InputError
+from rag.indexing import IndexStore
+
+
+@pytest.fixture
+def encoders(colours) -> Encoders:  # type: ignore[no-untyped-def]
+    class Texts:
+        dim, fingerprint = 3, "texts:1"
+
+        def encode(self, texts, **options):  # type: ignore[no-untyped-def]
+            return colours.encode_texts(texts)
+
+    return Encoders(Texts(), None)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> IndexStore:
+    return IndexStore.create(tmp_path / "index")
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def texts(store: IndexStore) -> dict[str, str]:
+    with store.writer() as writer:
+        return {d.id: d.text for batch in writer.documents(100) for d in batch}
+
+
+def test_two_folders_with_a_report_of_the_same_name(tmp_path: Path, store: IndexStore, encoders: Encoders) -> None:
+    a, b = write(tmp_path / "p1/report.txt", "A: clear."), write(tmp_path / "p2/report.txt", "B: effusion.")
+    for _ in range(2):  # the second time nothing changes
+        reports = [ingest([Source(path.parent)], store, encoders) for path in (a, b)]
+        assert texts(store) == {"report": "A: clear.", "p2/report": "B: effusion."}
+    assert [(r.added, r.updated, r.unchanged) for r in reports] == [(0, 0, 1), (0, 0, 1)]
+    assert reports[1].apart == {"report": "p2/report"}
+    with store.snapshot() as snapshot:
+        apart = snapshot.document("p2/report")
+    assert apart is not None and (apart.case_id, apart.group_id) == ("p2/report", "p2/report")
+
+
+def test_folders_of_one_name_and_both_at_once(tmp_path: Path, store: IndexStore, encoders: Encoders) -> None:
+    sources = [Source(write(tmp_path / f"{n}/reports/report.txt", f"{n}.").parent) for n in ("a", "b", "c")]
+    ingest(sources, store, encoders)
+    assert sorted(texts(store).values()) == ["a.", "b.", "c."]
+    assert ingest(sources[::-1], store, encoders).unchanged == 3
+
+
+def test_the_one_that_was_kept_apart_keeps_its_id(tmp_path: Path, store: IndexStore, encoders: Encoders) -> None:
+    a, b = write(tmp_path / "p1/report.txt", "A."), write(tmp_path / "p2/report.txt", "B.")
+    ingest([Source(a)], store, encoders)
+    ingest([Source(b)], store, encoders)
+    with store.writer() as writer:
+        writer.remove(document_ids=["report"])
+        writer.publish()
+    write(b, "B, corrected.")
+    report = ingest([Source(b.parent)], store, encoders)
+    assert (report.updated, report.changed, texts(store)) == (1, ["p2/report"], {"p2/report": "B, corrected."})
+
+
+def test_rows_of_two_files_and_a_named_source(tmp_path: Path, store: IndexStore, encoders: Encoders) -> None:
+    files = [write(tmp_path / f"{n}.jsonl", json.dumps({"id": "1", "text": f"{n}."})) for n in ("old", "new")]
+    for file in files:
+        ingest([Source(file)], store, encoders)
+    assert texts(store) == {"1": "old.", f"{tmp_path.name}/new/1": "new."}
+    named = IndexStore.create(tmp_path / "named")
+    for file in files:
+        report = ingest([Source(file, label="trial")], named, encoders)
+    assert (report.updated, texts(named)) == (1, {"1": "new."})
+    with pytest.raises(InputError, match="without a colon"):
+        ingest([Source(file, label="a:b")], named, encoders)
+
+
+def test_sync_takes_only_what_is_gone(tmp_path: Path, store: IndexStore, encoders: Encoders) -> None:
+    folder = tmp_path / "p1"
+    for name in ("gone", "damaged", "latin", "rest"):
+        write(folder / f"{name}.txt", f"The {name} heart: d\u00e9j\u00e0 vu.")
+    write(folder / "rows.jsonl", "\n".join(json.dumps({"id": f"r{n}", "text": "Row."}) for n in range(3)))
+    ingest([Source(folder)], store, encoders)
+    ingest([Source(write(tmp_path / "other/p1/x.txt", "Another p1."))], store, encoders)
+    (folder / "gone.txt").unlink()
+    (folder / "damaged.txt").write_bytes(b"\0\1\2")
+    (folder / "latin.txt").write_bytes("The latin heart: d\u00e9j\u00e0 vu.".encode("utf-16"))
+    write(folder / "rows.jsonl", '{"id": "r0", "text": "Row."}\n{"id": "r1", "text"')
+    report = ingest([Source(folder)], store, encoders, sync=True)
+    assert report.left == ["gone"] and report.removed == 1
+    assert report.kept == ["damaged", "r1", "r2"]
+    assert texts(store).keys() == {"damaged", "latin", "rest", "r0", "r1", "r2", "x"}
+    (folder / "rows.jsonl").unlink()
+    assert ingest([Source(folder / "rest.txt")], store, encoders, sync=True).left == [], "one file answers for itself"
+    assert ingest([Source(folder)], store, encoders, sync=True).left == ["r0", "r1", "r2"]
+
+
+def test_an_index_from_before_origins_stays_as_it_is(
+    tmp_path: Path, store: IndexStore, encoders: Encoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = write(tmp_path / "p1/report.txt", "A."), write(tmp_path / "p2/report.txt", "B.")
+    with monkeypatch.context() as patch:
+        patch.setattr("rag.building.identity.Identities.origin", lambda *_: "")
+        ingest([Source(a.parent)], store, encoders)
+    assert ingest([Source(a.parent)], store, encoders).unchanged == 1
+    assert ingest([Source(b.parent)], store, encoders).apart == {"report": "p2/report"}
+    write(a, "A, corrected.")
+    assert ingest([Source(a.parent)], store, encoders).changed == ["report"]
