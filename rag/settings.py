@@ -220,6 +220,11 @@ class GenerationSettings(_Group):
         True, description="Show images of the evidence, too; false for models that were taught the question's alone."
     )
     image_side: int = Field(1024, ge=64, le=8192, description="Longer sides are scaled down to this many pixels.")
+    witness: str | None = Field(
+        None,
+        description="A profile whose model is asked yes/no questions about a study, apart from whoever writes: "
+        "agreement makes the answer surer, disagreement less sure. 'compact-lvlm' needs the extra lvlm.",
+    )
     transformers: TransformersSettings = Field(default_factory=lambda: TransformersSettings.model_validate({}))
     openai: OpenAISettings = Field(default_factory=lambda: OpenAISettings.model_validate({}))
 

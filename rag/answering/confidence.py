@@ -33,17 +33,23 @@ class Signals(NamedTuple):
         verifier: mean support of the citations that passed.
         agreement: share of the evidence that speaks for the verdict, read without the generator; 0.5 where none does.
         similarity: score of the best piece of evidence.
+        witness: probability that a second witness gives the verdict; 0.5 where none was asked or it does not know.
     """
 
     generator: float
     verifier: float
     agreement: float
     similarity: float
+    witness: float = 0.5
 
     @property
-    def product(self) -> float:
-        """Confidence where no combiner was learned."""
-        return self.generator * self.verifier
+    def pooled(self) -> float:
+        """Confidence where no combiner was learned: the draft's times its support, and half a word of the witness."""
+        own = self.generator * self.verifier
+        if self.witness == 0.5:
+            return own
+        own_odds, witness_odds = _log_odds(np.array([own, self.witness]))
+        return float(_sigmoid(own_odds + 0.5 * witness_odds))
 
 
 def signals_of(
@@ -67,13 +73,16 @@ def signals_of(
 class Combiner(BaseModel):
     """P(right | signals) = σ(b + Σ w_i logit(s_i)): a logarithmic opinion pool whose weights are learned.
 
-    Signals are clipped to [0.01, 0.99]. With w = (1, 0, 0, 0) and b = 0 it is the generator's own confidence. (Genest
-    and Zidek 1986, "Combining probability distributions"; learned as in stacking.)
+    Signals are clipped to [0.01, 0.99]. With w = (1, 0, 0, 0) and b = 0 it is the generator's own confidence. Without a
+    fifth weight no second witness was heard. (Genest and Zidek 1986, "Combining probability distributions"; learned as
+    in stacking.)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weights: tuple[float, float, float, float] = Field(description="Of the signals in their order; none is negative.")
+    weights: tuple[float, ...] = Field(
+        min_length=4, max_length=5, description="Of the signals in their order; none is negative."
+    )
     intercept: float
     n: int = Field(ge=1, description="Answers that they were learned from.")
 
@@ -87,8 +96,9 @@ class Combiner(BaseModel):
         return float(self.all(np.asarray([signals]))[0])
 
     def all(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same for many: (…, 4) -> (…). NaN stays NaN."""
-        return np.asarray(_sigmoid(_log_odds(signals) @ np.asarray(self.weights) + self.intercept))
+        """The same for many: (…, 5) -> (…). NaN stays NaN."""
+        heard = _log_odds(signals)[..., : len(self.weights)]
+        return np.asarray(_sigmoid(heard @ np.asarray(self.weights) + self.intercept))
 
     @classmethod
     def fit(cls, signals: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64]) -> Combiner:
@@ -98,21 +108,22 @@ class Combiner(BaseModel):
         unit variance around the generator's own confidence: few answers leave it nearly as it is.
 
         Args:
-            signals: shape (answers, 4).
+            signals: shape (answers, 5), or 4 where no witness was heard.
             right: shape (answers,).
             weight: of each answer, shape (answers,); answers of one group share theirs.
         """
-        x, sign = _log_odds(signals), np.where(right, 1.0, -1.0)
-        prior = np.array([1.0, 0.0, 0.0, 0.0, 0.0])
+        heard = 5 if signals.shape[-1] == 5 and (signals[..., 4] != 0.5).any() else 4
+        x, sign = _log_odds(signals[..., :heard]), np.where(right, 1.0, -1.0)
+        prior = np.append(np.eye(heard)[0], 0.0)
 
         def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            margin = sign * (x @ theta[:4] + theta[4])
+            margin = sign * (x @ theta[:-1] + theta[-1])
             pull = weight * -sign * _sigmoid(-margin)
             away = (theta - prior) / _SPREAD**2
             value = weight @ np.logaddexp(0.0, -margin) + 0.5 * away @ (theta - prior)
             return float(value), np.append(pull @ x, pull.sum()) + away
 
-        bounds = [(0.0, None)] * 4 + [(None, None)]
+        bounds = [(0.0, None)] * heard + [(None, None)]
         found = import_module("scipy.optimize").minimize(loss, prior, jac=True, bounds=bounds, method="L-BFGS-B")
         *weights, intercept = (round(float(v), 6) for v in found.x)
         return cls.model_validate({"weights": tuple(weights), "intercept": intercept, "n": len(right)})

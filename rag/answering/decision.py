@@ -20,7 +20,7 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     draft, verified, problem = turn.last
     domain, certificate = turn.domain, turn.certificate
     weights = certificate.weights if certificate.status == "valid" and verified.sentences else None
-    confidence = round(Combiner.of(weights)(turn.signals) if weights else turn.signals.product, 4)
+    confidence = round(Combiner.of(weights)(turn.signals) if weights else turn.signals.pooled, 4)
     least = turn.policy.tau
     if problem is None and confidence < least:
         problem = f"confidence {confidence:.2f} is below the least allowed, {least:.2f}"

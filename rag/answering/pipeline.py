@@ -25,9 +25,11 @@ from rag.answering.eligibility import admit, kinds_to_search_first, note_kinds, 
 from rag.answering.evidence_certificate import EvidenceCertificate, load_evidence_certificate
 from rag.answering.intake import check_question
 from rag.answering.turn import Attempt, Turn
+from rag.answering.witnesses import hear, load_witness
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError
 from rag.generation.base import Request, refusal
+from rag.generation.chat import LanguageGenerator
 from rag.generation.registry import load_generator
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore
@@ -69,6 +71,7 @@ class Pipeline:
     searcher: Searcher
     router: Router
     drafting: Drafting
+    witness: LanguageGenerator | None
     certificate: StoredCertificate | None
     evidence_certificate: EvidenceCertificate | None
     finding_fingerprints: dict[str, str]
@@ -159,6 +162,9 @@ class Pipeline:
         draft, verified, _ = turn.last
         best = max((e.score for e in turn.evidence), default=0.0)
         turn.signals = signals_of(draft, verified.score, turn.asked, turn.request.evidence, self.texts, best)
+        if self.witness is not None:
+            with turn.clock("witness"):
+                turn.signals = turn.signals._replace(witness=hear(self.witness, turn))
         turn.answer = decide(
             turn,
             self.snapshot.version,
@@ -211,6 +217,7 @@ class Pipeline:
         terms = (Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms())
         texts = Texts(_lexicon(tuple(terms), known))
         generator = load_generator(settings.generation, texts)
+        witness = load_witness(settings.generation, texts)
         second = settings.verification.cross_encoder
         entailment = CrossEncoderEntailment(second) if second else None
         embed = text.encode if settings.verification.paraphrase else None
@@ -228,6 +235,8 @@ class Pipeline:
         }
         if generator.prompt_sha256 is not None:
             fingerprints["prompt"] = generator.prompt_sha256
+        if witness is not None:
+            fingerprints["witness"] = f"{witness.fingerprint}, prompt {witness.prompt_sha256}"
         opinions = [*([entailment.fingerprint] if entailment else []), *(["paraphrases"] if embed else [])]
         if opinions or generator.prompt_sha256 is not None:  # the reader's fingerprint has the lexicon's in it
             fingerprints["verifier"] = ", ".join([texts.lexicon.fingerprint, *opinions])
@@ -243,6 +252,7 @@ class Pipeline:
             searcher=Searcher(snapshot, text, image, settings.retrieval),
             router=router,
             drafting=Drafting(generator, verifier, settings.generation.revisions),
+            witness=witness,
             certificate=load_certificate(store.path),
             evidence_certificate=enough,
             finding_fingerprints=finding,

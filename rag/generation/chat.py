@@ -140,6 +140,22 @@ class LanguageGenerator:
         kept = whole.sentences[:-1] if truncated and not is_finished(whole.text or "") else whole.sentences
         yield whole.model_copy(update={"sentences": kept[: request.max_sentences], "truncated": truncated})
 
+    def opinion(self, request: Request) -> float | None:
+        """P(yes) to a yes/no question by the model's first word, in [0, 1]; nothing more is written.
+
+        What the model gives to neither word counts half. None where nothing fits its window, or it tells no
+        probabilities.
+        """
+        messages, _ = self._fitted(request)
+        if isinstance(messages, str):
+            return None
+        with closing(self._model.chat(messages)) as pieces:
+            first = next(pieces, Piece())
+        if first.yes is None:
+            return None
+        either = 1.0 if first.either is None else first.either
+        return either * first.yes + (1 - either) * 0.5
+
     def _draft(self, request: Request, text: str, opinion: Piece, left_out: tuple[str, ...], sent: str) -> Draft:
         """The text so far, parsed."""
         yes = opinion.yes

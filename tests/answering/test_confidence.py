@@ -44,7 +44,7 @@ def test_evidence_that_speaks_for_the_verdict_agrees_whatever_the_generator_says
     assert agreement("yes", found[:2]) > agreement("yes", found) > 0.5 > agreement("no", found)
     assert agreement("yes", found[3:]) == agreement("no", found[3:]) == agreement(None, found) == 0.5
     whole = signals_of(Draft(confidence=0.9), 0.5, asked, found, texts, 0.8)
-    assert (whole.generator, whole.verifier, whole.similarity, whole.product) == (0.9, 0.5, 0.8, 0.45)
+    assert (whole.generator, whole.verifier, whole.similarity, whole.pooled) == (0.9, 0.5, 0.8, 0.45)
 
 
 def test_witnesses_are_believed_as_far_as_they_were_right() -> None:

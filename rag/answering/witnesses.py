@@ -1,0 +1,46 @@
+"""A second witness to a yes/no question about a study: a language model, asked apart from whoever writes the draft.
+
+The reader and the model err on different questions: where both say the same, an answer is surer than either alone, and
+where they differ it is doubtful. What the witness says is one signal among those that confidence is made of
+(:mod:`rag.answering.confidence`); how much it counts is learned from calibration data, and certified like all else.
+"""
+
+from __future__ import annotations
+
+from rag.answering.turn import Turn
+from rag.errors import InputError
+from rag.generation.chat import LanguageGenerator
+from rag.generation.registry import load_generator
+from rag.language.clinical_text import Texts
+from rag.settings import GenerationSettings, load_settings
+
+
+def load_witness(settings: GenerationSettings, texts: Texts) -> LanguageGenerator | None:
+    """The model of the profile that ``settings.witness`` names; None where it names none.
+
+    Raises:
+        InputError: there is no such profile, or its generator tells no probabilities.
+        MissingDependencyError: its libraries or its model are not on this machine.
+    """
+    if settings.witness is None:
+        return None
+    witness = load_generator(load_settings(settings.witness).generation, texts)
+    if not isinstance(witness, LanguageGenerator):
+        raise InputError(
+            f"setting 'generation.witness': the profile {settings.witness!r} has no language model; name one that has"
+        )
+    return witness
+
+
+def hear(witness: LanguageGenerator, turn: Turn) -> float:
+    """The probability that the witness gives the draft's verdict, in [0, 1]; 0.5 where it is not asked or cannot say.
+
+    It is asked where the draft says yes or no from a study's own report.
+    """
+    verdict = turn.last.draft.verdict
+    if verdict is None or not any(e.of_study for e in turn.request.evidence):
+        return 0.5
+    yes = witness.opinion(turn.request)
+    if yes is None:
+        return 0.5
+    return round(yes if verdict == "yes" else 1 - yes, 4)
