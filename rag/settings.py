@@ -6,12 +6,11 @@ Order of precedence: arguments, ``RAG_*`` environment variables (nested fields w
 
 from __future__ import annotations
 
-import json
-import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
+import tomli_w
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -379,27 +378,8 @@ def profile_text(settings: Settings, note: str) -> str:
         "vectors": {"milvus_token"},
         "generation": {"openai": {"api_key", "proxy"}},
     }
-    kept = settings.model_dump(mode="json", exclude_unset=True, exclude=kept_out)
-    lines = [f"# {line}" for line in note.splitlines()]
-    for name, group in kept.items():
-        lines += _table(name, group)
-    return "\n".join(lines) + "\n"
-
-
-def _table(name: str, values: dict[str, Any]) -> list[str]:
-    """A TOML table and those inside it; strings are written as in JSON, which TOML reads as well."""
-    plain = {k: v for k, v in values.items() if not isinstance(v, dict) and v is not None}
-    lines = (
-        [f"[{name}]", *(f"{_key(k)} = {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items())] if plain else []
-    )
-    for key, value in values.items():
-        if isinstance(value, dict):
-            lines += _table(f"{name}.{_key(key)}", value)
-    return lines
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+    kept = settings.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude=kept_out)
+    return "".join(f"# {line}\n" for line in note.splitlines()) + tomli_w.dumps(kept)
 
 
 def _profile_path(profile: str) -> Path:

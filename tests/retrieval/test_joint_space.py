@@ -230,7 +230,7 @@ def test_a_channel_that_is_not_there_or_a_weight_that_is_not_positive_is_refused
 def test_a_profile_that_was_written_reads_the_same(tmp_path: Path) -> None:
     given = Settings.model_validate(
         {
-            "encoders": {"image": 'local-dir:/a "quoted" folder\\ü', "joint": False},
+            "encoders": {"image": 'local-dir:/a "quoted" folder\\ü\n\x7f', "joint": False},
             "retrieval": {
                 "depth": 7,
                 "weights": {"text": 0.5, "image-report": 2.0},
