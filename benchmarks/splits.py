@@ -23,11 +23,9 @@ from tables import Cell, Table, measured, report, saving
 
 import rag
 from rag.calibration.risks import WrongAnswer
-from rag.calibration.synthesis import synthesize
 from rag.calibration.traces import trace
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
-from rag.language.lexicon import Lexicon
 from rag.progress import Silent
 from rag.risk_control.bounds import clopper_pearson
 from rag.risk_control.policy import ROUTES, TAUS, Outcomes, Policy
@@ -50,7 +48,7 @@ _OF = {"ophthalmology": tuple(QUESTIONS)[:5], "pathology": tuple(QUESTIONS)[5:]}
 
 
 def about_studies(engine: rag.Engine) -> list[LabelledQuestion]:
-    made = synthesize(engine.store.snapshot().documents("report"), Lexicon.load(), count=2400)
+    made = rag.synthesize(rag.Index(engine.store, engine.settings), count=2400)
     return [q.labelled() for q in made]
 
 

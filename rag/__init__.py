@@ -10,7 +10,8 @@ The names listed in ``rag.__all__`` are the public interface; everything else ma
 
 - A corpus becomes an index: ``Index``, ``Source``.
 - A question becomes an answer: ``Engine``, ``Question`` → ``Answer`` with ``Evidence``, ``Citation``, ``Hit``.
-- Labelled questions become a certificate: ``synthesize``, ``calibrate``, ``CalibrationPlan``.
+- Labelled questions become a certificate: ``synthesize``, ``write_questions``, ``calibrate``, ``CalibrationPlan``.
+- Anything is measured: ``evaluate(engine, suite, questions)`` → a report with ``table()``, ``json()``, ``html()``.
 - Models are trained: ``train.retriever``, ``train.router``.
 - Settings and errors: ``Settings``, ``load_settings``; ``RagError``, ``InputError`` for what the caller can mend.
 
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from rag.building.ingest import Source as Source
     from rag.calibration.calibrate import CalibrationPlan as CalibrationPlan
     from rag.calibration.calibrate import calibrate as calibrate
+    from rag.calibration.synthesis import synthesize as synthesize
+    from rag.calibration.synthesis import write_questions as write_questions
     from rag.errors import InputError as InputError
     from rag.errors import RagError as RagError
+    from rag.evaluation.suite import evaluate as evaluate
     from rag.settings import Settings as Settings
     from rag.settings import load_settings as load_settings
     from rag.training import train as train
@@ -48,8 +52,11 @@ _HOMES = {
     "Index": "rag.building.index",
     "Source": "rag.building.ingest",
     "Engine": "rag.answering.engine",
+    "synthesize": "rag.calibration.synthesis",
+    "write_questions": "rag.calibration.synthesis",
     "calibrate": "rag.calibration.calibrate",
     "CalibrationPlan": "rag.calibration.calibrate",
+    "evaluate": "rag.evaluation.suite",
     "train": "rag.training",
     "Settings": "rag.settings",
     "load_settings": "rag.settings",

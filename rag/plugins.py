@@ -60,6 +60,15 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "wrong-answer": "rag.calibration.risks:WrongAnswer",
         "missed-evidence": "rag.calibration.risks:MissedEvidence",
     },
+    "suite": {
+        "questions": "rag.evaluation.suites.questions:QuestionSuite",
+        "labels": "rag.evaluation.suites.labels:LabelSuite",
+        "assertion": "rag.evaluation.suites.assertion:AssertionSuite",
+        "reliance": "rag.evaluation.suites.reliance:RelianceSuite",
+        "abstracts": "rag.evaluation.suites.abstracts:AbstractSuite",
+        "retrieval": "rag.evaluation.suites.retrieval:RetrievalSuite",
+        "channels": "rag.evaluation.suites.channels:ChannelSuite",
+    },
 }
 
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")

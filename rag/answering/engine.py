@@ -13,8 +13,13 @@ from typing import Any
 from rag.answering.certificate import load_certificate
 from rag.answering.evidence_certificate import load_evidence_certificate
 from rag.answering.pipeline import Pipeline, shaping_settings
+from rag.answering.replay import Replay
+from rag.answering.replay import replay as replay_entry
 from rag.answering.turn import Turn
+from rag.audit.checks import AuditReport, check_entry, documents_in
+from rag.audit.feedback import Feedback, Mark, give_feedback
 from rag.audit.ledger import Given, Ledger
+from rag.building.index import Index
 from rag.indexing.store import IndexStore
 from rag.settings import Settings
 from rag.types import Answer, Event, Hit, Question
@@ -26,7 +31,8 @@ class Engine:
     """Answers questions from one index. Open once, ask often; safe to use from several threads.
 
     >>> engine = Engine.open("indexes/demo")                              # doctest: +SKIP
-    >>> engine.ask("Does study CXR2814 show cardiomegaly?").answer        # doctest: +SKIP
+    >>> answer = engine.ask("Does study CXR2814 show cardiomegaly?")      # doctest: +SKIP
+    >>> engine.ledger[answer.audit_id].answer == answer                   # doctest: +SKIP
     """
 
     def __init__(self, store: IndexStore, settings: Settings | None = None) -> None:
@@ -37,15 +43,15 @@ class Engine:
         self._pipeline = Pipeline.open(store, self.settings)
 
     @classmethod
-    def open(cls, path: str | Path, settings: Settings | None = None) -> Engine:
-        """Open the index in the folder ``path``.
+    def open(cls, where: str | Path | Index, settings: Settings | None = None) -> Engine:
+        """Open an index by its path or name, as :class:`~rag.building.index.Index` takes it, or one that is open.
 
         Raises:
-            InputError: there is no index at ``path``, or it is empty.
+            InputError: there is no such index, or it is empty.
             IndexStateError: the index is damaged, or was built with other encoders than the settings name.
         """
-        chosen = settings or Settings()
-        return cls(IndexStore.open(Path(path), chosen.vectors), chosen)
+        index = where if isinstance(where, Index) else Index.open(where, settings)
+        return cls(index.store, settings or index.settings)
 
     def ask(self, question: str | Question, *, caller: str = "python", **options: Any) -> Answer:
         """Answer one question. ``options`` are the fields of :class:`~rag.types.Question` (image, study, …)."""
@@ -107,6 +113,48 @@ class Engine:
     def version(self) -> int:
         """The index version that questions are answered from."""
         return self._pipeline.snapshot.version
+
+    # ---------------------------------------------------------------- recorded answers
+
+    def verify(self, audit_id: str) -> AuditReport:
+        """Check a recorded answer against the ledger's hashes and the evidence as of its index version.
+
+        >>> engine.verify(answer.audit_id).ok                                           # doctest: +SKIP
+
+        Raises:
+            InputError: no answer is recorded under this id.
+        """
+        entry = self.ledger.answered(audit_id)
+        return check_entry(entry, documents_in(self.store), self.ledger.verify_chain(images=False))
+
+    def replay(self, audit_id: str) -> Replay:
+        """Answer a recorded question again, from the same index version by the same policy, and say what differs.
+
+        >>> engine.replay(answer.audit_id).outcome                                      # doctest: +SKIP
+        'identical'
+
+        Raises:
+            InputError: no answer is recorded under this id, or it cannot be read.
+        """
+        return replay_entry(self, self.ledger.answered(audit_id))
+
+    def feedback(
+        self,
+        audit_id: str,
+        mark: Mark,
+        *,
+        correction: str | None = None,
+        reason: str | None = None,
+        caller: str = "python",
+    ) -> Feedback:
+        """Record whether an answer was right, wrong or is to be corrected; see :mod:`rag.audit.feedback`.
+
+        >>> engine.feedback(answer.audit_id, "wrong", reason="the other lung").audit_id  # doctest: +SKIP
+
+        Raises:
+            InputError: no such answer or mark, or a correction where none belongs.
+        """
+        return give_feedback(self.ledger, audit_id, mark, correction=correction, reason=reason, caller=caller)
 
     # ---------------------------------------------------------------- versions
 

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from rag.answering.certificate import StoredCertificate, certificate_for, load_certificate, scope_of
@@ -210,12 +213,18 @@ class Pipeline:
             raise InputError(
                 f"index {store.name!r} is empty; add a corpus with: rag ingest SOURCE --index {store.name}"
             )
+        return cls.over(snapshot, store, settings, known)
+
+    @classmethod
+    def over(
+        cls, snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexicon | None = None
+    ) -> Pipeline:
+        """The parts that answer from a snapshot of a store."""
         spaces = snapshot.spaces()
         text = load_text_encoder(settings.encoders)
         image = load_image_encoder(settings.encoders) if spaces.keys() & {"image", "joint"} else None
         check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
-        terms = (Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms())
-        texts = Texts(_lexicon(tuple(terms), known))
+        texts = Texts(lexicon_of(snapshot, known))
         generator = load_generator(settings.generation, texts)
         witness = load_witness(settings.generation, texts)
         second = settings.verification.cross_encoder
@@ -224,7 +233,7 @@ class Pipeline:
         verifier = partial(verify, texts=texts, embed=embed, entailment=entailment)
         router = Router.open(settings.routing, image, {c.domain for c in snapshot.counts()}, store.path)
         fingerprints = {
-            "index version": str(version),
+            "index version": str(snapshot.version),
             "text encoder": text.fingerprint,
             "image encoder": image.fingerprint if image is not None else "none",
             "router": router.fingerprint,
@@ -316,6 +325,21 @@ def shaping_settings(settings: Settings) -> dict[str, Any]:
     )
 
 
-def _lexicon(terms: tuple[Term, ...], known: Lexicon | None) -> Lexicon:
-    """Versions with the same terms share a lexicon."""
+@contextmanager
+def open_without_index(settings: Settings) -> Iterator[Pipeline]:
+    """A pipeline for evidence that is given, where there is no index to find any in."""
+    with (
+        TemporaryDirectory() as folder,
+        IndexStore.create(Path(folder) / "none", settings.vectors) as store,
+        store.snapshot() as snapshot,
+    ):
+        yield Pipeline.over(snapshot, store, settings)
+
+
+def lexicon_of(snapshot: Snapshot, known: Lexicon | None = None) -> Lexicon:
+    """The lexicon by which an index is read: the findings that we know, and the terms of its ontologies.
+
+    ``known`` is the one of another version, which is shared where the terms are the same.
+    """
+    terms = tuple(Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms())
     return known if known is not None and known.terms == terms else Lexicon.load(terms=terms)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rag.answering.engine import Engine
 from rag.answering.pipeline import Pipeline, shaping_settings
 from rag.audit.record import EVIDENCE, IMAGE, WHOLE, Entry, Working
 from rag.errors import IndexStateError, InputError
 from rag.risk_control.policy import Policy
 from rag.types import Answer, Question
+
+if TYPE_CHECKING:
+    from rag.answering.engine import Engine
 
 TOLERANCE = 1e-5  # of numbers: encoders round differently when questions come in batches of another size
 _EXACT = {"flat", "cuda-flat"}

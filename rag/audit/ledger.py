@@ -175,6 +175,14 @@ class Ledger:
             raise InputError(f"no answer is recorded under {audit_id!r}; the newest ids are: {listed}")
         return found[0]
 
+    def __getitem__(self, audit_id: str) -> Entry:
+        """The same, as ``ledger["a-20261123-7f3k2m9q"]``."""
+        return self.get(audit_id)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """All entries, oldest first."""
+        return self.walk()
+
     def answered(self, audit_id: str) -> Entry:
         """The entry of an audit id, if it holds an answer.
 

@@ -9,17 +9,22 @@ so that the reader can be measured against them. Elsewhere they come from clear 
 
 from __future__ import annotations
 
+import json
 import random
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
-from rag.errors import InputError
+from rag.answering.pipeline import lexicon_of
+from rag.building.index import Index
+from rag.errors import InputError, StorageError
 from rag.evaluation.questions import LabelledQuestion
 from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
+from rag.progress import Progress, Silent
 from rag.settings import knowledge_dir
 from rag.types import Document, Question
 
@@ -76,6 +81,51 @@ class _Labels:
 
 
 def synthesize(
+    index: Index,
+    *,
+    count: int = 600,
+    kind: Kind = "yes_no",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[SyntheticQuestion]:
+    """Questions with known answers about the reports of an index, read with its own lexicon.
+
+    >>> questions = synthesize(index, count=600)                                # doctest: +SKIP
+    >>> calibrate(engine, questions, alpha=0.1, delta=0.05)                     # doctest: +SKIP
+    >>> write_questions("questions.jsonl", questions)                           # doctest: +SKIP
+
+    Args:
+        index: holds reports with codes, or with findings clearly asserted.
+        count: most questions; each patient gives one at most.
+        kind: ``yes_no``, or ``multiple_choice`` with one right option and three that the labels deny.
+        seed: the same index and seed give the same questions.
+        progress: told of reports read.
+
+    Raises:
+        InputError: there is no such kind, or no report carries usable codes or clear assertions.
+    """
+    if kind not in get_args(Kind):
+        raise InputError(f"there is no kind {kind!r} of question; use {' or '.join(get_args(Kind))}")
+    with index.store.snapshot() as snapshot:
+        documents, lexicon = snapshot.documents("report"), lexicon_of(snapshot)
+    tell = (progress or Silent()).stage("reading labels", len(documents))
+    return propose_questions(documents, lexicon, count=count, kind=kind, seed=seed, tell=tell)
+
+
+def write_questions(path: str | Path, questions: Iterable[SyntheticQuestion]) -> None:
+    """Write questions as a JSONL file that ``calibrate`` and ``evaluate`` read.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    try:
+        with Path(path).open("w", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows_of(questions))
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}; choose another file") from error
+
+
+def propose_questions(
     documents: Iterable[Document],
     lexicon: Lexicon,
     *,

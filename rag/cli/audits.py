@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+import rag
 from rag.cli.shared import (
     Index,
     Indexes,
@@ -154,12 +155,9 @@ def audit_replay(
 
     Exit code 0 means identical, up to rounding; 1 means different, or impossible to answer again.
     """
-    from rag.answering.engine import Engine
-    from rag.answering.replay import replay
-
     settings = settings_of(indexes, profile)
-    store, entry = entry_of(settings, audit_id, index)
-    done = replay(Engine(store, settings), entry)
+    store, _ = entry_of(settings, audit_id, index)
+    done = rag.Engine(store, settings).replay(audit_id)
     if as_json:
         told = {name: [change._asdict() for change in getattr(done, name)] for name in ("changed", "differences")}
         print_json(asdict(done) | told)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import rag
-from rag.cli.shared import Index, Indexes, Json, Profile, bars, engine_of, say, settings_of, store_of
+from rag.cli.shared import Index, Indexes, Json, Profile, bars, engine_of, index_of, say, settings_of
 from rag.errors import InputError
 from rag.plugins import find
 
@@ -27,18 +26,11 @@ def synthesize_qa(
     as_json: Json = False,
 ) -> None:
     """Make questions with known answers from an index's coded or asserted findings; each is marked synthetic."""
-    from rag.calibration.synthesis import rows_of, synthesize
-    from rag.language.lexicon import Lexicon
-
-    if kind not in ("yes_no", "multiple_choice"):
-        raise InputError(f"there is no kind {kind!r} of question; use yes_no or multiple_choice")
     _check_writable(out)
-    with store_of(settings_of(indexes), index).snapshot() as snapshot, bars(as_json) as progress:
-        documents = snapshot.documents("report")
-        tell = progress.stage("reading labels", len(documents))
-        made = synthesize(documents, Lexicon.load(), count=count, kind=kind, seed=seed, tell=tell)  # type: ignore[arg-type]
-    with out.open("w", encoding="utf-8") as stream:
-        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows_of(made))
+    asked = index_of(settings_of(indexes), index)
+    with bars(as_json) as progress:
+        made = rag.synthesize(asked, count=count, kind=kind, seed=seed, progress=progress)  # type: ignore[arg-type]
+    rag.write_questions(out, made)
     labels = ", ".join(sorted({q.labels for q in made}))
     say(
         {"questions": len(made), "labels": labels, "file": str(out)},

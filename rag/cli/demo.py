@@ -19,7 +19,6 @@ from rag.calibration.outcome import Calibration
 from rag.calibration.synthesis import synthesize
 from rag.corpus.packaged import packaged_file
 from rag.evaluation.questions import LabelledQuestion
-from rag.language.lexicon import Lexicon
 from rag.progress import Progress
 from rag.settings import Settings
 from rag.types import Answer, Question
@@ -86,9 +85,7 @@ def run_demo(settings: Settings, progress: Progress) -> Demo:
     for q in PREPARED:
         answers.append((q.title, engine.ask(Question(text=q.text, image=str(pictures[q.image]) if q.image else None))))
         advance(1)
-    with index.store.snapshot() as snapshot:
-        made = synthesize(snapshot.documents("report"), Lexicon.load(), count=QUESTIONS)
-    labelled = [q.labelled() for q in made]
+    labelled = [q.labelled() for q in synthesize(index, count=QUESTIONS)]
     calibration = calibrate(engine, labelled, alpha=ALPHA, delta=DELTA, progress=progress)
     return Demo(report, tuple(answers), calibration, tuple(_under_certificate(labelled, engine)))
 

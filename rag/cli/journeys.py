@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,10 +19,11 @@ from rag.cli.shared import (
     bars,
     engine_of,
     index_of,
+    options_of,
     print_json,
     settings_of,
 )
-from rag.errors import InputError, RagError
+from rag.errors import RagError
 from rag.types import Question
 
 journeys = typer.Typer()
@@ -94,7 +95,7 @@ def ingest(
     try:
         with bars(as_json) as progress:
             report = mine.ingest(
-                rag.Source(source, format_, _reader_options(option or []), label=name),
+                rag.Source(source, format_, options_of(option), label=name),
                 deidentify=deidentify,
                 sync=sync,
                 workers=workers,
@@ -186,14 +187,3 @@ def search(
         from rag.cli import console
 
         console.show_hits(hits)
-
-
-def _reader_options(given: list[str]) -> dict[str, Any]:
-    """``name=value``; a value with commas is a list."""
-    options: dict[str, Any] = {}
-    for item in given:
-        name, equals, value = item.partition("=")
-        if not name or not equals:
-            raise InputError(f"--option {item!r}: write it as name=value")
-        options[name] = tuple(value.split(",")) if "," in value or name == "branches" else value
-    return options

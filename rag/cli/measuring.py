@@ -1,40 +1,45 @@
-"""Commands that measure: the suites of evaluate."""
+"""Commands that measure: ``rag evaluate`` and its suites."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+import rag
 from rag.cli.shared import (
     Index,
     Indexes,
     Json,
+    Option,
     Profile,
     bars,
     engine_of,
+    options_of,
     say,
     settings_of,
-    store_of,
 )
 from rag.errors import InputError
-from rag.settings import Settings, profile_text
+from rag.plugins import names
 
 if TYPE_CHECKING:
-    from rag.evaluation.cases import Case
+    from rag.evaluation.report import Report
+    from rag.evaluation.suite import Subject, Suite
 
-_ANSWERS = "answers"
+_ANSWERS, _ANY = "answers", "suite"
+SomeIndex = Annotated[str | None, typer.Option("--index", "-i", help="Name of the index, for suites that need one.")]
 
 
 class _Suites(TyperGroup):
-    """``rag evaluate FILE`` is ``rag evaluate answers FILE``; other suites go by their name."""
+    """``rag evaluate FILE`` is ``rag evaluate answers FILE``; suites without a command of their own go by ``suite``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        known = args and (args[0] in self.commands or args == ["--help"])
-        return super().parse_args(ctx, args if known or not args else [_ANSWERS, *args])
+        if args and args[0] not in self.commands and args[0] != "--help":
+            named = args[0] in names("suite") or (":" in args[0] and not Path(args[0]).exists())
+            args = [_ANY if named else _ANSWERS, *args]
+        return super().parse_args(ctx, args)
 
 
 evaluate = typer.Typer(
@@ -61,22 +66,27 @@ def answers(
     A JSONL row has id, question and answer (or chosen), and may have study, image and group. A CSV file has a study id
     in its first column and a finding in each other column.
     """
-    from rag.evaluation.questions import read_questions
-    from rag.evaluation.questions import score_verdicts as ask_all
-    from rag.evaluation.suites.labels import evaluate_labels
-
     engine = engine_of(settings_of(indexes, profile), index)
-    if labels.suffix.lower() == ".csv":
-        with bars(as_json) as progress:
-            agreement = evaluate_labels(labels, engine, progress)
-        found = {name: {"positives": o.yes_total, "f1": o.f1} for name, o in agreement.by_finding.items()}
-        say({"macro_f1": agreement.macro_f1, "findings": found}, agreement.table(), as_json)
-        return
-    questions, skipped = read_questions(labels)
-    with bars(as_json) as progress:
-        outcome = ask_all(questions, engine, progress)
-    outcome.skipped = skipped
-    say(asdict(outcome) | {"balanced_accuracy": outcome.balanced_accuracy}, outcome.table(), as_json)
+    _run(engine, "labels" if labels.suffix.lower() == ".csv" else "questions", labels, as_json)
+
+
+@evaluate.command(
+    _ANY, epilog="Example: rag evaluate mypackage.suites:Mine cases.jsonl --index demo --option strict=yes"
+)
+def suite(
+    name: Annotated[str, typer.Argument(help="A suite's name, or package.module:attribute.")],
+    source: Annotated[Path, typer.Argument(help="The suite's file.")],
+    option: Option = None,
+    index: SomeIndex = None,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Any suite, of this package or of another that is installed, with its options by name."""
+    from rag.evaluation.suite import named_suite
+
+    chosen = named_suite(name, **options_of(option))
+    _run(_subject(index, indexes, profile), chosen, source, as_json)
 
 
 @evaluate.command(
@@ -115,20 +125,19 @@ def retrieval(
     With --index the channels of an index are measured instead, alone and fused: like cases are relevant to a case, or
     the 'evidence' to a question. Learn weights on other cases than those that you report.
     """
-    from rag.evaluation.cases import read_labelled_cases
-    from rag.retrieval.domains import load_domains
+    from rag.evaluation.suites.channels import ChannelSuite
+    from rag.evaluation.suites.retrieval import RetrievalSuite
 
-    settings = settings_of(indexes, profile)
-    domains = tuple(domain or (d.id for d in load_domains()))
+    settings, domains = settings_of(indexes, profile), tuple(domain or ())
     if index is None:
         if learn_weights is not None:
             raise InputError("--learn-weights needs --index: weights are those of an index's channels")
-        cases, left_out = read_labelled_cases(source, split=split, domains=domains, label=label)
-        _directions(cases, left_out, encoder or settings.encoders.image, compare, settings, as_json)
+        settings.encoders.image = encoder or settings.encoders.image
+        _run(settings, RetrievalSuite(split, domains, label, compare), source, as_json)
         return
     if encoder is not None:
         raise InputError("--encoder does not go with --index: an index is searched with the encoder that built it")
-    _channels(source, split, domains, label, index, learn_weights, settings, as_json)
+    _run(engine_of(settings, index), ChannelSuite(split, domains, label, learn_weights), source, as_json)
 
 
 @evaluate.command(epilog="Example: rag evaluate assertion sentences.jsonl --where part=apart")
@@ -143,16 +152,16 @@ def assertion(
     A row has a sentence, a concept (words of it) and a status: present, absent, uncertain, historical, hypothetical or
     family; affirmed, negated and possible are read as well. A status that the file never uses counts as present.
     """
-    from rag.evaluation.suites.assertion import evaluate_assertion, read_rows
+    from rag.evaluation.suites.assertion import AssertionSuite
 
-    if where is not None and "=" not in where:
-        raise InputError(f"--where {where!r} is not of the form FIELD=VALUE, for example part=apart")
-    name, _, value = (where or "").partition("=")
-    found = evaluate_assertion(read_rows(sentences, (name, value) if where else None))
+    found = _measure(settings_of(None), AssertionSuite(where), sentences, as_json)
     words = found.table()
     if wrong:
-        words += "".join(f"\n{r.id}: {r.phrase!r} is {r.status}, read as {s}: {r.sentence}" for r, s in found.wrong)
-    say(found.as_json(), words, as_json)
+        words += "".join(
+            f"\n{r['id']}: {r['phrase']!r} is {r['status']}, read as {r['read']}: {r['sentence']}"
+            for r in found.details["wrong"]
+        )
+    say(found.json(), words, as_json)
 
 
 @evaluate.command(epilog="Example: rag evaluate reliance questions.jsonl --index demo")
@@ -166,86 +175,38 @@ def reliance(
     as_json: Json = False,
 ) -> None:
     """How often an answer follows another patient's report that lies beside the study's own and says the opposite."""
-    from rag.evaluation.questions import read_questions
-    from rag.evaluation.suites.reliance import evaluate_reliance
-    from rag.generation.reader import ReaderGenerator
-    from rag.language.clinical_text import Texts
-    from rag.language.lexicon import Lexicon
+    from rag.evaluation.suites.reliance import RelianceSuite
 
-    rows, _ = read_questions(questions)
-    if not any(row.question.study for row in rows):
-        raise InputError(
-            f"{questions} names no study; over-reliance is measured on questions about studies of an index"
-        )
-    texts = Texts(Lexicon.load())
-    store = store_of(settings_of(indexes, profile), index)
-    with store.snapshot() as snapshot, bars(as_json) as progress:
-        found = evaluate_reliance(rows, snapshot, ReaderGenerator(texts), texts, progress, first=first, seed=seed)
-    say(asdict(found) | {"rate": found.rate}, found.table(), as_json)
+    _run(engine_of(settings_of(indexes, profile), index), RelianceSuite(first, seed), questions, as_json)
 
 
-@evaluate.command(epilog="Example: rag evaluate abstracts pubmedqa.jsonl")
+@evaluate.command(
+    epilog="Examples: rag evaluate abstracts pubmedqa.jsonl · rag evaluate abstracts pubmedqa.jsonl --index demo"
+)
 def abstracts(
     questions: Annotated[Path, typer.Argument(help="JSONL of question, contexts (paragraphs) and yes, no or maybe.")],
+    index: SomeIndex = None,
+    indexes: Indexes = None,
+    profile: Profile = None,
     as_json: Json = False,
 ) -> None:
-    """How often a question is answered rightly from the abstract given with it, as in PubMedQA."""
-    from rag.evaluation.suites.abstracts import evaluate_abstracts, read_abstracts
-    from rag.generation.reader import ReaderGenerator
-    from rag.language.clinical_text import Texts
-    from rag.language.lexicon import Lexicon
+    """How often a question is answered rightly from the abstract given with it, as in PubMedQA.
 
-    rows, texts = read_abstracts(questions), Texts(Lexicon.load())
+    With --index the abstracts are read with the terms of that index's ontologies, too.
+    """
+    _run(_subject(index, indexes, profile), "abstracts", questions, as_json)
+
+
+def _subject(index: str | None, indexes: Path | None, profile: str | None) -> Subject:
+    settings = settings_of(indexes, profile)
+    return settings if index is None else engine_of(settings, index)
+
+
+def _measure(subject: Subject, suite: str | Suite, source: Path, as_json: bool) -> Report:
     with bars(as_json) as progress:
-        found = evaluate_abstracts(rows, ReaderGenerator(texts), texts, progress)
-    say(found.as_json(), found.table(), as_json)
+        return rag.evaluate(subject, suite, source, progress=progress)
 
 
-def _directions(
-    cases: list[Case], left_out: dict[str, int], encoder: str, compare: str, settings: Settings, as_json: bool
-) -> None:
-    from rag.encoders.registry import load_image_encoder
-    from rag.evaluation.suites.retrieval import evaluate_retrieval
-
-    ours, other = (settings.encoders.model_copy(update={"image": name}) for name in (encoder, compare))
-    versus = load_image_encoder(other) if compare not in ("none", encoder) else None
-    with bars(as_json) as progress:
-        found = evaluate_retrieval(cases, load_image_encoder(ours), versus, progress, left_out=left_out)
-    say(found.as_json(), found.table(), as_json)
-
-
-def _channels(
-    source: Path,
-    split: str | None,
-    domains: tuple[str, ...],
-    label: str | None,
-    index: str,
-    out: Path | None,
-    settings: Settings,
-    as_json: bool,
-) -> None:
-    from rag.answering.pipeline import Pipeline
-    from rag.evaluation.cases import read_labelled_cases
-    from rag.evaluation.fusion_weights import measure_fusion, search_channels
-    from rag.evaluation.queries import asks_questions, queries_of_cases, read_queries
-
-    view = Pipeline.open(store_of(settings, index), settings)
-    if asks_questions(source):
-        queries = read_queries(source)
-    else:
-        queries = queries_of_cases(
-            read_labelled_cases(source, split=split, domains=domains, label=label)[0], view.snapshot, label
-        )
-    with bars(as_json) as progress:
-        searched = search_channels(queries, view.searcher, view.snapshot, settings.retrieval, progress)
-        report = measure_fusion(searched, settings.retrieval, out is not None, progress)
-    words = report.table()
-    if out is not None and report.learned is not None:
-        note = (
-            f"Weights of the fusion, learned from {len(queries)} queries of {source.name}"
-            f"{f' (split {split})' if split else ''} on index {index!r}.\n"
-            f"Gain of nDCG@10 over equal weights, cross-validated by group: {report.learned.gain}."
-        )
-        out.write_text(profile_text(report.learned.applied(settings), note), encoding="utf-8")
-        words += f"\nwritten: {out}"
-    say(report.as_json(), words, as_json)
+def _run(subject: Subject, suite: str | Suite, source: Path, as_json: bool) -> None:
+    found = _measure(subject, suite, source, as_json)
+    say(found.json(), found.table(), as_json)

@@ -35,6 +35,11 @@ Workers = Annotated[
     str | None, typer.Option(help="Encode in this many processes, or on a Ray cluster: 'ray' or 'ray://host:port'.")
 ]
 
+Option = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-o", help="Option of the suite, as name=value; repeatable."),
+]
+
 
 def settings_of(indexes: Path | None, profile: str | None = None, generator: str | None = None) -> Settings:
     given: dict[str, Any] = {"indexes": indexes} if indexes is not None else {}
@@ -64,6 +69,17 @@ def ledger_of(store: IndexStore) -> Any:
     from rag.audit.ledger import Ledger
 
     return Ledger(store.path / LEDGER)
+
+
+def options_of(given: list[str] | None) -> dict[str, Any]:
+    """``name=value``; a value with commas is a list."""
+    options: dict[str, Any] = {}
+    for item in given or ():
+        name, equals, value = item.partition("=")
+        if not name or not equals:
+            raise InputError(f"--option {item!r}: write it as name=value")
+        options[name] = tuple(value.split(",")) if "," in value or name == "branches" else value
+    return options
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rag.errors import InputError
 from rag.evaluation.metrics import DEPTH, Estimate, Floats, bootstrap, measure_ranking
+from rag.evaluation.report import Row
 from rag.indexing.snapshot import Snapshot
 from rag.progress import Progress
 from rag.retrieval.router import certain
@@ -48,17 +49,6 @@ class Query(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FusionRow:
-    """One ranking, a channel's or a fusion's, over one slice of the queries."""
-
-    queries_of: str
-    ranking: str
-    queries: int
-    groups: int
-    metrics: dict[str, Estimate]
-
-
-@dataclass(frozen=True)
 class Learned:
     """Weights by channel, and by domain where its own are better.
 
@@ -70,37 +60,21 @@ class Learned:
     gain: Estimate
     taken: bool
 
+    def json(self) -> dict[str, Any]:
+        """Plain values; the gain is an object with value, low and high."""
+        return asdict(self) | {"gain": self.gain._asdict()}
+
+    def notes(self) -> tuple[str, ...]:
+        """In words."""
+        how = "taken" if self.taken else "not clearly better: equal weights are kept"
+        gain = f"gain of {METRIC} over equal weights, cross-validated: {self.gain}; {how}"
+        of = {POOLED: self.weights, **self.domain_weights}
+        return (gain, *(f"{name}: " + ", ".join(f"{c} {w:g}" for c, w in some.items()) for name, some in of.items()))
+
     def applied(self, settings: Settings) -> Settings:
         """The settings with these weights."""
         mine = {"weights": self.weights, "domain_weights": self.domain_weights}
         return settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update=mine)})
-
-
-@dataclass(frozen=True)
-class FusionReport:
-    """The rankings, and what was learned, if it was asked for."""
-
-    rows: tuple[FusionRow, ...]
-    learned: Learned | None
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values; an estimate is an object with value, low and high."""
-        rows = [asdict(r) | {"metrics": {m: e._asdict() for m, e in r.metrics.items()}} for r in self.rows]
-        learned = asdict(self.learned) | {"gain": self.learned.gain._asdict()} if self.learned else None
-        return {"rows": rows, "learned": learned}
-
-    def table(self) -> str:
-        head = ["queries of", "ranking", "queries", "groups", *_SHOWN]
-        lines = ["intervals: 95%, resampling groups", "", _line(head), _line(["---"] * len(head))]
-        for r in self.rows:
-            cells = [r.queries_of, r.ranking, str(r.queries), str(r.groups), *(str(r.metrics[m]) for m in _SHOWN)]
-            lines.append(_line(cells))
-        if self.learned is not None:
-            how = "taken" if self.learned.taken else "not clearly better: equal weights are kept"
-            lines += ["", f"gain of {METRIC} over equal weights, cross-validated: {self.learned.gain}; {how}"]
-            of = {POOLED: self.learned.weights, **self.learned.domain_weights}
-            lines += [f"{name}: " + ", ".join(f"{c} {w:g}" for c, w in some.items()) for name, some in of.items()]
-        return "\n".join(lines)
 
 
 class Searched:
@@ -171,14 +145,13 @@ def search_channels(
     return Searched(queries, found, snapshot, settings.rrf_constant)
 
 
-def measure_fusion(searched: Searched, settings: RetrievalSettings, learn: bool, progress: Progress) -> FusionReport:
+def measure_fusion(searched: Searched, settings: RetrievalSettings, learned: Learned | None) -> list[Row]:
     """Every channel alone, and their fusion with equal weights, with those of the settings, and with learned ones."""
     rankings: dict[str, Callable[[str], Weights]] = {"fused, equal weights": lambda domain: EQUAL}
     if settings.weights or settings.domain_weights:
         rankings["fused, weights of the profile"] = lambda domain: _tuple(
             settings.domain_weights.get(domain, settings.weights)
         )
-    learned = learn_weights(searched, progress) if learn else None
     if learned is not None:
         rankings["fused, learned weights"] = lambda domain: _tuple(learned.domain_weights.get(domain, learned.weights))
     alone = {c: tuple(float(c == other) for other in CHANNELS) for c in CHANNELS}
@@ -188,7 +161,7 @@ def measure_fusion(searched: Searched, settings: RetrievalSettings, learn: bool,
             if (some := which & searched.ran(number)).any():
                 rows.append(_row(name, channel, searched, some, lambda domain, w=weights: w))  # type: ignore[misc]
         rows += [_row(name, ranking, searched, which, of) for ranking, of in rankings.items()]
-    return FusionReport(tuple(rows), learned)
+    return rows
 
 
 def learn_weights(searched: Searched, progress: Progress) -> Learned:
@@ -260,7 +233,7 @@ def _clear(gain: Estimate) -> bool:
 
 def _row(
     name: str, ranking: str, searched: Searched, which: NDArray[np.bool_], weights_of: Callable[[str], Weights]
-) -> FusionRow:
+) -> Row:
     some = np.flatnonzero(which).tolist()
     values: dict[str, list[float]] = defaultdict(list)
     for i in some:
@@ -268,7 +241,8 @@ def _row(
         for metric in _SHOWN:
             values[metric].append(float(found[metric][i]))
     groups = [searched.queries[i].group for i in some]
-    return FusionRow(name, ranking, len(some), len(set(groups)), bootstrap(values, groups))
+    counts = {"queries": len(some), "groups": len(set(groups))}
+    return Row({"queries_of": name, "ranking": ranking}, counts, bootstrap(values, groups))
 
 
 def _slices(queries: Sequence[Query]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -295,7 +269,3 @@ def _named(weights: Weights) -> dict[Channel, float]:
 def _scaled(weights: Weights) -> Weights:
     """Only the proportions of weights matter."""
     return tuple(w / max(weights) for w in weights)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from rag.answering.engine import Engine
 from rag.errors import InputError
-from rag.evaluation.metrics import score_classes
+from rag.evaluation.metrics import Estimate, bootstrap, score_classes
+from rag.evaluation.report import Row, exactly
 from rag.progress import Progress
 from rag.types import Question
 
+WITHHELD, OPEN = "withheld", "neither yes nor no"
 _BATCH = 64
 _YES_NO = re.compile(r"\s*(yes|no)\b", re.I)
 
@@ -44,72 +46,41 @@ class Labelled(Protocol):
 Questions = str | Path | Iterable[Labelled]
 
 
-@dataclass
-class Outcome:
-    """Counts of a yes/no evaluation. An abstention is neither right nor left out: it counts against its side."""
-
-    n: int = 0
-    answered: int = 0
-    yes_right: int = 0
-    yes_total: int = 0
-    no_right: int = 0
-    no_total: int = 0
-    no_abstained: int = 0
-    skipped: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    @property
-    def coverage(self) -> float:
-        """Share of questions answered."""
-        return self.answered / self.n if self.n else 0.0
-
-    @property
-    def balanced_accuracy(self) -> float:
-        """Mean of the recalls of yes and of no, in [0, 1]."""
-        sides = [(self.yes_right, self.yes_total), (self.no_right, self.no_total)]
-        rates = [right / total for right, total in sides if total]
-        return sum(rates) / len(rates) if rates else 0.0
-
-    @property
-    def f1(self) -> float:
-        """F1 of yes, in [0, 1]; abstentions count as no."""
-        false_yes = self.no_total - self.no_right - self.no_abstained
-        counts = {("yes", "yes"): self.yes_right, ("yes", "no"): self.yes_total - self.yes_right}
-        counts |= {("no", "yes"): false_yes, ("no", "no"): self.no_total - false_yes}
-        return score_classes(counts, ["yes"])["yes"].f1
-
-    def table(self) -> str:
-        rows = [
-            ("questions", f"{self.n} ({self.skipped} rows skipped: their answer is neither yes nor no)"),
-            ("answered", f"{self.answered} ({self.coverage:.1%})"),
-            ("yes recalled", f"{self.yes_right}/{self.yes_total}"),
-            ("no recalled", f"{self.no_right}/{self.no_total}"),
-            ("balanced accuracy", f"{self.balanced_accuracy:.4f}"),
-        ]
-        return "\n".join(f"{name:<18} {value}" for name, value in rows)
-
-
-def score_verdicts(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress) -> Outcome:
-    """Ask every question and count. Nothing is written to the ledger: these answers are given to nobody."""
-    outcome, advance = Outcome(), progress.stage("asking", len(questions))
+def ask_labelled(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress) -> list[str]:
+    """What is said to each: yes, no, WITHHELD or OPEN. Nothing is written to the ledger: the answers go to nobody."""
+    said, advance = list[str](), progress.stage("asking", len(questions))
     for i in range(0, len(questions), _BATCH):
         batch = questions[i : i + _BATCH]
-        for row, answer in zip(batch, engine.ask_many([q.question for q in batch], record=False), strict=True):
-            right = answer.verdict == row.answer
-            abstained = answer.decision == "abstained"
-            outcome.n += 1
-            outcome.answered += not abstained
-            if row.answer == "yes":
-                outcome.yes_total += 1
-                outcome.yes_right += right
-            else:
-                outcome.no_total += 1
-                outcome.no_right += right
-                outcome.no_abstained += abstained
-            if not right:
-                outcome.wrong.append(row.id)
+        for answer in engine.ask_many([q.question for q in batch], record=False):
+            said.append(answer.verdict or (WITHHELD if answer.decision == "abstained" else OPEN))
         advance(len(batch))
-    return outcome
+    return said
+
+
+def agreement(questions: Sequence[LabelledQuestion], said: Sequence[str], of: Mapping[str, str]) -> Row:
+    """How what was said agrees with the labels. A withheld answer is neither right nor left out: its side misses it.
+
+    Metrics: the shares answered, right among those answered, of yes and of no recalled; their mean (balanced
+    accuracy); F1 of yes, for which a withheld answer is no.
+    """
+    counts = Counter((q.answer, answer) for q, answer in zip(questions, said, strict=True))
+    scores = score_classes(counts, ("yes", "no"))
+    sides = [score.recall for score in scores.values() if score.n]
+    right = [float(q.answer == answer) for q, answer in zip(questions, said, strict=True)]
+    answered = [float(answer != WITHHELD) for answer in said]
+    metrics: dict[str, Estimate] = {}
+    for name, values, kept in (
+        ("answered", answered, [True] * len(said)),
+        ("right", right, [bool(a) for a in answered]),
+        ("yes_recalled", right, [q.answer == "yes" for q in questions]),
+        ("no_recalled", right, [q.answer == "no" for q in questions]),
+    ):
+        some = {name: [v for v, k in zip(values, kept, strict=True) if k]}
+        metrics |= bootstrap(some, [q.group for q, k in zip(questions, kept, strict=True) if k])
+    metrics["balanced_accuracy"] = exactly(sum(sides) / len(sides) if sides else 0.0)
+    metrics["F1_of_yes"] = exactly(scores["yes"].f1)
+    totals = {"questions": len(said), "yes": scores["yes"].n, "no": scores["no"].n}
+    return Row(of, totals, metrics)
 
 
 def read_questions(path: Path) -> tuple[list[LabelledQuestion], int]:
@@ -121,8 +92,6 @@ def read_questions(path: Path) -> tuple[list[LabelledQuestion], int]:
     Raises:
         InputError: the file cannot be read, a row lacks a field, or an id occurs twice; the line is named.
     """
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
     rows: dict[str, LabelledQuestion] = {}
     skipped = 0
     for number, row in json_lines(path):
@@ -167,13 +136,20 @@ def labelled_rows(questions: Questions) -> list[LabelledQuestion]:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8") as lines:
+    """The objects of a JSONL file, with the numbers of their lines.
+
+    Raises:
+        InputError: there is no such file, or a line is not a JSON object; the line is named.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except ValueError as error:  # not UTF-8, or not JSON
                 raise InputError(f"{path}, line {number}: not JSON ({error})") from error
             if not isinstance(row, dict):
                 raise InputError(f"{path}, line {number}: not a JSON object")

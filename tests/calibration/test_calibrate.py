@@ -13,7 +13,7 @@ from rag.answering.confidence import Combiner
 from rag.answering.engine import Engine
 from rag.calibration.calibrate import CalibrationPlan, calibrate, calibrate_contexts
 from rag.calibration.outcome import plot
-from rag.calibration.synthesis import synthesize
+from rag.calibration.synthesis import propose_questions
 from rag.calibration.traces import TRACES, trace
 from rag.calibration.trials import try_settings
 from rag.errors import InputError
@@ -34,7 +34,7 @@ def own(copy_index: Callable[[Path], None], tmp_path: Path) -> Engine:
 
 @pytest.fixture(scope="module")
 def labelled(engine: Engine, lexicon: Lexicon) -> list[LabelledQuestion]:
-    made = synthesize(engine.store.snapshot().documents("report"), lexicon, count=200)
+    made = propose_questions(engine.store.snapshot().documents("report"), lexicon, count=200)
     return [q.labelled() for q in made]
 
 

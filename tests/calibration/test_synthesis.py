@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from rag.calibration.synthesis import report_labels, rows_of, synthesize
+from rag.calibration.synthesis import propose_questions, report_labels, rows_of
 from rag.corpus.source import read_source
 from rag.errors import InputError
 from rag.language.clinical_text import Texts
@@ -27,7 +27,7 @@ def reports() -> list[Document]:
 def test_four_hundred_questions_from_human_codes_balanced_one_a_study(
     reports: list[Document], lexicon: Lexicon
 ) -> None:
-    made = synthesize(reports, lexicon, count=600)
+    made = propose_questions(reports, lexicon, count=600)
     assert len(made) == 600
     assert Counter(q.answer for q in made) == {"yes": 300, "no": 300}
     assert len({q.group for q in made}) == 600
@@ -59,7 +59,7 @@ def test_uncoded_studies_are_left_out(code: str, lexicon: Lexicon) -> None:
 
 
 def test_without_codes_clear_assertions_serve_and_the_row_says_so(lexicon: Lexicon) -> None:
-    (made,) = synthesize([report("The heart is enlarged. Possible effusion.")], lexicon, count=1)
+    (made,) = propose_questions([report("The heart is enlarged. Possible effusion.")], lexicon, count=1)
     assert made.answer == "yes"
     assert "read by ClinCite" in made.labels
 
@@ -67,8 +67,8 @@ def test_without_codes_clear_assertions_serve_and_the_row_says_so(lexicon: Lexic
 def test_multiple_choice_has_one_right_option_and_the_same_seed_the_same_questions(
     reports: list[Document], lexicon: Lexicon
 ) -> None:
-    made = synthesize(reports[:800], lexicon, count=50, kind="multiple_choice", seed=3)
-    assert made == synthesize(reports[:800], lexicon, count=50, kind="multiple_choice", seed=3)
+    made = propose_questions(reports[:800], lexicon, count=50, kind="multiple_choice", seed=3)
+    assert made == propose_questions(reports[:800], lexicon, count=50, kind="multiple_choice", seed=3)
     for q in made:
         assert len(set(q.options)) == 4
         assert q.options.count(q.answer) == 1
@@ -76,4 +76,4 @@ def test_multiple_choice_has_one_right_option_and_the_same_seed_the_same_questio
 
 def test_a_corpus_without_labels_is_refused(lexicon: Lexicon) -> None:
     with pytest.raises(InputError, match="nothing to ask"):
-        synthesize([report("Thank you for this referral.")], lexicon, count=10)
+        propose_questions([report("Thank you for this referral.")], lexicon, count=10)

@@ -11,13 +11,13 @@ import pytest
 
 from rag.corpus.source import read_source
 from rag.errors import InputError
-from rag.evaluation.questions import Outcome, read_questions, score_verdicts
+from rag.evaluation.questions import WITHHELD, LabelledQuestion, agreement, read_questions
+from rag.evaluation.suite import evaluate
 from rag.generation.reader import SILENCE
 from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.language.reading import read_passage as read_text
-from rag.progress import Silent
-from rag.types import Document
+from rag.types import Document, Question
 
 
 class Side(NamedTuple):
@@ -82,19 +82,23 @@ def test_a_question_file_is_asked_and_counted(tmp_path: Path, engine) -> None:  
         {"id": "4", "question": "What is seen?", "study": "CXR1", "answer": "a heart"},
     ]
     path.write_text("\n".join(map(json.dumps, rows)))
-    questions, skipped = read_questions(path)
     before = len(engine.ledger.entries(10_000))
-    outcome = score_verdicts(questions, engine, Silent())
-    assert skipped == 1
-    assert (outcome.n, outcome.yes_right, outcome.yes_total, outcome.no_right, outcome.no_total) == (3, 1, 2, 1, 1)
-    assert outcome.wrong == ["2"]
-    assert outcome.balanced_accuracy == 0.75
+    found = evaluate(engine, "questions", path)
+    assert found.left_out == {"the answer is neither yes nor no": 1}
+    assert found.row().counts == {"questions": 3, "yes": 2, "no": 1}
+    assert (found.value("yes_recalled"), found.value("no_recalled"), found.value("balanced_accuracy")) == (0.5, 1, 0.75)
+    assert found.details["wrong"] == ["2"]
     assert len(engine.ledger.entries(10_000)) == before, "measurements are not recorded as answers"
 
 
-def test_f1_counts_abstentions_as_no() -> None:
-    outcome = Outcome(n=10, yes_right=3, yes_total=4, no_right=4, no_total=6, no_abstained=1)
-    assert outcome.f1 == pytest.approx(2 * 3 / (2 * 3 + 1 + 1))
+def test_a_withheld_answer_is_missed_by_its_side_and_claims_nothing() -> None:
+    labels = ["yes"] * 4 + ["no"] * 6
+    said = ["yes"] * 3 + [WITHHELD] + ["no"] * 4 + ["yes", WITHHELD]
+    questions = [LabelledQuestion(str(n), Question(text="Is it?"), label, str(n)) for n, label in enumerate(labels)]
+    row = agreement(questions, said, {})
+    assert row.metrics["F1_of_yes"].value == pytest.approx(2 * 3 / (2 * 3 + 1 + 1))
+    assert (row.metrics["answered"].value, row.metrics["right"].value) == (0.8, pytest.approx(7 / 8))
+    assert (row.metrics["yes_recalled"].value, row.metrics["no_recalled"].value) == (0.75, pytest.approx(4 / 6))
 
 
 @pytest.mark.parametrize(

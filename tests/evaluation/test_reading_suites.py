@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rag.answering.engine import Engine
 from rag.errors import InputError
-from rag.evaluation.questions import LabelledQuestion
-from rag.evaluation.suites.abstracts import evaluate_abstracts, read_abstracts
-from rag.evaluation.suites.reliance import evaluate_reliance
+from rag.evaluation.questions import LabelledQuestion, read_questions
+from rag.evaluation.suite import evaluate
+from rag.evaluation.suites.abstracts import AbstractSuite
 from rag.generation.base import Request
+from rag.generation.chat import LanguageGenerator, Piece
 from rag.generation.reader import ReaderGenerator
 from rag.language.clinical_text import Texts
-from rag.progress import Silent
-from rag.types import Draft, DraftSentence, Question, Quote
+from rag.settings import GenerationSettings, Settings, load_settings
+from rag.types import Draft, Question
 
 
 def labelled(study: str, text: str, answer: str) -> LabelledQuestion:
@@ -32,67 +34,109 @@ QUESTIONS = [
 ]
 
 
-class Gullible:
+class Gullible(ReaderGenerator):
     """A generator that believes the last passage it is given."""
 
-    fingerprint = "gullible"
-
-    def __init__(self, texts: Texts) -> None:
-        self._reader = ReaderGenerator(texts)
+    def __init__(self, settings: GenerationSettings, texts: Texts) -> None:
+        super().__init__(texts)
 
     def generate(self, request: Request) -> Draft:
         last = request.evidence[-1].model_copy(update={"channel": "study"})
-        return self._reader.generate(Request(request.question, request.asked, (last,)))
+        return super().generate(Request(request.question, request.asked, (last,)))
 
 
-def test_the_reader_does_not_follow_another_report(engine: Engine, texts: Texts) -> None:
-    with engine.store.snapshot() as snapshot:
-        outcome = evaluate_reliance(QUESTIONS, snapshot, ReaderGenerator(texts), texts, Silent())
-        gullible = evaluate_reliance(QUESTIONS, snapshot, Gullible(texts), texts, Silent())
-    assert outcome.pairs + outcome.own_wrong + outcome.no_other == len(QUESTIONS)
-    assert outcome.pairs >= 2
-    assert outcome.rate <= 0.1
-    assert outcome.kept + outcome.abstained + outcome.followed == outcome.pairs
-    assert gullible.rate == 1.0, "a generator that believes everything is seen to"
+class Talker:
+    """A language model that always says the same, and is sure of it."""
+
+    fingerprint, window, parallel = "talker", None, 1
+    says = "Yes. Aspirin lowered mortality [1]."
+
+    def count(self, messages: object) -> int:
+        return 1
+
+    def chat(self, messages: object) -> Iterator[Piece]:
+        yield Piece(self.says, yes=0.97)
 
 
-def test_over_reliance_on_real_reports(data: Path, engine: Engine, texts: Texts) -> None:
-    from rag.evaluation.questions import read_questions
+GIVEN: list[Texts] = []
 
+
+def talk(settings: GenerationSettings, texts: Texts) -> LanguageGenerator:
+    GIVEN.append(texts)
+    return LanguageGenerator(Talker(), settings, texts)
+
+
+def written_by(name: str) -> Settings:
+    """Settings whose generator is one of this file, found by its dotted path."""
+    return load_settings(generation={"kind": f"{__name__}:{name}"})
+
+
+def test_the_reader_does_not_follow_another_report(engine: Engine) -> None:
+    found = evaluate(engine, "reliance", QUESTIONS)
+    row = found.row()
+    assert row.counts["pairs"] + sum(found.left_out.values()) == len(QUESTIONS)
+    assert row.counts["pairs"] >= 2
+    assert row.metrics["followed"].value <= 0.1
+    for first in (False, True):
+        again = evaluate(engine, "reliance", QUESTIONS, first=first)
+        assert again.row().counts["kept"] == again.row().counts["pairs"]
+
+
+def test_reliance_measures_the_generator_of_the_settings(engine: Engine) -> None:
+    gullible = Engine(engine.store, written_by("Gullible"))
+    found = evaluate(gullible, "reliance", QUESTIONS)
+    assert found.value("followed") == 1.0, "a generator that believes everything is seen to"
+    assert set(found.details["following"]) <= {q.id for q in QUESTIONS}
+    refuted = evaluate(gullible, "reliance", QUESTIONS, first=True)
+    assert refuted.value("followed") == 0.0, "and one that believes the last passage believes the study's own"
+
+
+def test_over_reliance_on_real_reports(data: Path, engine: Engine) -> None:
     rows, _ = read_questions(data / "iuxray" / "dev_qa.jsonl")
-    with engine.store.snapshot() as snapshot:
-        mine = [r for r in rows if r.question.study and snapshot.has_case(r.question.study)][:60]
-        outcome = evaluate_reliance(mine, snapshot, ReaderGenerator(texts), texts, Silent())
-    assert outcome.pairs >= 20
-    assert outcome.rate <= 0.1
+    mine = [r for r in rows if r.question.study and engine.has_study(r.question.study)][:60]
+    found = evaluate(engine, "reliance", mine)
+    assert found.row().counts["pairs"] >= 20
+    assert found.value("followed") <= 0.1
 
 
-class AlwaysYes:
-    """Says yes, and quotes the first words of the abstract."""
-
-    fingerprint = "yes"
-
-    def generate(self, request: Request) -> Draft:
-        e = request.evidence[0]
-        sentence = DraftSentence(text=f"Yes: “{e.text}”", quotes=(Quote(number=1, start=0, end=len(e.text)),))
-        return Draft(sentences=(sentence,), verdict="yes", probability=0.9, confidence=0.9)
+ABSTRACTS = [
+    {"question": "Does aspirin lower mortality?", "contexts": ["Aspirin lowered mortality."], "answer": "yes"},
+    {"question": "Does aspirin cause fever?", "contexts": ["Aspirin was well tolerated."], "answer": "no"},
+    {"question": "Does aspirin help?", "contexts": ["Results were mixed."], "answer": "maybe"},
+]
 
 
-def test_abstracts_are_counted_by_label_and_answer(tmp_path: Path, texts: Texts) -> None:
+@pytest.fixture
+def abstracts(tmp_path: Path) -> Path:
     path = tmp_path / "abstracts.jsonl"
-    rows = [
-        {"question": "Does aspirin lower mortality?", "contexts": ["Aspirin lowered mortality."], "answer": "yes"},
-        {"question": "Does aspirin cause fever?", "contexts": ["Aspirin was well tolerated."], "answer": "no"},
-        {"question": "Does aspirin help?", "contexts": ["Results were mixed."], "answer": "maybe"},
-    ]
-    path.write_text("\n".join(map(json.dumps, rows)))
-    outcome = evaluate_abstracts(read_abstracts(path), AlwaysYes(), texts, Silent())
-    assert outcome.n == 3
-    assert outcome.majority == pytest.approx(1 / 3)
-    assert outcome.counts["yes", "yes"] == 1
-    assert outcome.accuracy >= outcome.majority
-    silent = evaluate_abstracts(read_abstracts(path)[2:], ReaderGenerator(texts), texts, Silent())
-    assert (silent.answered, silent.accuracy) == (0, 1.0), "what is not answered counts as maybe"
+    path.write_text("\n".join(map(json.dumps, ABSTRACTS)))
+    return path
+
+
+def test_what_a_language_model_writes_is_read_verified_and_counted(abstracts: Path) -> None:
+    """Its draft is text with markers; a suite that skips the parsing finds that nothing was ever answered."""
+    found = evaluate(written_by("talk"), "abstracts", abstracts)
+    assert found.details["label/answer"]["yes/yes"] == 1
+    assert found.row().counts == {"questions": 3, "answered": 1}, "what no context says does not pass verification"
+    assert found.value("accuracy") == pytest.approx(2 / 3)
+    assert found.value("right_of_the_answered") == 1.0
+    assert found.value("accuracy_of_the_most_frequent_label") == pytest.approx(1 / 3)
+    assert "talker" in found.measured["generator"]
+
+
+@pytest.mark.parametrize("suite", ["abstracts", "reliance"])
+def test_suites_read_with_the_terms_of_the_index(suite: str, abstracts: Path, engine: Engine) -> None:
+    """Whoever writes has the engine's own lexicon, in which drusen are known from the ontology that the index holds."""
+    GIVEN.clear()
+    evaluate(Engine(engine.store, written_by("talk")), suite, QUESTIONS if suite == "reliance" else abstracts)
+    (texts,) = GIVEN
+    assert "HP:0011510" in texts.lexicon.concepts
+
+
+def test_what_is_not_answered_counts_as_maybe(abstracts: Path) -> None:
+    rows = AbstractSuite().read(abstracts).rows
+    silent = evaluate(Settings(), "abstracts", rows[2:])
+    assert (silent.row().counts["answered"], silent.value("accuracy")) == (0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +150,7 @@ def test_abstracts_are_counted_by_label_and_answer(tmp_path: Path, texts: Texts)
 def test_a_bad_file_of_abstracts_names_the_line(line: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(line)
     with pytest.raises(InputError, match=words):
-        read_abstracts(tmp_path / "a.jsonl")
+        AbstractSuite().read(tmp_path / "a.jsonl")
 
 
 def rag(*args: str) -> subprocess.CompletedProcess[str]:
@@ -118,9 +162,10 @@ def test_the_commands_print_a_table_or_json() -> None:
     sentences = str(Path(__file__).parent.parent / "data" / "assertion.jsonl")
     table = rag("assertion", sentences, "--where", "part=last", "--wrong")
     assert table.returncode == 0, table.stderr
-    assert "| absent |" in table.stdout
+    assert "| absent " in table.stdout
+    assert "is absent, read as" in table.stdout
     found = json.loads(rag("assertion", sentences, "--where", "part=last", "--json").stdout)
-    assert found["statuses"]["absent"]["f1"] >= 0.93
+    assert next(r for r in found["rows"] if r["status"] == "absent")["metrics"]["F1"]["value"] >= 0.93
     for args in (("assertion", sentences, "--where", "part"), ("assertion", "nowhere.jsonl"), ("abstracts", "nowhere")):
         refused = rag(*args)
         assert refused.returncode == 2
@@ -132,4 +177,4 @@ def test_abstracts_by_command(tmp_path: Path) -> None:
     path.write_text('{"question": "Is it so?", "contexts": ["Nothing of the kind."], "answer": "maybe"}\n')
     done = rag("abstracts", str(path), "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["n"] == 1
+    assert json.loads(done.stdout)["rows"][0]["questions"] == 1

@@ -12,7 +12,7 @@ import pytest
 
 from rag.answering.engine import Engine
 from rag.calibration.calibrate import CalibrationPlan, calibrate
-from rag.calibration.synthesis import synthesize
+from rag.calibration.synthesis import propose_questions
 from rag.language.lexicon import Lexicon
 from rag.settings import Settings
 
@@ -47,7 +47,7 @@ def test_a_models_answers_are_certified_with_their_prompt(
 
         own = engine()
         with own.store.snapshot() as snapshot:
-            made = synthesize(snapshot.documents("report"), lexicon, count=90)
+            made = propose_questions(snapshot.documents("report"), lexicon, count=90)
         labelled = [q.labelled() for q in made]
         result = calibrate(own, labelled, alpha=0.25, delta=0.2, plan=CalibrationPlan(allow_perfect=True))
         (part,) = result.parts

@@ -10,19 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import InputError
-from rag.evaluation.suites.assertion import evaluate_assertion, read_rows
+from rag.evaluation.suite import evaluate
+from rag.evaluation.suites.assertion import AssertionSuite
 from rag.language.clinical_text import Texts
 from rag.language.context import status_of
+from rag.settings import Settings
 
 DATA = Path(__file__).parent.parent / "data" / "assertion.jsonl"
 
 
 @pytest.mark.parametrize("part", ["dev", "apart", "last"])
 def test_labelled_sentences(part: str) -> None:
-    scores = evaluate_assertion(read_rows(DATA, ("part", part))).scores
-    assert scores["absent"].f1 >= 0.95
-    assert scores["present"].f1 >= 0.96
-    assert scores["absent"].n >= 50
+    found = evaluate(Settings(), "assertion", DATA, where=f"part={part}")
+    assert found.value("F1", status="absent") >= 0.95
+    assert found.value("F1", status="present") >= 0.96
+    assert found.row(status="absent").counts["n"] >= 50
 
 
 @pytest.mark.parametrize(
@@ -81,9 +83,9 @@ def test_a_status_that_a_file_never_uses_counts_as_present(tmp_path: Path) -> No
         '{"sentence": "History of gout.", "concept": "gout", "status": "Affirmed"}\n'
         '{"sentence": "No gout.", "concept": "gout", "status": "Negated"}\n'
     )
-    found = evaluate_assertion(read_rows(path))
-    assert found.wrong == []
-    assert {s: score.f1 for s, score in found.scores.items()} == {"present": 1.0, "absent": 1.0}
+    found = evaluate(Settings(), "assertion", path)
+    assert found.details["wrong"] == []
+    assert {row.of["status"]: row.metrics["F1"].value for row in found.rows} == {"present": 1.0, "absent": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_a_bad_file_names_the_line(line: str, words: str, tmp_path: Path) -> Non
     path = tmp_path / "rows.jsonl"
     path.write_text(line)
     with pytest.raises(InputError, match=words):
-        read_rows(path)
+        AssertionSuite().read(path)
 
 
 def test_a_sentence_without_end_is_read_in_time(texts: Texts) -> None:

@@ -1,26 +1,25 @@
 """Questions with the abstract that answers them, as in PubMedQA (Jin et al. 2019): yes, no or maybe.
 
-One JSON object a line: ``question``; ``contexts``, the paragraphs; ``answer``. The paragraphs are given as evidence,
-so only reading is measured, and no retrieval. What a generator does not answer counts as *maybe*.
+One JSON object a line: ``question``; ``contexts``, the paragraphs; ``answer``. The paragraphs are given to the pipeline
+as evidence, so only reading is measured, and no retrieval. What is not answered counts as *maybe*.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
+from rag.answering.engine import Engine
+from rag.answering.pipeline import Pipeline, open_without_index
 from rag.errors import InputError
-from rag.evaluation.metrics import score_classes
+from rag.evaluation.metrics import bootstrap, score_classes
 from rag.evaluation.questions import json_lines
-from rag.generation.base import Generator, Request
-from rag.language.clinical_text import Texts
-from rag.language.question import read_question
+from rag.evaluation.report import Report, Row, exactly
+from rag.evaluation.suite import Sample, Subject, measured_index
 from rag.progress import Progress
-from rag.types import Evidence, Question, sha256_of
-from rag.verification.verify import verify
+from rag.types import Document, Hit, Passage, Question
 
 ANSWERS = ("yes", "no", "maybe")
 
@@ -33,107 +32,73 @@ class Abstract(NamedTuple):
     contexts: tuple[str, ...]
     answer: str
 
-
-@dataclass
-class Accuracy:
-    """Counts of (label, answer)."""
-
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    answered: int = 0
-
-    @property
-    def n(self) -> int:
-        return sum(self.counts.values())
-
-    @property
-    def accuracy(self) -> float:
-        """Share that is right, an answer withheld being *maybe*."""
-        return sum(self.counts[a, a] for a in ANSWERS) / self.n if self.n else 0.0
-
-    @property
-    def precision(self) -> float:
-        """Share of the answers given that are right."""
-        return sum(self.counts[a, a] for a in ("yes", "no")) / self.answered if self.answered else 0.0
-
-    @property
-    def majority(self) -> float:
-        """Accuracy of always giving the most frequent label."""
-        return max(sum(self.counts[a, b] for b in ANSWERS) for a in ANSWERS) / self.n if self.n else 0.0
-
-    @property
-    def macro_f1(self) -> float:
-        return sum(score.f1 for score in score_classes(self.counts, ANSWERS).values()) / len(ANSWERS)
-
-    def table(self) -> str:
-        rows = [
-            ("questions", f"{self.n}"),
-            ("answered", f"{self.answered} ({self.answered / max(1, self.n):.1%}), right {self.precision:.3f}"),
-            ("accuracy", f"{self.accuracy:.3f} (always the most frequent label: {self.majority:.3f})"),
-            ("macro F1", f"{self.macro_f1:.3f}"),
-        ]
-        return "\n".join(f"{name:<18} {value}" for name, value in rows)
-
-    def as_json(self) -> dict[str, Any]:
-        counts = {f"{a}/{b}": n for (a, b), n in sorted(self.counts.items())}
-        return {
-            "n": self.n, "answered": self.answered, "precision": self.precision, "accuracy": self.accuracy,
-            "majority": self.majority, "macro_f1": self.macro_f1, "label/answer": counts,
-        }  # fmt: skip
+    def hits(self) -> list[Hit]:
+        """The paragraphs, as if search had found them, all equally near."""
+        document = Document(
+            id=self.id,
+            kind="literature",
+            text="\n".join(self.contexts),
+            case_id=self.id,
+            group_id=self.id,
+            source="file",
+        )
+        found, start = [], 0
+        for n, context in enumerate(self.contexts):
+            end = start + len(context)
+            passage = Passage(id=f"{self.id}#{n}", document_id=self.id, start=start, end=end, text=context)
+            found.append(Hit(passage=passage, document=document, score=1.0, channel="text", ranks={"text": n + 1}))
+            start = end + 1
+        return found
 
 
-def evaluate_abstracts(rows: Sequence[Abstract], generator: Generator, texts: Texts, progress: Progress) -> Accuracy:
-    """Ask every question of its own abstract; drafts are verified as always."""
-    outcome, advance = Accuracy(), progress.stage("reading abstracts", len(rows))
-    for row in rows:
-        asked = read_question(row.question, texts.lexicon)
-        evidence = tuple(_evidence(n, row, text) for n, text in enumerate(row.contexts, start=1))
-        draft = generator.generate(Request(Question(text=row.question), asked, evidence))
-        passed = draft.refusal is None and bool(verify(draft, asked, evidence, texts).sentences)
-        answer = draft.verdict if passed and draft.verdict else "maybe"
-        outcome.counts[row.answer, answer] += 1
-        outcome.answered += answer != "maybe"
-        advance(1)
-    return outcome
+@dataclass(frozen=True)
+class AbstractSuite:
+    """Reading of abstracts. An engine reads with its index's lexicon; settings alone, with that of the package.
 
-
-def read_abstracts(path: Path) -> list[Abstract]:
-    """Rows of a JSONL file.
-
-    Raises:
-        InputError: the file cannot be read, or a row lacks a field; the line is named.
+    >>> AbstractSuite().name
+    'abstracts'
     """
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    rows = []
-    for number, row in json_lines(path):
-        question, contexts, answer = row.get("question"), row.get("contexts"), row.get("answer")
-        texts = isinstance(contexts, list) and bool(contexts) and all(isinstance(c, str) for c in contexts)
-        if not isinstance(question, str) or not texts or answer not in ANSWERS:
-            raise InputError(
-                f"{path}, line {number}: a row needs 'question', 'contexts' (a list of texts) and 'answer' "
-                f"(yes, no or maybe)"
-            )
-        rows.append(Abstract(str(row.get("id", row.get("pmid", number))), question, tuple(contexts or ()), answer))
-    if not rows:
-        raise InputError(f"{path} holds no questions")
-    return rows
 
+    name: ClassVar[str] = "abstracts"
 
-def _evidence(number: int, row: Abstract, text: str) -> Evidence:
-    return Evidence(
-        number=number,
-        document_id=row.id,
-        passage_id=f"{row.id}#{number}",
-        kind="literature",
-        domain="general",
-        title="",
-        source="abstract",
-        licence="unknown",
-        case_id=row.id,
-        group_id=row.id,
-        channel="text",
-        score=1.0,
-        text=text,
-        start=0,
-        sha256=sha256_of(text),
-    )
+    def read(self, path: Path) -> Sample:
+        rows = []
+        for number, row in json_lines(path):
+            question, contexts, answer = row.get("question"), row.get("contexts"), row.get("answer")
+            texts = isinstance(contexts, list) and bool(contexts) and all(isinstance(c, str) for c in contexts)
+            if not isinstance(question, str) or not texts or answer not in ANSWERS:
+                raise InputError(
+                    f"{path}, line {number}: a row needs 'question', 'contexts' (a list of texts) and 'answer' "
+                    f"(yes, no or maybe)"
+                )
+            rows.append(Abstract(str(row.get("id", row.get("pmid", number))), question, tuple(contexts or ()), answer))
+        if not rows:
+            raise InputError(f"{path} holds no questions")
+        return Sample(rows)
+
+    def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:
+        if isinstance(subject, Engine):
+            return self._measure(subject.pipeline(), measured_index(subject), sample, progress)
+        with open_without_index(subject) as pipeline:
+            measured = {"generator": pipeline.fingerprints["generator"]}
+            return self._measure(pipeline, measured, sample, progress)
+
+    def _measure(self, pipeline: Pipeline, measured: dict[str, str], sample: Sample, progress: Progress) -> Report:
+        advance, pairs = progress.stage("reading abstracts", len(sample.rows)), list[tuple[str, str]]()
+        for row in sample.rows:
+            answer = pipeline.finish(pipeline.begin_with(Question(text=row.question), row.hits()))
+            pairs.append((row.answer, answer.verdict or "maybe"))
+            advance(1)
+        counts, ids = Counter(pairs), [row.id for row in sample.rows]
+        right = [float(label == said) for label, said in pairs]
+        given = [(r, i) for r, i, (_, said) in zip(right, ids, pairs, strict=True) if said != "maybe"]
+        metrics = bootstrap({"accuracy": right}, ids)
+        metrics["accuracy_of_the_most_frequent_label"] = exactly(
+            max(Counter(label for label, _ in pairs).values()) / len(ids)
+        )
+        metrics |= bootstrap({"right_of_the_answered": [r for r, _ in given]}, [i for _, i in given])
+        scores = score_classes(counts, ANSWERS)
+        metrics["macro_F1"] = exactly(sum(score.f1 for score in scores.values()) / len(ANSWERS))
+        table = {f"{label}/{said}": n for (label, said), n in sorted(counts.items())}
+        shown = Row({}, {"questions": len(ids), "answered": len(given)}, metrics)
+        return Report(self.name, measured, (shown,), sample.left_out, details={"label/answer": table})

@@ -1,72 +1,84 @@
-"""Agreement of the reader with coded findings: one yes/no question for every study and finding."""
+"""Agreement with coded findings: one yes/no question for every study and finding."""
 
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
-from rag.answering.engine import Engine
 from rag.errors import InputError
-from rag.evaluation.questions import LabelledQuestion, Outcome, score_verdicts
+from rag.evaluation.questions import LabelledQuestion, agreement, ask_labelled
+from rag.evaluation.report import Report, Row, exactly
+from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
 from rag.progress import Progress
 from rag.types import Question
 
 _NOT_FINDINGS = {"filename", "study", "normal", "split"}
 MIN_POSITIVES = 20
+MEAN = "mean"
 
 
-@dataclass
-class LabelAgreement:
-    """F1 by finding; ``macro_f1`` averages those with at least ``MIN_POSITIVES`` positives."""
+class CodedFinding(NamedTuple):
+    """Whether a study has a finding, as a question."""
 
-    by_finding: dict[str, Outcome]
-
-    @property
-    def macro_f1(self) -> float:
-        counted = [o.f1 for o in self.by_finding.values() if o.yes_total >= MIN_POSITIVES]
-        return sum(counted) / len(counted) if counted else 0.0
-
-    def table(self) -> str:
-        lines = ["| finding | positives | recall | F1 |", "|---|---:|---:|---:|"]
-        for name, o in self.by_finding.items():
-            mark = "" if o.yes_total >= MIN_POSITIVES else " (not averaged)"
-            recall = o.yes_right / o.yes_total if o.yes_total else float("nan")
-            lines.append(f"| {name}{mark} | {o.yes_total} | {recall:.3f} | {o.f1:.3f} |")
-        return "\n".join([*lines, f"| **mean** | | | **{self.macro_f1:.3f}** |"])
+    finding: str
+    asked: LabelledQuestion
 
 
-def evaluate_labels(path: Path, engine: Engine, progress: Progress) -> LabelAgreement:
-    """Ask "Does the study show FINDING?" for every row and column of a CSV file of 0/1 labels.
+@dataclass(frozen=True)
+class LabelSuite:
+    """A CSV file of 0/1 labels: "Does the study show FINDING?" is asked for every row and column.
 
     The first column holds the study id; columns named ``normal`` or ``split`` are left out, and so are studies that the
-    index does not hold.
+    index does not hold. The mean is of findings with at least ``MIN_POSITIVES`` positives.
 
-    Raises:
-        InputError: the file cannot be read, or a label is neither 0 nor 1.
+    >>> LabelSuite().name
+    'labels'
     """
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    if not rows:
-        raise InputError(f"{path} has no rows")
-    key = next(iter(rows[0]))
-    found: dict[str, Outcome] = {}
-    for finding in (c for c in rows[0] if c != key and c.lower() not in _NOT_FINDINGS):
-        name = finding.replace("_", " ").lower()
-        if any(row[finding] not in ("0", "1") for row in rows):
-            raise InputError(f"{path}, column {finding!r}: a label is neither 0 nor 1")
-        questions = [
-            LabelledQuestion(
-                row[key],
-                Question(text=f"Does the study show {name}?", study=row[key]),
-                "yes" if row[finding] == "1" else "no",
-                row[key],
-            )
-            for row in rows
-            if engine.has_study(row[key])
-        ]
-        if any(q.answer == "yes" for q in questions):
-            found[finding] = score_verdicts(questions, engine, progress)
-    return LabelAgreement(found)
+
+    name: ClassVar[str] = "labels"
+
+    def read(self, path: Path) -> Sample:
+        """Raises InputError where the file cannot be read, or a label is neither 0 nor 1."""
+        if not path.is_file():
+            raise InputError(f"there is no file {path}")
+        try:
+            with path.open(encoding="utf-8", newline="") as stream:
+                rows = list(csv.DictReader(stream))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path} cannot be read as CSV: {error}") from error
+        if not rows:
+            raise InputError(f"{path} has no rows")
+        key, *columns = rows[0]
+        found = []
+        for finding in (c for c in columns if c.lower() not in _NOT_FINDINGS):
+            if any(row[finding] not in ("0", "1") for row in rows):
+                raise InputError(f"{path}, column {finding!r}: a label is neither 0 nor 1")
+            text = f"Does the study show {finding.replace('_', ' ').lower()}?"
+            found += [CodedFinding(finding, _ask(text, row[key], row[finding] == "1")) for row in rows]
+        return Sample(found)
+
+    def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:
+        engine, left_out, of = need_engine(subject, self), Counter(sample.left_out), dict[str, list[LabelledQuestion]]()
+        for coded in sample.rows:
+            if engine.has_study(coded.asked.group):
+                of.setdefault(coded.finding, []).append(coded.asked)
+            else:
+                left_out["the study is not in the index"] += 1
+        rows = []
+        for finding, questions in of.items():
+            if any(q.answer == "yes" for q in questions):
+                row = agreement(questions, ask_labelled(questions, engine, progress), {"finding": finding})
+                metrics = {"recall": row.metrics["yes_recalled"], "F1": row.metrics["F1_of_yes"]}
+                rows.append(Row(row.of, {"positives": row.counts["yes"]}, metrics))
+        counted = [row.metrics["F1"].value for row in rows if row.counts["positives"] >= MIN_POSITIVES]
+        mean = exactly(sum(counted) / len(counted) if counted else 0.0)
+        rows.append(Row({"finding": MEAN}, {"findings": len(counted)}, {"F1": mean}))
+        note = f"The mean is of findings with at least {MIN_POSITIVES} positives."
+        return Report(self.name, measured_index(engine), tuple(rows), left_out, (note,))
+
+
+def _ask(text: str, study: str, present: bool) -> LabelledQuestion:
+    return LabelledQuestion(study, Question(text=text, study=study), "yes" if present else "no", study)

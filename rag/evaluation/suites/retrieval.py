@@ -19,79 +19,66 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from rag.answering.engine import Engine
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, Vectors
+from rag.encoders.registry import load_image_encoder
 from rag.errors import InputError
-from rag.evaluation.cases import LABEL_FIELDS, Case, fold_case
+from rag.evaluation.cases import LABEL_FIELDS, Case, fold_case, read_labelled_cases
 from rag.evaluation.metrics import Estimate, Floats, bootstrap, expected_by_chance, measure_ranking
+from rag.evaluation.report import Report, Row, exactly
+from rag.evaluation.suite import Sample, Subject
 from rag.progress import Progress
+from rag.retrieval.domains import load_domains
 
 POOLED = "pooled"
 TO_TEXT, TO_DISTINCT, TO_IMAGE, ALIKE = "image→text", "image→text, distinct", "text→image", "image→image"
+OURS, OTHER, GAIN = "encoder", "other encoder", "difference"
 _QUERIES = 256  # at a time: bounds the memory of the tables of scores
 _RANDOM, _TEXT_ONLY = "random", "text only"
 
 
 @dataclass(frozen=True)
-class RecallRow:
-    """One direction over one slice of the queries. ``baselines`` are means; ``gain`` is over the other encoder."""
+class RetrievalSuite:
+    """Cases of any corpus that ``rag ingest`` reads, searched with the image encoder that the settings name.
 
-    direction: str
-    queries_of: str
-    queries: int
-    groups: int
-    gallery: int
-    metrics: dict[str, Estimate]
-    baselines: dict[str, dict[str, float]]
-    other: dict[str, Estimate]
-    gain: dict[str, Estimate]
+    >>> RetrievalSuite(split="test").compare
+    'imagenet'
 
+    Attributes:
+        split: only the rows of this split.
+        domains: only cases of these; of all known domains unless given.
+        label: field of the labels that like images share; see :func:`~rag.evaluation.cases.case_labels`.
+        compare: an encoder to compare image→image with, or 'none'.
+        resamples: of the intervals.
+    """
 
-@dataclass(frozen=True)
-class Retrieval:
-    """The whole measurement; ``other`` names the encoder that image→image is compared with."""
+    split: str | None = None
+    domains: tuple[str, ...] = ()
+    label: str | None = None
+    compare: str = "imagenet"
+    resamples: int = 1000
+    name: ClassVar[str] = "retrieval"
 
-    encoder: str
-    other: str | None
-    rows: tuple[RecallRow, ...]
-    left_out: dict[str, int]
+    def read(self, path: Path) -> Sample:
+        domains = self.domains or tuple(d.id for d in load_domains())
+        return Sample(*read_labelled_cases(path, split=self.split, domains=domains, label=self.label))
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values; an estimate is an object with value, low and high."""
-        rows = [
-            asdict(r)
-            | {name: {m: e._asdict() for m, e in getattr(r, name).items()} for name in ("metrics", "other", "gain")}
-            for r in self.rows
-        ]
-        return asdict(self) | {"rows": rows}
-
-    def table(self) -> str:
-        """One Markdown table a direction."""
-        lines = [f"encoder {self.encoder}; intervals: 95%, resampling groups"]
-        lines += [f"left out: {n} ({reason})" for reason, n in sorted(self.left_out.items())]
-        for direction in dict.fromkeys(r.direction for r in self.rows):
-            rows = [r for r in self.rows if r.direction == direction]
-            names = [name for name in rows[0].metrics if name != "P@5" or direction == ALIKE]
-            compared = ["P@5 of the other", "difference"] if direction == ALIKE and self.other else []
-            head = ["queries of", "queries", "groups", *names, *compared]
-            lines += ["", f"{direction}, {rows[0].gallery} candidates", "", _line(head), _line(["---"] * len(head))]
-            for r in rows:
-                estimates = [str(r.metrics[name]) for name in names]
-                estimates += [str(r.other["P@5"]), str(r.gain["P@5"])] if compared else []
-                lines.append(_line([r.queries_of, str(r.queries), str(r.groups), *estimates]))
-                for name, means in r.baselines.items():
-                    lines.append(
-                        _line([f"· {name}", "", "", *(f"{means[m]:.3f}" for m in names), *("" for _ in compared)])
-                    )
-        if self.other:
-            lines += ["", f"the other encoder of {ALIKE}: {self.other}"]
-        return "\n".join(lines)
+    def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:
+        encoders = (subject.settings if isinstance(subject, Engine) else subject).encoders
+        other = encoders.model_copy(update={"image": self.compare})
+        versus = load_image_encoder(other) if self.compare not in ("none", encoders.image) else None
+        found = evaluate_retrieval(
+            sample.rows, load_image_encoder(encoders), versus, progress, resamples=self.resamples
+        )
+        return replace(found, left_out=sample.left_out)
 
 
 class _Asked(NamedTuple):
@@ -109,9 +96,8 @@ def evaluate_retrieval(
     other: ImageEncoder | None,
     progress: Progress,
     *,
-    left_out: Mapping[str, int] | None = None,
     resamples: int = 1000,
-) -> Retrieval:
+) -> Report:
     """Measure every direction that the encoder and the cases allow.
 
     Args:
@@ -141,12 +127,13 @@ def evaluate_retrieval(
             f"two groups share a label (fields {', '.join(LABEL_FIELDS)}; or name the field with --label)"
         )
     rows = [
-        _row(direction, name, cases, some, which, others if direction == ALIKE else {}, resamples)
+        row
         for direction, some in asked.items()
         for name, which in _slices(cases, some.cases)
+        for row in _Slice(direction, name, cases, some, which).rows(others if direction == ALIKE else {}, resamples)
     ]
-    name = other.fingerprint if other is not None and others else None
-    return Retrieval(encoder.fingerprint, name, tuple(rows), dict(left_out or {}))
+    compared = {"other encoder": other.fingerprint} if other is not None and others else {}
+    return Report("retrieval", {"encoder": encoder.fingerprint, **compared}, tuple(rows))
 
 
 def _encode(encoder: ImageEncoder, files: Sequence[str], progress: Progress, stage: str) -> Vectors:
@@ -247,30 +234,35 @@ def _measure(cases: NDArray[np.int64], asking: Vectors, gallery: Vectors, gains:
     return _Asked(cases, _stacked(parts), baselines, len(gallery))
 
 
-def _row(
-    direction: str,
-    name: str,
-    cases: Sequence[Case],
-    asked: _Asked,
-    which: NDArray[np.bool_],
-    others: Mapping[str, Floats],
-    resamples: int,
-) -> RecallRow:
-    groups = [cases[n].group for n in asked.cases[which]]
-    mine = {m: values[which] for m, values in asked.metrics.items()}
-    theirs = {m: values[which] for m, values in others.items()}
-    better = {m: mine[m] - theirs[m] for m in theirs}
-    return RecallRow(
-        direction,
-        name,
-        len(groups),
-        len(set(groups)),
-        asked.gallery,
-        bootstrap(mine, groups, resamples),
-        {b: {m: float(values[which].mean()) for m, values in ms.items()} for b, ms in asked.baselines.items()},
-        bootstrap(theirs, groups, resamples),
-        bootstrap(better, groups, resamples),
-    )
+class _Slice(NamedTuple):
+    """Some of the queries of one direction."""
+
+    direction: str
+    queries_of: str
+    cases: Sequence[Case]
+    asked: _Asked
+    which: NDArray[np.bool_]
+
+    def rows(self, others: Mapping[str, Floats], resamples: int) -> Iterator[Row]:
+        """The encoder's row, the other encoder's and the difference where there is one, and the baselines'."""
+        groups = [self.cases[n].group for n in self.asked.cases[self.which]]
+        mine, theirs = self._shown(self.asked.metrics), self._shown(others)
+        counts = {"queries": len(groups), "groups": len(set(groups)), "gallery": self.asked.gallery}
+
+        def row(ranking: str, metrics: Mapping[str, Estimate]) -> Row:
+            of = {"direction": self.direction, "queries_of": self.queries_of, "ranking": ranking}
+            return Row(of, counts, metrics)
+
+        yield row(OURS, bootstrap(mine, groups, resamples))
+        if theirs:
+            yield row(OTHER, bootstrap(theirs, groups, resamples))
+            yield row(GAIN, bootstrap({m: mine[m] - theirs[m] for m in theirs}, groups, resamples))
+        for baseline, metrics in self.asked.baselines.items():
+            yield row(baseline, {m: exactly(float(values.mean())) for m, values in self._shown(metrics).items()})
+
+    def _shown(self, metrics: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Precision says something only where several candidates may be right."""
+        return {m: values[self.which] for m, values in metrics.items() if m != "P@5" or self.direction == ALIKE}
 
 
 def _slices(cases: Sequence[Case], asking: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -300,7 +292,3 @@ def _codes(names: Sequence[str]) -> NDArray[np.int64]:
     """A number for each name, in the order of first appearance."""
     known = Counter[str]()
     return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

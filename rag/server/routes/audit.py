@@ -11,7 +11,6 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from rag.answering.replay import replay
 from rag.audit.checks import check_entry, documents_in
 from rag.audit.export import jsonl
 from rag.audit.feedback import feedback_on, give_feedback
@@ -139,14 +138,9 @@ def _shown(service: Service, audit_id: str) -> dict[str, Any]:
 async def verified(request: Request, audit_id: str, caller: Auditor) -> VerifiedOut:
     """Against the ledger's hashes, and against the evidence as of its index version."""
     service = service_of(request)
-    served, entry = await run_in_threadpool(service.entry, audit_id)
-    report = await service.aside.run(lambda: _verified(served, entry))
+    served, _ = await run_in_threadpool(service.entry, audit_id)
+    report = await service.aside.run(lambda: served.engine.verify(audit_id))
     return VerifiedOut(audit_id=audit_id, ok=report.ok, checks=[CheckOut(**asdict(c)) for c in report.checks])
-
-
-def _verified(served: Served, entry: Entry) -> Any:
-    chain = served.engine.ledger.verify_chain(images=False)
-    return check_entry(entry, documents_in(served.store), chain)
 
 
 @router.get(
@@ -155,8 +149,8 @@ def _verified(served: Served, entry: Entry) -> Any:
 async def replayed(request: Request, audit_id: str, caller: Auditor) -> ReplayOut:
     """From the same index version by the same policy; nothing is recorded, and what differs is named."""
     service = service_of(request)
-    served, entry = await run_in_threadpool(service.entry, audit_id)
-    done = await service.aside.run(lambda: replay(served.engine, entry))
+    served, _ = await run_in_threadpool(service.entry, audit_id)
+    done = await service.aside.run(lambda: served.engine.replay(audit_id))
     told = {name: [ChangeOut(**c._asdict()) for c in getattr(done, name)] for name in ("changed", "differences")}
     rest = {"why": without_paths(done.why), "notes": [without_paths(note) for note in done.notes]}
     kept = {name: getattr(done, name) for name in ("audit_id", "index_version", "outcome")}
