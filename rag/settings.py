@@ -315,7 +315,12 @@ class ServingSettings(_Group):
 
 
 class Settings(BaseSettings):
-    """All settings of ClinCite."""
+    """All settings of ClinCite.
+
+    >>> settings = load_settings("compact", selection={"k_max": 4})
+    >>> settings.selection.k_max, settings.encoders.image
+    (4, 'compact')
+    """
 
     model_config = SettingsConfigDict(extra="forbid", env_prefix="RAG_", env_nested_delimiter="__")
 
@@ -340,6 +345,9 @@ class Settings(BaseSettings):
 
 def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
     """Settings from a profile (a TOML file, or the name of one in ``knowledge/profiles``), environment and arguments.
+
+    >>> load_settings("compact", answering={"min_confidence": 0.8}).profile
+    'compact'
 
     Raises:
         InputError: no such profile, a misspelt field, or a value out of range; the message names the field.

@@ -216,9 +216,7 @@ class Pipeline:
         return cls.over(snapshot, store, settings, known)
 
     @classmethod
-    def over(
-        cls, snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexicon | None = None
-    ) -> Pipeline:
+    def over(cls, snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexicon | None = None) -> Pipeline:
         """The parts that answer from a snapshot of a store."""
         spaces = snapshot.spaces()
         text = load_text_encoder(settings.encoders)

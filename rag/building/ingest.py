@@ -34,6 +34,9 @@ BATCH = 1024  # documents between two checkpoints: bounds memory and lost work, 
 class Source:
     """A corpus to read.
 
+    >>> Source("hpo", options={"branches": ("eye", "respiratory")}).format is None
+    True
+
     Attributes:
         name: a path or a packaged name.
         format: of a reader; None or "auto" lets each file's content decide.

@@ -115,6 +115,8 @@ def synthesize(
 def write_questions(path: str | Path, questions: Iterable[SyntheticQuestion]) -> None:
     """Write questions as a JSONL file that ``calibrate`` and ``evaluate`` read.
 
+    >>> write_questions("questions.jsonl", synthesize(index))                   # doctest: +SKIP
+
     Raises:
         StorageError: the file cannot be written.
     """

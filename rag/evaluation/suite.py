@@ -33,6 +33,7 @@ class Sample:
 class Suite(Protocol):
     """One way to measure.
 
+    >>> from rag.evaluation.report import Row
     >>> class Echo:
     ...     name = "echo"
     ...     def read(self, path): return Sample(path.read_text().splitlines())
