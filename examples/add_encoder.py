@@ -54,7 +54,8 @@ class HashedWords:
         vectors[norms[:, 0] == 0, 0] = 1  # a text without words must have a direction, too
         if progress:
             progress(len(texts))
-        return vectors / np.where(norms == 0, 1, norms)
+        vectors /= np.where(norms == 0, 1, norms)
+        return vectors
 
 
 CASES = [

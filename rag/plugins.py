@@ -56,6 +56,9 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "cuda-cagra": "rag.indexing.backends.cuda:CagraIndex",
         "milvus": "rag.indexing.backends.milvus:MilvusIndex",
     },
+    "verifier": {
+        "rules": "rag.verification.registry:RulesVerifier",
+    },
     "risk": {
         "wrong-answer": "rag.calibration.risks:WrongAnswer",
         "missed-evidence": "rag.calibration.risks:MissedEvidence",

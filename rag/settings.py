@@ -229,8 +229,11 @@ class GenerationSettings(_Group):
 
 
 class VerificationSettings(_Group):
-    """Second opinions on whether evidence says what a sentence says; findings, numbers and words come first."""
+    """Who decides whether evidence says what a sentence says; of the rules findings, numbers and words come first."""
 
+    kind: str = Field(
+        "rules", description="'rules', with the second opinions below, or a verifier that plugs in, by name or path."
+    )
     cross_encoder: str | None = Field(
         None,
         description="A sentence-transformers cross-encoder for natural language inference, by folder or hub id; it "

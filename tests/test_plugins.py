@@ -10,12 +10,14 @@ from typing import get_args
 
 import pytest
 
+from rag.answering.engine import Engine
+from rag.answering.replay import replay
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError, MissingDependencyError
 from rag.generation.registry import load_generator
 from rag.language.clinical_text import Texts
 from rag.plugins import PARTS, Kind, check, find, is_dotted_path, names
-from rag.settings import EncoderSettings, GenerationSettings, VectorSettings
+from rag.settings import EncoderSettings, GenerationSettings, VectorSettings, load_settings
 
 Install = Callable[..., Path]
 
@@ -176,3 +178,30 @@ def test_questions_may_have_an_encoder_of_ones_own(install: Install) -> None:
 def test_a_backend_is_refused_before_anything_is_encoded() -> None:
     with pytest.raises(InputError, match="setting 'vectors.backend': there is no backend 'hsnw'; choose one of: flat"):
         VectorSettings(backend="hsnw")
+
+
+def test_a_verifier_of_ones_own_judges_every_draft_and_is_named_by_certificates(
+    install: Install, copy_index: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One that lets pass what the rules let pass and no sentence of more than ten words."""
+    install(
+        "lab",
+        "from dataclasses import replace\n"
+        "from rag.verification.registry import RulesVerifier\n"
+        "class Short(RulesVerifier):\n"
+        "    fingerprint = 'short-1'\n"
+        "    def verify(self, draft, asked, evidence):\n"
+        "        kept = tuple(s for s in draft.sentences if len(s.text.split()) <= 10)\n"
+        "        return super().verify(draft.model_copy(update={'sentences': kept}), asked, evidence)\n",
+    )
+    folder = tmp_path_factory.mktemp("short") / "small"
+    copy_index(folder)
+    usual = Engine.open(folder)
+    assert "verifier" not in usual.fingerprints, "the reader's fingerprint tells it"
+    strict = Engine.open(folder, load_settings(verification={"kind": "lab:Short"}))
+    assert strict.fingerprints == usual.fingerprints | {"verifier": "short-1"}
+    before, after = (engine.ask("What is drusen?") for engine in (usual, strict))
+    assert max(len(s.text.split()) for s in before.sentences) > 10
+    assert all(len(s.text.split()) <= 10 for s in after.sentences)
+    changed = replay(strict, strict.ledger.get(before.audit_id)).changed
+    assert {c.name for c in changed} == {"verifier", "verification.kind"}

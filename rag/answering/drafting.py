@@ -7,8 +7,8 @@ told nothing. Where the whole of a draft fails although its beginning passed, th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from collections.abc import Generator as Steps
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,9 +18,7 @@ from rag.generation.base import Generator, Request, drafts
 from rag.language.question import Asked
 from rag.timing import Clock
 from rag.types import Citation, Draft, Evidence, Sentence
-from rag.verification.verify import Verified
-
-Verifier = Callable[[Draft, Asked, Sequence[Evidence]], Verified]
+from rag.verification.base import Verified, Verifier
 
 
 class Passed(NamedTuple):
@@ -73,7 +71,7 @@ class Drafting:
     def _check(self, draft: Draft, request: Request) -> Attempt:
         """Verify, and see whether what is left may be given."""
         shown = [e for e in request.evidence if e.passage_id not in draft.left_out]
-        verified = self.verifier(draft, request.asked, shown)
+        verified = self.verifier.verify(draft, request.asked, shown)
         failure = draft.refusal
         if failure is None and draft.text is not None and request.asked.yes_no:
             failure = self._denied(draft, verified, request.asked, shown)
@@ -89,7 +87,7 @@ class Drafting:
         if draft.verdict is None:
             return "the draft says neither yes nor no"
         first = draft.model_copy(update={"sentences": draft.sentences[:1]})
-        if not (verified if first == draft else self.verifier(first, asked, shown)).sentences:
+        if not (verified if first == draft else self.verifier.verify(first, asked, shown)).sentences:
             return f"the sentence that says {draft.verdict} did not pass verification"
         return None
 

@@ -46,8 +46,8 @@ from rag.risk_control.policy import GRID, Policy
 from rag.settings import Settings
 from rag.timing import Clock
 from rag.types import Answer, Certificate, Domain, Event, Hit, Question, Selection, sha256_of
-from rag.verification.nli import CrossEncoderEntailment
-from rag.verification.verify import Verified, verify
+from rag.verification.base import Verified
+from rag.verification.registry import load_verifier
 
 _T = TypeVar("_T")
 # What finds passages; questions are read, with the lexicon, before they are searched.
@@ -225,10 +225,7 @@ class Pipeline:
         texts = Texts(lexicon_of(snapshot, known))
         generator = load_generator(settings.generation, texts)
         witness = load_witness(settings.generation, texts)
-        second = settings.verification.cross_encoder
-        entailment = CrossEncoderEntailment(second) if second else None
-        embed = text.encode if settings.verification.paraphrase else None
-        verifier = partial(verify, texts=texts, embed=embed, entailment=entailment)
+        verifier = load_verifier(settings.verification, texts, text.encode)
         router = Router.open(settings.routing, image, {c.domain for c in snapshot.counts()}, store.path)
         fingerprints = {
             "index version": str(snapshot.version),
@@ -244,9 +241,8 @@ class Pipeline:
             fingerprints["prompt"] = generator.prompt_sha256
         if witness is not None:
             fingerprints["witness"] = f"{witness.fingerprint}, prompt {witness.prompt_sha256}"
-        opinions = [*([entailment.fingerprint] if entailment else []), *(["paraphrases"] if embed else [])]
-        if opinions or generator.prompt_sha256 is not None:  # the reader's fingerprint has the lexicon's in it
-            fingerprints["verifier"] = ", ".join([texts.lexicon.fingerprint, *opinions])
+        if generator.prompt_sha256 is not None or verifier.fingerprint not in generator.fingerprint:
+            fingerprints["verifier"] = verifier.fingerprint  # the reader's fingerprint has that of the rules in it
         finding = {name: fingerprints[name] for name in _FINDING} | {"lexicon": texts.lexicon.fingerprint}
         enough = load_evidence_certificate(store.path)
         if enough is not None and (least := enough.least(finding)):

@@ -11,6 +11,7 @@ from rag.answering.pipeline import Pipeline, shaping_settings
 from rag.audit.record import EVIDENCE, IMAGE, WHOLE, Entry, Working
 from rag.errors import IndexStateError, InputError
 from rag.risk_control.policy import Policy
+from rag.settings import Settings
 from rag.types import Answer, Question
 
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ def _policy(engine: Engine, entry: Entry, answer: Answer, notes: list[str]) -> P
 
 def _changes(then: Working, now: Working) -> tuple[Change, ...]:
     """Fingerprints and settings that are others than were recorded; those that one side lacks are not compared."""
-    pairs = [(then.fingerprints, now.fingerprints), (dict(_flat(then.settings)), dict(_flat(now.settings)))]
+    usual = dict(_flat(shaping_settings(Settings.model_construct())))  # what a setting was before there was one
+    settings = usual | dict(_flat(then.settings)) if then.settings else {}
+    pairs = [(then.fingerprints, now.fingerprints), (settings, dict(_flat(now.settings)))]
     return tuple(
         Change(name, old.get(name), new.get(name))
         for old, new in pairs

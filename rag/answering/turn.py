@@ -14,7 +14,7 @@ from rag.retrieval.search import Retrieved
 from rag.risk_control.policy import Policy
 from rag.timing import Clock
 from rag.types import Answer, Certificate, Domain, Draft, Evidence, Question, Selection
-from rag.verification.verify import Verified
+from rag.verification.base import Verified
 
 
 class Attempt(NamedTuple):

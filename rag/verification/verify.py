@@ -17,6 +17,7 @@ from rag.language.injection import strip_invisible
 from rag.language.question import Asked
 from rag.language.reading import read_passage
 from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence
+from rag.verification.base import Verified
 from rag.verification.rules.entailment import judge
 from rag.verification.rules.judgement import Entailment, Judgement, contradicted, supported, unsupported
 from rag.verification.rules.quoting import best_quote
@@ -28,27 +29,6 @@ _POLARITY = re.compile(r"\s*(?:for )?(yes|no)\b\s*(?:in a similar case)?\s*(?:[,
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?=\S)")
 _LAYOUT = re.compile(r"</?(?:br|p|b|i|sup|sub)\s*/?>", re.I)
 _UNREADABLE = "what it quotes speaks to the reader and is no evidence"
-
-
-@dataclass(frozen=True)
-class Verified:
-    """The sentences that passed with their citations, what was dropped and why, and which citations were repaired."""
-
-    sentences: tuple[Sentence, ...]
-    citations: tuple[Citation, ...]
-    dropped: tuple[Dropped, ...]
-    repaired: tuple[str, ...] = ()
-
-    @property
-    def score(self) -> float:
-        """Mean support of the sentences that passed, in [0, 1]."""
-        return sum(c.score for c in self.citations) / len(self.citations) if self.citations else 0.0
-
-    @property
-    def passed(self) -> float:
-        """Share of the draft's sentences that passed, in [0, 1]; 0 for an empty draft."""
-        total = len(self.sentences) + len(self.dropped)
-        return len(self.sentences) / total if total else 0.0
 
 
 def verify(

@@ -15,8 +15,9 @@ from rag.language.clinical_text import Texts
 from rag.language.injection import blank_orders, strip_invisible
 from rag.language.question import read_question
 from rag.types import Draft, Evidence, Question
+from rag.verification.base import Verified
 from rag.verification.citations import parse
-from rag.verification.verify import Verified, verify
+from rag.verification.verify import verify
 
 CASES = [
     json.loads(line) for line in (Path(__file__).parent.parent / "data" / "injection.jsonl").open(encoding="utf-8")

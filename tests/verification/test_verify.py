@@ -7,7 +7,8 @@ import pytest
 from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.types import Draft, DraftSentence, Evidence, Quote
-from rag.verification.verify import Verified, verify
+from rag.verification.base import Verified
+from rag.verification.verify import verify
 
 TEXT = "The heart is enlarged. No pneumothorax is seen. There is a small left pleural effusion."
 

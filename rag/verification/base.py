@@ -1,0 +1,47 @@
+"""What every verifier takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rag.language.question import Asked
+from rag.types import Citation, Draft, Dropped, Evidence, Sentence
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The sentences that passed with their citations, what was dropped and why, and which citations were repaired."""
+
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    dropped: tuple[Dropped, ...]
+    repaired: tuple[str, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """Mean support of the sentences that passed, in [0, 1]."""
+        return sum(c.score for c in self.citations) / len(self.citations) if self.citations else 0.0
+
+    @property
+    def passed(self) -> float:
+        """Share of the draft's sentences that passed, in [0, 1]; 0 for an empty draft."""
+        total = len(self.sentences) + len(self.dropped)
+        return len(self.sentences) / total if total else 0.0
+
+
+class Verifier(Protocol):
+    """Decides which sentences of a draft stand; nothing that it drops is ever shown as part of an answer."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the verifier would make something else of the same draft."""
+        ...
+
+    def verify(self, draft: Draft, asked: Asked, evidence: Sequence[Evidence]) -> Verified:
+        """Check each sentence of ``draft`` against the spans of ``evidence`` that it cites.
+
+        Every sentence that passes has citations, whose quotes are spans of the evidence, character for character.
+        """
+        ...
