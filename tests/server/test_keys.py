@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -76,6 +78,38 @@ def test_without_a_good_key_nothing_is_told(locked: tuple[Served, KeyFile], refu
         refused(one.client.get(path), 401)
     for path in ("/healthz", "/readyz", "/openapi.json"):
         assert one.client.get(path).status_code == 200
+
+
+def test_who_may_not_call_is_told_before_a_byte_of_the_body_is_read(locked: tuple[Served, KeyFile]) -> None:
+    """A real socket sends the head of a request alone; the server would wait 30 seconds for the body."""
+    one, keys = locked
+    nobody = keys.add("may only see the audit", ["audit"])[0]
+    address = urlsplit(one.url)
+
+    def first_line(method: str, path: str, key: str, kind: str) -> bytes:
+        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+            connection.sendall(
+                f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+                f"Content-Type: {kind}\r\nContent-Length: 1000\r\n\r\n".encode()
+            )
+            return connection.recv(65536).split(b"\r\n")[0]
+
+    operations = [
+        (method.upper(), path.replace("{name}", "small").replace("{number}", "1"), operation)
+        for path, methods in one.client.get("/openapi.json").json()["paths"].items()
+        for method, operation in methods.items()
+        if path.startswith("/v1/")
+    ]
+    bodies = [(m, path, kind) for m, path, o in operations for kind in o.get("requestBody", {}).get("content", ())]
+    assert len({path for _, path, _ in bodies}) == 7 and len(bodies) == 10
+    for method, path, kind in bodies:
+        assert b" 401 " in first_line(method, path, "cck_wrong", kind), path
+    for method, path, _ in operations:
+        assert b" 401 " in first_line(method, path, "cck_wrong", "text/plain"), path
+    begun = time.monotonic()
+    for method, path, kind in bodies:
+        assert b" 403 " in first_line(method, path, nobody, kind), path
+    assert time.monotonic() - begun < 10, "none of them has waited for the body"
 
 
 def test_scopes(locked: tuple[Served, KeyFile], refused: Any) -> None:

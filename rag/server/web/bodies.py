@@ -1,4 +1,8 @@
-"""Reading requests: JSON or multipart, checked against one model; the caller is known before a byte is read."""
+"""Reading requests: JSON or multipart, checked against one model; the caller is known before a byte is read.
+
+FastAPI's own body models are not used: it reads the body before the dependency that knows the caller and the scope, and
+it has no way to say that one address takes JSON or a form with a file, as three of the seven with a body do here.
+"""
 
 from __future__ import annotations
 
