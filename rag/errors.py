@@ -8,13 +8,25 @@ from __future__ import annotations
 
 
 class RagError(Exception):
-    """Base of every error that is raised on purpose."""
+    """Base of every error that is raised on purpose.
+
+    >>> try:                                                                # doctest: +SKIP
+    ...     index.ingest("cases.jsonl")
+    ... except RagError as error:
+    ...     print(error)                                                    # one sentence, and what to do
+    """
 
     exit_code = 1
 
 
 class InputError(RagError):
-    """The user's input (question, file, option, identifier) cannot be used as it is."""
+    """The user's input (question, file, option, identifier) cannot be used as it is.
+
+    >>> try:                                                                # doctest: +SKIP
+    ...     engine.ask("Does study XYZ show an effusion?")
+    ... except InputError as error:
+    ...     print(error)                                                    # what is wrong, and with which input
+    """
 
     exit_code = 2
 

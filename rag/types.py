@@ -35,6 +35,10 @@ class Document(Noun):
 
     An image document usually has no text of its own: what is quoted for it is the text of the other documents
     of its case (same ``case_id``).
+
+    >>> report = Document(id="r1", kind="report", text="No effusion.", case_id="c1", group_id="p1", source="mine")
+    >>> report.domain, len(report.sha256)
+    ('general', 64)
     """
 
     id: str = Field(min_length=1, description="Unique within an index; stable across re-ingests of its source.")
@@ -57,7 +61,11 @@ class Document(Noun):
 
 
 class Passage(Noun):
-    """A character span of a document: the unit of retrieval and of citation. An image is one passage."""
+    """A character span of a document: the unit of retrieval and of citation. An image is one passage.
+
+    >>> Passage(id="r1#0", document_id="r1", start=0, end=12, text="No effusion.").sha256[:8]
+    '32aedc5e'
+    """
 
     id: str
     document_id: str
@@ -71,7 +79,12 @@ class Passage(Noun):
 
 
 class Question(Noun):
-    """What the user asks, and what the search may not see."""
+    """What the user asks, and what the search may not see.
+
+    >>> asked = Question(text="Is there an effusion?", image="chest.png", exclude_groups=("patient-7",))
+    >>> asked.study is None
+    True
+    """
 
     text: str
     image: str | None = None
@@ -81,7 +94,11 @@ class Question(Noun):
 
 
 class Hit(Noun):
-    """A passage found by search, with the rank each channel gave it."""
+    """A passage found by search, with the rank each channel gave it.
+
+    >>> hit = engine.search("pleural effusion", k=1)[0]                     # doctest: +SKIP
+    >>> hit.passage.text, hit.document.id, hit.ranks                        # doctest: +SKIP
+    """
 
     passage: Passage
     document: Document
@@ -98,7 +115,11 @@ class Hit(Noun):
 
 
 class Evidence(Noun):
-    """A numbered passage handed to the generator."""
+    """A numbered passage handed to the generator.
+
+    >>> answer = engine.ask("What is drusen?")                              # doctest: +SKIP
+    >>> [(e.number, e.title, e.references) for e in answer.evidence]        # doctest: +SKIP
+    """
 
     number: int = Field(ge=1)
     document_id: str
@@ -135,7 +156,11 @@ class Evidence(Noun):
 
 
 class Citation(Noun):
-    """One sentence's support: an exact quote of one piece of evidence, and the verifier's verdict on it."""
+    """One sentence's support: an exact quote of one piece of evidence, and the verifier's verdict on it.
+
+    >>> answer = engine.ask("What is drusen?")                              # doctest: +SKIP
+    >>> [(c.number, c.quote, c.verdict) for c in answer.citations]          # doctest: +SKIP
+    """
 
     sentence: int = Field(description="0-based index of the answer's sentence.")
     number: int = Field(description="Evidence number.")
@@ -258,7 +283,12 @@ class Selection(Noun):
 
 
 class Answer(Noun):
-    """The contract between the engine and everyone who shows, stores or checks an answer."""
+    """The contract between the engine and everyone who shows, stores or checks an answer.
+
+    >>> answer = engine.ask("Does study CXR1 show a pleural effusion?")     # doctest: +SKIP
+    >>> answer.decision, answer.verdict, answer.certificate.status          # doctest: +SKIP
+    >>> answer.model_dump(mode="json")["audit_id"]                          # doctest: +SKIP
+    """
 
     question: Question
     answer: str

@@ -198,11 +198,12 @@ def certify(
     found, answers = bool(accepted[best]), int(seen.answers[best])
     risk, n = float(seen.risk[best]) if answers else None, float(seen.effective_n[best])
     low, high = bounds.clopper_pearson(n * (risk or 0.0), n)
+    observed = f"{policies[best]} had risk {risk:.3f} on {answers} answers (p = {p[best]:.2g})" if answers else None
     return Certification(
         policy=policies[best] if found else None,
         candidate=policies[best],
         accepted=tuple(policies[i] for i in np.flatnonzero(accepted)),
-        why=_why(found, policies[best], risk, answers, float(p[best]), alpha, delta),
+        why=_why(found, observed, alpha, delta),
         alpha=alpha,
         delta=delta,
         bound=bound,
@@ -264,10 +265,9 @@ def _order(judged: Evaluated, groups: Groups, alpha: float) -> Rows:
     return familywise.safest_first(bounds.tail(risk * seen.effective_n, seen.effective_n, alpha), seen.coverage)
 
 
-def _why(found: bool, policy: Policy, risk: float | None, answers: int, p: float, alpha: float, delta: float) -> str:
-    if risk is None:
+def _why(found: bool, observed: str | None, alpha: float, delta: float) -> str:
+    if observed is None:
         return "no policy answers any question of the testing part, and silence has no certificate"
-    observed = f"{policy} had risk {risk:.3f} on {answers} answers (p = {p:.2g})"
     if found:
         return f"{observed}; risk at most {alpha:g} with probability at least {1 - delta:g}"
     return f"no policy was shown to have risk at most {alpha:g} at delta = {delta:g}; the closest, {observed}"
