@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_LETTER = r"[A-Za-z\u00c0-\u024f\u0370-\u04ff]"
+_LETTER = r"[A-Za-z\u00b5\u00c0-\u024f\u0370-\u04ff]"
 _UNSEEN = "\u00ad\u200b\u200c\u200d\u2060\ufeff"  # soft hyphen and characters of no width: they part no word
 _TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|{_LETTER}(?:[{_UNSEEN}]*{_LETTER})*(?:['\u2019][a-z]+|\d+(?![.,]?\d))?|\S")
 _LOOKS_LATIN = str.maketrans("авекмнорстухіјѕԁαεικνορτυχ", "abekmhopctyxijsdaeiknoptux")  # inside Latin words alone

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 from rag.language.clinical_text import Texts
 from rag.language.injection import strip_invisible
+from rag.language.quantities import quantities_of
 from rag.language.question import Asked
 from rag.language.reading import read_passage
+from rag.language.tokens import tokens_of
 from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence
 from rag.verification.base import Verified
 from rag.verification.rules.entailment import judge
@@ -171,10 +173,21 @@ class _Checker:
         if self._seen(q, e).split() != _LAYOUT.sub(" ", self.quoted(q)).split():
             return unsupported(_UNREADABLE, settled=True)
         judged = support(text, self.quoted(q), e.text, self.asked, self.texts, self.embed)
+        if judged.verdict == "supported" and (beside := self._claimed_beside(text, e)):
+            judged = judge(beside, self.quoted(q), self.texts, self.embed)
         if self.entailment is None or judged.verdict == "contradicted" or judged.settled:
             return judged
         second = self.entailment.judge_pairs([(self.quoted(q), text)])[0]
         return second if second.verdict == "contradicted" or judged.verdict == "unsupported" else judged
+
+    def _claimed_beside(self, text: str, e: Evidence) -> str:
+        """What a sentence says beside its quotations and the names of its source; empty where it claims nothing."""
+        if not _QUOTED.search(text) or _SILENT.search(text):
+            return ""
+        beside = _QUOTED.sub(" ", text)
+        for name in filter(None, (e.title, e.case_id)):
+            beside = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", beside)
+        return beside if self.texts.of(beside).statements or quantities_of(tokens_of(beside)) else ""
 
     def _seen(self, q: Quote, e: Evidence) -> str:
         """What of a quote may be read: an order taints the rest of its line, so the whole passage tells."""
@@ -201,9 +214,9 @@ def support(text: str, quote: str, passage: str, asked: Asked, texts: Texts, emb
         if not any(c.isalnum() for c in text):
             return supported("its quote says so", 0.9, settled=True)
     if inner:
-        if all(_squeeze(q) in _squeeze(quote) for q in inner):
-            return supported("it is quoted word for word", settled=True)
-        return unsupported("what it puts in quotation marks is not in its quote", settled=True)
+        if not all(_squeeze(q) in _squeeze(quote) for q in inner):
+            return unsupported("what it puts in quotation marks is not in its quote", settled=True)
+        return supported("it is quoted word for word", settled=True)
     return judge(text, quote, texts, embed)
 
 

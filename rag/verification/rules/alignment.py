@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import SequenceMatcher
 
 from rag.language.cues import Place, load_cues
+from rag.language.quantities import Quantity, same_quantity, satisfies
 from rag.language.tokens import Token
 from rag.verification.rules.claims import agree, attributes
 from rag.verification.rules.judgement import Judgement, contradicted, supported, unsupported
-from rag.verification.rules.quantities import Quantity, same_quantity
 from rag.verification.rules.wording import ALIKE, Embed, Word, Wording, light, meets, opposed
 
 _ENOUGH = 0.5  # share of a sentence's words that its evidence must have before a difference in one is a contradiction
 _SAME_NUMBER = 0.6  # the same before another number is one
 _SAME_SUBJECT = 0.7  # the same before a negation is one: what is denied of another subject is not denied of this one
+_CONTEXT, _LITTLE_WORD = 2, 3  # words longer than this that make two places of two texts the same
 _EXTENTS = frozenset({"wide", "long", "length", "thick", "thickness", "deep", "depth", "high", "height", "increase"})
 _DIRECTIONS = frozenset({"reduce", "increase", "improve", "worsen", "prolong", "shorten"})
 _WHERE = ("side", "zone")
@@ -221,7 +223,7 @@ def unstated(words: Alignment, said: Wording, quoted: Wording) -> list[Judgement
 def of_number(q: Quantity, said: Wording, quoted: Wording, words: Alignment) -> Judgement:
     """A number of the sentence against those of its dimension in the evidence that are said of the same words."""
     shown = _text(said.tokens[q.first : q.last])
-    alike = [r for r in quoted.quantities if r.dimension == q.dimension or same_quantity(q, r)]
+    alike = [r for r in quoted.quantities if r.dimension == q.dimension or r.stated == q.stated or satisfies(r, q)]
     if q.dimension == "count" and q.value == 1 and any(w.name == "several" for w in quoted.words):
         return contradicted(f"{shown} against several")
     if not alike:
@@ -241,12 +243,57 @@ def of_number(q: Quantity, said: Wording, quoted: Wording, words: Alignment) -> 
         return (0 if sides and place and not sides & place else 1), met
 
     top = max(nearness(r) for r in alike)
-    if any(same_quantity(q, r) for r in alike if nearness(r) == top):
+    if any(satisfies(r, q) for r in alike if nearness(r) == top):
         return supported(f"{shown} is found")
     against = next(r for r in alike if nearness(r) == top)
     if words.cover < _SAME_NUMBER:
         return unsupported(f"the evidence does not say {shown} of it")
     return contradicted(f"{shown} against {_text(quoted.tokens[against.first : against.last])}")
+
+
+def of_copied(said: Wording, quoted: Wording) -> list[Judgement]:
+    """Contradictions between numbers that stand in the same words, and numbers that the evidence has less often.
+
+    Whatever else is read, a sentence that repeats its evidence with another number in one place says something else.
+    """
+    found = []
+    (mine, my_numbers), (theirs, their_numbers) = _skeleton(said), _skeleton(quoted)
+    for block in SequenceMatcher(None, mine, theirs, autojunk=False).get_matching_blocks():
+        same = range(block.size)
+        if sum(len(mine[block.a + n]) > _LITTLE_WORD for n in same) < _CONTEXT:
+            continue
+        for n in same:
+            a, b = my_numbers.get(block.a + n), their_numbers.get(block.b + n)
+            if a is not None and b is not None and not satisfies(b, a):
+                against = _text(quoted.tokens[b.first : b.last])
+                found.append(
+                    contradicted(f"{_text(said.tokens[a.first : a.last])} against {against} in the same words")
+                )
+    left = list(quoted.quantities)
+    for q in said.quantities:
+        match = next((r for r in left if satisfies(r, q)), None)
+        if match is not None:
+            left.remove(match)
+        elif q.dimension != "count" and any(satisfies(r, q) for r in quoted.quantities):
+            found.append(
+                contradicted(f"{_text(said.tokens[q.first : q.last])} is said more often than in the evidence")
+            )
+    return found
+
+
+def _skeleton(text: Wording) -> tuple[list[str], dict[int, Quantity]]:
+    """The words of a text with a mark for each number, and the numbers by the places of their marks."""
+    starts = {q.first: q for q in text.quantities}
+    words: list[str] = []
+    numbers: dict[int, Quantity] = {}
+    i = 0
+    while i < len(text.tokens):
+        q = starts.get(i)
+        if q is not None:
+            numbers[len(words)] = q
+        words.append("#" if q is not None else text.tokens[i].word)
+        i = max(i + 1, q.last) if q is not None else i + 1
+    return words, numbers
 
 
 def _text(tokens: Sequence[Token]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rag.corpus.sentences import sentence_spans
 from rag.language.clinical_text import Texts
-from rag.verification.rules.alignment import Alignment, of_number, of_words, unstated
+from rag.verification.rules.alignment import Alignment, of_copied, of_number, of_words, unstated
 from rag.verification.rules.claims import Elsewhere, accounted, at_its_side, of_claim
 from rag.verification.rules.judgement import Judgement, supported, unsupported
 from rag.verification.rules.wording import Embed, wording_of
@@ -33,7 +33,8 @@ def judge(sentence: str, evidence: str, texts: Texts, embed: Embed | None = None
     told = accounted(said, quoted, lexicon) if claims and known else set()
     words = Alignment(said, [w for w in said.words if w.token not in told], quoted, embed)
     numbers = [of_number(q, said, quoted, words) for q in said.quantities]
-    problems = [j for j in (*of_claims, *numbers) if j.verdict == "contradicted"]
+    copied = of_copied(said, quoted) if numbers and quoted.quantities else []
+    problems = [j for j in (*of_claims, *numbers, *copied) if j.verdict == "contradicted"]
     problems = problems or of_words(words, said, quoted, placed=bool(told))
     if problems:
         return problems[0]

@@ -19,10 +19,10 @@ from rag.errors import InputError
 from rag.language.clinical_text import Texts
 from rag.language.context import ContextReader
 from rag.language.cues import Phrases, Place, Status, load_cues
+from rag.language.quantities import Quantity, quantities_of
 from rag.language.scope import Clause
 from rag.language.tokens import Token
 from rag.settings import knowledge_dir
-from rag.verification.rules.quantities import Quantity, quantities_of
 
 Embed = Callable[[Sequence[str]], np.ndarray]  # texts -> unit vectors, float32 (n, dim)
 ALIKE = 0.62  # cosine of two words' vectors from which one may stand for the other

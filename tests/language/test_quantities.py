@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
+from rag.language.quantities import quantities_of, same_quantity
 from rag.language.tokens import tokens_of
 from rag.verification.rules.entailment import judge
-from rag.verification.rules.quantities import quantities_of, same_quantity
 
 
 def read(text: str) -> list[tuple[str, float]]:
@@ -26,9 +26,9 @@ def read(text: str) -> list[tuple[str, float]]:
         ("12%", [("percent", 12)]),
         ("12 percent", [("percent", 12)]),
         ("500 mg", [("mass", 0.5)]),
-        ("visual acuity 20/40", [("ratio", 20040)]),
-        ("three of twelve nodes", [("share", 3012)]),
-        ("3 out of 12 nodes", [("share", 3012)]),
+        ("visual acuity 20/40", [("ratio", 20e6 + 40)]),
+        ("three of twelve nodes", [("share", 3e6 + 12)]),
+        ("3 out of 12 nodes", [("share", 3e6 + 12)]),
         ("grade 2", [("grade", 2)]),
         ("stage IIIA", [("stage", 3.1)]),
         ("a 54-year-old man", [("age", 54 * 8760)]),
