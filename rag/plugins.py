@@ -33,6 +33,9 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "obo": "rag.corpus.readers.obo:READER",
         "notes": "rag.corpus.readers.notes:READER",
         "samples": "rag.corpus.readers.samples:READER",
+        "pubmed": "rag.corpus.readers.pubmed:READER",
+        "jats": "rag.corpus.readers.jats:READER",
+        "pdf": "rag.corpus.readers.pdf:READER",
         "images": "rag.corpus.readers.images:READER",
     },
     "generator": {

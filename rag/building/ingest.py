@@ -16,7 +16,7 @@ from typing import Any
 
 from rag.building.identity import Identities, Incoming
 from rag.corpus.chunking import passages_of
-from rag.corpus.quarantine import Foreign, Quarantined
+from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
 from rag.corpus.scrub import deidentify
 from rag.corpus.source import Survey, survey
 from rag.encoders.encoders import Encoders
@@ -74,6 +74,7 @@ class IngestReport:
     foreign: list[Foreign] = field(default_factory=list)  # files that no wanted reader takes
     changed: list[str] = field(default_factory=list)  # ids of updated documents
     left: list[str] = field(default_factory=list)  # ids of documents that sync removed
+    withdrawn: list[str] = field(default_factory=list)  # ids of documents that the source took back
     kept: list[str] = field(default_factory=list)  # ids that sync would have removed, had their files been readable
     apart: dict[str, str] = field(default_factory=dict)  # ids that another source has: what they are here
     plans: dict[str, str] = field(default_factory=dict)  # per vector space: its backend, memory and disk
@@ -131,7 +132,9 @@ def ingest(
             batches = reading.batches(writer, count, images=image is not None, remove_identifiers=remove_identifiers)
             _encode(batches, writer, encoders, "joint" in spaces, report, listen)
             read.append(reading)
-        if not taken:
+        for reading in read:
+            reading.withdraw(writer)
+        if not taken and not report.withdrawn:
             raise InputError(_nothing(sources, report))
         if sync:
             for reading in read:
@@ -159,6 +162,7 @@ class _Reading:
         self._report = report
         self._corpora: set[str] = set()
         self._damaged = {f.name for f in self._found.foreign}  # and files of which something could not be read
+        self._withdrawn: set[str] = set()
         report.files = dict(Counter(report.files) + self._found.readers)
         report.foreign += self._found.foreign
 
@@ -179,6 +183,12 @@ class _Reading:
             report.by_kind = dict(Counter(report.by_kind) + Counter(d.kind for d in batch))
             yield batch
 
+    def withdraw(self, writer: Writer) -> None:
+        """Take out what the source itself takes back, wherever it was read."""
+        there = sorted(writer.places(self._withdrawn))
+        writer.remove(document_ids=sorted(self._withdrawn))
+        self._report.withdrawn += there
+
     def remove_what_left(self, writer: Writer) -> None:
         """Take out what this source no longer has. What came from a file that is unreadable now is kept, and listed."""
         gone = writer.unseen(self._ids.scope, self._corpora)
@@ -195,11 +205,14 @@ class _Reading:
         for file, reader, record in self._found.records():
             if isinstance(record, Quarantined):
                 self._set_aside(record, file.name if file else record.record)
+            elif isinstance(record, Withdrawn):
+                self._withdrawn.add(record.id)
             elif file is None or reader is None:
                 continue
             elif record.kind == "image" and not images:
                 self._set_aside(Quarantined(record.source, record.id, "No image encoder is configured."), file.name)
             else:
+                self._withdrawn.discard(record.id)
                 yield Incoming(record, reader, file)
 
     def _settled(self, some: list[Incoming], writer: Writer) -> Iterator[Document]:

@@ -26,3 +26,11 @@ class Foreign:
     name: str
     suffix: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A document that its source takes back: the id, and why."""
+
+    id: str
+    reason: str

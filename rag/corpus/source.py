@@ -6,14 +6,15 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from rag import plugins
 from rag.corpus.files import File, files_of
 from rag.corpus.packaged import packaged_file
-from rag.corpus.quarantine import Foreign, Quarantined
-from rag.corpus.readers import LIKELY, Reader, Record
+from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
+from rag.corpus.readers import LIKELY, Reader
 from rag.errors import InputError, RagError
 from rag.settings import knowledge_dir
 from rag.types import Document
@@ -83,8 +84,8 @@ class Survey:
         """How many files go to each reader."""
         return Counter(reader.name for _, reader in self.planned)
 
-    def records(self) -> Iterator[tuple[File, Reader, Document] | tuple[File | None, None, Quarantined]]:
-        """Every document with its file and reader; every Quarantined with its file, None for what was not looked into.
+    def records(self) -> Iterator[tuple[File, Reader, Document] | tuple[File | None, None, Quarantined | Withdrawn]]:
+        """Every document with its file and reader; all else with its file, None for what was not looked into.
 
         An image that a record named is not read once more on its own. A file that cannot be read at all comes as
         Quarantined; if it is the whole source, its InputError is raised instead.
@@ -99,7 +100,7 @@ class Survey:
             try:
                 for record in reader.read(file, **self._options_of(reader)):
                     begun = True
-                    if isinstance(record, Quarantined):
+                    if not isinstance(record, Document):
                         yield file, None, record
                         continue
                     used.add(record.image or "")
@@ -165,17 +166,17 @@ def survey(source: str | Path, format: str | None = None, *, named_only: bool = 
     return made
 
 
-def read_source(source: str | Path, format: str | None = None, **options: Any) -> Iterator[Record]:
+def read_source(source: str | Path, format: str | None = None, **options: Any) -> Iterator[Document | Quarantined]:
     """Documents of a source, with a Quarantined for each record that was refused; see ``survey``.
 
     Raises InputError here, not at the first record, also where no file of the source holds a record.
     """
     made = survey(source, format, **options)
-    records = (record for _, _, record in made.records())
+    records = (record for _, _, record in made.records() if not isinstance(record, Withdrawn))
     first = next(records, None)
     if first is None:
         raise InputError(_nothing(source, made, format))
-    return _chained(first, records)
+    return chain((first,), records)
 
 
 def detect(path: str | Path) -> str:
@@ -186,11 +187,6 @@ def detect(path: str | Path) -> str:
 def locate(source: str | Path) -> Path:
     """The path behind a packaged name or a path. Raises InputError if nothing is there."""
     return _located(source)[0]
-
-
-def _chained(first: Record, rest: Iterator[Record]) -> Iterator[Record]:
-    yield first
-    yield from rest
 
 
 def _all() -> list[Reader]:

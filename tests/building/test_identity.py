@@ -115,3 +115,19 @@ def test_an_index_from_before_origins_stays_as_it_is(
     assert ingest([Source(b.parent)], store, encoders).apart == {"report": "p2/report"}
     write(a, "A, corrected.")
     assert ingest([Source(a.parent)], store, encoders).changed == ["report"]
+
+
+def test_what_a_source_withdraws_leaves_the_index(tmp_path: Path, store: IndexStore, encoders: Encoders) -> None:
+    record = (
+        "<PubmedArticle><MedlineCitation><PMID>{}</PMID><Article><Abstract><AbstractText>{}</AbstractText></Abstract>"
+        "</Article></MedlineCitation></PubmedArticle>"
+    )
+    old = "".join(record.format(n, f"Text {n}.") for n in range(1, 4))
+    ingest([Source(write(tmp_path / "base/a.xml", f"<PubmedArticleSet>{old}</PubmedArticleSet>"))], store, encoders)
+    new = record.format(1, "Text 1, corrected.") + "<DeleteCitation><PMID>2</PMID><PMID>77</PMID></DeleteCitation>"
+    update = write(tmp_path / "updates/b.xml", f"<PubmedArticleSet>{new}</PubmedArticleSet>")
+    report = ingest([Source(update)], store, encoders)
+    assert (report.changed, report.withdrawn) == (["PMID:1"], ["PMID:2"])
+    assert texts(store) == {"PMID:1": "Text 1, corrected.", "PMID:3": "Text 3."}
+    with store.snapshot(1) as before:
+        assert before.document("PMID:2") is not None, "an old answer is still as of its version"

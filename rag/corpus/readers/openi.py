@@ -13,6 +13,7 @@ from rag.corpus.files import File
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import BY_NAME, CERTAIN, LIKELY, Reader
 from rag.corpus.text import bounded, checked_id, on_one_line
+from rag.corpus.xml import parse_xml, words_in
 from rag.errors import InputError
 from rag.types import Document
 
@@ -94,7 +95,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes | Quarantined]]:
 
 
 def _report(xml: bytes) -> Document:
-    root = _parsed(xml)
+    root = parse_xml(xml)
     uid = root.find("uId")
     identifier = checked_id(uid.get("id") if uid is not None else None)
     text, sections = _body(root)
@@ -117,25 +118,11 @@ def _report(xml: bytes) -> Document:
     )
 
 
-def _parsed(xml: bytes) -> Element:
-    from defusedxml import DefusedXmlException, ElementTree
-
-    try:
-        root: Element = ElementTree.fromstring(xml)
-    except ElementTree.ParseError as error:
-        raise InputError(f"It is not well-formed XML ({error}).") from error
-    except DefusedXmlException as error:
-        raise InputError("Its XML declares entities, which are refused because they can exhaust memory.") from error
-    except (ValueError, LookupError) as error:  # an encoding that expat does not know
-        raise InputError(f"Its XML cannot be decoded ({error}).") from error
-    return root
-
-
 def _body(root: Element) -> tuple[str, dict[str, list[int]]]:
     """The report's text, and where in it each section's body starts and ends."""
     bodies: dict[str, list[str]] = {}
     for element in root.iter("AbstractText"):
-        if body := on_one_line("".join(element.itertext())):
+        if body := words_in(element):
             bodies.setdefault(element.get("Label", "").strip().upper(), []).append(body)
     text, sections = "", {}
     for label in _SECTIONS:
@@ -153,7 +140,7 @@ def _licence(root: Element) -> str:
 
 
 def _texts(root: Element, path: str) -> list[str]:
-    return [text for element in root.iterfind(path) if (text := on_one_line("".join(element.itertext())))]
+    return [text for element in root.iterfind(path) if (text := words_in(element))]
 
 
 READER = Reader(

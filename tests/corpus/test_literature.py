@@ -1,0 +1,178 @@
+"""Published literature as it comes: PubMed and JATS XML, PDF."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from rag.corpus import read_source
+from rag.corpus.quarantine import Withdrawn
+from rag.corpus.readers import pdf
+from rag.corpus.source import survey
+from rag.errors import InputError
+from rag.types import Document
+
+from .conftest import split
+
+FORMATS = Path(__file__).parent.parent / "data" / "formats"
+
+
+class TestPubMed:
+    def test_a_record_says_what_the_file_says(self) -> None:
+        documents, quarantined = split(read_source(FORMATS / "pubmed.xml"))
+        first = documents[0]
+        assert (first.id, first.title) == ("PMID:90000001", "Drainage of small effusions. (J Synth Cases, 2019)")
+        assert first.text == "METHODS: We drained 12 effusions.\nRESULTS: Eleven resolved < 2 weeks."
+        assert {k: first.text[a:b] for k, (a, b) in first.metadata["sections"].items()} == {
+            "METHODS": "We drained 12 effusions.",
+            "RESULTS": "Eleven resolved < 2 weeks.",
+        }
+        assert first.metadata["references"] == ["PMID:90000001", "DOI:10.5555/synth.1", "PMC9000001"]
+        assert (first.metadata["status"], first.metadata["mesh"]) == (["erratum"], ["Pleural Effusion"])
+        assert [(q.record, q.empty) for q in quarantined] == [("PMID 90000003", True)]
+
+    def test_retractions_editions_and_deletions(self) -> None:
+        records = [record for *_, record in survey(FORMATS / "pubmed.xml").records()]
+        retracted = next(r for r in records if isinstance(r, Document) and r.id == "PMID:90000002")
+        assert retracted.title.startswith("[Retracted] A trial")
+        assert retracted.metadata["status"] == ["retracted"]
+        assert [r.id for r in records if isinstance(r, Withdrawn)] == ["PMID:90000009"]
+        assert [r.text for r in records if isinstance(r, Document)][-1] == "Ten of twelve effusions resolved."
+
+    def test_real_files_are_read_whole(self, data: Path) -> None:
+        kinds = Counter(type(record).__name__ for *_, record in survey(data / "pubmed").records())
+        assert kinds == {"Document": 636, "Quarantined": 142, "Withdrawn": 20}
+
+    def test_a_damaged_file_keeps_what_came_before(self, tmp_path: Path) -> None:
+        text = (FORMATS / "pubmed.xml").read_text()
+        (tmp_path / "cut.xml").write_text(text[: text.index("90000003")])
+        documents, quarantined = split(read_source(tmp_path / "cut.xml"))
+        assert [d.id for d in documents] == ["PMID:90000001", "PMID:90000002"]
+        assert "not well-formed" in quarantined[-1].reason
+
+    @pytest.mark.parametrize(
+        ("declared", "reason"),
+        [
+            ('<!ENTITY a SYSTEM "file:///etc/passwd">', "declares entities"),
+            ('<!ENTITY a "ha"><!ENTITY b "&a;&a;">', "declares entities"),
+        ],
+    )
+    def test_entities_are_refused(self, tmp_path: Path, declared: str, reason: str) -> None:
+        (tmp_path / "x.xml").write_text(f"<!DOCTYPE r [{declared}]><PubmedArticleSet>&a;</PubmedArticleSet>")
+        with pytest.raises(InputError, match=reason):
+            read_source(tmp_path / "x.xml")
+
+    def test_a_record_without_end_and_one_without_bottom_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rag.corpus.xml.MAX_RECORD_BYTES", 100_000)
+        (tmp_path / "long.xml").write_text("<PubmedArticleSet><PubmedArticle>" + "x" * 200_000)
+        (tmp_path / "deep.xml").write_text("<PubmedArticleSet>" + "<a>" * 1000)
+        (_, long), (_, deep) = ((q.record, q.reason) for q in split(read_source(tmp_path))[1][::-1])
+        assert "more than 100,000 bytes" in long and "deep" in deep
+
+
+class TestJats:
+    def test_sections_figures_and_tables_are_cited_by_name(self) -> None:
+        documents, quarantined = split(read_source(FORMATS / "article.nxml"))
+        assert quarantined == []
+        name = "[Retracted] Chest tubes (Journal of Synthetic Cases, 2021)"
+        assert [(d.title.removeprefix(name), d.text) for d in documents] == [
+            (", Abstract", "Tubes drain air."),
+            (", Text", "Opening words."),
+            (", Methods", "We used tubes [1]."),
+            (", Methods / Patients", "Forty adults.\nMen: 20."),
+            (", Figure 1", "A tube in place."),
+            (", Table 1", "Outcome\nSide | n\nLeft | 12"),
+        ]
+        assert {(d.case_id, d.group_id, d.licence, d.kind) for d in documents} == {
+            ("PMC9000002", "PMC9000002", "CC BY 4.0", "literature")
+        }
+        assert documents[0].metadata["references"] == ["DOI:10.5555/synth.2", "PMC9000002"]
+
+    def test_real_articles(self, data: Path) -> None:
+        documents, quarantined = split(read_source(data / "jats"))
+        assert quarantined == []
+        assert len({d.group_id for d in documents}) == 9
+        assert all(d.licence.startswith("CC") or d.licence == "public domain" for d in documents)
+        assert not [d for d in documents if "references" in d.metadata["section"].lower()]
+        assert {len(d.metadata["doi"]) > 5 for d in documents} == {True}
+
+
+def pdf_of(path: Path, pages: list[list[str]], *, picture: int = 0) -> Path:
+    """A PDF file with these lines on its pages, and so many pages that are only a picture."""
+    from pypdf import PdfWriter
+    from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject, NumberObject
+
+    writer = PdfWriter()
+    font = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Font"),
+            NameObject("/Subtype"): NameObject("/Type1"),
+            NameObject("/BaseFont"): NameObject("/Helvetica"),
+            NameObject("/Encoding"): NameObject("/WinAnsiEncoding"),
+        }
+    )
+    for lines in [*pages, *[[]] * picture]:
+        page = writer.add_blank_page(600, 800)
+        shown = "".join(f"BT /F1 12 Tf 50 {760 - 15 * n} Td ({line}) Tj ET\n" for n, line in enumerate(lines))
+        content = DecodedStreamObject()
+        content.set_data(shown.encode("cp1252"))
+        page[NameObject("/Contents")] = writer._add_object(content)
+        resources = DictionaryObject({NameObject("/Font"): DictionaryObject({NameObject("/F1"): font})})
+        if not lines:
+            image = DecodedStreamObject()
+            image.set_data(b"\0")
+            image.update({NameObject("/Subtype"): NameObject("/Image"), NameObject("/Width"): NumberObject(1)})
+            resources[NameObject("/XObject")] = DictionaryObject({NameObject("/I"): writer._add_object(image)})
+        page[NameObject("/Resources")] = resources
+    writer.write(path)
+    return path
+
+
+class TestPdf:
+    def test_pages_are_cited_and_print_is_undone(self, tmp_path: Path) -> None:
+        body = [
+            ["The pneumo-", "thorax was small. The drain", "stayed in"],
+            ["place for two days. It was then", "removed."],
+            ["No effusion remained.", "References", "1. Somebody, 2001."],
+            ["2. Somebody else, 2002."],
+        ]
+        pages = [["Guideline 7", *lines, f"Page {n} of 5"] for n, lines in enumerate(body, start=1)]
+        documents, quarantined = split(read_source(pdf_of(tmp_path / "guide.pdf", pages, picture=1)))
+        assert [(d.id, d.metadata["page"], d.text) for d in documents] == [
+            ("guide#p1", 1, "The pneumothorax was small. The drain\nstayed in\nplace for two days."),
+            ("guide#p2", 2, "It was then\nremoved."),
+            ("guide#p3", 3, "No effusion remained."),
+        ]
+        assert documents[1].title == "guide, page 2"
+        assert {d.case_id for d in documents} == {"guide"}
+        assert [(q.record, "scanned picture" in q.reason) for q in quarantined] == [("guide.pdf, page 5", True)]
+
+    def test_ligatures_become_letters(self) -> None:
+        class Page:
+            @staticmethod
+            def extract_text() -> str:
+                return "e\ufb00usion and \ufb01brosis, cardio\u00admegaly"
+
+        assert pdf._text(Page()) == "effusion and fibrosis, cardiomegaly"
+
+    def test_locked_and_damaged_files_are_refused(self, tmp_path: Path) -> None:
+        from pypdf import PdfWriter
+
+        writer = PdfWriter(clone_from=pdf_of(tmp_path / "open.pdf", [["Text."]]))
+        writer.encrypt("secret", algorithm="RC4-128")
+        writer.write(tmp_path / "locked.pdf")
+        with pytest.raises(InputError, match="locked with a password"):
+            read_source(tmp_path / "locked.pdf")
+        (tmp_path / "cut.pdf").write_bytes(b"%PDF-1.7\n1 0 obj")
+        with pytest.raises(InputError, match="damaged PDF"):
+            read_source(tmp_path / "cut.pdf")
+
+    def test_without_pypdf_the_extra_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = pdf_of(tmp_path / "a.pdf", [["Text."]])
+        monkeypatch.setitem(__import__("sys").modules, "pypdf", None)
+        with pytest.raises(InputError, match=r"clincite\[corpora\]"):
+            read_source(path)
