@@ -30,7 +30,7 @@ demo: $(VENV)/.demo  ## build the demo index from real reports and answer six qu
 	$(BIN)/rag demo
 
 # Without models: fake encoders and a fake generator (tests/fakes.py) and ten documents, for every layer and journey.
-FAST = tests/fast tests/language tests/test_knowledge.py tests/test_evaluation_document.py
+FAST = tests/fast tests/language tests/test_knowledge.py tests/test_documents.py
 
 fast: $(VENV)/.dev  ## ruff, and every layer and journey on ten documents with fake models: under a minute
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
-"""docs/evaluation.md says what benchmarks/results/*.json hold, and nothing else."""
+"""The documents say what is there: figures that are kept, paths and commands that exist, the tree as it is."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -61,3 +62,44 @@ def test_saving_a_part_replaces_its_rows_and_keeps_the_others(
     runs = tables.read(tmp_path / "fast.json").runs
     assert [run.rows for run in runs] == [(("ours", 2.5),), (("theirs", 4.0),)]
     assert "| ours | 2.5 | 1 |\n| theirs | 4.0 | 2 |" in (tmp_path / "evaluation.md").read_text()
+
+
+PROSE = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md")]
+
+
+@pytest.mark.parametrize("document", PROSE, ids=lambda path: path.name)
+def test_every_path_that_a_document_names_is_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    links = {target.split("#")[0] for target in re.findall(r"\]\(([^):]+)\)", text)} - {""}
+    assert [link for link in links if not (document.parent / link).exists()] == []
+    named = set(re.findall(r"`((?:rag|knowledge|tests|benchmarks|docs|examples)/[\w./-]+)`", text))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", PROSE, ids=lambda path: path.name)
+def test_every_command_that_a_document_names_is_there(document: Path) -> None:
+    from typer.main import get_command
+
+    from rag.cli import app
+
+    text = document.read_text(encoding="utf-8")
+    for line in re.findall(r"(?:^|`|bin/)rag ([a-z][a-z -]*(?:\|[a-z-]+)*)", text, re.M):
+        group = get_command(app)
+        for word in line.split():
+            commands = getattr(group, "commands", None)
+            if commands is None or word.startswith("-"):
+                break  # what follows are the command's own words
+            for name in word.split("|"):
+                assert name in commands, f"{document.name}: rag {line}"
+            group = commands[word.split("|")[0]]
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.M)) <= targets
+
+
+def test_the_architecture_shows_the_tree_as_it_is_and_stays_short() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = text[text.index("    rag/\n") : text.index("    knowledge/")]
+    shown = set(re.findall(r"(?:^      |(?<=py) )(\w+(?:/|\.py))", tree, re.M))
+    there = {f"{p.name}/" if p.is_dir() else p.name for p in (ROOT / "rag").iterdir() if not p.name.startswith("__")}
+    assert shown - {"__init__.py"} == {name for name in there if name.endswith(("/", ".py"))} - {"knowledge/"}
+    assert len(text.splitlines()) <= 150
