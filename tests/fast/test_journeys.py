@@ -7,11 +7,10 @@ from pathlib import Path
 from audit.samples import tamper
 from PIL import Image
 
-from rag import CalibrationPlan, Engine, Index, Question, Settings, calibrate
+from rag import CalibrationPlan, Engine, Index, Question, Settings, calibrate, evaluate
 from rag.answering.replay import replay
 from rag.audit.checks import check_entry, documents_in
-from rag.evaluation.questions import LabelledQuestion, score_verdicts
-from rag.progress import Silent
+from rag.evaluation.questions import LabelledQuestion
 
 from .conftest import ENLARGED, REPORTS
 
@@ -64,7 +63,7 @@ def test_a_generator_that_plugs_in_is_verified_like_any_other(own: Engine) -> No
 
 
 def test_labelled_questions_become_a_certificate_that_answers_carry(own: Engine) -> None:
-    assert score_verdicts(labelled(), own, Silent()).balanced_accuracy == 1.0
+    assert evaluate(own, "questions", labelled()).value("balanced_accuracy") == 1.0
     plan = CalibrationPlan(allow_perfect=True)  # the labels were made with the reports, not with the answers
     made = calibrate(own, labelled(), alpha=0.5, delta=0.5, plan=plan)
     assert any(part.certification.policy is not None for part in made.parts)
