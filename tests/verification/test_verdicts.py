@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rag.evaluation.metrics import score_classes
 from rag.language.clinical_text import Texts
 from rag.verification.rules.entailment import judge
 
@@ -27,11 +28,7 @@ def test_there_are_enough_of_every_verdict_and_topic() -> None:
 
 
 def test_verdicts_agree(counts: Counter[tuple[str, str]]) -> None:
-    def f1(verdict: str) -> float:
-        said = sum(n for (label, found), n in counts.items() for side in (label, found) if side == verdict)
-        return 2 * counts[verdict, verdict] / said
-
-    assert sum(map(f1, VERDICTS)) / 3 >= 0.9
+    assert sum(score.f1 for score in score_classes(counts, VERDICTS).values()) / 3 >= 0.9
 
 
 def test_contradictions_are_seen(counts: Counter[tuple[str, str]]) -> None:

@@ -63,8 +63,9 @@ def conformal_threshold(scores: Floats, rate: float) -> float:
 
 def balanced_accuracy(logits: Floats, labels: Labels) -> float:
     """Mean over the classes of the share of their examples that are recognised."""
-    right = logits.argmax(axis=1) == labels
-    return float(np.mean([right[labels == c].mean() for c in np.unique(labels)]))
+    from sklearn.metrics import recall_score  # balanced_accuracy_score warns of answers that are no label
+
+    return float(recall_score(labels, logits.argmax(axis=1), labels=np.unique(labels), average="macro"))
 
 
 def auroc(inside: Floats, outside: Floats) -> float:
