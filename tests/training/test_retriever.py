@@ -151,7 +151,7 @@ def test_bad_input_is_one_sentence(
     options: list[str],
     message: str,
 ) -> None:
-    file = shapes / f"bad-{abs(hash(message))}.jsonl"
+    file = shutil.copytree(shapes, tmp_path / "shapes") / "cases.jsonl"
     file.write_text("\n".join(map(json.dumps, change(rows(shapes)))))
     code, report, words = run(
         capsys, monkeypatch, "train", "retriever", str(file), "--out", str(tmp_path / "out"), *options
@@ -172,8 +172,8 @@ def test_a_recipe_names_its_wrong_field(
 
 
 def test_unreadable_records_are_listed_and_the_rest_is_learned(shapes: Path, tmp_path: Path) -> None:
-    file = shapes / "damaged.jsonl"
-    (shapes / "images" / "broken.png").write_bytes(b"not an image")
+    file = shutil.copytree(shapes, tmp_path / "shapes") / "cases.jsonl"
+    (file.parent / "images" / "broken.png").write_bytes(b"not an image")
     bad = {"id": "broken", "image": "images/broken.png", "text": "A red circle.", "group": "x"}
     file.write_text("\n".join(map(json.dumps, [*rows(shapes), bad])) + "\n{not json\n")
     small = UNFROZEN.model_copy(update={"image_stages": 0, "text_layers": 0, "views": 0, "epochs": 1})
