@@ -96,11 +96,16 @@ def router(
 )
 def generator(
     files: Annotated[list[Path], typer.Argument(help="JSONL of cases (image, text) and of labelled questions.")],
-    base: Annotated[str, typer.Option(help="What to start from: 'local-dir:<folder of a model>'.")],
+    base: Annotated[
+        str, typer.Option(help="What to start from: 'local-dir:<folder of a model>' or 'package:<name>'.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for adapter and card; an interrupted training there goes on.")],
     corpus: Annotated[
         list[str] | None,
         typer.Option(help="Source of the texts that questions name, as `rag ingest` reads it (repeatable)."),
+    ] = None,
+    vision: Annotated[
+        str | None, typer.Option(help="The image tower of a package's language model: 'compact'.")
     ] = None,
     prompt: Annotated[str, typer.Option(help="The prompt that it will be asked with: a name, or a file.")] = "cite",
     recipe: Annotated[Path | None, typer.Option(help="TOML file with fields of the recipe.")] = None,
@@ -125,9 +130,10 @@ def generator(
     options = [f"--corpus {shlex.quote(name)}" for name in corpus or ()]
     options += [f"--recipe {shlex.quote(str(recipe))}"] if recipe else []
     options += [f"--{name} {value}" for name, value in changes.items() if value is not None]
-    places = [*map(str, files), "--base", base, "--prompt", prompt, "--out", str(out)]
+    places = [*map(str, files), "--base", base, *(["--vision", vision] if vision else [])]
+    places += ["--prompt", prompt, "--out", str(out)]
     command = " ".join(["rag train generator", *map(shlex.quote, places), *options, *(["--merged"] if merged else [])])
-    job = TuningJob(base, prompt, out, command, merged)
+    job = TuningJob(base, prompt, out, command, merged, vision)
     with bars(as_json) as progress:
         report = train_generator(files, job, chosen, progress, corpora=corpus or ())
     say(report.model_dump(mode="json"), report.words(), as_json)

@@ -14,6 +14,7 @@ from rag.errors import InputError
 app = typer.Typer(no_args_is_help=True, help="Tune a generator by preferences.")
 
 Base = Annotated[str, typer.Option(help="The base that the model's adapter belongs to; see `rag train generator`.")]
+Vision = Annotated[str | None, typer.Option(help="Its image tower, where the base is a package's language model.")]
 Prompt = Annotated[str, typer.Option(help="The prompt that it is asked with: a name, or a file.")]
 
 
@@ -44,6 +45,7 @@ def mine(
         Path | None, typer.Option(help="Pairs only of what this tuned model gets wrong; needs --base.")
     ] = None,
     base: Annotated[str | None, typer.Option(help="The base of that model.")] = None,
+    vision: Vision = None,
     prompt: Prompt = "cite",
     most: Annotated[int | None, typer.Option(min=1, help="Pairs of each kind, at most.")] = None,
     seed: Annotated[int, typer.Option(help="The same sources and seed give the same pairs.")] = 0,
@@ -55,6 +57,7 @@ def mine(
     from rag.training.generator.mining import PairSources
     from rag.training.generator.mining import mine as gather
     from rag.training.generator.recipe import GeneratorRecipe, PreferenceRecipe
+    from rag.training.generator.sft import TuningJob
     from rag.training.generator.speaking import answerer_of
 
     if not files and index is None:
@@ -64,7 +67,9 @@ def mine(
     if model is not None and base is None:
         raise InputError("--model holds adapters alone: name the base that they belong to with --base")
     engine = engine_of(settings_of(indexes, profile), index) if index is not None else None
-    says = answerer_of(model, base, prompt, PreferenceRecipe.load()) if model is not None and base is not None else None
+    says = None
+    if model is not None and base is not None:
+        says = answerer_of(model, TuningJob(base, prompt, out, vision=vision), PreferenceRecipe.load())
     sources = PairSources(files or (), corpus or (), engine, traced or (), apart or (), says)
     with bars(as_json) as progress:
         report = gather(sources, out, GeneratorRecipe.load(seed=seed), progress, most=most)
@@ -77,6 +82,7 @@ def dpo(
     model: Annotated[Path, typer.Option(help="Folder of a tuned model: where the preferences start from.")],
     base: Base,
     out: Annotated[Path, typer.Option(help="Folder for adapter and card; an interrupted tuning there goes on.")],
+    vision: Vision = None,
     prompt: Prompt = "cite",
     recipe: Annotated[Path | None, typer.Option(help="TOML file with fields of the recipe.")] = None,
     minutes: Annotated[float | None, typer.Option(help="At most; the rate falls by the clock.")] = None,
@@ -96,9 +102,10 @@ def dpo(
     chosen = PreferenceRecipe.load(recipe, **{name: value for name, value in changes.items() if value is not None})
     options = [f"--recipe {shlex.quote(str(recipe))}"] if recipe else []
     options += [f"--{name} {value}" for name, value in changes.items() if value is not None]
-    places = [str(pairs), "--model", str(model), "--base", base, "--prompt", prompt, "--out", str(out)]
+    places = [str(pairs), "--model", str(model), "--base", base, *(["--vision", vision] if vision else [])]
+    places += ["--prompt", prompt, "--out", str(out)]
     command = " ".join(["rag tune dpo", *map(shlex.quote, places), *options, *(["--merged"] if merged else [])])
-    job = TuningJob(base, prompt, out, command, merged)
+    job = TuningJob(base, prompt, out, command, merged, vision)
     with bars(as_json) as progress:
         report = tune_preferences(pairs, model, job, chosen, progress)
     say(report.model_dump(mode="json"), report.words(), as_json)

@@ -114,7 +114,8 @@ def _write(parts: ModelParts, base: Path, tower: Path, folder: Path, done: Calla
     )
     tokenizer = transformers.AutoTokenizer.from_pretrained(base.parent, gguf_file=base.name)
     done(1)
-    _merge(language, parts)
+    if parts.adapter:
+        _merge(language, parts)
     done(1)
     text = language.config
     vars(text).pop("quantization_config", None)

@@ -30,7 +30,7 @@ from rag.training.generator.loop import Stage, mixed, run_stages
 from rag.training.generator.losses import answer_log_probs, answer_loss, preference_loss, token_log_probs
 from rag.training.generator.preferences import Pair, read_pairs
 from rag.training.generator.recipe import PreferenceRecipe
-from rag.training.generator.sft import TuningJob, TuningReport, report, write_merged
+from rag.training.generator.sft import TuningJob, TuningReport, report, save
 from rag.training.run_folder import RunFolder
 from rag.training.splits import TRAIN, assign_splits
 
@@ -71,7 +71,7 @@ def tune_preferences(
     before = Seen.read(model)
     if before is None:
         raise InputError(f"{model} has no seen.json, so nobody can tell what it has learned from; tune from another")
-    base = open_base(job.base, recipe.precision)
+    base = open_base(job.base, job.vision, recipe.precision)
     run = RunFolder(job.out, _identity(pairs, base.name, model, recipe, job.prompt))
     tuned = resume_adapter(base.loaded, model, base.name)
     base.loaded.model.eval()
@@ -91,9 +91,7 @@ def tune_preferences(
         for name, judge in judges.items()
         if judge.pairs
     }
-    tuned.save(job.out, base.name)
-    if job.merged:
-        write_merged(tuned.model, base, job.out)
+    save(tuned, base, job)
     longer = len(pairs) - len(short)
     left_out = [f"{longer} pairs with more than {recipe.longest} tokens"] if longer else []
     counts = [c for name, judge in judges.items() for c in counted((p.kind for p in judge.pairs), name)]

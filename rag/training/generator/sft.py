@@ -18,7 +18,7 @@ from rag.errors import InputError
 from rag.generation.prompts import Prompt
 from rag.language.lexicon import Lexicon
 from rag.progress import Progress
-from rag.training.generator.adapting import adapt
+from rag.training.generator.adapting import Adapted, adapt
 from rag.training.generator.bases import Base, open_base
 from rag.training.generator.card import TuningFacts, counted, seen_by, write_card
 from rag.training.generator.examples import Taught, compose
@@ -27,11 +27,11 @@ from rag.training.generator.labelled import Labelled, read_corpus, read_labelled
 from rag.training.generator.loop import Stage, run_stages
 from rag.training.generator.losses import answer_loss, token_log_probs
 from rag.training.generator.measure import Measured, measure
+from rag.training.generator.packing import write_merged, write_parts
 from rag.training.generator.recipe import GeneratorRecipe
 from rag.training.run_folder import RunFolder
 from rag.training.splits import TRAIN, Split, assign_splits
 
-MERGED = "merged"
 _HOW = (
     "By teacher forcing, on groups that nothing was learned from. Loss: of a token of the right answer, in nats. "
     "Begun right: the right one of yes, no, maybe and a refusal is the likeliest first token; balanced over them."
@@ -72,7 +72,8 @@ class TuningReport(BaseModel):
 class TuningJob:
     """Where a tuning starts and ends: the base, the prompt it will be asked with, the folder, the command.
 
-    ``merged`` also writes the whole model with the adapter in it, which the generator 'transformers' loads.
+    ``vision`` is the image tower of a base that has none; ``merged`` also writes the whole model with the adapter in
+    it, which the generator 'transformers' loads.
     """
 
     base: str
@@ -80,6 +81,7 @@ class TuningJob:
     out: Path
     command: str = ""
     merged: bool = False
+    vision: str | None = None
 
 
 def train_generator(
@@ -106,7 +108,7 @@ def train_generator(
     texts = read_corpus(d for name in corpora for d in read_source(name)) if corpora else None
     items, refused = read_labelled(files, texts, progress.stage("reading questions"))
     parts = divide(items)
-    base = open_base(job.base, recipe.precision)
+    base = open_base(job.base, job.vision, recipe.precision)
     run = RunFolder(job.out, _identity(items, base.name, job.prompt, recipe))
     feeder = Feeder(base.loaded, Prompt(job.prompt), Lexicon.load(), recipe, recipe.image_side)
     taught = {part: _Taught.of(compose(some, recipe), feeder, recipe.longest) for part, some in parts.items()}
@@ -124,9 +126,7 @@ def train_generator(
         for part, some in taught.items()
         if part != "train" and some.examples
     }
-    tuned.save(job.out, base.name)
-    if job.merged:
-        write_merged(tuned.model, base, job.out)
+    save(tuned, base, job)
     counts = [c for part, some in taught.items() for c in counted((e.kind for e in some.examples), part)]
     left_out = [
         f"{some.longer} examples of {part} with more than {recipe.longest} tokens"
@@ -152,11 +152,13 @@ def divide(items: Sequence[Labelled]) -> dict[Split, list[Labelled]]:
     return parts
 
 
-def write_merged(model: object, base: Base, out: Path) -> None:
-    """The whole model, adapters merged in, with its processor."""
-    merged = model.merge_and_unload()  # type: ignore[attr-defined]
-    merged.save_pretrained(out / MERGED)
-    base.loaded.processor.save_pretrained(out / MERGED)
+def save(tuned: Adapted, base: Base, job: TuningJob) -> None:
+    """The adapter, and what the job and the base ask for besides."""
+    tuned.save(job.out, base.name)
+    if base.parts is not None:
+        write_parts(tuned, base.parts, job.out)
+    if job.merged:
+        write_merged(tuned, base, job.out)
 
 
 def report(facts: TuningFacts, out: Path, refused: Sequence[Quarantined]) -> TuningReport:

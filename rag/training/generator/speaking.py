@@ -14,20 +14,21 @@ from rag.training.generator.feeding import Feeder
 from rag.training.generator.loop import mixed
 from rag.training.generator.pairing import Answerer
 from rag.training.generator.recipe import PreferenceRecipe
+from rag.training.generator.sft import TuningJob
 
 _LONGEST = 64  # tokens of an answer: enough to see where it goes wrong
 
 
-def answerer_of(model: Path, base: str, prompt: str, recipe: PreferenceRecipe) -> Answerer:
-    """Answers as the adapters in ``model`` do on their base, the likeliest token always.
+def answerer_of(model: Path, job: TuningJob, recipe: PreferenceRecipe) -> Answerer:
+    """Answers as the adapters in ``model`` do on the job's base to its prompt, the likeliest token always.
 
     Raises:
         InputError: model, base or prompt do not do.
         MissingDependencyError: a library or the base is not installed.
     """
-    opened = open_base(base, recipe.precision)
+    opened = open_base(job.base, job.vision, recipe.precision)
     tuned = resume_adapter(opened.loaded, model, opened.name).model.eval()
-    feeder = Feeder(opened.loaded, Prompt(prompt), Lexicon.load(), recipe, recipe.image_side)
+    feeder = Feeder(opened.loaded, Prompt(job.prompt), Lexicon.load(), recipe, recipe.image_side)
 
     def answer(asking: Asking) -> str:
         inputs = {name: value.to(opened.loaded.model.device) for name, value in feeder.prompt(asking).items()}
