@@ -18,7 +18,7 @@ from rag.answering.certificate import CertificatePart, StoredCertificate
 from rag.answering.confidence import Combiner
 from rag.answering.engine import Engine
 from rag.answering.evidence_certificate import EvidenceCertificate
-from rag.calibration.leaks import refuse_leaks
+from rag.calibration.leaks import refuse_leaks, refuse_seen
 from rag.calibration.outcome import CalibratedPart, Calibration, risk_coverage
 from rag.calibration.risks import MissedEvidence, WrongAnswer, find_risk
 from rag.calibration.traces import trace
@@ -115,6 +115,7 @@ def calibrate(
     check_levels(alpha, delta)
     check_enough(len({q.group for q in questions}), alpha, delta, tests, share)
     refuse_leaks(questions, engine)
+    refuse_seen(questions, engine)
     trials = trace(questions, engine, progress or Silent())
     outcomes = risk.losses(questions, trials)
     assert isinstance(outcomes, Outcomes), "a risk about answers has outcomes"

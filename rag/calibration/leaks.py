@@ -1,14 +1,16 @@
-"""Questions that could be answered from their own case, and would flatter whatever is measured with them."""
+"""Questions that would flatter whatever is measured with them: answered from their own case, or learned by heart."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rag.answering.engine import Engine
 from rag.corpus.images import check_image
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
+from rag.generation.seen import Seen, hash_of_file, hash_of_name, hashes_of_texts, seen_of
+from rag.settings import GenerationSettings, load_settings
 
 
 def refuse_leaks(questions: Sequence[LabelledQuestion], engine: Engine) -> None:
@@ -30,3 +32,48 @@ def refuse_leaks(questions: Sequence[LabelledQuestion], engine: Engine) -> None:
                     f"question {q.id!r} asks about an image that the index holds as {own.id!r} of group "
                     f"{own.group_id!r}, which its own 'group' does not exclude: give it that group"
                 )
+
+
+def refuse_seen(questions: Sequence[LabelledQuestion], engine: Engine) -> None:
+    """Refuse questions that a model which writes or judges the answers has learned from: their certificate is void.
+
+    A question was learned from if its group was, or its image, or the report of its study, or (where it asks about
+    neither) its own words. Models that do not say what they have seen are not refused.
+
+    Raises:
+        InputError: at least one was; the message names the first and says how many there are.
+    """
+    for model, seen in _models(engine.settings.generation):
+        found = [(q, why) for q in questions if (why := _why_seen(q, engine, seen))]
+        if found:
+            q, why = found[0]
+            raise InputError(
+                f"question {q.id!r} is void: the model {model!r} has learned from {why}; {len(found)} of "
+                f"{len(questions)} questions are such, and a certificate computed on them would promise too much: "
+                "leave them out"
+            )
+
+
+def _models(settings: GenerationSettings) -> Iterator[tuple[str, Seen]]:
+    """Who writes and who is heard as a witness, as far as they run here and say what they have seen."""
+    witness = [load_settings(settings.witness).generation] if settings.witness is not None else []
+    for some in (settings, *witness):
+        model = some.transformers.model if some.kind == "transformers" else None
+        seen = seen_of(model) if model is not None else None
+        if model is not None and seen is not None:
+            yield model, seen
+
+
+def _why_seen(q: LabelledQuestion, engine: Engine, seen: Seen) -> str:
+    """What of the question was learned from; empty if nothing was."""
+    asked = q.question
+    groups = filter(None, (q.group, asked.study, *asked.exclude_groups))
+    if any(hash_of_name(name) in seen.groups for name in groups):
+        return f"its group {q.group!r}"
+    if asked.image is not None and Path(asked.image).is_file() and hash_of_file(asked.image) in seen.images:
+        return "its image"
+    if asked.study is not None:
+        texts = [d.text for d in engine.pipeline().snapshot.case(asked.study)]
+        known = hashes_of_texts(texts) & seen.texts
+        return f"the report of {asked.study!r}, or one with the same words" if known else ""
+    return "the same question" if asked.image is None and hashes_of_texts([asked.text]) & seen.texts else ""

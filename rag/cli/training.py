@@ -96,9 +96,7 @@ def router(
 )
 def generator(
     files: Annotated[list[Path], typer.Argument(help="JSONL of cases (image, text) and of labelled questions.")],
-    base: Annotated[
-        str, typer.Option(help="What to start from: 'local-dir:<folder of a model>' or 'package:<name>'.")
-    ],
+    base: Annotated[str, typer.Option(help="What to start from: 'local-dir:<folder of a model>' or 'package:<name>'.")],
     out: Annotated[Path, typer.Option(help="Folder for adapter and card; an interrupted training there goes on.")],
     corpus: Annotated[
         list[str] | None,

@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag.errors import InputError
+from rag.generation.compact_lvlm.parts import ModelParts
 
 SEEN = "seen.json"
 
@@ -76,6 +77,16 @@ class Seen(BaseModel):
             raise InputError(f"{path} is damaged, so nobody can tell what the model has seen; copy it again") from error
 
 
+def seen_of(model: str) -> Seen | None:
+    """What a model on this machine has seen, by its folder or the name of a shipped one; None where nobody says.
+
+    Raises:
+        InputError: its parts or its ``seen.json`` are damaged.
+    """
+    parts = ModelParts.find(model)
+    return Seen.read(parts.folder if parts is not None else Path(model))
+
+
 def hash_of_name(name: str) -> str:
     """16 hexadecimal digits of a group's name, as it is."""
     return hashlib.sha256(name.encode()).hexdigest()[:16]
@@ -84,6 +95,12 @@ def hash_of_name(name: str) -> str:
 def hash_of_text(text: str) -> str:
     """The same for texts that differ in case and white space alone."""
     return hash_of_name(" ".join(text.split()).casefold())
+
+
+def hash_of_file(path: str | Path) -> str:
+    """Of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def hashes_of_texts(texts: Iterable[str]) -> frozenset[str]:

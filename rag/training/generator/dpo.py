@@ -18,13 +18,13 @@ from pydantic import BaseModel
 from rag.encoders.runtime import torch
 from rag.errors import InputError
 from rag.generation.prompts import Prompt
-from rag.generation.seen import Seen, SeenData, hash_of_name, hashes_of_texts
+from rag.generation.seen import Seen, SeenData, hash_of_file, hash_of_name, hashes_of_texts
 from rag.language.lexicon import Lexicon
 from rag.progress import Progress
 from rag.training.generator.adapting import resume_adapter
 from rag.training.generator.bases import open_base
 from rag.training.generator.batches import length_batches
-from rag.training.generator.card import TuningFacts, counted, hash_of_file, write_card
+from rag.training.generator.card import TuningFacts, counted, write_card
 from rag.training.generator.feeding import Feeder
 from rag.training.generator.loop import Stage, mixed, run_stages
 from rag.training.generator.losses import answer_log_probs, answer_loss, preference_loss, token_log_probs
