@@ -21,14 +21,16 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.answering.confidence import Combiner
+from rag.audit.ledger import LEDGER, Ledger
 from rag.errors import IndexStateError
 from rag.language.question import Asked
 from rag.risk_control.drift import Reference
 from rag.risk_control.policy import Policy
-from rag.types import Certificate, Domain, Hit
+from rag.types import Certificate, Domain, Hit, sha256_of
 
 FILE = "certificate.json"
 FORMAT = 4
+_EDITED = {"certificate file": "edited since it was computed"}
 Scope = Literal["study", "image", "literature"]
 
 
@@ -92,13 +94,19 @@ class StoredCertificate(BaseModel):
         """The part that covers a domain."""
         return next((part for part in self.parts if domain in part.domains), None)
 
+    @property
+    def promises(self) -> bool:
+        """Whether any part has a policy."""
+        return any(part.policy for part in self.parts)
+
     def save(self, folder: Path) -> Path:
-        """Write it beside the index; a crash leaves the old one or the new one."""
-        return write_whole(folder / FILE, self.model_dump_json(indent=2))
+        """Write it beside the index, noted in its ledger; a crash leaves the old one or the new one."""
+        return write_noted(folder / FILE, self.model_dump_json(indent=2))
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """Write a file; a crash leaves the old one or the new one."""
+def write_noted(path: Path, text: str) -> Path:
+    """Write a certificate's file after noting its hash in the ledger; a crash leaves the old file or the new one."""
+    Ledger(path.parent / LEDGER).note_certificate(sha256_of(text))
     aside = path.with_name(f".{path.name}.new")
     with aside.open("w", encoding="utf-8") as stream:
         stream.write(text)
@@ -108,10 +116,17 @@ def write_whole(path: Path, text: str) -> Path:
     return path
 
 
+def was_edited(path: Path, text: str) -> bool:
+    """Whether a certificate's file is none that was computed here; where no ledger tells, it is taken as it is."""
+    noted = Ledger(path.parent / LEDGER).certificates()
+    return bool(noted) and sha256_of(text) not in noted
+
+
 def load_certificate(folder: Path) -> StoredCertificate | None:
     """The certificate of an index, or None where none was computed.
 
-    One of the first format knew no domains, so nobody can say which questions it covers: it comes back stale.
+    One of the first format knew no domains, so nobody can say which questions it covers: it comes back stale. So does
+    one that was edited since it was computed.
 
     Raises:
         IndexStateError: the file is damaged, or of a later format.
@@ -137,7 +152,10 @@ def _read(path: Path, text: str) -> StoredCertificate:
     if form == 1:
         kept = {name: values.get(name) for name in ("alpha", "delta", "scope")}
         values = kept | {"fingerprints": {"certificate format": "1"}, "parts": ()}
-    return StoredCertificate.model_validate_json(json.dumps(values))
+    stored = StoredCertificate.model_validate_json(json.dumps(values))
+    if was_edited(path, text):
+        return stored.model_copy(update={"fingerprints": _EDITED, "parts": ()})
+    return stored
 
 
 def certificate_for(
@@ -167,6 +185,8 @@ def certificate_for(
     )
     if stored.fingerprints.get("certificate format") == "1":
         status, why = "stale", "the certificate's format has changed; compute it again with: rag calibrate"
+    elif stored.fingerprints == _EDITED:
+        status, why = "stale", "the certificate's file was edited; compute it again with: rag calibrate"
     elif changed:
         status, why = "stale", f"since it was computed, these have changed: {', '.join(changed)}"
     elif domain.out_of_domain:

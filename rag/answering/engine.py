@@ -18,13 +18,11 @@ from rag.answering.replay import replay as replay_entry
 from rag.answering.turn import Turn
 from rag.audit.checks import AuditReport, check_entry, documents_in
 from rag.audit.feedback import Feedback, Mark, give_feedback
-from rag.audit.ledger import Given, Ledger
+from rag.audit.ledger import LEDGER, Given, Ledger
 from rag.building.index import Index
 from rag.indexing.store import IndexStore
 from rag.settings import Settings
 from rag.types import Answer, Event, Hit, Question
-
-LEDGER = "ledger.sqlite"
 
 
 class Engine:

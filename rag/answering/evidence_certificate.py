@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rag.answering.certificate import Scope, write_whole
+from rag.answering.certificate import Scope, was_edited, write_noted
 from rag.errors import IndexStateError
 from rag.types import Certificate, Domain
 
@@ -85,8 +85,8 @@ class EvidenceCertificate(BaseModel):
         return "\n".join(lines)
 
     def save(self, folder: Path) -> Path:
-        """Write it beside the index; a crash leaves the old one or the new one."""
-        return write_whole(folder / FILE, self.model_dump_json(indent=2))
+        """Write it beside the index, noted in its ledger; a crash leaves the old one or the new one."""
+        return write_noted(folder / FILE, self.model_dump_json(indent=2))
 
     def _changed(self, fingerprints: Mapping[str, str]) -> list[str]:
         names = sorted({*self.fingerprints, *fingerprints})
@@ -101,7 +101,7 @@ def load_evidence_certificate(folder: Path) -> EvidenceCertificate | None:
     """
     path = folder / FILE
     try:
-        return _read(path.read_text(encoding="utf-8"))
+        return _read(path, path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (ValidationError, ValueError) as error:
@@ -112,6 +112,9 @@ def load_evidence_certificate(folder: Path) -> EvidenceCertificate | None:
 
 
 @lru_cache(maxsize=16)
-def _read(text: str) -> EvidenceCertificate:
-    """Every question looks at the file, and hardly ever has it changed."""
-    return EvidenceCertificate.model_validate_json(text)
+def _read(path: Path, text: str) -> EvidenceCertificate:
+    """Every question looks at the file, and hardly ever has it changed. One that was edited promises nothing."""
+    stored = EvidenceCertificate.model_validate_json(text)
+    if was_edited(path, text):
+        return stored.model_copy(update={"k": None, "why": "its file was edited; compute it again"})
+    return stored

@@ -38,6 +38,7 @@ from rag.indexing.storage import atomic
 from rag.types import Answer
 
 __all__ = ["ChainReport", "Entry", "Given", "Ledger", "new_audit_id"]
+LEDGER = "ledger.sqlite"  # in an index's folder
 _BATCH = 256
 _MOST_CALLER = 200
 
@@ -147,6 +148,15 @@ class Ledger:
         with self._writing() as connection:  # the write-ahead log still holds the texts
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return (self.get(audit_id) if redacted else None), images
+
+    def note_certificate(self, file_sha256: str, caller: str = "python") -> None:
+        """Record the hash of a certificate's file before it is written, so that one edited by hand is known as such."""
+        with self.transaction() as connection:
+            self.add(connection, "certificate", new_audit_id("c"), caller, {"file_sha256": file_sha256}, {})
+
+    def certificates(self) -> frozenset[str]:
+        """The hashes of all certificates' files that were noted."""
+        return frozenset(str(entry.fields["file_sha256"]) for entry in self.walk("certificate"))
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from rag.types import Answer, Certificate, Domain, Draft, Dropped, Noun, Question, sha256_of
 
-Kind = Literal["answer", "feedback", "redaction"]
+Kind = Literal["answer", "feedback", "redaction", "certificate"]
 GENESIS = "0" * 64
 REDACTED = "[redacted]"
 IMAGE = "image"  # the part that stands for the bytes of the question's image, which lie in a file beside the ledger

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.answering.certificate import CertificatePart, StoredCertificate
+from rag.answering.certificate import CertificatePart, StoredCertificate, load_certificate
 from rag.answering.confidence import Combiner
 from rag.answering.engine import Engine
 from rag.answering.evidence_certificate import EvidenceCertificate
@@ -155,12 +155,16 @@ def calibrate(
         fingerprints=engine.fingerprints,
         parts=tuple(stored),
     )
-    certificate.save(engine.store.path)
+    before = load_certificate(engine.store.path)
+    holds = before is not None and before.promises and before.fingerprints == certificate.fingerprints
+    saved = certificate.promises or not holds  # a calibration that fails takes no certificate away that holds
+    if saved:
+        certificate.save(engine.store.path)
     left = sorted(groups.keys() - {d for domains in covered for d in domains})
     needed = groups_needed(alpha, delta / (len(covered) + 1), tests, share)
     uncovered = tuple((d, len(groups[d]), needed) for d in left)
     outside = len(questions) - sum(map(len, inside.values()))
-    return Calibration(tuple(parts), certificate, len(questions), len(set(names)), outside, uncovered)
+    return Calibration(tuple(parts), certificate, len(questions), len(set(names)), outside, uncovered, saved)
 
 
 def _combiner(outcomes: Outcomes, signals: NDArray[np.float64], groups: Sequence[str], seed: int) -> Combiner:

@@ -54,7 +54,8 @@ class Calibration:
 
     ``parts`` are in the order of the certificate's. ``outside`` counts questions that the router found out of domain:
     the certificate is not about such questions. ``uncovered`` are domains with too few groups: (name, how many they
-    have, how many a certificate of their own would need beside the others).
+    have, how many a certificate of their own would need beside the others). ``saved`` is False where nothing was
+    certified and the index has a certificate that still holds, which then stays.
     """
 
     parts: tuple[CalibratedPart, ...]
@@ -63,6 +64,7 @@ class Calibration:
     groups: int
     outside: int
     uncovered: tuple[tuple[str, int, int], ...]
+    saved: bool = True
 
     def report(self) -> str:
         """A few honest lines."""
@@ -79,6 +81,8 @@ class Calibration:
         if self.outside:
             lines.append(f"{self.outside} of {self.questions} questions are out of domain and outside the guarantee")
         lines.append(f"covers yes/no questions about: {', '.join(certificate.scope)}")
+        if not self.saved:
+            lines.append("nothing was certified, and the index keeps the certificate that it has, which still holds")
         return "\n".join(lines)
 
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rag.answering.certificate import StoredCertificate, load_certificate
-from rag.answering.engine import LEDGER
-from rag.audit.ledger import Entry, Ledger
+from rag.audit.ledger import LEDGER, Entry, Ledger
 from rag.errors import InputError
 from rag.indexing.store import IndexStore
 from rag.risk_control.drift import LEAST, SCORES, Shift, scores_of, shifts

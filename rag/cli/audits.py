@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Look up, verify, replay, export and redact recorded answers.")
 AuditId = Annotated[str, typer.Argument(help="Id of a recorded answer, as 'rag ask' and 'rag audit list' show it.")]
 SomeIndex = Annotated[str | None, typer.Option("--index", "-i", help="Name of the index.")]
-Kinds = Literal["answer", "feedback", "redaction", "all"]
+Kinds = Literal["answer", "feedback", "redaction", "certificate", "all"]
 
 
 @app.command("list", epilog="Example: rag audit list --index demo")
@@ -179,7 +179,7 @@ def _short(value: Any) -> str:
 
 def entry_of(settings: Settings, audit_id: str, index: str | None = None) -> tuple[IndexStore, Entry]:
     """The entry, from ``index`` or whichever index's ledger holds it."""
-    from rag.answering.engine import LEDGER
+    from rag.audit.ledger import LEDGER
     from rag.indexing.store import list_indexes
 
     if index is not None:

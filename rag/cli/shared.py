@@ -65,8 +65,7 @@ def engine_of(settings: Settings, name: str) -> Engine:
 
 
 def ledger_of(store: IndexStore) -> Any:
-    from rag.answering.engine import LEDGER
-    from rag.audit.ledger import Ledger
+    from rag.audit.ledger import LEDGER, Ledger
 
     return Ledger(store.path / LEDGER)
 

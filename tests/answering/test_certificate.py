@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,20 @@ def test_one_of_the_first_format_is_stale_and_says_how_to_renew_it(tmp_path: Pat
     found = certificate_for(load_certificate(tmp_path), {"index version": "3"}, "study", HERE)
     assert (found.status, found.policy) == ("stale", None)
     assert "rag calibrate" in found.why
+
+
+def test_an_edited_certificate_promises_nothing(tmp_path: Path) -> None:
+    STORED.save(tmp_path)
+    assert load_certificate(tmp_path) == STORED
+    path = tmp_path / FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"alpha": 0.001}))
+    found = certificate_for(load_certificate(tmp_path), STORED.fingerprints, "study", HERE)
+    assert found.status == "stale"
+    assert "edited" in found.why
+    STORED.save(tmp_path)  # computed again
+    assert load_certificate(tmp_path) == STORED
+
+
+def test_a_certificate_from_before_hashes_were_noted_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(STORED.model_dump_json())
+    assert load_certificate(tmp_path) == STORED

@@ -197,3 +197,15 @@ def test_all_wrong_labels_open_questions_and_leaks_are_refused(own: Engine, labe
     image = labelled[0]._replace(question=Question(text="Is there an effusion?", image="x.png"))
     with pytest.raises(InputError, match="its own patient"):
         calibrate(own, [image, *labelled[1:]], alpha=0.15, delta=0.1)
+
+
+def test_a_calibration_that_fails_takes_no_certificate_away(own: Engine, labelled: list[LabelledQuestion]) -> None:
+    good = calibrate(own, labelled, alpha=0.25, delta=0.2)
+    assert good.certificate.promises
+    stored = load_certificate(own.store.path)
+    turned = [q._replace(answer="no" if q.answer == "yes" else "yes") if n % 2 else q for n, q in enumerate(labelled)]
+    failed = calibrate(own, turned, alpha=0.05, delta=0.2)
+    assert not failed.certificate.promises
+    assert not failed.saved
+    assert "keeps the certificate" in failed.report()
+    assert load_certificate(own.store.path) == stored
