@@ -54,7 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def add(store: IndexStore, more: list[dict[str, str]], folder: Path) -> None:
-    path = folder / f"cases{store.version()}.jsonl"
+    path = folder / "cases.jsonl"
     path.write_text("\n".join(map(json.dumps, more)))
     settings = Settings().encoders
     ingest([Source(path)], store, Encoders.load(settings))
