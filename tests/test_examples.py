@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import re
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import rag
 from rag.answering.engine import Engine
 from rag.answering.replay import replay
 from rag.calibration.calibrate import CalibrationPlan, calibrate
@@ -20,7 +21,7 @@ from rag.calibration.traces import trace
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
 from rag.language.lexicon import Lexicon
-from rag.plugins import find
+from rag.plugins import Kind, find
 from rag.progress import Silent
 from rag.settings import load_settings
 
@@ -36,12 +37,50 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     return importlib.import_module
 
 
-def test_every_example_names_the_dotted_path_that_uses_it() -> None:
-    for file in FOLDER.glob("add_*.py"):
-        text = file.read_text()
-        assert re.search(rf"\b{file.stem}:(\w+)", text), file.name
-        for name in re.findall(rf"\b{file.stem}:(\w+)", text):
-            assert f"class {name}" in text or f"def {name}" in text, f"{file.name} names {name}, which it lacks"
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("reader", "add_reader:READER"),
+        ("generator", "add_generator:FirstSentence"),
+        ("text-encoder", "add_encoder:HashedWords"),
+        ("risk", "add_risk:MissedFinding"),
+        ("suite", "add_suite:Wordings"),
+    ],
+)
+def test_every_example_says_by_which_path_it_is_used(kind: Kind, path: str, example: Callable[[str], Any]) -> None:
+    module, _, attribute = path.partition(":")
+    assert find(kind, path) is getattr(example(module), attribute)
+    assert path in example(module).__doc__
+
+
+def test_a_reader_is_added_and_names_what_it_cannot_use(example: Callable[[str], Any], tmp_path: Path) -> None:
+    example("add_reader")
+    source = tmp_path / "dictations.txt"
+    source.write_text(
+        "=== d1 group p1\nThe heart is enlarged.\n=== nonsense\nText.\n=== d3 group p3\n\n=== d4 group p1\nNo effusion."
+    )
+    index = rag.Index.create(tmp_path / "index")
+    report = index.ingest(source, reader="add_reader:READER")
+    assert report.added == 2
+    assert [(q.record, q.reason) for q in report.quarantined] == [
+        ("dictation 2", "Its first line is not of the form '=== ID group PATIENT'."),
+        ("dictation 3", "It has no text."),
+    ]
+    assert {d.group_id for d in index.store.snapshot().documents("report")} == {"p1"}
+
+
+def test_a_suite_is_added_and_measures(example: Callable[[str], Any], engine: Engine, tmp_path: Path) -> None:
+    example("add_suite")
+    rows = [
+        ("Is there cardiomegaly?", "Is the heart enlarged?"),
+        ("Is there cardiomegaly?", "Is the heart normal in size?"),
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps({"one": a, "other": b}) + "\n" for a, b in rows) + "not json\n")
+    report = rag.evaluate(engine, "add_suite:Wordings", path, about="study CXR2814")
+    assert report.rows[0].counts == {"pairs": 2, "both_answered": 2}
+    assert report.value("same_verdict") == 0.5
+    assert report.left_out == {"not a JSON object with one and other": 1}
 
 
 def test_a_generator_is_added_and_its_sentence_verified(
