@@ -8,13 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from rag.answering.engine import Engine
 from rag.answering.replay import replay
 from rag.encoders.registry import load_image_encoder, load_text_encoder
-from rag.errors import InputError, MissingDependencyError
+from rag.errors import IndexStateError, InputError, MissingDependencyError, StorageError
 from rag.generation.registry import load_generator
+from rag.indexing.backends.protocol import Allowed
+from rag.indexing.plan import plan
+from rag.indexing.vectors import VectorSegment, discard_segment, write_vectors
 from rag.language.clinical_text import Texts
 from rag.plugins import PARTS, Kind, check, find, is_dotted_path, names
 from rag.settings import EncoderSettings, GenerationSettings, VectorSettings, load_settings
@@ -205,3 +209,60 @@ def test_a_verifier_of_ones_own_judges_every_draft_and_is_named_by_certificates(
     assert all(len(s.text.split()) <= 10 for s in after.sentences)
     changed = replay(strict, strict.ledger.get(before.audit_id)).changed
     assert {c.name for c in changed} == {"verifier", "verification.kind"}
+
+
+TREE = """
+import json
+from rag.indexing.backends.flat import FlatIndex
+from rag.indexing.backends.protocol import Cost
+class Tree(FlatIndex):
+    @classmethod
+    def cost(cls, dim):
+        return Cost(10 * dim, 20 * dim)
+    @classmethod
+    def write(cls, directory, vectors, settings):
+        assert json.loads((directory / "backend.json").read_text())["backend"] in ("lab:Tree", "tree")
+        return {**super().write(directory, vectors, settings), "leaves": 7}
+    @classmethod
+    def drop(cls, directory, settings):
+        (directory.parent / "dropped").touch()
+"""
+
+
+def unit(n: int) -> np.ndarray:
+    vectors = np.random.default_rng(0).standard_normal((n, 8)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_a_backend_of_ones_own_holds_segments_and_says_what_it_costs(install: Install, tmp_path: Path) -> None:
+    install("lab", TREE)
+    settings = VectorSettings(backend="lab:Tree")
+    made = plan(100, 8, settings)
+    assert (made.backend, made.backend_of(1), made.disk) == ("lab:Tree", "lab:Tree", 100 * (20 * 8 + 8))
+    info = write_vectors(tmp_path / "s", "text", "e", np.arange(100), unit(100), settings)
+    segment = VectorSegment(tmp_path / "s", info, settings)
+    assert (segment.backend, segment.facts) == ("lab:Tree", {"leaves": 7})
+    rows, scores = segment.search(unit(100)[:5], 3, Allowed.of(np.arange(100) % 2 == 0))
+    assert (rows % 2 == 0).all()
+    assert scores[0, 0] == pytest.approx(1.0)
+    discard_segment(tmp_path / "s" / info.id, settings)
+    assert (tmp_path / "s" / "dropped").exists()
+
+
+def test_an_index_from_a_stranger_chooses_no_code(install: Install, tmp_path: Path) -> None:
+    install("lab", TREE)
+    settings = VectorSettings(backend="lab:Tree")
+    info = write_vectors(tmp_path / "s", "text", "e", np.arange(9), unit(9), settings)
+    del sys.modules["lab"]
+    with pytest.raises(IndexStateError, match="if you trust it, set vectors.backend to it"):
+        VectorSegment(tmp_path / "s", info, VectorSettings())
+    with pytest.raises(StorageError, match="cannot be dropped"):
+        discard_segment(tmp_path / "s" / info.id, VectorSettings())
+    assert "lab" not in sys.modules
+    assert (tmp_path / "s" / info.id).is_dir(), "it stays, so that it can be tried again"
+
+
+def test_a_backend_of_an_installed_package_needs_no_setting_to_be_opened(install: Install, tmp_path: Path) -> None:
+    install("lab", TREE, "[clincite.backend]\ntree = lab:Tree\n")
+    info = write_vectors(tmp_path / "s", "text", "e", np.arange(9), unit(9), VectorSettings(backend="tree"))
+    assert VectorSegment(tmp_path / "s", info, VectorSettings()).backend == "tree"

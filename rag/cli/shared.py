@@ -29,7 +29,7 @@ Name = Annotated[str, typer.Argument(help="Name of the index.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile name, or a TOML file of settings.")]
 Generator = Annotated[
     str | None,
-    typer.Option(help="Who writes: reader, transformers or openai, set up by the profile's [generation]."),
+    typer.Option(help="Who writes: reader, transformers, openai or one that plugs in; set up in [generation]."),
 ]
 Workers = Annotated[
     str | None, typer.Option(help="Encode in this many processes, or on a Ray cluster: 'ray' or 'ray://host:port'.")

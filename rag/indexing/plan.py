@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from rag.indexing.backends.halves import RESIDENT
-from rag.indexing.backends.hnsw import M
-from rag.indexing.backends.ivf import code_bytes
+from rag.indexing.backends.protocol import VectorIndex
 from rag.indexing.catalogue import MAPPED
+from rag.plugins import find
 from rag.settings import VectorSettings
 
 FLAT_UP_TO = 20_000  # so many vectors are compared one by one in a few milliseconds
-SMALLEST_SEGMENT = 4096  # below this an approximate index is no quicker than a flat one
 _SEGMENT_BYTES = 1 << 29
 # A process that has opened an index: interpreter, FAISS, work space of a search; and the mapped pages of the catalogue.
 _PROCESS = (128 << 20) + MAPPED
@@ -40,7 +38,7 @@ class Plan:
 
     def backend_of(self, n: int) -> str:
         """The backend of one segment of ``n`` vectors."""
-        return self.backend if n >= SMALLEST_SEGMENT or self.backend.startswith(("cuda", "milvus")) else "flat"
+        return self.backend if n >= _backend(self.backend).smallest else "flat"
 
     def __str__(self) -> str:
         size = f"{self.n:,} vectors of {self.dim} dimensions: {self.backend}, {_gib(self.resident)} in memory"
@@ -60,7 +58,7 @@ def plan(n: int, dim: int, settings: VectorSettings) -> Plan:
         choices = ("flat",) if n <= FLAT_UP_TO else ("hnsw", "ivf-sq8", "ivf-pq")
         fitting = (choice for choice in choices if _resident(choice, n, dim) <= memory)
         backend = next(fitting, choices[-1])
-    disk = n * (_index_bytes(backend, dim) + 8 + (2 * dim if backend in ("ivf-sq8", "ivf-pq", "milvus") else 0))
+    disk = n * (_backend(backend).cost(dim).disk + 8)
     return Plan(backend, n, dim, _resident(backend, n, dim), disk, memory)
 
 
@@ -69,19 +67,15 @@ def rows_per_segment(dim: int) -> int:
     return max(1, _SEGMENT_BYTES // (4 * dim))
 
 
+def _backend(name: str) -> type[VectorIndex]:
+    found: type[VectorIndex] = find("backend", name, setting="vectors.backend")
+    return found
+
+
 def _resident(backend: str, n: int, dim: int) -> int:
-    halves = RESIDENT * -(-n // rows_per_segment(dim)) if backend in ("ivf-sq8", "ivf-pq", "milvus") else 0
-    return n * (_index_bytes(backend, dim) + 8 + 2) + halves + _PROCESS
-
-
-def _index_bytes(backend: str, dim: int) -> int:
-    """Bytes of one vector in the index file, its share of links and lists included."""
-    return {
-        "hnsw": (2 + 2) * dim + 8 * M + 32,  # vectors to walk by, vectors to score by, links, levels and ids twice
-        "ivf-sq8": dim + 8 + dim // 10,  # the tenth for the lists' centres
-        "ivf-pq": code_bytes(dim) + 8 + dim // 10,
-        "milvus": 0,
-    }.get(backend, 4 * dim)
+    cost = _backend(backend).cost(dim)
+    segments = -(-n // rows_per_segment(dim))
+    return n * (cost.memory + 8 + 2) + cost.segment * segments + _PROCESS
 
 
 def _half_of_the_machine() -> int:

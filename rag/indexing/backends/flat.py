@@ -10,7 +10,7 @@ import numpy as np
 
 from rag.indexing.backends.exact import NOISE, ragged
 from rag.indexing.backends.faiss_files import INDEX, read_faiss, search_parameters, stored_vectors, write_faiss
-from rag.indexing.backends.protocol import Allowed, Facts, Positions, Stored, Vectors
+from rag.indexing.backends.protocol import Allowed, Cost, Facts, Positions, Stored, Vectors
 from rag.settings import VectorSettings
 
 # Where a mask allows at least this share, all is compared and what is not allowed falls out afterwards: skipping one
@@ -23,6 +23,11 @@ class FlatIndex:
     """FAISS IndexFlatIP. Its float32 vectors serve search and scoring from one copy on disk."""
 
     exact: ClassVar[bool] = True
+    smallest: ClassVar[int] = 0
+
+    @classmethod
+    def cost(cls, dim: int) -> Cost:
+        return Cost(4 * dim, 4 * dim)
 
     def __init__(self, index: Any) -> None:
         self._index = index

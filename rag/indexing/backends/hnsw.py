@@ -16,7 +16,7 @@ from rag.indexing.backends.effort import K, Search, choose_efforts, search_by_ef
 from rag.indexing.backends.exact import Take
 from rag.indexing.backends.faiss_files import INDEX, read_faiss, search_parameters, stored_vectors, write_faiss
 from rag.indexing.backends.halves import Halves
-from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
+from rag.indexing.backends.protocol import SMALLEST_SEGMENT, Allowed, Cost, Facts, Positions, Vectors
 from rag.settings import VectorSettings
 
 # Half the links of a node on the ground level. With 32, graphs of the same 100,000 vectors differ more: to find 0.98 of
@@ -35,6 +35,12 @@ class HnswIndex:
     """A FAISS HNSW index; effort is efSearch."""
 
     exact: ClassVar[bool] = False
+    smallest: ClassVar[int] = SMALLEST_SEGMENT
+
+    @classmethod
+    def cost(cls, dim: int) -> Cost:
+        size = (2 + 2) * dim + 8 * M + 32  # vectors to walk by, vectors to score by, links, levels and ids twice
+        return Cost(size, size)
 
     def __init__(self, graph: Any, take: Take, facts: Facts, wrapped: Any = None) -> None:
         """``wrapped`` is the IndexIDMap around a graph whose nodes do not lie in the order of their positions.

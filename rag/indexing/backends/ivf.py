@@ -13,8 +13,8 @@ import numpy as np
 from rag.indexing.backends.effort import Search, choose_efforts, search_by_effort
 from rag.indexing.backends.exact import shortlist
 from rag.indexing.backends.faiss_files import INDEX, read_faiss, search_parameters, write_faiss
-from rag.indexing.backends.halves import Halves
-from rag.indexing.backends.protocol import Allowed, Facts, Positions, Stored, Vectors
+from rag.indexing.backends.halves import RESIDENT, Halves
+from rag.indexing.backends.protocol import SMALLEST_SEGMENT, Allowed, Cost, Facts, Positions, Stored, Vectors
 from rag.settings import VectorSettings
 
 _POINTS_PER_LIST = 40  # vectors that a list's centre is learned from: FAISS's own least
@@ -24,6 +24,7 @@ class IvfIndex:
     """A FAISS IVF index; effort is nprobe, the number of lists searched."""
 
     exact: ClassVar[bool] = False
+    smallest: ClassVar[int] = SMALLEST_SEGMENT
     widest: ClassVar[int]
     """The most candidates per neighbour that is asked for: what the codes blur, exact scores put right."""
 
@@ -96,6 +97,10 @@ class IvfScalarIndex(IvfIndex):
     widest: ClassVar[int] = 2
 
     @classmethod
+    def cost(cls, dim: int) -> Cost:
+        return _cost(dim, dim)
+
+    @classmethod
     def _empty(cls, quantizer: Any, dim: int, lists: int) -> Any:
         import faiss
 
@@ -109,10 +114,19 @@ class IvfProductIndex(IvfIndex):
     widest: ClassVar[int] = 16
 
     @classmethod
+    def cost(cls, dim: int) -> Cost:
+        return _cost(code_bytes(dim), dim)
+
+    @classmethod
     def _empty(cls, quantizer: Any, dim: int, lists: int) -> Any:
         import faiss
 
         return faiss.IndexIVFPQ(quantizer, dim, lists, code_bytes(dim), 8, faiss.METRIC_INNER_PRODUCT)
+
+
+def _cost(code: int, dim: int) -> Cost:
+    size = code + 8 + dim // 10  # the tenth for the lists' centres
+    return Cost(size, size + 2 * dim, RESIDENT)
 
 
 def code_bytes(dim: int) -> int:

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rag.errors import IndexStateError, InputError, MissingDependencyError, StorageError
-from rag.indexing.backends.halves import Halves
-from rag.indexing.backends.protocol import Allowed, Facts, Positions, Stored, Vectors
+from rag.indexing.backends.halves import RESIDENT, Halves
+from rag.indexing.backends.protocol import Allowed, Cost, Facts, Positions, Stored, Vectors
 from rag.indexing.segments import SegmentGoneError, damaged
 from rag.indexing.storage import sync_directory, sync_file
 from rag.settings import VectorSettings
@@ -36,6 +36,11 @@ class MilvusIndex:
     """One Milvus collection. Credentials come from the settings and are never written to disk."""
 
     exact: ClassVar[bool] = False
+    smallest: ClassVar[int] = 0
+
+    @classmethod
+    def cost(cls, dim: int) -> Cost:
+        return Cost(0, 2 * dim, RESIDENT)
 
     def __init__(self, client: Any, uri: str, collection: str, halves: Halves, n: int) -> None:
         self._client = client

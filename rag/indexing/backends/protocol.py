@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,11 +45,34 @@ class Allowed:
         return self.count / len(self.mask)
 
 
+class Cost(NamedTuple):
+    """What a backend takes, in bytes: ``memory`` and ``disk`` for each vector, ``segment`` of memory for each segment.
+
+    Memory is what a process that searches holds once every page has been touched. Rows, masks and the process itself
+    are reckoned by the plan.
+    """
+
+    memory: int
+    disk: int
+    segment: int = 0
+
+
+SMALLEST_SEGMENT = 4096  # below this an approximate index is no quicker than a flat one
+
+
 class VectorIndex(Protocol):
     """An open backend over n vectors of dimension dim, numbered by position."""
 
     exact: ClassVar[bool]
     """Whether the k best are always among the candidates."""
+
+    smallest: ClassVar[int]
+    """Segments of fewer vectors are flat whatever was asked for; 0 takes any."""
+
+    @classmethod
+    def cost(cls, dim: int) -> Cost:
+        """What vectors of dimension ``dim`` take, known before anything is built."""
+        ...
 
     @classmethod
     def write(cls, directory: Path, vectors: Vectors, settings: VectorSettings) -> Facts:
