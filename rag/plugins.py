@@ -36,6 +36,8 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "pubmed": "rag.corpus.readers.pubmed:READER",
         "jats": "rag.corpus.readers.jats:READER",
         "pdf": "rag.corpus.readers.pdf:READER",
+        "fhir": "rag.corpus.readers.fhir:READER",
+        "dicom-report": "rag.corpus.readers.dicom_report:READER",
         "images": "rag.corpus.readers.images:READER",
     },
     "generator": {

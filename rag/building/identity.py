@@ -11,14 +11,16 @@ as they are while their content does.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.corpus.files import File
 from rag.corpus.readers import Reader
 from rag.corpus.source import Survey
-from rag.indexing import Place
+from rag.indexing import IndexStore, Place
 from rag.types import Document
 
 ORIGIN = "origin"
@@ -31,6 +33,15 @@ class Incoming:
     document: Document
     reader: Reader
     file: File
+
+
+def salt_of(store: IndexStore) -> str:
+    """The secret with which the index's pseudonyms are made; made itself when it is first asked for."""
+    path = store.path / "salt"
+    with contextlib.suppress(FileExistsError):
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(secrets.token_hex(32))
+    return path.read_text()
 
 
 class Identities:

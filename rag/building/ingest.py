@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rag.building.identity import Identities, Incoming
+from rag.building.identity import Identities, Incoming, salt_of
 from rag.corpus.chunking import passages_of
 from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
 from rag.corpus.scrub import deidentify
@@ -127,7 +127,7 @@ def ingest(
         taken: dict[str, str] = {}
         read = []
         for source in sources:
-            reading = _Reading(source, taken, report)
+            reading = _Reading(source, store, taken, report)
             count = listen.stage(f"reading {source.name}")
             batches = reading.batches(writer, count, images=image is not None, remove_identifiers=remove_identifiers)
             _encode(batches, writer, encoders, "joint" in spaces, report, listen)
@@ -154,10 +154,12 @@ def ingest(
 class _Reading:
     """One source being read: its documents in batches, under the ids that they have in the index."""
 
-    def __init__(self, source: Source, taken: dict[str, str], report: IngestReport) -> None:
+    def __init__(self, source: Source, store: IndexStore, taken: dict[str, str], report: IngestReport) -> None:
         if source.label is not None and (not source.label.strip() or ":" in source.label):
             raise InputError(f"a source cannot be called {source.label!r}; use a name without a colon")
         self._found = source.survey()
+        if self._found.needs_salt:
+            self._found.salt = salt_of(store)
         self._ids = Identities(self._found, source.label, taken)
         self._report = report
         self._corpora: set[str] = set()

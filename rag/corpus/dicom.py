@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from rag.corpus.pseudonyms import pseudonym
 from rag.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+# SOP classes of reports: structured reports and encapsulated PDF files.
+REPORTS = (b"1.2.840.10008.5.1.4.1.1.88.", b"1.2.840.10008.5.1.4.1.1.104.1")
 _PERCENTILES = (0.5, 99.5)
 
 
@@ -26,10 +30,36 @@ def is_dicom(path: Path) -> bool:
 
 def size(path: Path) -> tuple[int, int]:
     """Width and height in pixels, from the header alone. Raises InputError if the file is no DICOM image."""
-    header = _read(path, stop_before_pixels=True)
+    header = read_dataset(path, stop_before_pixels=True)
     if not header.get("Rows") or not header.get("Columns"):
         raise InputError("It is a DICOM file without an image (a report, a plan or a waveform); leave it out.")
     return int(header.Columns), int(header.Rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a DICOM file belongs to, as pseudonyms (empty where the file does not say), and how it was made."""
+
+    patient: str
+    study: str
+    modality: str
+
+
+def study_of(path: Path, salt: str) -> Study:
+    """The file's patient and study, from its header. Raises InputError if it is no DICOM file."""
+    tags = ["PatientID", "IssuerOfPatientID", "StudyInstanceUID", "Modality"]
+    return study_in(read_dataset(path, stop_before_pixels=True, specific_tags=tags), salt)
+
+
+def study_in(dataset: Dataset, salt: str) -> Study:
+    """The same of a data set that has been read."""
+    patient, study = (str(dataset.get(tag) or "").strip() for tag in ("PatientID", "StudyInstanceUID"))
+    issuer = str(dataset.get("IssuerOfPatientID") or "").strip()
+    return Study(
+        patient=pseudonym("patient", f"{issuer}\0{patient}" if issuer else patient, salt) if patient else "",
+        study=pseudonym("study", study, salt) if study else "",
+        modality=str(dataset.get("Modality") or ""),
+    )
 
 
 def load_dicom(path: Path) -> Image.Image:
@@ -37,7 +67,7 @@ def load_dicom(path: Path) -> Image.Image:
     from pydicom.pixels.processing import apply_color_lut
     from pydicom.pixels.utils import pixel_array
 
-    dataset = _read(path)
+    dataset = read_dataset(path)
     if "PixelData" not in dataset:
         raise InputError("It is a DICOM file without pixels (or with float pixels, which are not read); leave it out.")
     try:
@@ -53,7 +83,8 @@ def load_dicom(path: Path) -> Image.Image:
     return Image.fromarray(_grey(stored, dataset)).convert("RGB")
 
 
-def _read(path: Path, **options: Any) -> Dataset:
+def read_dataset(path: Path, **options: Any) -> Dataset:
+    """The data set, by pydicom. Raises InputError if it is no DICOM file, MissingDependencyError without pydicom."""
     try:
         import pydicom
     except ImportError as error:

@@ -59,6 +59,7 @@ class Survey:
 
     Attributes:
         path: the file or folder.
+        salt: of pseudonyms; given to the readers that make any.
         packaged: whether it is a packaged corpus, whose ids are known to be its own.
         planned: files and their readers, in the order in which they will be read.
         along: files that are read together with a planned one.
@@ -68,6 +69,7 @@ class Survey:
 
     path: Path
     packaged: bool = False
+    salt: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     planned: list[tuple[File, Reader]] = field(default_factory=list)
     along: list[Path] = field(default_factory=list)
@@ -123,7 +125,12 @@ class Survey:
 
     def _options_of(self, reader: Reader) -> dict[str, Any]:
         taken = _options(reader)
-        return {name: value for name, value in self.options.items() if name in taken}
+        return {name: value for name, value in ({"salt": self.salt} | self.options).items() if name in taken}
+
+    @property
+    def needs_salt(self) -> bool:
+        """Whether one of its readers makes pseudonyms."""
+        return any("salt" in _options(reader) for reader in {id(r): r for _, r in self.planned}.values())
 
 
 def survey(source: str | Path, format: str | None = None, *, named_only: bool = False, **options: Any) -> Survey:
@@ -142,7 +149,7 @@ def survey(source: str | Path, format: str | None = None, *, named_only: bool = 
     path, known = _located(source)
     wanted = known if format in (None, AUTO) else format
     chosen = [_reader(wanted, named_only)] if wanted else _all()
-    made = Survey(path, known is not None, options)
+    made = Survey(path, packaged=known is not None, options=options)
     _check_options(chosen, options)
     looked: list[tuple[File, Reader | None, str]] = []
     for file in files_of(path):

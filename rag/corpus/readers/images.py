@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rag.corpus.dicom import REPORTS, Study, is_dicom, study_of
 from rag.corpus.files import File, stem
 from rag.corpus.images import SUFFIXES
 from rag.corpus.quarantine import Quarantined
@@ -28,7 +29,7 @@ def recognise_image(file: File) -> float:
     if head.startswith(_MAGIC[:-1]) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
         return CERTAIN * (not head.startswith(b"BM") or file.suffix == ".bmp")
     if head[128:132] == b"DICM":
-        return CERTAIN * (file.path.name.upper() != "DICOMDIR")
+        return CERTAIN * (file.path.name.upper() != "DICOMDIR" and not any(uid in head for uid in REPORTS))
     return BY_NAME * (file.suffix in SUFFIXES or file.suffix == ".txt")
 
 
@@ -41,19 +42,20 @@ def side_cars(file: File) -> Iterable[Path]:
     return [side for side in sides if side != file.path and side.is_file() and not side.is_symlink()]
 
 
-def read_image(file: File) -> Iterator[Document | Quarantined]:
+def read_image(file: File, salt: str = "") -> Iterator[Document | Quarantined]:
     """The document of an image and, if there is a text beside it, of that text; or of a text alone.
 
-    The id is the file's name within the source, without its suffix.
+    The id is the file's name within the source, without its suffix. A DICOM image's case is its study and its group
+    its patient, both as pseudonyms by ``salt``; a group named in the .json counts more.
     """
     if twin := _earlier_twin(file):
         reason = f"{twin!r} beside it gives the same id {stem(file.name, file.suffix)!r}; rename one of them."
         yield Quarantined(str(file.path.parent), file.name, reason)
         return
-    yield from list(documents_of(_pair(file)))
+    yield from list(documents_of(_pair(file, salt)))
 
 
-def _pair(file: File) -> Pair:
+def _pair(file: File, salt: str) -> Pair:
     sides = {side.suffix: File(side, side.name, file.corpus) for side in side_cars(file)}
     is_text = file.suffix == ".txt"
     written = file if is_text else sides.get(".txt")
@@ -62,6 +64,9 @@ def _pair(file: File) -> Pair:
         raise InputError("It is a text file with nothing in it.")
     row = _particulars(sides[".json"]) if ".json" in sides else {}
     told = {} if encoding == "utf-8" else {"encoding": encoding}
+    study = study_of(file.path, salt) if not is_text and is_dicom(file.path) else Study("", "", "")
+    if study.modality:
+        told["modality"] = study.modality
     return Pair(
         id=checked_id(_base_name(file)),
         source=row.get("source") or file.corpus or "images",
@@ -69,7 +74,8 @@ def _pair(file: File) -> Pair:
         image=None if is_text else file.path.resolve(),
         title=row.get("title", ""),
         domain=row.get("domain") or "general",
-        group=row.get("group", ""),
+        group=row.get("group", "") or study.patient,
+        case=study.study,
         licence=row.get("licence") or "unknown",
         metadata={key: value for key, value in row.items() if key not in _PARTICULARS} | told,
     )

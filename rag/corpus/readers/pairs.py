@@ -15,7 +15,7 @@ from rag.types import Document, Kind
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An image, a text, or both, as one case of a corpus."""
+    """An image, a text, or both, as one case of a corpus: ``case``, or unless given a case of its own."""
 
     id: str
     source: str
@@ -25,6 +25,7 @@ class Pair:
     title: str = ""
     domain: str = "general"
     group: str = ""
+    case: str = ""
     licence: str = "unknown"
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -38,8 +39,8 @@ def documents_of(pair: Pair) -> Iterator[Document]:
     shared = {
         "domain": pair.domain,
         "title": pair.title,
-        "case_id": pair.id,
-        "group_id": pair.group or pair.id,
+        "case_id": pair.case or pair.id,
+        "group_id": pair.group or pair.case or pair.id,
         "source": pair.source,
         "licence": pair.licence,
         "metadata": pair.metadata,

@@ -34,6 +34,8 @@ _END = re.compile(r"[.!?][\"')\]]?\s")
 
 
 def recognise_pdf(file: File) -> float:
+    if file.head[128:132] == b"DICM":  # it may hold a PDF file
+        return 0.0
     return CERTAIN if b"%PDF-" in file.head[:1024] else BY_NAME * (file.suffix == ".pdf")
 
 
@@ -45,7 +47,7 @@ def read_pdf(file: File, kind: str = "literature", domain: str = "general") -> I
     """
     if kind not in ("literature", "report"):
         raise InputError(f"The option kind is {kind!r}; use literature or report.")
-    title, pages = _pages(file.read(MAX_BYTES))
+    title, texts, scanned = pages_of(file.read(MAX_BYTES))
     work = Work(
         id=stem(file.name, ".pdf"),
         title=title or file.path.stem,
@@ -54,12 +56,18 @@ def read_pdf(file: File, kind: str = "literature", domain: str = "general") -> I
         domain=domain,
         metadata={"file": file.name},
     )
-    for number, (text, is_scanned) in enumerate(zip(*_mended(pages), strict=True), start=1):
+    for number, (text, is_scanned) in enumerate(zip(texts, scanned, strict=True), start=1):
         if text:
             yield work.part(f"p{number}", f"page {number}", text, page=number)
         elif is_scanned:
             reason = "It is a scanned picture without text; recognise its text first (OCR)."
             yield Quarantined(str(file.path), f"{file.name}, page {number}", reason)
+
+
+def pages_of(data: bytes) -> tuple[str, list[str], list[bool]]:
+    """The title, each page's running text, and whether it is only a picture. Raises InputError as ``read_pdf`` does."""
+    title, pages = _pages(data)
+    return title, *_mended(pages)
 
 
 def _pages(data: bytes) -> tuple[str, list[tuple[str, bool]]]:

@@ -14,7 +14,7 @@ RETRACTED = "[Retracted] "
 
 @dataclass(frozen=True)
 class Work:
-    """An article, a book or a manual; its id is the group and the case of all its parts."""
+    """An article, a book, a report; its id is the group and the case of all its parts unless others are given."""
 
     id: str
     title: str
@@ -22,6 +22,8 @@ class Work:
     kind: Kind = "literature"
     domain: str = "general"
     licence: str = "unknown"
+    case: str = ""
+    group: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def part(self, mark: str, label: str, text: str, **more: Any) -> Document:
@@ -35,8 +37,8 @@ class Work:
             image=None,
             image_sha256=None,
             title=f"{self.title}, {label}" if label else self.title,
-            case_id=identity,
-            group_id=identity,
+            case_id=self.case or identity,
+            group_id=self.group or self.case or identity,
             source=self.source,
             licence=self.licence,
             metadata=self.metadata | more,
