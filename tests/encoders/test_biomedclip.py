@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,6 @@ from rag.indexing import IndexStore
 from rag.settings import Settings, knowledge_dir, load_settings
 
 from .conftest import write_bert, write_model
-
-pytestmark = pytest.mark.slow
 
 PUBLISHED = {
     "model_cfg": {
@@ -55,22 +54,29 @@ PUBLISHED = {
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The profile 'biomedclip' with its models in folders."""
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The profile 'biomedclip' with its models in folders; that of the image model is not there yet."""
     root = tmp_path_factory.mktemp("biomedclip")
-    model = write_model(root / "BiomedCLIP", PUBLISHED, half=True, binary=True)
     queries, passages = write_bert(root / "queries", seed=1), write_bert(root / "articles", seed=2)
     lines = (knowledge_dir() / "profiles" / "biomedclip.toml").read_text(encoding="utf-8").splitlines()
-    own = {"image": f"local-dir:{model}", "text": str(passages), "queries": str(queries)}
+    own = {"image": f"local-dir:{root / 'BiomedCLIP'}", "text": str(passages), "queries": str(queries)}
     changed = [
         f'{key} = "{own[key]}"' if (key := line.partition(" = ")[0]) in own else line
         for line in lines
     ]  # fmt: skip
     (root / "profile.toml").write_text("\n".join(changed), encoding="utf-8")
-    yield load_settings(str(root / "profile.toml"), indexes=root / "indexes")
+    return load_settings(str(root / "profile.toml"), indexes=root / "indexes")
+
+
+@pytest.fixture(scope="module")
+def settings(profile: Settings) -> Iterator[Settings]:
+    """The same, and the image model is there: 196 million random weights."""
+    model = write_model(Path(profile.encoders.image.removeprefix("local-dir:")), PUBLISHED, half=True, binary=True)
+    yield profile
     shutil.rmtree(model)  # 400 MB
 
 
+@pytest.mark.slow
 def test_the_architecture_is_whole(settings: Settings) -> None:
     encoder = load_image_encoder(settings.encoders)
     model = encoder._model  # type: ignore[attr-defined]
@@ -79,6 +85,7 @@ def test_the_architecture_is_whole(settings: Settings) -> None:
     assert encoder._tokenizer.context_length == 256  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_images_and_texts_meet_in_one_space(settings: Settings, pictures: list[Path]) -> None:
     encoder = load_image_encoder(settings.encoders)
     texts = ["the heart is enlarged", "no effusion", "retina " * 1000]
@@ -89,6 +96,7 @@ def test_images_and_texts_meet_in_one_space(settings: Settings, pictures: list[P
         assert np.isfinite(some).all() and some.std(axis=0).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_corpus_becomes_an_index_and_a_question_an_answer(
     settings: Settings, pictures: list[Path], tmp_path: Path
 ) -> None:
@@ -127,12 +135,12 @@ def test_without_the_models_the_profile_says_what_is_missing() -> None:
 class TestAsymmetric:
     """Questions go through one model and passages through the other."""
 
-    def test_each_kind_has_its_model(self, settings: Settings) -> None:
+    def test_each_kind_has_its_model(self, profile: Settings) -> None:
         torch()
         from transformers import AutoModel, AutoTokenizer
 
-        encoder, texts = load_text_encoder(settings.encoders), ["the heart is enlarged", "no effusion"]
-        for kind, folder in (("query", settings.encoders.queries), ("passage", settings.encoders.text)):
+        encoder, texts = load_text_encoder(profile.encoders), ["the heart is enlarged", "no effusion"]
+        for kind, folder in (("query", profile.encoders.queries), ("passage", profile.encoders.text)):
             tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
             with torch().inference_mode():
                 first = model(**tokenizer(texts, return_tensors="pt", padding=True)).last_hidden_state[:, 0].numpy()
@@ -141,8 +149,8 @@ class TestAsymmetric:
         assert abs(encoder.encode(texts, kind="query") - encoder.encode(texts)).max() > 0.01
         assert encoder.encode([], kind="query").shape == (0, encoder.dim)
 
-    def test_the_fingerprint_names_both(self, settings: Settings) -> None:
-        chosen = settings.encoders
+    def test_the_fingerprint_names_both(self, profile: Settings) -> None:
+        chosen = profile.encoders
         both = load_text_encoder(chosen).fingerprint
         for other in ({"queries": chosen.text}, {"pooling": "mean"}, {"queries": None}, {"text": chosen.queries}):
             assert load_text_encoder(chosen.model_copy(update=other)).fingerprint != both
@@ -158,9 +166,9 @@ class TestAsymmetric:
         with pytest.raises(InputError, match="bert"):
             SentenceEncoder(str(folder)).encode(["x"])
 
-    def test_a_full_memory_halves_the_batch(self, settings: Settings) -> None:
+    def test_a_full_memory_halves_the_batch(self, profile: Settings) -> None:
         texts = [f"the heart is {n}" for n in range(20)]
-        free, tight = SentenceEncoder(settings.encoders.text), SentenceEncoder(settings.encoders.text, batch_size=16)
+        free, tight = SentenceEncoder(profile.encoders.text), SentenceEncoder(profile.encoders.text, batch_size=16)
         tried: list[int] = []
 
         def check(module: object, inputs: object, options: dict[str, object]) -> None:
