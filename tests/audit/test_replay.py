@@ -57,7 +57,7 @@ def add(store: IndexStore, more: list[dict[str, str]], folder: Path) -> None:
     path = folder / "cases.jsonl"
     path.write_text("\n".join(map(json.dumps, more)))
     settings = Settings().encoders
-    ingest([Source(path)], store, Encoders.load(settings))
+    ingest([Source(path, label="cases")], store, Encoders.load(settings))
 
 
 @pytest.fixture
