@@ -14,14 +14,13 @@ from typing import Literal
 
 from rag.generation.base import Request, refusal
 from rag.language.clinical_text import ClinicalSentence, Texts
-from rag.language.context import HISTORY
 from rag.language.question import Asked
 from rag.language.reading import Reading, Support, read_passage
 from rag.types import Draft, DraftSentence, Evidence, Quote
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
-_VERSION = "reader-3"
+_VERSION = "reader-4"
 _SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
 
@@ -158,7 +157,7 @@ class ReaderGenerator:
             _Candidate(e, start, end, sentence, self._texts.sentence(e.title))
             for e in evidence
             for start, end, sentence in self._texts.of(e.text).sentences
-            if not HISTORY.match(sentence.text) and not _SYNONYMS.match(sentence.text)
+            if start not in self._texts.of(e.text).asides and not _SYNONYMS.match(sentence.text)
         ]
         own = evidence[0].of_study or any(e.of_similar_image for e in evidence)
         if not own and not asked.for_reports and any(r.e.kind == "literature" for r in rows):

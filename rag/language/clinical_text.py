@@ -12,10 +12,10 @@ from functools import cached_property, lru_cache
 from typing import Any, TypeVar, TypeVarTuple
 
 from rag.corpus.sentences import sentence_spans
-from rag.language.context import HISTORY
 from rag.language.injection import blank_orders
 from rag.language.lexicon import Lexicon, Mention
 from rag.language.question import content_of
+from rag.language.sections import asides_of
 from rag.language.statements import Assertion, moved, statements_of
 from rag.language.tokens import Token, tokens_of
 
@@ -62,6 +62,7 @@ class ClinicalText:
         readable: the same, as long, with what speaks to the reader blanked.
         sentences: (start, end, sentence) of each sentence of ``readable``.
         words: those that carry content.
+        asides: starts of the sentences that tell why it was written, or what was before.
         statements: all that it asserts, in order. Sections such as INDICATION are history; orders are not read.
     """
 
@@ -77,10 +78,14 @@ class ClinicalText:
         return frozenset().union(*(sentence.words for _, _, sentence in self.sentences))
 
     @cached_property
+    def asides(self) -> frozenset[int]:
+        return asides_of(self.readable, [(start, end) for start, end, _ in self.sentences])
+
+    @cached_property
     def statements(self) -> tuple[Assertion, ...]:
         found: list[Assertion] = []
         for start, _, sentence in self.sentences:
-            past = bool(HISTORY.match(sentence.text))
+            past = start in self.asides
             found += [moved(a, start, "historical" if past else a.status) for a in sentence.statements]
         return tuple(found)
 

@@ -17,8 +17,6 @@ from rag.language.predicate import said_after
 from rag.language.scope import Clause
 from rag.language.tokens import Token, tokens_of
 
-# Sections that tell why a report was made, or what was before, and not what it found.
-HISTORY = re.compile(r"^(indication|comparison|history|clinical[a-z ]*|reason[a-z ]*|technique|exam[a-z ]*)\s*:", re.I)
 _PAST_SECTION = re.compile(r"^\s*(?:past\s+(?:medical|surgical|ocular)\s+(?:history|hx)|pmhx?|psh|poh)\s*[:\-]", re.I)
 _FAMILY_SECTION = re.compile(r"^\s*(?:family\s+(?:medical\s+)?(?:history|hx)|fh|fhx)\s*[:\-]", re.I)
 # One status for a phrase on which several cues act: a denied history is no history, a doubted one is in doubt.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.language.clinical_text import ClinicalText, Texts
-from rag.language.context import HISTORY
 from rag.language.lexicon import Lexicon
 from rag.language.question import Asked
 from rag.language.statements import Assertion
@@ -150,7 +149,7 @@ def _read_words(asked: Asked, read: ClinicalText) -> tuple[bool, Support] | None
     """Without the lexicon: the sentence that shares most content words, and whether they stand under a negation."""
     best: tuple[float, int, int, Sequence[Token]] | None = None
     for start, end, sentence in read.sentences:
-        if HISTORY.match(sentence.text):
+        if start in read.asides:
             continue
         cover = _coverage(asked.words, sentence.words)
         if best is None or cover > best[0]:
