@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
+
+from pydantic import TypeAdapter, ValidationError
 
 from rag.answering.engine import Engine
 from rag.errors import InputError
@@ -94,13 +96,27 @@ def evaluate(
 
 
 def named_suite(name: str, **options: Any) -> Suite:
-    """The suite of a name, with these options."""
+    """The suite of a name, with these options; texts from a command line become what its fields are.
+
+    >>> named_suite("reliance", first="no", seed="7")
+    RelianceSuite(first=False, seed=7)
+
+    Raises:
+        InputError: there is no such suite or option, or an option's value does not do.
+    """
     made = find("suite", name)
     try:
-        suite: Suite = made(**options)
-    except TypeError as error:
+        if not is_dataclass(made):
+            return cast(Suite, made(**options))
+        if unknown := sorted(options.keys() - {f.name for f in fields(made) if f.init}):
+            raise TypeError(f"unknown: {', '.join(unknown)}")
+        return cast(Suite, TypeAdapter(made).validate_python(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"the suite {name!r}, option {where!r}: {first['msg']} (got {first['input']!r})") from error
+    except (TypeError, ValueError) as error:
         raise InputError(f"the suite {name!r} does not take these options: {error}") from error
-    return suite
 
 
 def need_engine(subject: Subject, suite: Suite) -> Engine:

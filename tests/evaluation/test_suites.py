@@ -99,7 +99,9 @@ def test_a_suite_of_somebody_else_runs_by_its_path_with_its_options(tmp_path: Pa
     ("suite", "options", "words"),
     [
         ("nope", {}, "there is no suite 'nope'"),
-        ("reliance", {"frist": True}, "does not take these options"),
+        ("reliance", {"frist": True}, "does not take these options: unknown: frist"),
+        ("reliance", {"seed": "many"}, "option 'seed'"),
+        (f"{__name__}:Lines", {"longest": "many"}, "does not take these options"),
         ("reliance", {}, "measures an index"),
         ("questions", {}, "measures an index"),
         ("channels", {}, "measures an index"),
