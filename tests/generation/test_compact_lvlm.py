@@ -25,7 +25,7 @@ from rag.generation.messages import Messages, Picture
 from rag.generation.prompts import Prompt
 from rag.generation.seen import Seen, hash_of_name
 from rag.generation.transformers import LocalModel
-from rag.language.lexicon import Lexicon
+from rag.language.clinical_text import Texts
 from rag.settings import GenerationSettings, load_settings
 from rag.types import Draft
 
@@ -94,10 +94,10 @@ def test_parts_become_a_checkpoint_with_the_adapter_merged(make: Make, tmp_path:
 
 
 def test_it_answers_through_the_common_code_and_sees_the_image(
-    make: Make, ask: Ask, tmp_path: Path, lexicon: Lexicon
+    make: Make, ask: Ask, tmp_path: Path, texts: Texts
 ) -> None:
     chosen = settings(make().folder)
-    generator = LanguageGenerator(LocalModel(chosen), chosen, lexicon)
+    generator = LanguageGenerator(LocalModel(chosen), chosen, texts)
     draft = generator.generate(ask())
     assert draft.probability is not None
     assert generator.generate(ask()) == draft
@@ -289,7 +289,7 @@ def test_the_command_lists_and_assembles(make: Make, tmp_path: Path) -> None:
 
 
 def test_memory_that_runs_out_while_writing_is_one_sentence(
-    make: Make, ask: Ask, monkeypatch: pytest.MonkeyPatch, lexicon: Lexicon
+    make: Make, ask: Ask, monkeypatch: pytest.MonkeyPatch, texts: Texts
 ) -> None:
     import torch
 
@@ -301,12 +301,12 @@ def test_memory_that_runs_out_while_writing_is_one_sentence(
 
     monkeypatch.setattr(model._weights.load().model, "generate", full)
     with pytest.raises(StorageError, match="is too small for this prompt; lower 'selection.k_max'"):
-        LanguageGenerator(model, chosen, lexicon).generate(ask())
+        LanguageGenerator(model, chosen, texts).generate(ask())
 
 
-def test_a_passage_that_fills_the_window_is_left_out_and_said(make: Make, ask: Ask, lexicon: Lexicon) -> None:
+def test_a_passage_that_fills_the_window_is_left_out_and_said(make: Make, ask: Ask, texts: Texts) -> None:
     chosen = settings(make().folder, transformers={"cache": str(make().folder.parent / "cache"), "window": 2048})
-    generator = LanguageGenerator(LocalModel(chosen), chosen, lexicon)
+    generator = LanguageGenerator(LocalModel(chosen), chosen, texts)
     long = "The heart is enlarged. " * 1000
     assert generator.generate(ask("Is there cardiomegaly?", long, "No effusion.")).left_out == ("d1/0",)
     draft = generator.generate(ask("Is there cardiomegaly?", long))
@@ -383,10 +383,10 @@ def test_verdict_confidence_and_refusal_are_read_of_the_answer(
     confidence: float | None,
     refusal: str | None,
     ask: Ask,
-    lexicon: Lexicon,
+    texts: Texts,
 ) -> None:
     chosen = load_settings("compact-lvlm").generation
-    draft: Draft = LanguageGenerator(Saying(text, yes, either), chosen, lexicon).generate(ask())  # type: ignore[arg-type]
+    draft: Draft = LanguageGenerator(Saying(text, yes, either), chosen, texts).generate(ask())  # type: ignore[arg-type]
     assert (draft.verdict, draft.refusal) == (verdict, refusal)
     assert draft.probability == yes
     if confidence is not None:
