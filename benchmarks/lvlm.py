@@ -24,9 +24,9 @@ import rag
 from rag.evaluation.questions import LabelledQuestion, score_verdicts
 from rag.generation.base import Request
 from rag.generation.registry import load_generator
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.language.question import read_question
-from rag.language.clinical_text import Texts
 from rag.progress import Silent
 from rag.types import Draft, Evidence, sha256_of
 
