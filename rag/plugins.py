@@ -44,6 +44,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "reader": "rag.generation.registry:make_reader",
         "transformers": "rag.generation.registry:make_transformers",
         "openai": "rag.generation.registry:make_openai",
+        "by-question": "rag.generation.registry:make_by_question",
     },
     "text-encoder": {
         "minilm": "rag.encoders.registry:make_sentence_encoder",

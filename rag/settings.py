@@ -200,9 +200,11 @@ class GenerationSettings(_Group):
 
     kind: str = Field(
         "reader",
-        description="'reader' (no language model), 'transformers' (a model on this machine), 'openai' (a server), or a "
-        "generator that plugs in, by name or dotted path.",
+        description="'reader' (no language model), 'transformers' (a model on this machine), 'openai' (a server), "
+        "'by-question' (the reader for studies, 'writer' for the rest), or a generator that plugs in, by name or "
+        "dotted path.",
     )
+    writer: str = Field("transformers", description="The language model of 'by-question': 'transformers' or another.")
     prompt: str = Field(
         "cite",
         description="A template of knowledge/prompts ('cite', or 'compare': reports are references to compare with, "

@@ -5,6 +5,7 @@ A generator plugs in as a function of the settings and of what reads texts; its 
 
 from __future__ import annotations
 
+from rag.errors import InputError
 from rag.generation.base import Generator
 from rag.generation.reader import ReaderGenerator
 from rag.language.clinical_text import Texts
@@ -39,3 +40,12 @@ def make_openai(settings: GenerationSettings, texts: Texts) -> Generator:
     from rag.generation.openai import shared_model
 
     return LanguageGenerator(shared_model(settings), settings, texts)
+
+
+def make_by_question(settings: GenerationSettings, texts: Texts) -> Generator:
+    from rag.generation.by_question import ByQuestion
+
+    if settings.writer == settings.kind:
+        raise InputError("setting 'generation.writer' is 'by-question', which does not write; name a language model")
+    writer = find("generator", settings.writer, setting="generation.writer")(settings, texts)
+    return ByQuestion(make_reader(settings, texts), writer)

@@ -1,0 +1,48 @@
+"""Each question to the one who is better at it: studies to the reader, the rest to a language model.
+
+A report's own words are read exactly; what literature says, and what an image shows, is written. A draft of the model's
+that verification refuses is not sent back to it: the reader's quotes stand in for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rag.generation.base import Generator, Request, drafts
+from rag.types import Draft
+
+
+class ByQuestion:
+    """See the module; a generator of two.
+
+    >>> generator = ByQuestion(make_reader(settings, texts), make_openai(settings, texts))            # doctest: +SKIP
+    >>> generator.generate(request).text is None                                                      # doctest: +SKIP
+    """
+
+    revises = True  # by the other one
+
+    def __init__(self, reader: Generator, writer: Generator) -> None:
+        self._reader, self._writer = reader, writer
+
+    @property
+    def fingerprint(self) -> str:
+        return f"by-question:{self._reader.fingerprint}:{self._writer.fingerprint}"
+
+    @property
+    def prompt_sha256(self) -> str | None:
+        return self._writer.prompt_sha256
+
+    @property
+    def parallel(self) -> int:
+        return self._writer.parallel
+
+    def generate(self, request: Request) -> Draft:
+        return self._chosen(request).generate(request)
+
+    def stream(self, request: Request) -> Iterator[Draft]:
+        """See :class:`~rag.generation.base.StreamingGenerator`."""
+        yield from drafts(self._chosen(request), request)
+
+    def _chosen(self, request: Request) -> Generator:
+        of_a_study = any(e.channel == "study" for e in request.evidence)
+        return self._reader if of_a_study or request.objections else self._writer

@@ -1,0 +1,77 @@
+"""Studies are read, the rest is written; what verification refuses of the writing, the reader's quotes replace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag.answering.engine import Engine
+from rag.errors import InputError
+from rag.generation.registry import load_generator
+from rag.language.clinical_text import Texts
+from rag.settings import GenerationSettings, Settings
+
+from . import servers
+from .servers import Handler, Server, saying
+
+TERM = "What is cardiomegaly?"
+SAID = "On a posteroanterior film of an adult in good inspiration, a ratio above 0.5 counts as cardiomegaly."
+
+
+def repeating(handler: Handler, body: dict[str, Any]) -> None:
+    """Says a sentence of the prompt, with the number of the passage that holds it."""
+    prompt = " ".join("".join(m["content"] for m in body["messages"]).split())
+    before, held, _ = prompt.partition(SAID)
+    assert held
+    number = before.rpartition('number="')[2].partition('"')[0]
+    saying(f"{SAID} [{number}]")(handler, body)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with servers.serving(repeating) as running:
+        yield running
+
+
+@pytest.fixture
+def engine(copy_index: Callable[[Path], None], tmp_path: Path, server: Server) -> Engine:
+    copy_index(tmp_path / "small")
+    generation = {
+        "kind": "by-question",
+        "writer": "openai",
+        "openai": {"base_url": server.url, "model": "m", "read_timeout": 2.0, "attempts": 1},
+    }
+    return Engine.open(tmp_path / "small", Settings.model_validate({"generation": generation}))
+
+
+def test_a_study_is_read_and_literature_is_written(engine: Engine, server: Server) -> None:
+    read = engine.ask("Does study CXR2814 show cardiomegaly?")
+    assert (read.decision, read.verdict) == ("answered", "yes")
+    assert server.requests == []
+    written = engine.ask(TERM)
+    assert [s.text for s in written.sentences] == [SAID]
+    assert len(server.requests) == 1
+
+
+def test_the_readers_quotes_replace_what_verification_refuses(engine: Engine, server: Server) -> None:
+    server.usual = saying("The moon is made of cheese [1].")
+    answer = engine.ask(TERM)
+    assert answer.decision == "answered"
+    assert "“" in answer.sentences[0].text, "a quotation"
+    assert len(server.requests) == 1, "the model is not asked again"
+
+
+def test_a_change_of_either_changes_the_fingerprint(texts: Texts) -> None:
+    def prints(**more: object) -> str:
+        openai = {"base_url": "http://127.0.0.1:9/v1", "model": "m"}
+        values = {"kind": "by-question", "writer": "openai", "openai": openai, **more}
+        return load_generator(GenerationSettings.model_validate(values), texts).fingerprint
+
+    reader = load_generator(GenerationSettings.model_validate({}), texts).fingerprint
+    assert reader in prints()
+    assert prints() != prints(temperature=0.5)
+    with pytest.raises(InputError, match=r"generation\.writer"):
+        prints(writer="by-question")
