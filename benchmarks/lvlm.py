@@ -132,8 +132,8 @@ def answers(data: Path, demo: Path) -> Table:
         if demo.exists():
             sets.append(("study questions, unseen studies", demo, _studies(data)))
         for name, index, questions in sets:
-            for writer in ("reader", "compact-lvlm"):
-                engine = rag.Engine.open(index, rag.load_settings(None if writer == "reader" else writer))
+            for writer, settings in _writers().items():
+                engine = rag.Engine.open(index, settings)
                 begin = time.perf_counter()
                 o = score_verdicts(questions, engine, Silent())
                 seconds = (time.perf_counter() - begin) / len(questions)
@@ -151,6 +151,17 @@ def answers(data: Path, demo: Path) -> Table:
         command="python benchmarks/lvlm.py answers",
         note="Withheld answers count as wrong. No question, study or article is among what the model was trained on.",
     )  # fmt: skip
+
+
+def _writers() -> dict[str, rag.Settings]:
+    """The reader; the model for whatever is asked; and the profile, where the reader has studies and what is refused."""
+    profile = rag.load_settings("compact-lvlm")
+    alone = profile.generation.model_copy(update={"kind": "transformers", "revisions": 0})
+    return {
+        "reader": rag.load_settings(),
+        "compact-lvlm alone": profile.model_copy(update={"generation": alone}),
+        "profile compact-lvlm": profile,
+    }
 
 
 def _literature(data: Path, folder: Path) -> Iterator[tuple[str, Path, list[LabelledQuestion]]]:
