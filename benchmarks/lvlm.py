@@ -154,7 +154,7 @@ def answers(data: Path, demo: Path) -> Table:
 
 
 def _writers() -> dict[str, rag.Settings]:
-    """The reader; the model for whatever is asked; and the profile, where the reader has studies and what is refused."""
+    """The reader; the model for whatever is asked; the profile, where the reader has studies and what was refused."""
     profile = rag.load_settings("compact-lvlm")
     alone = profile.generation.model_copy(update={"kind": "transformers", "revisions": 0})
     return {
