@@ -154,14 +154,9 @@ def answers(data: Path, demo: Path) -> Table:
 
 
 def _writers() -> dict[str, rag.Settings]:
-    """The reader; the model for whatever is asked; the profile, where the reader has studies and what was refused."""
-    profile = rag.load_settings("compact-lvlm")
-    alone = profile.generation.model_copy(update={"kind": "transformers", "revisions": 0})
-    return {
-        "reader": rag.load_settings(),
-        "compact-lvlm alone": profile.model_copy(update={"generation": alone}),
-        "profile compact-lvlm": profile,
-    }
+    """The reader; the model for whatever is asked; and with the reader for studies and for what was refused."""
+    names = ("compact-lvlm", "compact-lvlm-by-question")
+    return {"reader": rag.load_settings(), **{name: rag.load_settings(name) for name in names}}
 
 
 def _literature(data: Path, folder: Path) -> Iterator[tuple[str, Path, list[LabelledQuestion]]]:

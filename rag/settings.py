@@ -229,6 +229,11 @@ class GenerationSettings(_Group):
     transformers: TransformersSettings = Field(default_factory=lambda: TransformersSettings.model_validate({}))
     openai: OpenAISettings = Field(default_factory=lambda: OpenAISettings.model_validate({}))
 
+    @property
+    def language_model(self) -> str:
+        """The kind of who may write in words of their own; the reader's, where nobody does."""
+        return self.writer if self.kind == "by-question" else self.kind
+
 
 class VerificationSettings(_Group):
     """Who decides whether evidence says what a sentence says; of the rules findings, numbers and words come first."""

@@ -58,7 +58,7 @@ def _models(settings: GenerationSettings) -> Iterator[tuple[str, Seen]]:
     """Who writes and who is heard as a witness, as far as they run here and say what they have seen."""
     witness = [load_settings(settings.witness).generation] if settings.witness is not None else []
     for some in (settings, *witness):
-        model = some.transformers.model if some.kind == "transformers" else None
+        model = some.transformers.model if some.language_model == "transformers" else None
         seen = seen_of(model) if model is not None else None
         if model is not None and seen is not None:
             yield model, seen

@@ -12,7 +12,7 @@ from rag.answering.engine import Engine
 from rag.errors import InputError
 from rag.generation.registry import load_generator
 from rag.language.clinical_text import Texts
-from rag.settings import GenerationSettings, Settings
+from rag.settings import GenerationSettings, Settings, load_settings
 
 from . import servers
 from .servers import Handler, Server, saying
@@ -75,3 +75,11 @@ def test_a_change_of_either_changes_the_fingerprint(texts: Texts) -> None:
     assert prints() != prints(temperature=0.5)
     with pytest.raises(InputError, match=r"generation\.writer"):
         prints(writer="by-question")
+
+
+def test_the_profile_names_the_model_that_may_write() -> None:
+    chosen = load_settings("compact-lvlm-by-question").generation
+    assert (chosen.kind, chosen.language_model, chosen.revisions) == ("by-question", "transformers", 1)
+    alone = load_settings("compact-lvlm").generation
+    assert alone.language_model == "transformers"
+    assert chosen.transformers == alone.transformers
