@@ -29,6 +29,8 @@ Kind = Literal["reader", "generator", "text-encoder", "image-encoder", "backend"
 PARTS: Mapping[Kind, Mapping[str, str]] = {
     "reader": {
         "cases": "rag.corpus.readers.cases:READER",
+        "questions": "rag.corpus.readers.questions:READER",
+        "tables": "rag.corpus.readers.tables:READER",
         "open-i": "rag.corpus.readers.openi:READER",
         "obo": "rag.corpus.readers.obo:READER",
         "notes": "rag.corpus.readers.notes:READER",

@@ -165,7 +165,6 @@ class _Reading:
         self._corpora: set[str] = set()
         self._damaged = {f.name for f in self._found.foreign}  # and files of which something could not be read
         self._withdrawn: set[str] = set()
-        report.files = dict(Counter(report.files) + self._found.readers)
         report.foreign += self._found.foreign
 
     def batches(
@@ -179,6 +178,7 @@ class _Reading:
                     some = [replace(one, document=deidentify(one.document)) for one in some]
                 batch = list(self._settled(some, writer))
             if not some:
+                report.files = dict(Counter(report.files) + self._found.readers)
                 return
             count(len(batch))
             self._corpora.update(d.source for d in batch)

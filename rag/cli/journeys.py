@@ -75,6 +75,10 @@ def ingest(
         list[str] | None,
         typer.Option("--option", "-o", help="Reader option, e.g. branches=eye,respiratory or split=train; repeatable."),
     ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="Column of a table, as text=Report or text=Findings+Impression; repeatable."),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(help="What the source is called, if it moves or comes in several places [default: its folder]."),

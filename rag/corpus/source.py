@@ -78,13 +78,14 @@ class Survey:
 
     @property
     def files(self) -> int:
-        """How many files there are: each is in exactly one of the lists."""
-        return len(self.planned) + len(self.along) + len(self.foreign) + len(self.refused)
+        """How many files there are: each is planned, read along, foreign or refused."""
+        return self.readers.total() + len(self.along) + len(self.foreign) + len(self.refused)
 
     @property
     def readers(self) -> Counter[str]:
-        """How many files go to each reader."""
-        return Counter(reader.name for _, reader in self.planned)
+        """How many files go to each reader; once all is read, without the images that rows have named."""
+        along = set(self.along)
+        return Counter(reader.name for file, reader in self.planned if file.path not in along)
 
     def records(self) -> Iterator[tuple[File, Reader, Document] | tuple[File | None, None, Quarantined | Withdrawn]]:
         """Every document with its file and reader; all else with its file, None for what was not looked into.
@@ -97,6 +98,7 @@ class Survey:
         used, seen = set[str](), set[str]()
         for file, reader in self.planned:
             if str(file.path.resolve()) in used:
+                self.along.append(file.path)
                 continue
             begun = False
             try:

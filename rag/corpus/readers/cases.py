@@ -51,7 +51,7 @@ def read_cases(file: File, split: str | None = None) -> Iterator[Document | Quar
         if line is not None and not line.strip():
             continue
         try:
-            row = _row(line)
+            row = row_of(line)
             identifier = checked_id(row.get("id"))
             if identifier in seen:
                 raise InputError(f"The id {identifier!r} was used before in this file; ids must be unique.")
@@ -63,7 +63,8 @@ def read_cases(file: File, split: str | None = None) -> Iterator[Document | Quar
             yield Quarantined(str(path), f"line {number}", str(error))
 
 
-def _row(line: bytes | None) -> dict[str, Any]:
+def row_of(line: bytes | None) -> dict[str, Any]:
+    """The object on a line, cleaned, without nulls. Raises InputError if there is none."""
     if line is None:
         raise InputError(f"It is longer than {MAX_LINE_BYTES:,} bytes.")
     try:

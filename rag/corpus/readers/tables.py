@@ -1,0 +1,185 @@
+"""Spreadsheets: CSV, TSV, Excel and Parquet, a row a case, with a mapping of columns that is guessed and shown.
+
+Rows are read one at a time (openpyxl in read-only mode, pyarrow by batches), so memory does not grow with the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from rag.corpus.files import File
+from rag.corpus.quarantine import Quarantined
+from rag.corpus.readers.base import BY_NAME, CERTAIN, LIKELY, Reader, Record
+from rag.corpus.readers.pairs import Pair, documents_of, path_inside
+from rag.corpus.text import checked_id, clean, decode_any
+from rag.corpus.zips import check_zip
+from rag.errors import InputError, MissingDependencyError
+
+MAX_BYTES = 500_000_000
+MAX_CELL = 1_000_000
+MAX_COLUMNS = 1000
+FIELDS = ("id", "text", "image", "title", "group", "domain", "licence", "kind")
+# Names of columns by what they mean, without case, spaces and punctuation; the first that is there counts.
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "id": ("id", "studyid", "reportid", "caseid", "uid", "accessionnumber", "accession", "imageid", "dicomid"),
+    "text": (
+        "text",
+        "report",
+        "reporttext",
+        "fulltext",
+        "radiologyreport",
+        "caption",
+        "description",
+        "abstract",
+        "note",
+    ),
+    "image": ("image", "imagepath", "imagefile", "filename", "file", "path"),
+    "title": ("title", "name"),
+    "group": ("group", "groupid", "patientid", "patient", "subjectid", "pid"),
+    "domain": ("domain",),
+    "licence": ("licence", "license"),
+}
+_SECTIONS = ("indication", "history", "comparison", "technique", "findings", "impression", "conclusion")
+_PLAIN = re.compile(r"[\W_]+")
+_SUFFIXES = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".parquet")
+
+
+def recognise_table(file: File) -> float:
+    """Sure of Parquet, and of an Excel file; a text with a suffix of tables likely is one."""
+    if file.kind == "a Parquet file" or (file.suffix in (".xlsx", ".xlsm") and file.head.startswith(b"PK")):
+        return CERTAIN
+    is_text = file.suffix in (".csv", ".tsv", ".tab") and file.is_text
+    return LIKELY * is_text or BY_NAME * (file.suffix in _SUFFIXES)
+
+
+def read_table(file: File, map: tuple[str, ...] | str = (), kind: str = "report") -> Iterator[Record]:
+    """The rows of a table; image paths are relative to its folder.
+
+    ``map`` names columns, as ``text=Report``, where the guess is wrong; several columns joined by ``+`` become one
+    text with their names as headings. Columns that are not mapped become metadata, and the mapping itself stands under
+    ``metadata["columns"]``. Raises InputError if no column with text or image can be told.
+    """
+    if kind not in ("report", "literature"):
+        raise InputError(f"The option kind is {kind!r}; use report or literature.")
+    rows = iter(_rows(file))
+    header = [str(name or "").strip() for name in next(rows, [])]
+    if not any(header) or len(header) > MAX_COLUMNS:
+        raise InputError(f"Its first row must name the columns, at most {MAX_COLUMNS} of them.")
+    columns = _mapping(header, (map,) if isinstance(map, str) else map)
+    for number, row in enumerate(rows, start=2):
+        cells = {name: clean(str(value)).strip() for name, value in zip(header, row, strict=False) if value is not None}
+        if not any(cells.values()):
+            continue
+        try:
+            if any(len(cell) > MAX_CELL for cell in cells.values()):
+                raise InputError(f"A cell has more than {MAX_CELL:,} characters.")
+            yield from list(documents_of(_pair(file, number, cells, columns, kind)))
+        except InputError as error:
+            yield Quarantined(str(file.path), f"{file.name}, row {number}", str(error))
+
+
+def _pair(file: File, number: int, cells: Mapping[str, str], columns: Mapping[str, str], kind: str) -> Pair:
+    values = {field: cells.get(column, "") for field, column in columns.items() if field != "text"}
+    parts = [part for part in columns.get("text", "").split("+") if cells.get(part)]
+    text = "\n".join(cells[part] if len(parts) == 1 else f"{part.upper()}: {cells[part]}" for part in parts)
+    image = values.get("image", "")
+    if not text and not image:
+        raise InputError("It has neither a text nor an image.")
+    used = {name for column in columns.values() for name in column.split("+")}
+    kind = values.get("kind") or kind
+    return Pair(
+        id=checked_id(values.get("id") or (f"{file.path.stem}#{number}" if "id" not in columns else None)),
+        source=file.path.stem,
+        text=text,
+        image=path_inside(file.path.parent, image) if image else None,
+        kind="literature" if kind == "literature" else "report",
+        title=values.get("title", ""),
+        domain=values.get("domain") or "general",
+        group=values.get("group", ""),
+        licence=values.get("licence") or "unknown",
+        metadata={name: value for name, value in cells.items() if name not in used and value}
+        | {"columns": dict(columns)},
+    )
+
+
+def _mapping(header: list[str], given: Iterable[str]) -> dict[str, str]:
+    """Columns by field: as given, and for the rest as their names suggest."""
+    columns: dict[str, str] = {}
+    for one in given:
+        field, _, column = (part.strip() for part in one.partition("="))
+        if field not in FIELDS or not all(part in header for part in column.split("+")):
+            raise InputError(
+                f"map {one!r}: write it as field=column; fields: {', '.join(FIELDS)}; columns: {', '.join(header)}."
+            )
+        columns[field] = column
+    plain = {_PLAIN.sub("", name).lower(): name for name in reversed(header)}
+    for field, names in _NAMES.items():
+        found = next((plain[name] for name in names if name in plain), None)
+        if found and field not in columns and found not in columns.values():
+            columns[field] = found
+    if "text" not in columns and (sections := [plain[name] for name in _SECTIONS if name in plain]):
+        columns["text"] = "+".join(sections)
+    if "text" not in columns and "image" not in columns:
+        raise InputError(
+            f"No column with texts can be told; name it with --map text=COLUMN. Columns: {', '.join(header)}."
+        )
+    return columns
+
+
+def _rows(file: File) -> Iterable[Iterable[Any]]:
+    if file.kind == "a Parquet file":
+        return _parquet(file)
+    if file.head.startswith(b"PK"):
+        return _excel(file)
+    text, _ = decode_any(file.read(MAX_BYTES))
+    return _csv(file, text)
+
+
+def _csv(file: File, text: str) -> Iterator[list[str]]:
+    first = text.partition("\n")[0]
+    delimiter = "\t" if file.suffix in (".tsv", ".tab") else max(",;\t|", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise InputError(f"Its line {reader.line_num} is not CSV ({error}).") from error
+
+
+def _excel(file: File) -> Iterator[tuple[Any, ...]]:
+    """Rows of the first sheet."""
+    try:
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise MissingDependencyError('Reading Excel needs openpyxl: pip install "clincite[corpora]".') from error
+    with file.path.open("rb") as stream:
+        check_zip(stream)
+        try:
+            book = load_workbook(stream, read_only=True, data_only=True)
+            yield from islice(book.worksheets[0].iter_rows(values_only=True), 2_000_000)
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, SyntaxError) as error:
+            raise InputError(f"It is a damaged Excel file ({type(error).__name__}: {error}).") from error
+
+
+def _parquet(file: File) -> Iterator[list[Any]]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise MissingDependencyError('Reading Parquet needs pyarrow: pip install "clincite[corpora]".') from error
+    try:
+        table = ParquetFile(file.path)
+        yield list(table.schema_arrow.names)
+        for batch in table.iter_batches(1000):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    except (ArrowException, OSError, ValueError) as error:
+        raise InputError(f"It is a damaged Parquet file ({error}).") from error
+
+
+READER = Reader(
+    "tables", "a table (CSV, TSV, Excel, Parquet) with a row per case", recognise_table, read_table, ids="rows"
+)
