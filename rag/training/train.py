@@ -12,6 +12,8 @@ from rag.progress import Progress, Silent
 from rag.settings import Settings
 
 if TYPE_CHECKING:
+    from rag.training.generator.recipe import GeneratorRecipe
+    from rag.training.generator.sft import TuningReport
     from rag.training.retriever.journey import TrainingReport
     from rag.training.retriever.recipe import Recipe
     from rag.training.router.train import RouterRecipe, RouterReport
@@ -90,3 +92,48 @@ def router(
     outside = Path(ood) if ood is not None else None
     encoder = load_image_encoder(chosen.encoders)
     return train_router(Path(cases), encoder, Path(out), plan, ood=outside, progress=progress)
+
+
+def generator(
+    files: Sequence[str | Path],
+    out: str | Path,
+    base: str,
+    recipe: GeneratorRecipe | None = None,
+    *,
+    vision: str | None = None,
+    prompt: str = "cite",
+    corpora: Sequence[str] = (),
+    merged: bool = False,
+    progress: Progress | None = None,
+) -> TuningReport:
+    """Tune a language model to answer with citations and write adapter, card and ``seen.json`` into the folder ``out``.
+
+    >>> import rag                                                                          # doctest: +SKIP
+    >>> base = "local-dir:models/lingshu"                                                   # doctest: +SKIP
+    >>> report = rag.train.generator(["questions.jsonl"], "models/mine", base)              # doctest: +SKIP
+    >>> report.last_loss < report.first_loss                                                # doctest: +SKIP
+
+    Args:
+        files: JSONL of cases and labelled questions; see ``docs/guides/train-a-generator.md``.
+        out: an interrupted tuning there goes on.
+        base: 'local-dir:<folder of a model>' or 'package:<name>'.
+        recipe: hyperparameters.
+        vision: the image tower of a package's language model.
+        prompt: that it will be asked with.
+        corpora: sources of the texts that questions name.
+        merged: also write the whole model.
+        progress: told of examples learned from.
+
+    Raises:
+        InputError: files, base or folder do not do.
+        MissingDependencyError: a library or the base is not installed.
+    """
+    from rag.training.generator.recipe import GeneratorRecipe
+    from rag.training.generator.sft import TuningJob, train_generator
+
+    command = (
+        f"rag train generator {shlex.join(map(str, files))} --base {shlex.quote(base)} --out {shlex.quote(str(out))}"
+    )
+    job = TuningJob(base, prompt, Path(out), command, merged, vision)
+    paths = [Path(file) for file in files]
+    return train_generator(paths, job, recipe or GeneratorRecipe(), progress or Silent(), corpora=corpora)

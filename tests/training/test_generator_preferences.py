@@ -31,7 +31,7 @@ from rag.training.generator.labelled import read_labelled
 from rag.training.generator.losses import preference_loss
 from rag.training.generator.mining import PairSources, mine
 from rag.training.generator.pairing import PairMaker, begins
-from rag.training.generator.preferences import Pair, read_pairs, without_twins
+from rag.training.generator.preferences import Preference, read_pairs, without_twins
 from rag.training.generator.recipe import GeneratorRecipe
 from rag.training.generator.sft import TuningJob, train_generator
 from rag.types import Domain, Draft
@@ -52,8 +52,8 @@ def tuned(tiny: Callable[[str], Path], made: Path, tmp_path_factory: pytest.Temp
     return out
 
 
-def pair(chosen: str, rejected: str, question: str = "Is it?") -> Pair:
-    return Pair("use of evidence", "made", "g", "s", "l", Asking(question), chosen, rejected)
+def pair(chosen: str, rejected: str, question: str = "Is it?") -> Preference:
+    return Preference("use of evidence", "made", "g", "s", "l", Asking(question), chosen, rejected)
 
 
 def test_pairs_of_every_kind_and_none_with_a_group_or_text_to_keep_apart(

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import rag
 from rag.generation.seen import Seen, SeenData, hash_of_file, hash_of_name, hashes_of_texts
-from rag.training.generator.labelled import Labelled
+from rag.training.generator.labelled import Lesson
 from rag.training.generator.loop import Trace
 from rag.training.generator.packing import MERGED
 from rag.training.hyperparameters import Hyperparameters
@@ -40,7 +40,7 @@ class TuningFacts:
     how: str
 
 
-def seen_by(items: Iterable[Labelled]) -> Seen:
+def seen_by(items: Iterable[Lesson]) -> Seen:
     """What learning from these questions shows a model: their groups, images and the texts that hold their answers.
 
     The words of a question count where they alone say what it is about: one from literature. "Is there an effusion?"

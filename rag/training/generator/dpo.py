@@ -28,7 +28,7 @@ from rag.training.generator.card import TuningFacts, counted, write_card
 from rag.training.generator.feeding import Feeder
 from rag.training.generator.loop import Stage, mixed, run_stages
 from rag.training.generator.losses import answer_log_probs, answer_loss, preference_loss, token_log_probs
-from rag.training.generator.preferences import Pair, read_pairs
+from rag.training.generator.preferences import Preference, read_pairs
 from rag.training.generator.recipe import PreferenceRecipe
 from rag.training.generator.sft import TuningJob, TuningReport, report, save
 from rag.training.run_folder import RunFolder
@@ -115,7 +115,7 @@ class _Member:
 class _Judge:
     """The pairs of one part, and what a model thinks of them."""
 
-    def __init__(self, some: Sequence[tuple[Pair, int]], feeder: Feeder) -> None:
+    def __init__(self, some: Sequence[tuple[Preference, int]], feeder: Feeder) -> None:
         self.pairs = [p for p, _ in some]
         self._lengths = [2 * n for _, n in some]  # both answers are in the batch
         self._feeder = feeder
@@ -157,7 +157,7 @@ class _Judge:
 
 
 def _measured(
-    pairs: Sequence[Pair], before: Sequence[tuple[float, float]], after: Sequence[tuple[float, float]]
+    pairs: Sequence[Preference], before: Sequence[tuple[float, float]], after: Sequence[tuple[float, float]]
 ) -> list[MeasuredPairs]:
     kinds: dict[str, list[int]] = defaultdict(list)
     for row, pair in enumerate(pairs):
@@ -177,7 +177,7 @@ def _measured(
     return results
 
 
-def _seen(pairs: Sequence[Pair]) -> Seen:
+def _seen(pairs: Sequence[Preference]) -> Seen:
     sources = sorted({(p.source, p.licence) for p in pairs})
     return Seen(
         data=tuple(
@@ -195,7 +195,7 @@ def _seen(pairs: Sequence[Pair]) -> Seen:
     )
 
 
-def _identity(pairs: Sequence[Pair], base: str, model: Path, recipe: PreferenceRecipe, prompt: str) -> str:
+def _identity(pairs: Sequence[Preference], base: str, model: Path, recipe: PreferenceRecipe, prompt: str) -> str:
     digest = hashlib.sha256("".join(p.key for p in pairs).encode())
     for file in sorted((model / "adapter").glob("*.safetensors")):
         digest.update(hash_of_file(str(file)).encode())

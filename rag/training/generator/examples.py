@@ -17,7 +17,7 @@ from rag.generation.base import Request
 from rag.language.lexicon import Lexicon
 from rag.language.question import read_question
 from rag.training.generator.citing import REFUSAL, Citer, of_image, shortened
-from rag.training.generator.labelled import Labelled
+from rag.training.generator.labelled import Lesson
 from rag.training.generator.recipe import GeneratorRecipe
 from rag.types import Evidence, Question, sha256_of
 
@@ -54,13 +54,13 @@ class Asking:
 class Taught:
     """A prompt with the answer to give. ``kind`` is what it teaches, ``of`` the labelled question behind it."""
 
-    of: Labelled
+    of: Lesson
     kind: str
     asking: Asking
     answer: str
 
 
-def compose(items: Sequence[Labelled], recipe: GeneratorRecipe) -> list[Taught]:
+def compose(items: Sequence[Lesson], recipe: GeneratorRecipe) -> list[Taught]:
     """The examples that the questions of one split make; other passages come from the same split alone.
 
     Questions whose answer no passage holds make none.
@@ -72,7 +72,7 @@ def compose(items: Sequence[Labelled], recipe: GeneratorRecipe) -> list[Taught]:
 class Composer:
     """Puts prompts together from the questions of one split."""
 
-    def __init__(self, items: Sequence[Labelled], recipe: GeneratorRecipe) -> None:
+    def __init__(self, items: Sequence[Lesson], recipe: GeneratorRecipe) -> None:
         self._recipe = recipe
         self._reports = [(i.group, t) for i in items if i.about == "study" for t in (*i.support, *i.misleading)]
         self._captions = [(i.group, " ".join(i.words)) for i in items if i.about == "image" and i.side is None]
@@ -80,13 +80,13 @@ class Composer:
         pools = (self._reports, self._captions, self._literature)
         self.citer = Citer({text for pool in pools for _, text in pool})
 
-    def examples(self, item: Labelled) -> list[Taught]:
+    def examples(self, item: Lesson) -> list[Taught]:
         """One that is answered (if its evidence holds the answer), and perhaps one that is refused."""
         draw = random.Random(f"{self._recipe.seed}:{item.id}")  # noqa: S311 - nothing secret
         made = [self.answered(item, draw), self.refused(item, draw)]
         return [example for example in made if example is not None]
 
-    def answered(self, item: Labelled, draw: random.Random) -> Taught | None:
+    def answered(self, item: Lesson, draw: random.Random) -> Taught | None:
         """The question among its own evidence and other passages."""
         if item.about == "image":
             shown = self.others(item, draw, draw.choice((0, 0, 1, 2)))
@@ -96,7 +96,7 @@ class Composer:
         answer = self.citer.answer(item.question, item.side, item.words, own)
         return Taught(item, item.about, asking, answer) if answer else None
 
-    def refused(self, item: Labelled, draw: random.Random) -> Taught | None:
+    def refused(self, item: Lesson, draw: random.Random) -> Taught | None:
         """Sometimes: the question among other passages alone, or with an image that shows nothing."""
         if draw.random() >= self._recipe.refusals:
             return None
@@ -106,7 +106,7 @@ class Composer:
         kind = "refusal, other passages" if shown else "refusal, no evidence"
         return Taught(item, kind, Asking(item.question, shown), REFUSAL)
 
-    def among(self, item: Labelled, draw: random.Random, others: Sequence[Shown]) -> tuple[Asking, dict[int, str]]:
+    def among(self, item: Lesson, draw: random.Random, others: Sequence[Shown]) -> tuple[Asking, dict[int, str]]:
         """The question's own evidence shuffled among other passages, and the own by number."""
         whose: Whose = "study" if item.about == "study" else "general"
         texts = item.support if item.about == "study" else draw.sample(item.support, min(2, len(item.support)))
@@ -116,7 +116,7 @@ class Composer:
         numbers = {n: p.text for n, p in enumerate(order, start=1) if p in own}
         return Asking(item.question, tuple(order), item.image), numbers
 
-    def others(self, item: Labelled, draw: random.Random, count: int) -> tuple[Shown, ...]:
+    def others(self, item: Lesson, draw: random.Random, count: int) -> tuple[Shown, ...]:
         """Passages of other groups, such as a search brings to such a question; the misleading one first."""
         own = {*item.support, " ".join(item.words)}
         near, whose = (

@@ -22,7 +22,7 @@ from rag.training.views import Variation, drown_in_noise, random_view
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class Conversations:
     """Several conversations, padded to one length.
 
     Args:
@@ -69,7 +69,7 @@ class Feeder:
         ids = self._loaded.tokenizer.encode(self._loaded.guarded(answer), add_special_tokens=False)
         return [*ids, self._end]
 
-    def batch(self, turns: Sequence[tuple[Asking, str]], seed: Sequence[int]) -> Batch:
+    def batch(self, turns: Sequence[tuple[Asking, str]], seed: Sequence[int]) -> Conversations:
         """Conversations with their answers; random views of images follow from ``seed`` and the place in the batch.
 
         Raises:
@@ -78,7 +78,7 @@ class Feeder:
         prompts = [self._prompted(asking, (*seed, n)) for n, (asking, _) in enumerate(turns)]
         return self._joined(prompts, [self.tokens(answer) for _, answer in turns])
 
-    def pairs(self, triples: Sequence[tuple[Asking, str, str]], seed: Sequence[int]) -> Batch:
+    def pairs(self, triples: Sequence[tuple[Asking, str, str]], seed: Sequence[int]) -> Conversations:
         """Each prompt with its first answer, and after all of these each with its second, under the same view."""
         prompts = [self._prompted(asking, (*seed, n)) for n, (asking, _, _) in enumerate(triples)]
         answers = [self.tokens(t[1]) for t in triples] + [self.tokens(t[2]) for t in triples]
@@ -107,7 +107,7 @@ class Feeder:
         image.thumbnail((self._side, self._side))
         return [Picture(image, QUESTION_IMAGE)]
 
-    def _joined(self, prompts: Sequence[Mapping[str, Any]], answers: Sequence[list[int]]) -> Batch:
+    def _joined(self, prompts: Sequence[Mapping[str, Any]], answers: Sequence[list[int]]) -> Conversations:
         library, device = torch(), self._loaded.model.device
         lengths = [int(p["input_ids"].shape[-1]) for p in prompts]
         width = max(n + len(a) for n, a in zip(lengths, answers, strict=True))
@@ -130,4 +130,4 @@ class Feeder:
         rest = {name for p in prompts for name in p if name not in along}  # pixels and their grids, one after another
         inputs |= {name: library.cat([p[name] for p in prompts if name in p]) for name in rest}
         moved = {name: v.to(device) for name, v in inputs.items()}
-        return Batch(moved, *(library.tensor(x, device=device) for x in (rows, columns, targets, first)))
+        return Conversations(moved, *(library.tensor(x, device=device) for x in (rows, columns, targets, first)))

@@ -38,7 +38,7 @@ _NEGATED = re.compile(r"\b(no|not|without|none|neither)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class Lesson:
     """One question with what is known of it; cases without a question are asked to be described.
 
     ``side`` is 'Yes', 'No' or 'Maybe' for questions that want one, ``words`` the answer's sentences without it (perhaps
@@ -76,7 +76,7 @@ def read_corpus(documents: Iterable[Document | Quarantined]) -> dict[str, tuple[
 
 def read_labelled(
     files: Sequence[Path], corpus: Corpus | None = None, tell: Callable[[int], None] = lambda n: None
-) -> tuple[list[Labelled], list[Quarantined]]:
+) -> tuple[list[Lesson], list[Quarantined]]:
     """The rows of the files, and those that cannot be learned from, with the reason.
 
     Args:
@@ -87,7 +87,7 @@ def read_labelled(
     Raises:
         InputError: a file is missing, or none of its rows can be learned from; the message says why for the first.
     """
-    found: list[Labelled] = []
+    found: list[Lesson] = []
     refused: list[Quarantined] = []
     for file in files:
         if not file.is_file():
@@ -101,7 +101,7 @@ def read_labelled(
     return found, refused
 
 
-def _rows(file: Path, corpus: Corpus, refused: list[Quarantined], tell: Callable[[int], None]) -> Iterator[Labelled]:
+def _rows(file: Path, corpus: Corpus, refused: list[Quarantined], tell: Callable[[int], None]) -> Iterator[Lesson]:
     source = file.parent.name if file.stem in ("cases", "train", "dev", "test") and file.parent.name else file.stem
     for number, line in bounded_lines(file, MAX_LINE_BYTES):
         if line is not None and not line.strip():
@@ -125,7 +125,7 @@ def _parsed(line: bytes | None) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _labelled(row: Mapping[str, Any], number: int, folder: Path, source: str, corpus: Corpus) -> Labelled:
+def _labelled(row: Mapping[str, Any], number: int, folder: Path, source: str, corpus: Corpus) -> Lesson:
     image = str(path_inside(folder, _text(row, "image"))) if row.get("image") else None
     text = on_one_line(_text(row, "text"))
     if "question" not in row:
@@ -147,7 +147,7 @@ def _labelled(row: Mapping[str, Any], number: int, folder: Path, source: str, co
             raise InputError("its 'question' is empty")
     identity = str(row.get("id") or row.get("pmid") or f"{source}/{number}")
     wrong = on_one_line(_text(row, "rejected")) or None
-    return Labelled(
+    return Lesson(
         id=identity,
         group=str(row.get("group") or row.get("study") or row.get("pmid") or identity),
         split=_text(row, "split"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rag.encoders.runtime import torch
-from rag.training.generator.feeding import Batch
+from rag.training.generator.feeding import Conversations
 
 
-def token_log_probs(model: Any, batch: Batch) -> Any:
+def token_log_probs(model: Any, batch: Conversations) -> Any:
     """(m,) log-probabilities of the answers' tokens; the model's head is run at their positions alone."""
     library = torch()
     kept, places = library.unique(batch.columns, return_inverse=True)
@@ -22,7 +22,7 @@ def answer_loss(log_probs: Any, first: Any, first_weight: float) -> Any:
     return -(log_probs * weights).sum() / weights.sum()
 
 
-def answer_log_probs(log_probs: Any, batch: Batch) -> Any:
+def answer_log_probs(log_probs: Any, batch: Conversations) -> Any:
     """(n,) log-probabilities of whole answers."""
     return log_probs.new_zeros(len(batch)).index_add(0, batch.rows, log_probs)
 

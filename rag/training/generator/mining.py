@@ -25,7 +25,7 @@ from rag.progress import Progress
 from rag.training.generator.labelled import read_corpus, read_labelled
 from rag.training.generator.observed import pairs_of_ledger, pairs_of_traces
 from rag.training.generator.pairing import Answerer, PairMaker
-from rag.training.generator.preferences import Pair, without_twins, write_pairs
+from rag.training.generator.preferences import Preference, without_twins, write_pairs
 from rag.training.generator.recipe import GeneratorRecipe
 from rag.training.generator.sft import divide
 
@@ -81,7 +81,7 @@ def mine(
         InputError: a file does not do, or nothing comes of the sources.
     """
     texts, left_out = Texts(Lexicon.load()), Counter[str]()
-    pairs: list[Pair] = []
+    pairs: list[Preference] = []
     refused: list[Quarantined] = []
     if sources.files:
         made, refused = _of_files(sources, recipe, texts, progress, left_out)
@@ -114,7 +114,7 @@ def mine(
 
 def _of_files(
     sources: PairSources, recipe: GeneratorRecipe, texts: Texts, progress: Progress, left_out: Counter[str]
-) -> tuple[list[Pair], list[Quarantined]]:
+) -> tuple[list[Preference], list[Quarantined]]:
     corpus = read_corpus(d for name in sources.corpora for d in read_source(name)) if sources.corpora else None
     items, refused = read_labelled(sources.files, corpus, progress.stage("reading questions"))
     train = divide(items)["train"]
@@ -163,7 +163,7 @@ def _apart(files: Sequence[Path]) -> _Apart:
     return _Apart(frozenset(groups), sorted(texts))
 
 
-def _kept(pairs: Sequence[Pair], apart: _Apart, left_out: Counter[str]) -> list[Pair]:
+def _kept(pairs: Sequence[Preference], apart: _Apart, left_out: Counter[str]) -> list[Preference]:
     different = without_twins(pairs)
     left_out["pair that says the same twice, or is there already"] += len(pairs) - len(different)
     others = [p for p in different if p.group not in apart.groups]
@@ -173,7 +173,7 @@ def _kept(pairs: Sequence[Pair], apart: _Apart, left_out: Counter[str]) -> list[
     return clean
 
 
-def _at_most(pairs: Sequence[Pair], most: int, seed: int, left_out: Counter[str]) -> list[Pair]:
+def _at_most(pairs: Sequence[Preference], most: int, seed: int, left_out: Counter[str]) -> list[Preference]:
     draw = random.Random(f"{seed}:most")  # noqa: S311 - nothing secret
     order = draw.sample(range(len(pairs)), len(pairs))
     taken: Counter[str] = Counter()

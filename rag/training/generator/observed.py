@@ -23,13 +23,13 @@ from rag.risk_control.policy import SETTINGS, Policy
 from rag.training.generator.citing import finished
 from rag.training.generator.examples import Asking, Shown
 from rag.training.generator.pairing import begins
-from rag.training.generator.preferences import Origin, Pair, PairKind
+from rag.training.generator.preferences import Origin, PairKind, Preference
 from rag.types import Draft, Evidence
 
 _EVERYTHING = 100.0  # a gap threshold that never cuts
 
 
-def pairs_of_ledger(ledger: Ledger, texts: Texts, left_out: Counter[str]) -> list[Pair]:
+def pairs_of_ledger(ledger: Ledger, texts: Texts, left_out: Counter[str]) -> list[Preference]:
     """Of each judged yes/no answer that was wrong, and of each right one that was right only at a second attempt.
 
     ``left_out`` counts judged answers that make no pair, by the reason.
@@ -57,7 +57,7 @@ def pairs_of_ledger(ledger: Ledger, texts: Texts, left_out: Counter[str]) -> lis
 
 def pairs_of_traces(
     questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress, left_out: Counter[str]
-) -> list[Pair]:
+) -> list[Preference]:
     """Of questions that are answered right from few contexts and wrong from more: over-reliance as it happens.
 
     Questions are traced as for calibration, from the same cache; only those that turn wrong are asked again.
@@ -121,7 +121,7 @@ def shown(evidence: Iterable[Evidence]) -> tuple[Shown, ...]:
 
 def _pair(
     kind: PairKind, origin: Origin, group: str, evidence: Sequence[Evidence], asking: Asking, answers: tuple[str, str]
-) -> Pair:
+) -> Preference:
     sources = ", ".join(sorted({e.source for e in evidence}))
     licences = ", ".join(sorted({e.licence for e in evidence}))
-    return Pair(kind, origin, group, sources, licences, asking, *answers)
+    return Preference(kind, origin, group, sources, licences, asking, *answers)

@@ -15,8 +15,8 @@ from rag.language.question import read_question
 from rag.language.reading import read_passage
 from rag.training.generator.citing import IMAGE_MARK, REFUSAL, finished, of_image, shortened
 from rag.training.generator.examples import Asking, Composer, Shown
-from rag.training.generator.labelled import Labelled
-from rag.training.generator.preferences import Origin, Pair, PairKind
+from rag.training.generator.labelled import Lesson
+from rag.training.generator.preferences import Origin, PairKind, Preference
 from rag.training.generator.recipe import GeneratorRecipe
 
 Answerer = Callable[[Asking], str]
@@ -28,21 +28,21 @@ class PairMaker:
     """Makes pairs of the questions of one split; ``says`` answers as the model does that is to be tuned, if given."""
 
     def __init__(
-        self, items: Sequence[Labelled], recipe: GeneratorRecipe, texts: Texts, says: Answerer | None = None
+        self, items: Sequence[Lesson], recipe: GeneratorRecipe, texts: Texts, says: Answerer | None = None
     ) -> None:
         self._composer = Composer(items, recipe)
         self._recipe, self._texts, self._says = recipe, texts, says
         self._seen = [i for i in items if i.about == "image"]
         self._reports = [i for i in items if i.about == "study"]
 
-    def pairs(self, item: Labelled) -> list[Pair]:
+    def pairs(self, item: Lesson) -> list[Preference]:
         """All that the question is good for."""
         draw = random.Random(f"{self._recipe.seed}:pairs:{item.id}")  # noqa: S311 - nothing secret
         return list(self._of_image(item, draw) if item.about == "image" else self._of_text(item, draw))
 
     # ------------------------------------------------------------------ what is read
 
-    def _of_text(self, item: Labelled, draw: random.Random) -> Iterator[Pair]:
+    def _of_text(self, item: Lesson, draw: random.Random) -> Iterator[Preference]:
         if item.about == "study" and item.side in _OTHER:
             yield from self._over_reliance(item, draw)
         asking, own = self._composer.among(item, draw, self._composer.others(item, draw, draw.choice((1, 2, 3))))
@@ -63,7 +63,7 @@ class PairMaker:
             said = " ".join([*([draw.choice(("Yes.", "No."))] if item.side else []), quote])
             yield from self._pair("use of evidence", item, foreign, REFUSAL, said)
 
-    def _over_reliance(self, item: Labelled, draw: random.Random) -> Iterator[Pair]:
+    def _over_reliance(self, item: Lesson, draw: random.Random) -> Iterator[Preference]:
         """A passage that says the opposite of the own report: named by the file, or found among the others."""
         found = self._misleading(item, draw)
         if found is None:
@@ -82,7 +82,7 @@ class PairMaker:
                 return  # it does not know in the first place, so the passage is not at fault
         yield from self._pair("over-reliance", item, asking, right, wrong)
 
-    def _misleading(self, item: Labelled, draw: random.Random) -> tuple[str, str] | None:
+    def _misleading(self, item: Lesson, draw: random.Random) -> tuple[str, str] | None:
         """A text and its sentence that says the opposite of the right answer."""
         asked = read_question(item.question, self._texts.lexicon)
         others = [draw.choice(self._reports) for _ in range(_TRIES)] if self._reports else []
@@ -97,14 +97,14 @@ class PairMaker:
 
     # ------------------------------------------------------------------ what is seen
 
-    def _of_image(self, item: Labelled, draw: random.Random) -> Iterator[Pair]:
+    def _of_image(self, item: Lesson, draw: random.Random) -> Iterator[Preference]:
         asking = Asking(item.question, self._composer.others(item, draw, draw.choice((0, 1, 2))), item.image)
         right = of_image(item.side, item.words)
         if (wrong := self._of_another(item, draw)) is not None:
             yield from self._pair("cross-modality, swapped", item, asking, right, wrong)
         yield from self._pair("cross-modality, noise", item, replace(asking, view="noise"), REFUSAL, right)
 
-    def _of_another(self, item: Labelled, draw: random.Random) -> str | None:
+    def _of_another(self, item: Lesson, draw: random.Random) -> str | None:
         """What would be right of another image: the other side, or what is said of it to the same question."""
         if item.side is not None:
             return f"{_OTHER[item.side]}. {IMAGE_MARK}" if item.side in _OTHER else None
@@ -115,14 +115,14 @@ class PairMaker:
 
     # ------------------------------------------------------------------ what the model says
 
-    def _pair(self, kind: PairKind, item: Labelled, asking: Asking, chosen: str, rejected: str) -> Iterator[Pair]:
+    def _pair(self, kind: PairKind, item: Lesson, asking: Asking, chosen: str, rejected: str) -> Iterator[Preference]:
         """With the wrong answer that was made; where a model is asked, with what it says, if that is wrong."""
         origin: Origin = "labelled" if kind == "over-reliance" and item.wrong else "made"
         if self._says is not None:
             origin, rejected = "model", self._says(asking).strip()
             if not rejected or begins(rejected) == begins(chosen):
                 return
-        yield Pair(kind, origin, item.group, item.source, item.licence, asking, chosen, rejected)
+        yield Preference(kind, origin, item.group, item.source, item.licence, asking, chosen, rejected)
 
 
 def begins(answer: str) -> str:

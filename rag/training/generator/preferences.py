@@ -55,7 +55,7 @@ class _Row(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Preference:
     """Two answers to one prompt. ``origin`` says where the rejected one comes from: made by rule, named by the file,
     written by the model, by an index's system under another setting, or judged by a reader."""
 
@@ -84,7 +84,7 @@ class Pair:
         return of | {"licence": self.licence} | asking | {"chosen": self.chosen, "rejected": self.rejected}
 
 
-def write_pairs(pairs: Iterable[Pair], path: Path) -> None:
+def write_pairs(pairs: Iterable[Preference], path: Path) -> None:
     """One line a pair, under its name only when complete.
 
     Raises:
@@ -99,7 +99,7 @@ def write_pairs(pairs: Iterable[Pair], path: Path) -> None:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def read_pairs(path: Path) -> list[Pair]:
+def read_pairs(path: Path) -> list[Preference]:
     """The pairs of a file that ``rag tune mine`` has written, or one of the same form.
 
     Raises:
@@ -113,13 +113,13 @@ def read_pairs(path: Path) -> list[Pair]:
     return pairs
 
 
-def without_twins(pairs: Sequence[Pair]) -> list[Pair]:
+def without_twins(pairs: Sequence[Preference]) -> list[Preference]:
     """The first of each set of identical pairs, and none whose two answers are the same."""
     first = {pair.key: pair for pair in reversed(pairs) if pair.chosen.split() != pair.rejected.split()}
     return [pair for pair in pairs if first.get(pair.key) is pair]
 
 
-def _lines(path: Path) -> Iterator[Pair]:
+def _lines(path: Path) -> Iterator[Preference]:
     for number, line in bounded_lines(path, _LONGEST_LINE):
         if line is not None and not line.strip():
             continue
@@ -133,4 +133,4 @@ def _lines(path: Path) -> Iterator[Pair]:
             raise InputError(f"{path}, line {number}: there is no image file {row.image!r}")
         passages = tuple(Shown(p.text, p.whose) for p in row.passages)
         asking = Asking(row.question, passages, row.image, row.view)
-        yield Pair(row.kind, row.origin, row.group, row.source, row.licence, asking, row.chosen, row.rejected)
+        yield Preference(row.kind, row.origin, row.group, row.source, row.licence, asking, row.chosen, row.rejected)

@@ -23,7 +23,7 @@ from rag.training.generator.bases import Base, open_base
 from rag.training.generator.card import TuningFacts, counted, seen_by, write_card
 from rag.training.generator.examples import Taught, compose
 from rag.training.generator.feeding import Feeder
-from rag.training.generator.labelled import Labelled, read_corpus, read_labelled
+from rag.training.generator.labelled import Lesson, read_corpus, read_labelled
 from rag.training.generator.loop import Stage, run_stages
 from rag.training.generator.losses import answer_loss, token_log_probs
 from rag.training.generator.measure import Measured, measure
@@ -143,9 +143,9 @@ def train_generator(
     return report(facts, job.out, refused)
 
 
-def divide(items: Sequence[Labelled]) -> dict[Split, list[Labelled]]:
+def divide(items: Sequence[Lesson]) -> dict[Split, list[Lesson]]:
     """The questions by split; no group is in two. Raises InputError as :func:`rag.training.splits.assign_splits`."""
-    parts: dict[Split, list[Labelled]] = {"train": [], "dev": [], "test": []}
+    parts: dict[Split, list[Lesson]] = {"train": [], "dev": [], "test": []}
     for item, part in zip(items, assign_splits(items, needed=(TRAIN,)), strict=True):
         if part is not None:
             parts[part].append(item)
@@ -219,7 +219,7 @@ def _stages(
     return stages
 
 
-def _identity(items: Sequence[Labelled], base: str, prompt: str, recipe: GeneratorRecipe) -> str:
+def _identity(items: Sequence[Lesson], base: str, prompt: str, recipe: GeneratorRecipe) -> str:
     digest = hashlib.sha256()
     for i in items:
         digest.update(json.dumps([i.id, i.group, i.split, i.question, i.side, i.words, i.support, i.image]).encode())
