@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from rag.answering.certificate import StoredCertificate, certificate_for, load_certificate, scope_of
+from rag.answering.certificate import Scope, StoredCertificate, certificate_for, load_certificate, scope_of
 from rag.answering.confidence import signals_of
 from rag.answering.contexts import evidence_of, image_file, select_contexts
 from rag.answering.decision import decide
@@ -108,9 +108,10 @@ class Pipeline:
             deep = max(depth, self._widest)
             found = self.searcher.search(questions, domains, sights, votes, first, deep)
         domains = [note_kinds(d, kinds, f) for d, kinds, f in zip(domains, first, found, strict=True)]
+        scopes = [scope_of(a, f.hits) for a, f in zip(asked, found, strict=True)]
         return [
-            Turn(q, a, d, f, *self._govern(q, a, d, f), clock.copy(len(questions)), self._promise(q, a, d, f))
-            for q, a, d, f in zip(questions, asked, domains, found, strict=True)
+            Turn(q, a, d, f, s, *self._govern(q, d, s), clock.copy(len(questions)), self._promise(q, d, s))
+            for q, a, d, f, s in zip(questions, asked, domains, found, scopes, strict=True)
         ]
 
     def begin_with(self, question: Question, hits: Sequence[Hit]) -> Turn:
@@ -120,7 +121,7 @@ class Pipeline:
         """
         asked = read_question(question.text, self.lexicon, question.study)
         policy = Policy(max(1, len(hits)), _EVERYTHING, self.settings.answering.min_confidence)
-        return Turn(question, asked, _GIVEN, Retrieved(tuple(hits)), _UNCERTIFIED, policy)
+        return Turn(question, asked, _GIVEN, Retrieved(tuple(hits)), scope_of(asked, hits), _UNCERTIFIED, policy)
 
     def select(self, turn: Turn) -> Selection:
         """Choose how many of the hits become contexts."""
@@ -293,20 +294,18 @@ class Pipeline:
         near = [(n.document.domain, n.similarity) for n in sight.near[:_VOTERS]]
         return self.router.route(q.text, concepts, vector=sight.vector, features=sight.features, neighbours=near)
 
-    def _govern(self, q: Question, a: Asked, domain: Domain, found: Retrieved) -> tuple[Certificate, Policy]:
+    def _govern(self, q: Question, domain: Domain, scope: Scope | None) -> tuple[Certificate, Policy]:
         """The certificate that covers the question, or why none does, and the policy to answer by."""
-        scope = scope_of(a, found.hits)
         certificate = certificate_for(self.certificate, self.fingerprints, scope, domain, q.domain is None)
         certified = certificate.policy if certificate.status == "valid" else None
         if certified is None:
             return certificate, self.default_policy
         return certificate, replace(Policy.from_dict(certified), least=self.least)
 
-    def _promise(self, q: Question, a: Asked, domain: Domain, found: Retrieved) -> Certificate | None:
+    def _promise(self, q: Question, domain: Domain, scope: Scope | None) -> Certificate | None:
         """What is promised of the passages found, where that was ever calibrated."""
         if self.evidence_certificate is None:
             return None
-        scope = scope_of(a, found.hits)
         return self.evidence_certificate.promise(self.finding_fingerprints, scope, domain, q.domain is None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from rag.answering.certificate import Scope
 from rag.answering.confidence import Signals
 from rag.answering.numbering import Numbering
 from rag.audit.record import Failed, Working
@@ -36,6 +37,7 @@ class Turn:
         asked: what was read from it.
         domain: the router's opinion, and which kinds of evidence were searched.
         found: what the channels brought, best first.
+        scope: the kind of yes/no question, as certificates name it; None for an open one.
         certificate: what covers the question, or why nothing does.
         policy: how many contexts, and from which confidence on to answer.
         clock: milliseconds of each step.
@@ -53,6 +55,7 @@ class Turn:
     asked: Asked
     domain: Domain
     found: Retrieved
+    scope: Scope | None
     certificate: Certificate
     policy: Policy
     clock: Clock = field(default_factory=Clock)

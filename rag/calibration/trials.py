@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from rag.answering.certificate import Scope, scope_of
+from rag.answering.certificate import Scope
 from rag.answering.confidence import Signals
 from rag.answering.pipeline import Pipeline
 from rag.answering.turn import Turn
@@ -54,6 +54,6 @@ def try_settings(questions: Sequence[Question], pipeline: Pipeline, settings: Se
                 seen[kept] = Said(answer.verdict, answer.confidence, trial.signals)
             row.append(seen[kept])
         documents = tuple(h.document.id for h in turn.found.hits)
-        return Trial(scope_of(turn.asked, turn.found.hits), turn.domain, tuple(row), documents)
+        return Trial(turn.scope, turn.domain, tuple(row), documents)
 
     return pipeline.each(turns, attempt)

@@ -61,7 +61,15 @@ def test_given_evidence_is_read_verified_and_decided_as_if_it_had_been_found(pip
 
 def test_nothing_is_computed_twice(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Counter[str] = Counter()
-    for name in ("select_contexts", "evidence_of", "admit", "signals_of", "certificate_for", "read_question"):
+    for name in (
+        "select_contexts",
+        "evidence_of",
+        "admit",
+        "signals_of",
+        "certificate_for",
+        "read_question",
+        "scope_of",
+    ):
         whole = f"rag.answering.pipeline.{name}"
         real = getattr(__import__("rag.answering.pipeline", fromlist=[name]), name)
         monkeypatch.setattr(whole, lambda *a, _n=name, _f=real: calls.update([_n]) or _f(*a))
