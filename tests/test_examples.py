@@ -15,12 +15,12 @@ import pytest
 import rag
 from rag.answering.engine import Engine
 from rag.answering.replay import replay
+from rag.building.index import Index
 from rag.calibration.calibrate import CalibrationPlan, calibrate
 from rag.calibration.synthesis import synthesize
 from rag.calibration.traces import trace
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
-from rag.language.lexicon import Lexicon
 from rag.plugins import Kind, find
 from rag.progress import Silent
 from rag.settings import load_settings
@@ -104,12 +104,12 @@ def test_an_encoder_is_added_and_an_index_of_it_is_not_asked_with_another(exampl
 
 
 def test_a_risk_is_added_and_governs_answers(
-    example: Callable[[str], Any], copy_index: Callable[[Path], None], tmp_path: Path, lexicon: Lexicon
+    example: Callable[[str], Any], copy_index: Callable[[Path], None], tmp_path: Path
 ) -> None:
     example("add_risk")
     copy_index(tmp_path / "small")
     engine = Engine.open(tmp_path / "small")
-    made = synthesize(engine.store.snapshot().documents("report"), lexicon, count=120)
+    made = synthesize(Index(engine.store, engine.settings), count=120)
     labelled: list[LabelledQuestion] = [q.labelled() for q in made]
     plan = CalibrationPlan(allow_perfect=True, risk="add_risk:MissedFinding")
     result = calibrate(engine, labelled, alpha=0.2, delta=0.2, plan=plan)
