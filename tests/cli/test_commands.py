@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,13 @@ def test_removed_documents_are_gone_and_can_come_back(cases: Path, tmp_path: Pat
         (["search", "what?", "--index", "small", "-k", "0"], ["-k"]),
         (["audit", "show", "a-nothing"], ["a-nothing"]),
         (["index", "drift", "small"], ["rag calibrate"]),
+        (
+            ["calibrate", "q.jsonl", "-i", "small", "--risk", "bad-luck"],
+            ["bad-luck", "missed-evidence"],
+        ),
+        (["calibrate", "q.jsonl", "-i", "small", "--risk", "missed-evidence", "--plot", "r.png"], ["--plot"]),
+        (["calibrate", "q.jsonl", "-i", "small", "--in-expectation"], ["--in-expectation"]),
+        (["ask", "what?", "--index", "small", "--generator", "gpt"], ["generation.kind", "reader", "dotted path"]),
         (["synthesize-qa", "--index", "small", "--out", "no/such/folder/q.jsonl"], ["q.jsonl", "folder"]),
         (["nonsense"], ["nonsense"]),
         (["ask"], ["question"]),
@@ -91,6 +99,25 @@ def test_removed_documents_are_gone_and_can_come_back(cases: Path, tmp_path: Pat
 )
 def test_bad_input_gets_one_sentence_and_exit_code_2(args: list[str], words: list[str], indexes: Path) -> None:
     refused(rag(*args, indexes=indexes), *words)
+
+
+def test_how_many_contexts_are_enough_is_certified_and_shown_with_the_next_answer(
+    copy_index: Callable[[Path], None], tmp_path: Path
+) -> None:
+    copy_index(tmp_path / "small")
+    from rag.answering.engine import Engine
+
+    rows = []
+    for document in Engine.open(tmp_path / "small").store.snapshot().documents("report")[:40]:
+        asked = {"id": document.id, "question": "Is there cardiomegaly?", "answer": "no", "study": document.case_id}
+        rows.append(json.dumps(asked | {"group": document.group_id, "evidence": [document.id]}))
+    (tmp_path / "q.jsonl").write_text("\n".join(rows))
+    done = rag("calibrate", str(tmp_path / "q.jsonl"), "-i", "small", "--risk", "missed-evidence", indexes=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "miss the evidence of at most 0.1 of the questions" in done.stdout
+    asked = rag("ask", "Is there cardiomegaly?", "--study", "CXR1", "-i", "small", "--json", indexes=tmp_path)
+    promise = json.loads(asked.stdout)["selection"]["promise"]
+    assert (promise["status"], promise["risk"], promise["alpha"]) == ("valid", "missed-evidence", 0.1)
 
 
 def test_bad_images_are_refused_by_name(indexes: Path, tmp_path: Path) -> None:
