@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from rag.corpus.files import File
 from rag.corpus.readers import Reader
 from rag.corpus.source import Survey
-from rag.indexing import IndexStore, Place
+from rag.indexing import FilingPlace, IndexStore
 from rag.types import Document
 
 ORIGIN = "origin"
@@ -73,7 +73,7 @@ class Identities:
         return f"{self._head}:{incoming.file.name}" if is_local else ""
 
     def settle(
-        self, batch: Sequence[Incoming], places: Mapping[str, Place]
+        self, batch: Sequence[Incoming], places: Mapping[str, FilingPlace]
     ) -> Iterator[tuple[Document, Incoming, str]]:
         """Each document as it enters the index, with what it was and why it is refused (empty if it is not).
 
@@ -106,7 +106,7 @@ class Identities:
             for identity in (own, *(prefix + own for prefix in self._prefixes(one)))
         }
 
-    def _is_elsewhere(self, one: Incoming, origin: str, places: Mapping[str, Place]) -> bool:
+    def _is_elsewhere(self, one: Incoming, origin: str, places: Mapping[str, FilingPlace]) -> bool:
         """Whether an id of this document's case is another source's, or this one was kept apart before."""
         prefix = self._prefix(one, origin, places)
         before = places.get(prefix + one.document.id)
@@ -118,7 +118,7 @@ class Identities:
             for own in _own(one.document)
         )  # fmt: skip
 
-    def _is_owner(self, owner: Place, one: Incoming, origin: str) -> bool:
+    def _is_owner(self, owner: FilingPlace, one: Incoming, origin: str) -> bool:
         return self._same(owner.origin, origin, one) if owner.origin else owner.source == one.document.source
 
     def _same(self, other: str, origin: str, one: Incoming) -> bool:
@@ -127,7 +127,7 @@ class Identities:
             return other == origin
         return other.partition(":")[0] == self._head
 
-    def _prefix(self, one: Incoming, origin: str, places: Mapping[str, Place]) -> str:
+    def _prefix(self, one: Incoming, origin: str, places: Mapping[str, FilingPlace]) -> str:
         """The first of the two prefixes under which no document of another source is."""
         short, long = self._prefixes(one)
         for own in _own(one.document):

@@ -98,7 +98,7 @@ def calibrate(
 
     Args:
         engine: answers from the index that the certificate will belong to.
-        questions: with right answers, one group each: a JSONL file, or what ``synthesize`` or ``read_questions`` give.
+        questions: with right answers, one group each: a JSONL file, or what ``synthesize`` or ``read_yes_no`` give.
         alpha: tolerated share of wrong answers in (0, 1).
         delta: tolerated probability that any part of the promise is broken, in (0, 1).
         plan: everything else that must be chosen before.

@@ -83,7 +83,7 @@ def agreement(questions: Sequence[LabelledQuestion], said: Sequence[str], of: Ma
     return Row(of, totals, metrics)
 
 
-def read_questions(path: Path) -> tuple[list[LabelledQuestion], int]:
+def read_yes_no(path: Path) -> tuple[list[LabelledQuestion], int]:
     """Questions of a JSONL file, and how many rows were skipped because their answer does not begin with yes or no.
 
     Rows have ``id``, ``question``, ``answer`` (or ``chosen``, a sentence that begins with yes or no), and may have
@@ -121,11 +121,11 @@ def labelled_rows(questions: Questions) -> list[LabelledQuestion]:
     """Questions that all have a right answer, of a file or from Python.
 
     Raises:
-        InputError: as :func:`read_questions`, or an answer is neither yes nor no, or there is no question.
+        InputError: as :func:`read_yes_no`, or an answer is neither yes nor no, or there is no question.
     """
     if not isinstance(questions, str | Path):
         return [q.labelled() for q in questions]
-    rows, skipped = read_questions(Path(questions))
+    rows, skipped = read_yes_no(Path(questions))
     if skipped:
         raise InputError(
             f"{questions}: {skipped} answers are neither yes nor no; the wrong-answer risk needs yes or no"

@@ -1,7 +1,7 @@
 """The index store: documents and passages under versions, vectors and words in immutable segments."""
 
 from rag.indexing.compact import CompactReport
-from rag.indexing.records import Changes, Count, Filter, IndexSummary, Place, Scored, SpaceInfo, VersionInfo
+from rag.indexing.records import Changes, Count, FilingPlace, Filter, IndexSummary, Scored, SpaceInfo, VersionInfo
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore, list_indexes
 from rag.indexing.verify import VerifyReport
@@ -11,10 +11,10 @@ __all__ = [
     "Changes",
     "CompactReport",
     "Count",
+    "FilingPlace",
     "Filter",
     "IndexStore",
     "IndexSummary",
-    "Place",
     "Scored",
     "Snapshot",
     "SpaceInfo",

@@ -25,7 +25,7 @@ class Scored(NamedTuple):
     score: float
 
 
-class Place(NamedTuple):
+class FilingPlace(NamedTuple):
     """A living document as far as identity goes: its corpus, where it was read (empty if not kept), its hash."""
 
     source: str

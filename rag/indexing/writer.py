@@ -18,7 +18,7 @@ from rag.indexing.garbage import collect_garbage
 from rag.indexing.history import now
 from rag.indexing.locks import Lock
 from rag.indexing.plan import Plan, plan, rows_per_segment
-from rag.indexing.records import Changes, Place, SpaceInfo
+from rag.indexing.records import Changes, FilingPlace, SpaceInfo
 from rag.indexing.segments import SegmentInfo
 from rag.indexing.spaces import (
     foreign_vectors,
@@ -138,14 +138,14 @@ class Writer:
         self._removed |= chosen
         return len(fresh)
 
-    def places(self, ids: Iterable[str]) -> dict[str, Place]:
+    def places(self, ids: Iterable[str]) -> dict[str, FilingPlace]:
         """Of these ids, those of living documents, with where each came from."""
         query = (
             f"SELECT d.id, d.source, {_ORIGIN}, d.sha256 FROM documents d"
             f" JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL WHERE d.id IN {LISTED}"
         )
         with self._catalogue.connection() as connection:
-            return {identity: Place(*rest) for identity, *rest in connection.execute(query, (listed(ids),))}
+            return {identity: FilingPlace(*rest) for identity, *rest in connection.execute(query, (listed(ids),))}
 
     def unseen(self, scope: str, sources: Iterable[str]) -> dict[str, str]:
         """Living documents of a source that neither ``compare`` nor ``stage`` was given, with their origins.

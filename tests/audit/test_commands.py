@@ -12,7 +12,7 @@ import pytest
 
 from rag.audit.ledger import Ledger
 from rag.cli import main
-from rag.evaluation.questions import read_questions
+from rag.evaluation.questions import read_yes_no
 from rag.indexing import IndexStore
 
 from .samples import WORKING, make_answer, tamper
@@ -104,7 +104,7 @@ def test_files_are_written_for_others(rag: Run, mine: Ledger, tmp_path: Path) ->
     assert (tmp_path / "ledger.jsonl").stat().st_mode & 0o777 == 0o600
     assert rag("export", "--index", "mine")[1] == (tmp_path / "ledger.jsonl").read_text()
     code, out, _ = rag("export", "--index", "mine", "--format", "questions", "--out", "judged.jsonl")
-    (question,), _ = read_questions(tmp_path / "judged.jsonl")
+    (question,), _ = read_yes_no(tmp_path / "judged.jsonl")
     assert (question.question.text, question.answer) == ("Is it large?", "yes")
     code, out, _ = rag("export", given.audit_id, "--out", "answer.html")
     assert code == 0 and "Is it large?" in (tmp_path / "answer.html").read_text()

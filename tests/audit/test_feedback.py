@@ -12,7 +12,7 @@ from rag.audit.feedback import feedback_on, give_feedback, labelled_questions
 from rag.audit.ledger import Ledger
 from rag.audit.redaction import redact
 from rag.errors import InputError
-from rag.evaluation.questions import read_questions
+from rag.evaluation.questions import read_yes_no
 
 from .samples import make_answer
 
@@ -78,7 +78,7 @@ def test_judged_answers_are_questions_that_calibration_reads(
     assert labels.skipped == {"no yes or no follows from the judgement": 2, "its question was redacted": 1}
     path = tmp_path / "judged.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in labels.rows))
-    questions, skipped = read_questions(path)
+    questions, skipped = read_yes_no(path)
     assert skipped == 0
     assert {q.id: q.answer for q in questions} == {
         right.audit_id: "yes",

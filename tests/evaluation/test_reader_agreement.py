@@ -11,7 +11,7 @@ import pytest
 
 from rag.corpus.source import read_source
 from rag.errors import InputError
-from rag.evaluation.questions import WITHHELD, LabelledQuestion, agreement, read_questions
+from rag.evaluation.questions import WITHHELD, LabelledQuestion, agreement, read_yes_no
 from rag.evaluation.suite import evaluate
 from rag.generation.reader import SILENCE
 from rag.language.clinical_text import Texts
@@ -115,4 +115,4 @@ def test_a_withheld_answer_is_missed_by_its_side_and_claims_nothing() -> None:
 def test_a_bad_question_file_names_the_line(line: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text(line)
     with pytest.raises(InputError, match=words):
-        read_questions(tmp_path / "q.jsonl")
+        read_yes_no(tmp_path / "q.jsonl")

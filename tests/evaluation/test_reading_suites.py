@@ -12,7 +12,7 @@ import pytest
 
 from rag.answering.engine import Engine
 from rag.errors import InputError
-from rag.evaluation.questions import LabelledQuestion, read_questions
+from rag.evaluation.questions import LabelledQuestion, read_yes_no
 from rag.evaluation.suite import evaluate
 from rag.evaluation.suites.abstracts import AbstractSuite
 from rag.generation.base import Request
@@ -92,7 +92,7 @@ def test_reliance_measures_the_generator_of_the_settings(engine: Engine) -> None
 
 
 def test_over_reliance_on_real_reports(data: Path, engine: Engine) -> None:
-    rows, _ = read_questions(data / "iuxray" / "dev_qa.jsonl")
+    rows, _ = read_yes_no(data / "iuxray" / "dev_qa.jsonl")
     mine = [r for r in rows if r.question.study and engine.has_study(r.question.study)][:60]
     found = evaluate(engine, "reliance", mine)
     assert found.row().counts["pairs"] >= 20

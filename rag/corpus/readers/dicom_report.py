@@ -15,7 +15,7 @@ from rag.corpus.files import File
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import CERTAIN, Reader, Record
 from rag.corpus.readers.pdf import pages_of
-from rag.corpus.readers.sections import Work
+from rag.corpus.readers.sections import Publication
 from rag.corpus.text import on_one_line
 from rag.errors import InputError
 
@@ -33,7 +33,7 @@ def read_report(file: File, salt: str = "") -> Iterator[Record]:
     try:
         dataset = read_dataset(file.path)
         study = study_in(dataset, salt)
-        work = Work(
+        work = Publication(
             id=file.name,
             title=on_one_line(_meaning(dataset, "ConceptNameCodeSequence") or str(dataset.get("DocumentTitle") or ""))
             or file.path.stem,

@@ -17,7 +17,7 @@ from rag.corpus.html import text_of_html
 from rag.corpus.pseudonyms import pseudonym
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import CERTAIN, Reader, Record
-from rag.corpus.readers.sections import Work
+from rag.corpus.readers.sections import Publication
 from rag.corpus.text import clean_value, decode_any, on_one_line
 from rag.errors import InputError
 
@@ -114,7 +114,7 @@ class _Resources:
         return ""
 
 
-def _work(name: str, resource: Json, resources: _Resources, file: File) -> Work:
+def _work(name: str, resource: Json, resources: _Resources, file: File) -> Publication:
     date = next(
         (
             str(resource[f])
@@ -125,7 +125,7 @@ def _work(name: str, resource: Json, resources: _Resources, file: File) -> Work:
     )
     imaging = {code for category in _list(resource.get("category")) for code in _codes(category)} & {*_IMAGING}
     kind = str(resource["resourceType"])
-    return Work(
+    return Publication(
         id=name,
         title=on_one_line(
             _said(resource.get("code")) or _said(resource.get("type")) or str(resource.get("title") or kind)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rag.corpus.files import File
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import CERTAIN, LIKELY, Reader, Record
-from rag.corpus.readers.sections import Work, named_parts, published_in
+from rag.corpus.readers.sections import Publication, named_parts, published_in
 from rag.corpus.text import on_one_line
 from rag.corpus.xml import parse_xml, words_in
 from rag.errors import InputError
@@ -60,7 +60,7 @@ def read_jats(file: File) -> Iterator[Record]:
             yield Quarantined(str(file.path), f"article {number}", str(error))
 
 
-def _work(article: Element) -> Work:
+def _work(article: Element) -> Publication:
     meta = article.find("front/article-meta")
     if meta is None:
         raise InputError("It has no <article-meta>.")
@@ -77,7 +77,7 @@ def _work(article: Element) -> Work:
     # A notice of retraction points at the "retracted-article"; only the article itself points forward at its notice.
     retracted = any(r.get("related-article-type") == "retraction-forward" for r in meta.iter("related-article"))
     named = {"pmid": pmid, "doi": doi, "pmcid": pmcid, "journal": journal, "year": min(years, default=""), "type": kind}
-    return Work(
+    return Publication(
         id=identity,
         title=published_in(
             words_in(meta.find("title-group/article-title")), journal, named["year"], retracted=retracted

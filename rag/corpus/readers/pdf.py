@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from rag.corpus.files import File, stem
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import BY_NAME, CERTAIN, Reader, Record
-from rag.corpus.readers.sections import Work
+from rag.corpus.readers.sections import Publication
 from rag.corpus.text import clean, on_one_line
 from rag.errors import InputError, MissingDependencyError
 
@@ -48,7 +48,7 @@ def read_pdf(file: File, kind: str = "literature", domain: str = "general") -> I
     if kind not in ("literature", "report"):
         raise InputError(f"The option kind is {kind!r}; use literature or report.")
     title, texts, scanned = pages_of(file.read(MAX_BYTES))
-    work = Work(
+    work = Publication(
         id=stem(file.name, ".pdf"),
         title=title or file.path.stem,
         source=file.corpus,

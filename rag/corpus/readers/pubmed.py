@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rag.corpus.files import File
 from rag.corpus.quarantine import Quarantined, Withdrawn
 from rag.corpus.readers.base import CERTAIN, Reader, Record
-from rag.corpus.readers.sections import Work, published_in
+from rag.corpus.readers.sections import Publication, published_in
 from rag.corpus.xml import records_of, words_in
 from rag.errors import InputError
 
@@ -73,7 +73,7 @@ def _record(element: Element, path: str, pmid: str) -> Record:
     pmcid = identifiers.get("pmc", "")
     title = words_in(_first(element, ".//ArticleTitle", ".//BookTitle"))
     named = {"pmid": pmid, "doi": doi, "pmcid": pmcid, "journal": journal, "year": year}
-    work = Work(
+    work = Publication(
         id=f"PMID:{pmid}",
         title=published_in(title, journal, year, retracted="retracted" in status),
         source=SOURCE,

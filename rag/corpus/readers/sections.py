@@ -13,7 +13,7 @@ RETRACTED = "[Retracted] "
 
 
 @dataclass(frozen=True)
-class Work:
+class Publication:
     """An article, a book, a report; its id is the group and the case of all its parts unless others are given."""
 
     id: str

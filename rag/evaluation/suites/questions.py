@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from rag.evaluation.questions import agreement, ask_labelled, read_questions
+from rag.evaluation.questions import agreement, ask_labelled, read_yes_no
 from rag.evaluation.report import Report
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
 from rag.progress import Progress
@@ -17,7 +17,7 @@ SKIPPED = "the answer is neither yes nor no"
 
 @dataclass(frozen=True)
 class QuestionSuite:
-    """Rows of :func:`~rag.evaluation.questions.read_questions`, or whatever is ``labelled()``.
+    """Rows of :func:`~rag.evaluation.questions.read_yes_no`, or whatever is ``labelled()``.
 
     >>> QuestionSuite().name
     'questions'
@@ -26,7 +26,7 @@ class QuestionSuite:
     name: ClassVar[str] = "questions"
 
     def read(self, path: Path) -> Sample:
-        rows, skipped = read_questions(path)
+        rows, skipped = read_yes_no(path)
         return Sample(rows, Counter({SKIPPED: skipped} if skipped else {}))
 
     def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:

@@ -18,7 +18,7 @@ from typing import ClassVar
 from rag.answering.pipeline import Pipeline
 from rag.errors import InputError
 from rag.evaluation.metrics import bootstrap
-from rag.evaluation.questions import LabelledQuestion, read_questions
+from rag.evaluation.questions import LabelledQuestion, read_yes_no
 from rag.evaluation.report import Report, Row
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
 from rag.evaluation.suites.questions import SKIPPED
@@ -49,7 +49,7 @@ class RelianceSuite:
     name: ClassVar[str] = "reliance"
 
     def read(self, path: Path) -> Sample:
-        rows, skipped = read_questions(path)
+        rows, skipped = read_yes_no(path)
         about = [q for q in rows if q.question.study]
         if rows and not about:
             raise InputError(f"{path} names no study; over-reliance is measured on questions about studies of an index")

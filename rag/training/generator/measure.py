@@ -35,7 +35,7 @@ class Measured(BaseModel):
     balanced: float | None
 
 
-def measure(
+def measure_generator(
     model: Any, feeder: Feeder, examples: Sequence[Taught], lengths: Sequence[int], schedule: Schedule
 ) -> list[Measured]:
     """Each kind and 'all', by teacher forcing: nothing is generated, so it is quick and has no luck in it.

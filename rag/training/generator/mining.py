@@ -18,7 +18,7 @@ from rag.corpus.source import read_source
 from rag.corpus.text import bounded_lines
 from rag.errors import InputError
 from rag.evaluation.cases import fold_case
-from rag.evaluation.questions import read_questions
+from rag.evaluation.questions import read_yes_no
 from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.progress import Progress
@@ -27,7 +27,7 @@ from rag.training.generator.observed import pairs_of_ledger, pairs_of_traces
 from rag.training.generator.pairing import Answerer, PairMaker
 from rag.training.generator.preferences import Preference, without_twins, write_pairs
 from rag.training.generator.recipe import GeneratorRecipe
-from rag.training.generator.sft import divide
+from rag.training.generator.sft import divide_cited
 
 _LONGEST_LINE = 1_000_000
 
@@ -89,7 +89,7 @@ def mine(
     if sources.engine is not None:
         pairs += pairs_of_ledger(sources.engine.ledger, texts, left_out)
         for file in sources.traced:
-            questions, skipped = read_questions(file)
+            questions, skipped = read_yes_no(file)
             left_out["traced question that is not answered by yes or no"] += skipped
             pairs += pairs_of_traces(questions, sources.engine, progress, left_out)
     kept = _kept(pairs, _apart(sources.apart), left_out)
@@ -117,7 +117,7 @@ def _of_files(
 ) -> tuple[list[Preference], list[Quarantined]]:
     corpus = read_corpus(d for name in sources.corpora for d in read_source(name)) if sources.corpora else None
     items, refused = read_labelled(sources.files, corpus, progress.stage("reading questions"))
-    train = divide(items)["train"]
+    train = divide_cited(items)["train"]
     left_out["of another split than train"] += len(items) - len(train)
     maker = PairMaker(train, recipe, texts, sources.says)
     tell, pairs = progress.stage("making pairs", len(train)), []

@@ -46,7 +46,7 @@ def pairs_of_ledger(ledger: Ledger, texts: Texts, left_out: Counter[str]) -> lis
             left_out["no draft of it was wrong"] += 1
             continue
         question = answer.question
-        found = supported(question.text, row["answer"], answer.evidence, texts)
+        found = is_supported(question.text, row["answer"], answer.evidence, texts)
         if found is None:
             left_out["no evidence that was shown says the right answer"] += 1
             continue
@@ -76,7 +76,7 @@ def pairs_of_traces(
         (turn,) = pipeline.begin([q.question], depth=max(verdicts) + 1)
         asked = turn.under(Policy(wrong[0], _EVERYTHING, 0.0, least=pipeline.least), UNASKED)
         pipeline.finish(asked)
-        found = supported(q.question.text, q.answer, asked.evidence, pipeline.texts)
+        found = is_supported(q.question.text, q.answer, asked.evidence, pipeline.texts)
         said = written(asked.last.draft)
         if found is None or begins(said) == q.answer.capitalize():
             left_out["no evidence that was shown says the right answer"] += 1
@@ -86,7 +86,7 @@ def pairs_of_traces(
     return pairs
 
 
-def supported(question: str, side: str, evidence: Iterable[Evidence], texts: Texts) -> str | None:
+def is_supported(question: str, side: str, evidence: Iterable[Evidence], texts: Texts) -> str | None:
     """The answer of this side with the evidence's strongest sentence for it, cited; None where there is none."""
     asked = read_question(question, texts.lexicon)
     found = []

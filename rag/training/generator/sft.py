@@ -26,7 +26,7 @@ from rag.training.generator.feeding import Feeder
 from rag.training.generator.labelled import Lesson, read_corpus, read_labelled
 from rag.training.generator.loop import Stage, run_stages
 from rag.training.generator.losses import answer_loss, token_log_probs
-from rag.training.generator.measure import Measured, measure
+from rag.training.generator.measure import Measured, measure_generator
 from rag.training.generator.packing import write_merged, write_parts
 from rag.training.generator.recipe import GeneratorRecipe
 from rag.training.run_folder import RunFolder
@@ -107,7 +107,7 @@ def train_generator(
     """
     texts = read_corpus(d for name in corpora for d in read_source(name)) if corpora else None
     items, refused = read_labelled(files, texts, progress.stage("reading questions"))
-    parts = divide(items)
+    parts = divide_cited(items)
     base = open_base(job.base, job.vision, recipe.precision)
     run = RunFolder(job.out, _identity(items, base.name, job.prompt, recipe))
     feeder = Feeder(base.loaded, Prompt(job.prompt), Lexicon.load(), recipe, recipe.image_side)
@@ -122,7 +122,7 @@ def train_generator(
     stages = _stages(tuned.model, tuned.adapter, tuned.projector, taught["train"], feeder, recipe)
     traces = run_stages(stages, tuned.parameters, recipe, run, progress)
     measured: dict[str, Sequence[Measured]] = {
-        part: measure(tuned.model, feeder, some.examples, some.lengths, recipe)
+        part: measure_generator(tuned.model, feeder, some.examples, some.lengths, recipe)
         for part, some in taught.items()
         if part != "train" and some.examples
     }
@@ -143,7 +143,7 @@ def train_generator(
     return report(facts, job.out, refused)
 
 
-def divide(items: Sequence[Lesson]) -> dict[Split, list[Lesson]]:
+def divide_cited(items: Sequence[Lesson]) -> dict[Split, list[Lesson]]:
     """The questions by split; no group is in two. Raises InputError as :func:`rag.training.splits.assign_splits`."""
     parts: dict[Split, list[Lesson]] = {"train": [], "dev": [], "test": []}
     for item, part in zip(items, assign_splits(items, needed=(TRAIN,)), strict=True):

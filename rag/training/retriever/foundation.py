@@ -64,7 +64,7 @@ def _compact(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def save(model: Any, config: dict[str, Any], recipe: Recipe, folder: Path) -> None:
+def save_foundation(model: Any, config: dict[str, Any], recipe: Recipe, folder: Path) -> None:
     """Write configuration and weights, each under its name only when complete.
 
     Matrices are stored in half precision. Of a text tower that comes from an installed package, only the tensors that

@@ -72,7 +72,7 @@ def train(parts: Parts, recipe: Recipe, run: RunFolder, progress: Progress) -> T
         kept = {f"best.{n}": value for n, value in enumerate(best)}
         run.save(kept | learner.state(), {"trained": asdict(trained)})
     overwrite(learner.parameters, best)
-    foundation.save(model, config, recipe, run.out)
+    foundation.save_foundation(model, config, recipe, run.out)
     return trained
 
 

@@ -14,7 +14,7 @@ _RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Ranks:
+class PairRanks:
     """0-based rank of the first right answer, for each image among the texts and each text among the images."""
 
     image_to_text: npt.NDArray[np.int64]
@@ -32,12 +32,12 @@ class Ranks:
         return float(np.mean([recall(ranks, k) for ranks in both for k in (1, 5, 10)]))
 
 
-def rank_pairs(images: Vectors, texts: Vectors, keys: npt.NDArray[np.int64]) -> Ranks:
+def rank_pairs(images: Vectors, texts: Vectors, keys: npt.NDArray[np.int64]) -> PairRanks:
     """Ranks of ``n`` pairs among each other. Both vector sets are (n, dim) unit vectors; pairs of one key are right
     answers to each other (the same case, or the same text). Ties count against the model."""
     scores = images @ texts.T
     right = keys[:, None] == keys[None, :]
-    return Ranks(_first(scores, right), _first(scores.T, right.T), keys)
+    return PairRanks(_first(scores, right), _first(scores.T, right.T), keys)
 
 
 def _first(scores: Vectors, right: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
