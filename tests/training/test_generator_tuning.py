@@ -254,6 +254,8 @@ def test_other_passages_are_of_other_groups_of_the_same_split(made: Path) -> Non
         elif e.of.about != "image":
             assert any(e.answer.endswith(f"[{n}]") for n in own)
     assert compose(train, SMALL) == examples
+    more = compose(train, SMALL.model_copy(update={"versions": 2}))
+    assert len({(e.asking, e.answer) for e in more}) > len({(e.asking, e.answer) for e in examples})
     assert compose(train[1:], SMALL)[-1].asking.question == examples[-1].asking.question
 
 

@@ -81,9 +81,11 @@ class Composer:
         self.citer = Citer({text for pool in pools for _, text in pool})
 
     def examples(self, item: Lesson) -> list[Taught]:
-        """One that is answered (if its evidence holds the answer), and perhaps one that is refused."""
-        draw = random.Random(f"{self._recipe.seed}:{item.id}")  # noqa: S311 - nothing secret
-        made = [self.answered(item, draw), self.refused(item, draw)]
+        """In each version one that is answered (if its evidence holds the answer), and perhaps one that is refused."""
+        made: list[Taught | None] = []
+        for version in range(self._recipe.versions):
+            draw = random.Random(f"{self._recipe.seed}:{version}:{item.id}")  # noqa: S311 - nothing secret
+            made += [self.answered(item, draw), self.refused(item, draw)]
         return [example for example in made if example is not None]
 
     def answered(self, item: Lesson, draw: random.Random) -> Taught | None:

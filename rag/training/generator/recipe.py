@@ -47,6 +47,9 @@ class GeneratorRecipe(Schedule):
     first_weight: float = Field(
         3.0, ge=1, le=100, description="Weight of an answer's first token: yes, no or a refusal hang on it."
     )
+    versions: int = Field(
+        1, ge=1, le=100, description="Prompts made of each question, with other passages beside its own."
+    )
     refusals: float = Field(0.15, ge=0, le=1, description="Share of questions with a version that must be refused.")
     misleading: float = Field(0.5, ge=0, le=1, description="How often a known misleading passage is among the others.")
     own_words: int = Field(110, ge=8, le=4000, description="Most words of a passage that holds the answer.")
