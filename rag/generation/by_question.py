@@ -1,14 +1,15 @@
 """Each question to the one who is better at it: studies to the reader, the rest to a language model.
 
 A report's own words are read exactly; what literature says, and what an image shows, is written. A draft of the model's
-that verification refuses is not sent back to it: the reader's quotes stand in for it.
+that verification refuses is not sent back to it: for an open question the reader's quotes stand in for it. A yes or no
+is left unsaid: the reader's might be the opposite one, on weaker grounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rag.generation.base import Generator, Request, drafts
+from rag.generation.base import Generator, Request, drafts, refusal
 from rag.types import Draft
 
 
@@ -37,12 +38,13 @@ class ByQuestion:
         return self._writer.parallel
 
     def generate(self, request: Request) -> Draft:
-        return self._chosen(request).generate(request)
+        *_, whole = self.stream(request)
+        return whole
 
     def stream(self, request: Request) -> Iterator[Draft]:
         """See :class:`~rag.generation.base.StreamingGenerator`."""
-        yield from drafts(self._chosen(request), request)
-
-    def _chosen(self, request: Request) -> Generator:
         of_a_study = any(e.channel == "study" for e in request.evidence)
-        return self._reader if of_a_study or request.objections else self._writer
+        if request.objections and request.asked.yes_no:
+            yield refusal(request.objections[0])
+        else:
+            yield from drafts(self._reader if of_a_study or request.objections else self._writer, request)

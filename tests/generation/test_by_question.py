@@ -64,6 +64,14 @@ def test_the_readers_quotes_replace_what_verification_refuses(engine: Engine, se
     assert len(server.requests) == 1, "the model is not asked again"
 
 
+def test_a_yes_or_no_that_verification_refuses_is_left_unsaid(engine: Engine, server: Server) -> None:
+    server.usual = saying("No, the moon is made of cheese [1].")
+    answer = engine.ask("Does a ratio above 0.5 count as cardiomegaly?")
+    assert answer.decision == "abstained"
+    assert "the sentence that says no did not pass verification" in answer.reason
+    assert len(server.requests) == 1
+
+
 def test_a_change_of_either_changes_the_fingerprint(texts: Texts) -> None:
     def prints(**more: object) -> str:
         openai = {"base_url": "http://127.0.0.1:9/v1", "model": "m"}

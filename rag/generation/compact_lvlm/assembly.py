@@ -32,11 +32,17 @@ State = Literal["ready", "absent", "damaged"]
 
 
 def cache_folder(chosen: Path | None) -> Path:
-    """Where assembled models lie: as chosen, or in the user's cache folder."""
+    """Where assembled models lie: as chosen, or in the user's cache folder.
+
+    Raises:
+        MissingDependencyError: none is chosen, and the library that knows the user's is not installed.
+    """
     if chosen is not None:
         return chosen
-    from platformdirs import user_cache_path
-
+    try:
+        from platformdirs import user_cache_path
+    except ImportError as error:
+        raise MissingDependencyError('platformdirs is not installed: pip install "clincite[lvlm]"') from error
     return user_cache_path("clincite") / "models"
 
 
