@@ -30,7 +30,7 @@ def test_an_answer_has_its_evidence_beside_it(page: Page) -> None:
     expect(sentences.first).to_contain_text("extracellular material")
     expect(page.locator(".cards .card").first).to_contain_text("Drusen")
     expect(page.locator(".how")).to_contain_text("became evidence")
-    expect(page.locator(".certificate")).to_contain_text("Not guaranteed")
+    expect(page.locator(".certificate")).to_contain_text("Not tested")
     expect(page.locator(".card").first.locator("footer")).to_contain_text("Licence: ")
     told, evidence = page.locator(".told").bounding_box(), page.locator(".evidence").bounding_box()
     assert told is not None and evidence is not None

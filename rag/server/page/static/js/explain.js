@@ -12,14 +12,14 @@ const lost = (risk) => (risk && risk !== "wrong-answer" ? `are lost by the risk 
 export function certificate(c) {
   if (c.status === "valid" && c.alpha !== null) {
     const domains = c.domains?.length ? ` about ${list(c.domains)}` : "";
-    return box("valid", "Guaranteed", [
-      h("p", {}, h("strong", {}, `At most ${percent(c.alpha)} of such answers${domains} ${lost(c.risk)}`), `, with ${percent(1 - c.delta)} certainty.`),
-      h("p", { class: "fine" }, `Tested on ${many(c.n, "independent patient or article", "independent patients or articles")}; ${percent(c.coverage)} of such questions are answered, the others refused. It holds for questions like those it was tested on.`),
+    return box("valid", `Tested: at most ${percent(c.alpha)} ${c.risk && c.risk !== "wrong-answer" ? `lost by the risk “${c.risk}”` : "wrong"}`, [
+      h("p", {}, `Of answers like this one${domains}, at most ${percent(c.alpha)} ${lost(c.risk)}, with ${percent(1 - c.delta)} certainty.`),
+      h("p", { class: "fine" }, `It was tested on ${many(c.n, "independent patient or article", "independent patients or articles")}; ${percent(c.coverage)} of such questions are answered, the others refused. It holds for questions like those it was tested on.`),
       h("details", {}, h("summary", {}, "The test"), h("p", { class: "fine" }, sentence(c.why))),
     ]);
   }
-  if (c.status === "stale") return box("stale", "No longer guaranteed", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "The answer is cited and verified all the same; how often such answers are wrong is not known.")]);
-  return box("none", "Not guaranteed", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "How often such answers are wrong has not been measured.")]);
+  if (c.status === "stale") return box("stale", "Tested before it changed", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "The answer is cited and verified all the same; how often such answers are wrong is not known.")]);
+  return box("none", "Not tested", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "How often such answers are wrong has not been measured.")]);
 }
 
 function box(status, title, children) {
@@ -51,7 +51,7 @@ export function route(domain) {
   const kinds = domain.why ? ` In ${domain.kinds.length ? list(domain.kinds) : "every kind of evidence"}: ${domain.why}.` : "";
   const searched = `Searched: ${domain.searched?.length ? list(domain.searched) : "every domain"}.${kinds}`;
   if (domain.out_of_domain) {
-    return [h("p", { class: "flag" }, h("strong", {}, "Out of domain. "), `${domain.basis === "words" ? "Nothing in the question belongs to a domain of this index" : "The image is unlike those of every domain"}, and no guarantee covers it.`), h("p", { class: "fine" }, searched)];
+    return [h("p", { class: "flag" }, h("strong", {}, "Out of domain. "), `${domain.basis === "words" ? "Nothing in the question belongs to a domain of this index" : "The image is unlike those of every domain"}, and no test covers it.`), h("p", { class: "fine" }, searched)];
   }
   return [
     h("p", { class: "figure-line" }, h("span", {}, h("strong", {}, capital(domain.name)), ` ${percent(domain.probability)}`), bar(domain.probability)),

@@ -62,7 +62,7 @@ export class IndexesView {
   }
 
   #fill(name, about, versions) {
-    this.parts.corpora.replaceChildren(h("p", { class: "lead" }, `Version ${about.version}, ${many(total(about.documents), "document")}. `, guarantee(about.certificate)), corpora(about.corpora));
+    this.parts.corpora.replaceChildren(h("p", { class: "lead" }, `Version ${about.version}, ${many(total(about.documents), "document")}. `, tested(about.certificate)), corpora(about.corpora));
     this.parts.versions.replaceChildren(this.#versions(name, about.version, versions));
   }
 
@@ -98,11 +98,11 @@ function changes({ added, updated, removed }) {
   return [[added, "added"], [updated, "updated"], [removed, "removed"]].filter(([n]) => n).map(([n, what]) => `${count(n)} ${what}`).join(", ");
 }
 
-function guarantee(certificate) {
+function tested(certificate) {
   const parts = certificate?.parts?.filter((p) => p.k !== null) || [];
   if (!parts.length) return "No certificate has been computed for it.";
   const domains = [...new Set(parts.flatMap((p) => p.domains))].join(", ");
-  return sentence(`certified for ${domains}: at most ${percent(certificate.alpha)} of answers ${certificate.risk === "wrong-answer" ? "wrong" : `lost by the risk “${certificate.risk}”`}, while nothing changes`);
+  return sentence(`tested for ${domains}: at most ${percent(certificate.alpha)} of answers ${certificate.risk === "wrong-answer" ? "wrong" : `lost by the risk “${certificate.risk}”`}, while nothing changes`);
 }
 
 /** One row for each source, kind and licence, with its domains. */
