@@ -35,6 +35,11 @@ class Incoming:
     file: File
 
 
+def place_of(document: Document) -> FilingPlace:
+    """Where a document came from, as it says itself."""
+    return FilingPlace(document.source, str(document.metadata.get(ORIGIN) or ""), document.sha256)
+
+
 def salt_of(store: IndexStore) -> str:
     """The secret with which the index's pseudonyms are made; made itself when it is first asked for."""
     path = store.path / "salt"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -23,9 +23,11 @@ from rag.encoders.encoders import Encoders
 from rag.encoders.pool import Encoded, Work
 from rag.encoders.protocols import ImageTextEncoder, Vectors
 from rag.errors import InputError
-from rag.indexing import IndexStore, SpaceInfo, Writer
+from rag.indexing import FilingPlace, IndexStore, SpaceInfo, Writer
 from rag.progress import Progress, Silent
 from rag.types import Document, Passage
+
+Places = Callable[[set[str]], Mapping[str, FilingPlace]]  # what the index has under these ids
 
 BATCH = 1024  # documents between two checkpoints: bounds memory and lost work, and is wide enough to sort by length
 
@@ -127,9 +129,11 @@ def ingest(
         taken: dict[str, str] = {}
         read = []
         for source in sources:
-            reading = _Reading(source, store, taken, report)
+            reading = SourceReading(source, salt_of(store), taken, report)
             count = listen.stage(f"reading {source.name}")
-            batches = reading.batches(writer, count, images=image is not None, remove_identifiers=remove_identifiers)
+            batches = reading.batches(
+                writer.places, count, images=image is not None, remove_identifiers=remove_identifiers
+            )
             _encode(batches, writer, encoders, "joint" in spaces, report, listen)
             read.append(reading)
         for reading in read:
@@ -151,24 +155,23 @@ def ingest(
     return report
 
 
-class _Reading:
+class SourceReading:
     """One source being read: its documents in batches, under the ids that they have in the index."""
 
-    def __init__(self, source: Source, store: IndexStore, taken: dict[str, str], report: IngestReport) -> None:
+    def __init__(self, source: Source, salt: str, taken: dict[str, str], report: IngestReport) -> None:
         if source.label is not None and (not source.label.strip() or ":" in source.label):
             raise InputError(f"a source cannot be called {source.label!r}; use a name without a colon")
         self._found = source.survey()
-        if self._found.needs_salt:
-            self._found.salt = salt_of(store)
+        self._found.salt = salt
         self._ids = Identities(self._found, source.label, taken)
         self._report = report
         self._corpora: set[str] = set()
         self._damaged = {f.name for f in self._found.foreign}  # and files of which something could not be read
-        self._withdrawn: set[str] = set()
+        self.withdrawn: set[str] = set()
         report.foreign += self._found.foreign
 
     def batches(
-        self, writer: Writer, count: Callable[[int], None], *, images: bool, remove_identifiers: bool
+        self, places: Places, count: Callable[[int], None], *, images: bool, remove_identifiers: bool
     ) -> Iterator[list[Document]]:
         report, incoming = self._report, self._incoming(images)
         while True:
@@ -176,7 +179,7 @@ class _Reading:
                 some = list(islice(incoming, BATCH))
                 if remove_identifiers:
                     some = [replace(one, document=deidentify(one.document)) for one in some]
-                batch = list(self._settled(some, writer))
+                batch = list(self._settled(some, places))
             if not some:
                 report.files = dict(Counter(report.files) + self._found.readers)
                 return
@@ -187,17 +190,28 @@ class _Reading:
 
     def withdraw(self, writer: Writer) -> None:
         """Take out what the source itself takes back, wherever it was read."""
-        there = sorted(writer.places(self._withdrawn))
-        writer.remove(document_ids=sorted(self._withdrawn))
+        there = sorted(writer.places(self.withdrawn))
+        writer.remove(document_ids=sorted(self.withdrawn))
         self._report.withdrawn += there
 
     def remove_what_left(self, writer: Writer) -> None:
         """Take out what this source no longer has. What came from a file that is unreadable now is kept, and listed."""
-        gone = writer.unseen(self._ids.scope, self._corpora)
-        kept = {i for i, origin in gone.items() if self._is_unreadable(origin)}
+        before = len(self._report.left)
+        self.note_what_left(writer.unseen(self._ids.scope, self._corpora))
+        writer.remove(document_ids=self._report.left[before:])
+
+    def note_what_left(self, gone: Mapping[str, str]) -> None:
+        """Put unseen documents, given with their origins, on the report's list of what leaves or of what is kept."""
+        kept = {identity for identity, origin in gone.items() if self._is_unreadable(origin)}
         self._report.kept += sorted(kept)
         self._report.left += sorted(gone.keys() - kept)
-        writer.remove(document_ids=sorted(gone.keys() - kept))
+
+    def owns(self, place: FilingPlace) -> bool:
+        """Whether a document of the index is this source's."""
+        scope = self._ids.scope
+        if not place.origin:
+            return place.source in self._corpora
+        return place.origin.startswith(scope) if scope.endswith(":") else place.origin == scope
 
     def _is_unreadable(self, origin: str) -> bool:
         return bool(self._damaged) if not origin else origin.partition(":")[2] in self._damaged
@@ -208,18 +222,18 @@ class _Reading:
             if isinstance(record, Quarantined):
                 self._set_aside(record, file.name if file else record.record)
             elif isinstance(record, Withdrawn):
-                self._withdrawn.add(record.id)
+                self.withdrawn.add(record.id)
             elif file is None or reader is None:
                 continue
             elif record.kind == "image" and not images:
                 self._set_aside(Quarantined(record.source, record.id, "No image encoder is configured."), file.name)
             else:
-                self._withdrawn.discard(record.id)
+                self.withdrawn.discard(record.id)
                 yield Incoming(record, reader, file)
 
-    def _settled(self, some: list[Incoming], writer: Writer) -> Iterator[Document]:
+    def _settled(self, some: list[Incoming], places: Places) -> Iterator[Document]:
         chosen: dict[str, Document] = {}  # of editions of one document the last one counts
-        for document, one, refused in self._ids.settle(some, writer.places(self._ids.ids(some))):
+        for document, one, refused in self._ids.settle(some, places(self._ids.ids(some))):
             if refused:
                 self._set_aside(Quarantined(document.source, one.document.id, refused), one.file.name)
                 continue

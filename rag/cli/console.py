@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rag.audit.checks import AuditReport
+from rag.building.describe import Description
 from rag.building.ingest import IngestReport
 from rag.corpus.quarantine import Foreign
 from rag.indexing.records import IndexSummary, VersionInfo
@@ -152,10 +153,11 @@ def show_hits(hits: Sequence[Hit]) -> None:
     out.print(table)
 
 
-def show_ingest(report: IngestReport) -> None:
-    """What an ingest did, quarantined records last."""
+def show_ingest(report: IngestReport, *, dry_run: bool = False) -> None:
+    """What an ingest did, or would do; what was not read last."""
     kinds = ", ".join(f"{n:,} {k}" for k, n in sorted(report.by_kind.items()))
     out.print(
+        f"{'[bold]Nothing was written.[/] It would be: ' if dry_run else ''}"
         f"[bold]{escape(report.index)}[/] version {report.version}: {report.added:,} added, "
         f"{report.updated:,} updated, {report.removed:,} removed, {report.unchanged:,} unchanged "
         f"({kinds}; {report.passages:,} passages); "
@@ -164,6 +166,7 @@ def show_ingest(report: IngestReport) -> None:
     )
     for space, plan in report.plans.items():
         out.print(f"[dim]{escape(space)}: {escape(plan)}[/]", soft_wrap=True)
+    out.print(f"[dim]files: {', '.join(f'{n:,} {reader}' for reader, n in sorted(report.files.items()))}[/]")
     s = report.seconds
     out.print(f"[dim]reading {s['read']:.1f} s, encoding {s['encode']:.1f} s, storing {s['store']:.1f} s[/]")
     for q in report.quarantined[:50]:
@@ -179,6 +182,39 @@ def show_ingest(report: IngestReport) -> None:
     _show_ids(
         "kept apart: another source has the same ids (if it is the same source, moved, say so with --name)", apart
     )
+
+
+def show_description(made: Description) -> None:
+    """What a corpus holds."""
+    table = Table.grid(padding=(0, 2))
+    sized = f"{made.characters:,} characters in {made.passages:,} passages, {made.image_bytes / 1e6:,.1f} MB of images"
+    twice = f"{made.duplicates:,}, {made.across_groups:,} of them across groups" if made.duplicates else ""
+    rows = {
+        "files": _counted(made.files) + (f"; {len(made.foreign):,} of no format" if made.foreign else ""),
+        "documents": _counted(made.by_kind),
+        "domains": _counted(made.domains),
+        "licences": _counted(made.licences),
+        "languages": _counted(made.languages) or "not stated",
+        "encodings other than UTF-8": _counted(made.encodings),
+        "columns": "; ".join(", ".join(f"{k}={v}" for k, v in one.items()) for one in made.columns),
+        "cases and groups": f"{made.cases:,} cases of {made.groups:,} groups",
+        "size": sized,
+        "exact duplicates": twice,
+        "empty, set aside": f"{made.empty:,}, {len(made.quarantined):,}",
+        "text vectors": made.estimate,
+    }
+    for name, value in rows.items():
+        if value:
+            table.add_row(f"[bold]{name}[/]", escape(value))
+    out.print(table)
+    for q in made.quarantined[:20]:
+        out.print(f"[yellow]  would be set aside[/] {escape(q.record)}: {escape(q.reason)}", soft_wrap=True)
+    show_foreign(made.foreign)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda one: -one[1])
+    return ", ".join(f"{n:,} {name[:60]}" for name, n in ordered[:12]) + (", …" if len(ordered) > 12 else "")
 
 
 def _show_ids(what: str, ids: Sequence[str]) -> None:

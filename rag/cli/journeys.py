@@ -22,6 +22,7 @@ from rag.cli.shared import (
     options_of,
     print_json,
     settings_of,
+    store_of,
 )
 from rag.errors import RagError
 from rag.types import Question
@@ -88,18 +89,27 @@ def ingest(
     ] = False,
     workers: Workers = None,
     sync: Annotated[bool, typer.Option("--sync", help="Also remove documents that have left this source.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen; write nothing.")] = False,
     indexes: Indexes = None,
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
     """Add a corpus to an index, or bring it up to date. Unchanged documents are not encoded again."""
     settings = settings_of(indexes, profile)
+    corpus = rag.Source(source, format_, options_of(option, map_), label=name)
     made = not (settings.indexes / index).exists()
+    if dry_run:
+        from rag.building.describe import preview
+        from rag.cli import console
+
+        would = preview(corpus, None if made else store_of(settings, index), deidentify=deidentify, sync=sync)
+        print_json(asdict(would)) if as_json else console.show_ingest(would, dry_run=True)
+        return
     mine = index_of(settings, index, create=True)
     try:
         with bars(as_json) as progress:
             report = mine.ingest(
-                rag.Source(source, format_, options_of(option), label=name),
+                corpus,
                 deidentify=deidentify,
                 sync=sync,
                 workers=workers,

@@ -70,9 +70,9 @@ def ledger_of(store: IndexStore) -> Any:
     return Ledger(store.path / LEDGER)
 
 
-def options_of(given: list[str] | None) -> dict[str, Any]:
-    """``name=value``; a value with commas is a list."""
-    options: dict[str, Any] = {}
+def options_of(given: list[str] | None, columns: list[str] | None = None) -> dict[str, Any]:
+    """``name=value``; a value with commas is a list. ``columns`` are those of ``--map``."""
+    options: dict[str, Any] = {"map": tuple(columns)} if columns else {}
     for item in given or ():
         name, equals, value = item.partition("=")
         if not name or not equals:

@@ -129,11 +129,6 @@ class Survey:
         taken = _options(reader)
         return {name: value for name, value in ({"salt": self.salt} | self.options).items() if name in taken}
 
-    @property
-    def needs_salt(self) -> bool:
-        """Whether one of its readers makes pseudonyms."""
-        return any("salt" in _options(reader) for reader in {id(r): r for _, r in self.planned}.values())
-
 
 def survey(source: str | Path, format: str | None = None, *, named_only: bool = False, **options: Any) -> Survey:
     """Look at every file of a source, and at the first bytes of each, and say what will be read by what.

@@ -148,7 +148,7 @@ class Writer:
             return {identity: FilingPlace(*rest) for identity, *rest in connection.execute(query, (listed(ids),))}
 
     def unseen(self, scope: str, sources: Iterable[str]) -> dict[str, str]:
-        """Living documents of a source that neither ``compare`` nor ``stage`` was given, with their origins.
+        """FilingPlace documents of a source that neither ``compare`` nor ``stage`` was given, with their origins.
 
         Args:
             scope: a prefix of origins that ends with a colon, or one origin.

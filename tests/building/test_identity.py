@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rag.building.describe import describe, preview
 from rag.building.ingest import Source, ingest
 from rag.encoders.encoders import Encoders
 from rag.errors import InputError
@@ -131,3 +132,41 @@ def test_what_a_source_withdraws_leaves_the_index(tmp_path: Path, store: IndexSt
     assert texts(store) == {"PMID:1": "Text 1, corrected.", "PMID:3": "Text 3."}
     with store.snapshot(1) as before:
         assert before.document("PMID:2") is not None, "an old answer is still as of its version"
+
+
+def test_files_of_no_format_are_listed(tmp_path: Path, store: IndexStore, encoders: Encoders) -> None:
+    write(tmp_path / "c/rows.jsonl", '{"id": "a", "text": "Row."}')
+    write(tmp_path / "c/report.txt", "Clear.")
+    (tmp_path / "c/scan.nii").write_bytes(b"\x5c\x01\0\0")
+    report = ingest([Source(tmp_path / "c")], store, encoders)
+    assert (report.added, report.files) == (2, {"cases": 1, "images": 1})
+    assert [(f.name, f.suffix, f.why) for f in report.foreign] == [("scan.nii", ".nii", "a NIfTI volume")]
+
+
+def test_a_preview_says_what_the_ingest_then_does(tmp_path: Path, store: IndexStore, encoders: Encoders) -> None:
+    source = Source(tmp_path / "p")
+    for name in ("same", "changed", "gone"):
+        write(tmp_path / f"p/{name}.txt", f"{name}.")
+    assert preview(source, None).added == preview(source, store).added == 3 and store.version() == 0
+    ingest([source], store, encoders)
+    write(tmp_path / "p/changed.txt", "changed, indeed.")
+    write(tmp_path / "p/new.txt", "new.")
+    (tmp_path / "p/gone.txt").unlink()
+    would = preview(source, store, sync=True)
+    assert store.version() == 1
+    did = ingest([source], store, encoders, sync=True)
+    for what in ("added", "updated", "unchanged", "removed", "changed", "left", "kept", "apart", "files"):
+        assert getattr(would, what) == getattr(did, what), what
+    assert (did.added, did.changed, did.left) == (1, ["changed"], ["gone"])
+
+
+def test_a_description_counts(tmp_path: Path) -> None:
+    rows = [
+        {"id": n, "text": t, "group": g, "licence": "CC0"}
+        for n, t, g in ((1, "A.", "p"), (2, "B.", "p"), (3, "A.", "q"))
+    ]
+    write(tmp_path / "rows.jsonl", "\n".join(map(json.dumps, rows)) + "\n{")
+    made = describe(Source(tmp_path / "rows.jsonl"))
+    assert (made.by_kind, made.licences, made.files) == ({"report": 3}, {"CC0": 3}, {"cases": 1})
+    assert (made.cases, made.groups, made.passages, len(made.quarantined)) == (3, 2, 3, 1)
+    assert (made.duplicates, made.across_groups, made.duplicate_ids) == (1, 1, [["1", "3"]])

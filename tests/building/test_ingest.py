@@ -120,14 +120,3 @@ def _bytes(folder: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             total += file.stat().st_size
     return total
-
-
-def test_files_of_no_format_are_listed(tmp_path: Path, image) -> None:  # type: ignore[no-untyped-def]
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    corpus(folder / "rows.jsonl", 2)
-    (folder / "report.txt").write_text("The lungs are clear.")
-    (folder / "scan.nii").write_bytes(b"\x5c\x01\0\0")
-    report = ingest([Source(folder)], IndexStore.create(tmp_path / "index"), Counting(), image)
-    assert (report.added, report.files) == (3, {"cases": 1, "images": 1})
-    assert [(f.name, f.suffix, f.why) for f in report.foreign] == [("scan.nii", ".nii", "a NIfTI volume")]

@@ -1,0 +1,140 @@
+"""Before anything is built: what a corpus holds, and what an ingest of it would change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+from rag.building.identity import place_of
+from rag.building.ingest import IngestReport, Source, SourceReading
+from rag.corpus.chunking import passages_of
+from rag.corpus.quarantine import Foreign, Quarantined
+from rag.indexing import FilingPlace, IndexStore, Snapshot
+from rag.indexing.plan import plan
+from rag.settings import VectorSettings
+from rag.types import Document, Kind
+
+TEXT_DIM = 384  # of the default text encoder's vectors
+SHOWN = 20  # groups of duplicates that are listed; all are counted
+
+
+@dataclass
+class Description:
+    """A corpus in numbers: documents unless the name says otherwise.
+
+    ``estimate`` is for the texts' vectors with the default encoder; images add one vector each per space.
+    """
+
+    source: str
+    files: dict[str, int] = field(default_factory=dict)
+    foreign: list[Foreign] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    empty: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter)
+    domains: Counter[str] = field(default_factory=Counter)
+    licences: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)  # as far as the files say
+    encodings: Counter[str] = field(default_factory=Counter)  # of texts that are not UTF-8
+    columns: list[dict[str, str]] = field(default_factory=list)  # of tables: which column is what
+    cases: int = 0
+    groups: int = 0
+    passages: int = 0
+    characters: int = 0
+    image_bytes: int = 0
+    duplicates: int = 0  # documents whose text or image another one has, too
+    duplicate_ids: list[list[str]] = field(default_factory=list)
+    across_groups: int = 0  # of these, how many are another group's
+    estimate: str = ""
+
+
+def describe(source: Source) -> Description:
+    """Read the whole corpus and count; nothing is encoded, nothing is written. Raises InputError as ``ingest`` does."""
+    report = IngestReport("")
+    reading = SourceReading(source, "", {}, report)
+    made = Description(str(source.name))
+    cases, groups, same = set[str](), set[str](), dict[str, list[tuple[str, str]]]()
+    for batch in reading.batches(lambda ids: {}, lambda n: None, images=True, remove_identifiers=False):
+        for document in batch:
+            _count(made, document)
+            cases.add(document.case_id)
+            groups.add(document.group_id)
+            content = document.image_sha256 or f"text {hash(document.text)} {len(document.text)}"
+            same.setdefault(content, []).append((document.id, document.group_id))
+    repeated = [some for some in same.values() if len(some) > 1]
+    made.duplicates = sum(len(some) - 1 for some in repeated)
+    made.across_groups = sum(len({group for _, group in some}) - 1 for some in repeated)
+    made.duplicate_ids = [[identity for identity, _ in some] for some in repeated[:SHOWN]]
+    made.cases, made.groups = len(cases), len(groups)
+    made.files, made.foreign = report.files, report.foreign
+    made.quarantined, made.empty, made.by_kind = report.quarantined, report.empty, Counter(report.by_kind)
+    made.estimate = str(plan(max(made.passages, 1), TEXT_DIM, VectorSettings.model_validate({})))
+    return made
+
+
+def preview(source: Source, store: IndexStore | None, *, deidentify: bool = False, sync: bool = False) -> IngestReport:
+    """What an ingest would do to the index (None: there is none yet), as its report; nothing is encoded or written."""
+    report = IngestReport(store.name if store else "")
+    snapshot = store.snapshot() if store is not None and store.version() else None
+    try:
+        salt = store.path / "salt" if store is not None else None
+        reading = SourceReading(source, salt.read_text() if salt is not None and salt.exists() else "", {}, report)
+        report.version = snapshot.version if snapshot else 0
+        seen: set[str] = set()
+        places = _Places(snapshot)
+        for batch in reading.batches(places.of, lambda n: None, images=True, remove_identifiers=deidentify):
+            there = places.of({document.id for document in batch})
+            for document in batch:
+                seen.add(document.id)
+                report.passages += len(passages_of(document))
+                if document.id not in there:
+                    report.added += 1
+                elif there[document.id].sha256 == document.sha256:
+                    report.unchanged += 1
+                else:
+                    report.updated += 1
+                    report.changed.append(document.id)
+        if sync:
+            reading.note_what_left(places.unseen(seen, reading))
+        report.withdrawn = sorted(places.of(reading.withdrawn))
+        report.removed = len(report.left) + len(report.withdrawn)
+    finally:
+        if snapshot is not None:
+            snapshot.close()
+    return report
+
+
+def _count(made: Description, document: Document) -> None:
+    made.domains[document.domain] += 1
+    made.licences[document.licence] += 1
+    language = document.metadata.get("language")
+    made.languages.update(language if isinstance(language, list) else [language] if language else [])
+    made.encodings.update([document.metadata["encoding"]] if "encoding" in document.metadata else [])
+    columns = document.metadata.get("columns")
+    if columns and columns not in made.columns:
+        made.columns.append(columns)
+    made.characters += len(document.text)
+    made.passages += len(passages_of(document))
+    made.image_bytes += Path(document.image).stat().st_size if document.image else 0
+
+
+class _Places:
+    """What an index's version holds, as far as identity goes."""
+
+    def __init__(self, snapshot: Snapshot | None) -> None:
+        self._snapshot = snapshot
+
+    def of(self, ids: Collection[str]) -> dict[str, FilingPlace]:
+        if self._snapshot is None:
+            return {}
+        found = ((identity, self._snapshot.document(identity)) for identity in ids)
+        return {identity: place_of(document) for identity, document in found if document is not None}
+
+    def unseen(self, seen: Collection[str], reading: SourceReading) -> dict[str, str]:
+        """Documents of the source that were not read again, with their origins."""
+        kinds = get_args(Kind) if self._snapshot is not None else ()
+        everything = (d for kind in kinds if self._snapshot is not None for d in self._snapshot.documents(kind))
+        places = {d.id: place_of(d) for d in everything if d.id not in seen}
+        return {identity: place.origin for identity, place in places.items() if reading.owns(place)}
