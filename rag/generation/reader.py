@@ -20,7 +20,7 @@ from rag.types import Draft, DraftSentence, Evidence, Quote
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
-_VERSION = "reader-4"
+_VERSION = "reader-5"
 _SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
 
@@ -58,12 +58,20 @@ class ReaderGenerator:
     def _study(self, request: Request) -> Draft:
         """One case's own text: what it says outright decides; silence means no, less surely."""
         evidence, asked = request.evidence, request.asked
+        if asked.unread:
+            return refusal(f"I cannot read “{asked.unread}” in this report")
         readings = [(e, read_passage(asked, e.text, self._texts)) for e in evidence]
         yes = max(((r.yes, e) for e, r in readings if r.yes), key=lambda x: x[0].weight, default=None)
         no = max(((r.no, e) for e, r in readings if r.no), key=lambda x: x[0].weight, default=None)
         whole = Reading(yes[0] if yes else None, no[0] if no else None, bool(yes or no))
+        if not whole.mentioned and (why := self._open_by_silence(asked, [r for _, r in readings])):
+            return refusal(why)
         if not whole.mentioned:
             quote = self._last_sentence(evidence[-1])
+            if asked.denies:
+                return _verdict(
+                    "yes", 1 - SILENCE, f"Yes: the report does not mention anything against {_subject(asked)}.", quote
+                )
             return _verdict("no", SILENCE, f"No: the report does not mention {_subject(asked)}.", quote)
         if whole.contradictory and yes and no:
             said, denied = _quoted(yes[1], yes[0]), _quoted(no[1], no[0])
@@ -84,6 +92,19 @@ class ReaderGenerator:
         assert side is not None
         said = _quoted(side[1], side[0])
         return _verdict("yes" if p >= 0.5 else "no", p, f"{'Yes' if p >= 0.5 else 'No'}: {said[0]}", said[1])
+
+    def _open_by_silence(self, asked: Asked, readings: Sequence[Reading]) -> str:
+        """Why a report that says nothing of it leaves the question open; empty where silence means "nothing"."""
+        unmet = next((r.unmet for r in readings if r.unmet), "")
+        if unmet:
+            return f"the report speaks of it, and does not say {unmet}"
+        if asked.quantities:
+            return "the report gives no such number"
+        if asked.ends:
+            return "the report does not mention it, so nothing says that it is over"
+        if asked.form == "whole":
+            return "the report does not say whether all of it is normal"
+        return ""
 
     def _last_sentence(self, e: Evidence) -> Quote:
         """The last sentence of a report is the end of its impression."""

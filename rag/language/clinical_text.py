@@ -12,8 +12,10 @@ from functools import cached_property, lru_cache
 from typing import Any, TypeVar, TypeVarTuple
 
 from rag.corpus.sentences import sentence_spans
+from rag.language.cues import Place, load_cues
 from rag.language.injection import blank_orders
 from rag.language.lexicon import Lexicon, Mention
+from rag.language.quantities import Quantity, quantities_of
 from rag.language.question import content_of
 from rag.language.sections import asides_of
 from rag.language.statements import Assertion, moved, statements_of
@@ -29,6 +31,8 @@ class ClinicalSentence:
     Attributes:
         tokens: its words, numbers and marks.
         words: lemmas of the words and numbers that carry content.
+        place: the sides, zones, degrees and courses that it names.
+        quantities: its numbers.
         mentions: the lexicon's phrases in it.
         statements: what it asserts.
     """
@@ -44,6 +48,14 @@ class ClinicalSentence:
     @cached_property
     def words(self) -> frozenset[str]:
         return content_of(self.tokens)
+
+    @cached_property
+    def place(self) -> Place:
+        return load_cues().place(self.tokens)
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        return tuple(quantities_of(self.tokens))
 
     @cached_property
     def mentions(self) -> tuple[Mention, ...]:

@@ -148,6 +148,7 @@ def quantities_of(tokens: Sequence[Token]) -> list[Quantity]:
             or _ratio(tokens, i)
             or _share(tokens, i)
             or _scaled(tokens, i)
+            or _vertebra(tokens, i)
             or _calendar(tokens, i)
             or _measured(tokens, i)
         )
@@ -336,6 +337,13 @@ def _scaled(tokens: Sequence[Token], i: int) -> Quantity | None:
     if last < len(tokens) and tokens[last].start == tokens[j].end and tokens[last].word in ("a", "b", "c", "d"):
         value, last = value + (ord(tokens[last].word) - 96) / 10, last + 1
     return Quantity(name, value, i, last)
+
+
+def _vertebra(tokens: Sequence[Token], i: int) -> Quantity | None:
+    """ "L4", "T12", "C5"."""
+    if re.fullmatch(r"[CTLS]\d{1,2}", tokens[i].text) is None:
+        return None
+    return Quantity("vertebra", "CTLS".index(tokens[i].text[0]) * 100 + int(tokens[i].text[1:]), i, i + 1)
 
 
 def _calendar(tokens: Sequence[Token], i: int) -> Quantity | None:

@@ -8,7 +8,19 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from rag.language.cues import Place, load_cues
+from rag.language.forms import (
+    Form,
+    Joined,
+    asks_for_whole,
+    form_of,
+    is_choice,
+    joined_by,
+    plainly_put,
+    presupposes,
+    unread_part,
+)
 from rag.language.lexicon import Lexicon
+from rag.language.quantities import Quantity, quantities_of
 from rag.language.statements import Assertion, statements_of
 from rag.language.tokens import Token, tokens_of
 
@@ -33,7 +45,8 @@ class Asked:
     texts the lexicon does not know. ``topics`` are the concepts mentioned, whatever is said of them. ``about_patient``
     questions ask about somebody ("is there an effusion?"), not about medicine. ``for_reports`` questions ask for the
     reports of patients ("which cases have a granuloma?"). ``hedged`` questions ("could it represent ...") are met by
-    hedged evidence.
+    hedged evidence. ``joined`` says whether all claims or any of them make a *yes*; ``quantities`` must be met as well.
+    ``unread`` is a part that no rule reads. ``ends`` questions ask whether something is over ("has it resolved?").
     """
 
     text: str
@@ -46,6 +59,16 @@ class Asked:
     place: Place
     hedged: bool
     change: bool
+    form: Form = "presence"
+    joined: Joined = ""
+    quantities: tuple[Quantity, ...] = ()
+    unread: str = ""
+    ends: bool = False
+
+    @property
+    def denies(self) -> bool:
+        """Whether a *yes* says that something is not there, or is normal."""
+        return bool(self.claims) and all(c.status == "absent" for c in self.claims)
 
 
 def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Asked:
@@ -59,24 +82,37 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     body = body.rstrip(" ?.")
     tokens = tokens_of(body)
     lemmas = [t.lemma for t in tokens]
-    statement = _lead_ins().sub(" ", body)
+    plain_body = plainly_put(body)
+    statement = _lead_ins().sub(" ", plain_body)
     claims = tuple(
         replace(a, status="absent" if a.status == "absent" else "present")
         for a in statements_of(tokens_of(statement), lexicon, (0, len(statement)))
         if not a.derived
     )
+    said, joined = tokens_of(plain_body), joined_by(body, claims)
+    bounds = {i for q in quantities_of(said) for i in range(q.first, q.last)}  # "larger than 5 mm" has not grown
+    place = load_cues().place([t for i, t in enumerate(said) if i not in bounds])
+    words = content_of(tokens)
+    numbers = tuple(q for q in quantities_of(tokens) if not (q.dimension == "count" and q.value == 1))
+    choice = yes_no and is_choice(body, claims, place)
+    whole = asks_for_whole(words, claims)
     return Asked(
         text=text,
-        yes_no=yes_no,
+        yes_no=yes_no and not choice,
         claims=claims,
-        words=content_of(tokens),
+        words=words,
         topics=frozenset(m.concept for m in lexicon.mentions(tokens)),
         about_patient=bool(_PATIENT.search(plain.strip())),
         for_reports=bool(_REPORTS.search(text)),
-        place=load_cues().place(tokens),
+        place=place,
         hedged=not load_cues().hedges.isdisjoint(t.text.lower() for t in tokens),
         change=bool({"change", "changed", "difference"} & set(lemmas))
         and not any(lexicon.concepts[c.concept].kind == "finding" for c in claims),
+        form="choice" if choice else "whole" if whole else form_of(body, claims, place, bool(numbers), joined),
+        joined=joined,
+        quantities=numbers,
+        unread=unread_part(body) if yes_no else "",
+        ends=presupposes(body),
     )
 
 

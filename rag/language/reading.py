@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from rag.language.clinical_text import ClinicalText, Texts
+from rag.language.clinical_text import ClinicalSentence, ClinicalText, Texts
+from rag.language.forms import tells_cause
 from rag.language.lexicon import Lexicon
+from rag.language.quantities import satisfies
 from rag.language.question import Asked
 from rag.language.statements import Assertion
 from rag.language.tokens import Token
@@ -37,12 +39,14 @@ class Support:
 class Reading:
     """What one text says to a yes/no question. Both sides may be non-empty: texts contradict themselves.
 
-    ``mentioned`` is False when nothing in the text bears on the question: then silence is all there is.
+    ``mentioned`` is False when nothing in the text bears on the question: then silence is all there is. ``unmet`` names
+    what is asked beyond presence, of something that is there, and that the text does not say: a number, a course.
     """
 
     yes: Support | None
     no: Support | None
     mentioned: bool
+    unmet: str = ""
 
     @property
     def probability(self) -> float:
@@ -73,6 +77,36 @@ def read_passage(asked: Asked, text: str, texts: Texts) -> Reading:
 
 def _read_passage(texts: Texts, asked: Asked, text: str) -> Reading:
     read = texts.of(text)
+    if asked.change:
+        return _read_change(asked, read)
+    if asked.form == "cause":
+        found = _read_words(asked, read, tells_cause)
+        return Reading(None, None, False, "what it comes from") if found is None else _of_words(*found)
+    if asked.joined and not asked.quantities:
+        parts = [_read_claims(replace(asked, claims=(c,)), read, texts, by_words=False) for c in asked.claims]
+        if any(r.mentioned or r.unmet for r in parts):
+            return _join(asked, parts)
+    return _read_claims(asked, read, texts)
+
+
+def _join(asked: Asked, parts: Sequence[Reading]) -> Reading:
+    """Of several things asked for, the reading of the one that decides: "both" needs all, "or" any.
+
+    What a text does not mention is taken for absent where another is said to be; a *yes* to both needs both.
+    """
+    spoken = [r for r in parts if r.mentioned]
+    deciding = [r for r in spoken if (r.probability >= 0.5) == (asked.joined == "or")]
+    if deciding:
+        return max(deciding, key=lambda r: abs(r.probability - 0.5))
+    silent = next((r for r in parts if not r.mentioned), None)
+    if spoken and silent is not None and asked.joined == "and" and not asked.denies:
+        return Reading(None, None, False, silent.unmet or "whether both are there")
+    return min(spoken, key=lambda r: abs(r.probability - 0.5)) if spoken else parts[0]
+
+
+def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bool = True) -> Reading:
+    """One claim, or several of which any will do."""
+    unmet = ""
     sides: dict[bool, Support | None] = {True: None, False: None}
 
     def offer(yes: bool, support: Support) -> None:
@@ -80,9 +114,7 @@ def _read_passage(texts: Texts, asked: Asked, text: str) -> Reading:
         if best is None or support.weight > best.weight:
             sides[yes] = support
 
-    if asked.change:
-        return _read_change(asked, read)
-    words = {start: sentence.words for start, _, sentence in read.sentences}
+    sentences = {start: sentence for start, _, sentence in read.sentences}
     assertions = [a for a in read.statements if a.status not in _NOT_NOW]
     for claim in asked.claims:
         for a in assertions:
@@ -90,17 +122,46 @@ def _read_passage(texts: Texts, asked: Asked, text: str) -> Reading:
             if match is None:
                 continue
             says_yes, weight = match
-            extra = _coverage(asked.words, words[a.start])
+            if says_yes and claim.status != "absent" and a.status not in _RAISED:
+                meets, what = _meets(asked, a, sentences[a.start])
+                if meets is None:
+                    unmet = what
+                    continue
+                says_yes, weight = meets, weight if meets else 0.5 * weight  # another one may be as asked
+            extra = _coverage(asked.words, sentences[a.start].words)
             raised = says_yes and a.status in _RAISED and not asked.hedged
             derived = a.derived or a.concept != claim.concept
             offer(says_yes, Support(a.start, a.end, weight * (0.6 + 0.4 * extra), derived, raised))
     mentioned = sides[True] is not None or sides[False] is not None
-    if not mentioned and (not asked.claims or len(asked.words) >= 3):
+    if by_words and not mentioned and not unmet and (not asked.claims or len(asked.words) >= 3):
         found = _read_words(asked, read)
         if found is not None:
             sides[found[0]] = found[1]
             mentioned = True
-    return Reading(sides[True], sides[False], mentioned)
+    return Reading(sides[True], sides[False], mentioned, unmet)
+
+
+def _meets(asked: Asked, a: Assertion, sentence: ClinicalSentence) -> tuple[bool | None, str]:
+    """Whether something that is there is as it is asked for; None, and what is missing, where nothing tells."""
+    numbered = _as_numbered(asked, sentence)
+    if not numbered:
+        return numbered, "the number"
+    courses = a.place.course or sentence.place.course
+    if asked.place.course:
+        if not courses:
+            return None, f"whether it is {min(asked.place.course)}"
+        if not asked.place.course & courses:
+            return False, ""
+    return True, ""
+
+
+def _as_numbered(asked: Asked, sentence: ClinicalSentence) -> bool | None:
+    """Whether a sentence gives the numbers that are asked for; None where it gives none of their kind."""
+    for wanted in asked.quantities:
+        alike = [q for q in sentence.quantities if q.dimension == wanted.dimension or q.stated == wanted.stated]
+        if not any(satisfies(q, wanted) for q in alike):
+            return False if alike else None
+    return True
 
 
 def _match(claim: Assertion, a: Assertion, asked: Asked, lexicon: Lexicon) -> tuple[bool, float] | None:
@@ -145,18 +206,25 @@ def _coverage(words: frozenset[str], there: frozenset[str]) -> float:
     return len(words & there) / len(words) if words else 0.0
 
 
-def _read_words(asked: Asked, read: ClinicalText) -> tuple[bool, Support] | None:
+def _of_words(says_yes: bool, support: Support) -> Reading:
+    return Reading(support, None, True) if says_yes else Reading(None, support, True)
+
+
+def _read_words(asked: Asked, read: ClinicalText, told: Callable[[str], bool] = bool) -> tuple[bool, Support] | None:
     """Without the lexicon: the sentence that shares most content words, and whether they stand under a negation."""
-    best: tuple[float, int, int, Sequence[Token]] | None = None
+    best: tuple[tuple[bool, float], int, int, ClinicalSentence] | None = None
     for start, end, sentence in read.sentences:
-        if start in read.asides:
+        if start in read.asides or not told(sentence.text):
             continue
-        cover = _coverage(asked.words, sentence.words)
-        if best is None or cover > best[0]:
-            best = (cover, start, end, sentence.tokens)
-    if best is None or best[0] < 0.6 or (best[0] < 0.99 and len(asked.words) < 3):
+        rank = _as_numbered(asked, sentence) is True, _coverage(asked.words, sentence.words)
+        if best is None or rank > best[0]:
+            best = (rank, start, end, sentence)
+    if best is None or best[0][1] < 0.6 or (best[0][1] < 0.99 and len(asked.words) < 3):
         return None
-    cover, start, end, tokens = best
+    (_, cover), start, end, chosen = best
+    numbered, tokens = _as_numbered(asked, chosen), chosen.tokens
+    if not numbered:
+        return None if numbered is None else (False, Support(start, end, 0.9 * cover))
     negated = _negated(asked.words, tokens)
     positive_question = not any(c.status == "absent" for c in asked.claims)
     return negated != positive_question, Support(start, end, 0.9 * cover)

@@ -38,7 +38,7 @@ def read(text: str) -> list[tuple[str, float]]:
         ("28 mmHg", [("pressure", 28)]),
         ("28 mm Hg", [("pressure", 28)]),
         ("1,200 ml", [("volume", 1200)]),
-        ("HER2 and T2", []),
+        ("HER2 and T2", [("vertebra", 102)]),
         ("no number", []),
     ],
 )
