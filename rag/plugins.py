@@ -40,6 +40,8 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "pdf": "rag.corpus.readers.pdf:READER",
         "fhir": "rag.corpus.readers.fhir:READER",
         "dicom-report": "rag.corpus.readers.dicom_report:READER",
+        "docx": "rag.corpus.readers.documents:WORD",
+        "html": "rag.corpus.readers.documents:HTML",
         "images": "rag.corpus.readers.images:READER",
     },
     "generator": {

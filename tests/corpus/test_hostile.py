@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import docx
 import pytest
 
 from rag.corpus.quarantine import Quarantined, Withdrawn
@@ -58,6 +59,10 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     pages = [["Guideline 7", "The pneumo-", f"thorax was {size}."] for size in ("small", "large", "gone")]
     pdf_of(folder / "guide.pdf", pages, picture=1)
     as_csv(folder / "x.csv", ",")
+    (folder / "page.html").write_text("<!DOCTYPE html><html><h1>Tubes</h1><p>Clamp never.</p></html>")
+    word = docx.Document()
+    word.add_paragraph("Clamp never.")
+    word.save(folder / "word.docx")
     as_excel(folder / "x.xlsx")
     as_parquet(folder / "x.parquet")
     dicom(folder / "IM0001", "p", "1.2.3", **PIXELS)

@@ -42,7 +42,7 @@ class TestPubMed:
         assert [r.text for r in records if isinstance(r, Document)][-1] == "Ten of twelve effusions resolved."
 
     def test_real_files_are_read_whole(self, data: Path) -> None:
-        kinds = Counter(type(record).__name__ for *_, record in survey(data / "pubmed").records())
+        kinds = Counter(type(record).__name__ for *_, record in survey(data / "pubmed", "pubmed").records())
         assert kinds == {"Document": 636, "Quarantined": 142, "Withdrawn": 20}
 
     def test_a_damaged_file_keeps_what_came_before(self, tmp_path: Path) -> None:
@@ -176,3 +176,41 @@ class TestPdf:
         monkeypatch.setitem(__import__("sys").modules, "pypdf", None)
         with pytest.raises(InputError, match=r"clincite\[corpora\]"):
             read_source(path)
+
+
+class TestDocuments:
+    def test_a_word_file_by_its_headings(self, tmp_path: Path) -> None:
+        import docx
+
+        word = docx.Document()
+        word.core_properties.title = "Ward handbook"
+        word.add_paragraph("For the ward.")
+        word.add_heading("Chest tubes")
+        word.add_paragraph("Clamp never.")
+        table = word.add_table(1, 2)
+        table.cell(0, 0).text, table.cell(0, 1).text = "Size", "24 F"
+        word.add_heading("References")
+        word.add_paragraph("Somebody, 2001.")
+        word.save(tmp_path / "x.docx")
+        documents, quarantined = split(read_source(tmp_path / "x.docx"))
+        assert [(d.id, d.title, d.text) for d in documents] == [
+            ("x#s1", "Ward handbook", "For the ward."),
+            ("x#s2", "Ward handbook, Chest tubes", "Clamp never.\nSize | 24 F"),
+        ]
+        assert quarantined == []
+
+    def test_a_page_by_its_headings(self, tmp_path: Path) -> None:
+        (tmp_path / "x.htm").write_bytes(
+            "<!DOCTYPE html><html><head><title>Handbook &amp; more</title><script>bad()</script></head><body>"
+            "<nav>Home</nav><h1>Tubes</h1><p>Clamp <b>never</b>.</p><ul><li>Größe 24</li></ul>"
+            "<h2>References</h2><p>Somebody.</p></body></html>".encode("cp1252")
+        )
+        documents, _ = split(read_source(tmp_path / "x.htm"))
+        assert [(d.id, d.title, d.text) for d in documents] == [
+            ("x#s2", "Handbook & more, Tubes", "Clamp never.\nGröße 24")
+        ]
+
+    def test_damaged_ones_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "x.docx").write_bytes(b"PK\x03\x04 word/")
+        with pytest.raises(InputError, match="damaged ZIP"):
+            read_source(tmp_path / "x.docx")

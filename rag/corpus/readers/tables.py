@@ -38,7 +38,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
         "abstract",
         "note",
     ),
-    "image": ("image", "imagepath", "imagefile", "filename", "file", "path"),
+    "image": ("image", "imagepath", "imagefile", "filename"),
     "title": ("title", "name"),
     "group": ("group", "groupid", "patientid", "patient", "subjectid", "pid"),
     "domain": ("domain",),
