@@ -252,7 +252,7 @@ def test_what_a_killed_process_left_is_no_checkpoint(make: Make, tmp_path: Path)
     ("change", "words"),
     [
         ({"projector": "gone.safetensors"}, "has no gone.safetensors"),
-        ({"adapter": []}, "field 'adapter'"),
+        ({"adapter": "one"}, "field 'adapter'"),
         ({"surprise": 1}, "field 'surprise'"),
         ({"chat_template": "none"}, "chat_template"),
     ],
