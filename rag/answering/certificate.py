@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rag.answering.confidence import Combiner
 from rag.audit.ledger import LEDGER, Ledger
 from rag.errors import IndexStateError
+from rag.language.forms import Form
 from rag.language.question import Asked
 from rag.risk_control.drift import Reference
 from rag.risk_control.policy import Policy
@@ -82,6 +83,7 @@ class StoredCertificate(BaseModel):
     alpha: float = Field(gt=0, lt=1)
     delta: float = Field(gt=0, lt=1, description="Of all parts together.")
     scope: tuple[Scope, ...] = Field(description="Kinds of yes/no questions in the calibration data.")
+    forms: tuple[Form, ...] = Field(("presence",), description="What they ask for, as far as enough groups asked it.")
     fingerprints: dict[str, str]
     parts: tuple[CertificatePart, ...]
 
@@ -164,6 +166,7 @@ def certificate_for(
     scope: Scope | None,
     domain: Domain,
     routed: bool = True,
+    form: Form = "presence",
 ) -> Certificate:
     """What can be promised for one answer.
 
@@ -173,6 +176,7 @@ def certificate_for(
         scope: the kind of yes/no question; None for an open question.
         domain: where the question belongs.
         routed: whether that is the router's opinion, as it was in the calibration, or the asker's.
+        form: what the question asks for; see :mod:`rag.language.forms`.
     """
     if stored is None:
         return Certificate(status="uncertified", why="no certificate has been computed for this index")
@@ -197,6 +201,11 @@ def certificate_for(
         status, why = "uncertified", "the certificate covers yes/no questions, and this is an open one"
     elif scope not in stored.scope:
         status, why = "uncertified", f"the certificate was computed on questions about a {', '.join(stored.scope)} only"
+    elif form not in stored.forms:
+        status, why = (
+            "uncertified",
+            f"the certificate was tested on questions of {', '.join(stored.forms)}, not of {form}",
+        )
     elif part is None:
         covered = ", ".join(d for p in stored.parts for d in p.domains)
         status, why = "uncertified", f"the certificate covers {covered}, and this is {domain.name}"

@@ -6,6 +6,7 @@ from rag.answering.confidence import Combiner
 from rag.answering.turn import Turn
 from rag.audit.ledger import new_audit_id
 from rag.types import Answer
+from rag.verification.verify import admits_silence
 
 
 def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certified_only: bool) -> Answer:
@@ -29,6 +30,8 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     if problem is None and certificate.status != "valid" and certified_only:
         problem = f"no valid certificate covers it ({certificate.why})"
     reason = "every sentence is cited and verified"
+    if any(admits_silence(s.text) for s in verified.sentences):
+        reason = "the report does not mention it; silence is taken for the answer, which nothing in it verifies"
     if any(e.of_similar_image for e in turn.evidence):
         reason += "; similar images need not share a diagnosis"
     if domain.out_of_domain:

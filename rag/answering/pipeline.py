@@ -110,7 +110,7 @@ class Pipeline:
         domains = [note_kinds(d, kinds, f) for d, kinds, f in zip(domains, first, found, strict=True)]
         scopes = [scope_of(a, f.hits) for a, f in zip(asked, found, strict=True)]
         return [
-            Turn(q, a, d, f, s, *self._govern(q, d, s), clock.copy(len(questions)), self._promise(q, d, s))
+            Turn(q, a, d, f, s, *self._govern(q, a, d, s), clock.copy(len(questions)), self._promise(q, d, s))
             for q, a, d, f, s in zip(questions, asked, domains, found, scopes, strict=True)
         ]
 
@@ -294,9 +294,9 @@ class Pipeline:
         near = [(n.document.domain, n.similarity) for n in sight.near[:_VOTERS]]
         return self.router.route(q.text, concepts, vector=sight.vector, features=sight.features, neighbours=near)
 
-    def _govern(self, q: Question, domain: Domain, scope: Scope | None) -> tuple[Certificate, Policy]:
+    def _govern(self, q: Question, a: Asked, domain: Domain, scope: Scope | None) -> tuple[Certificate, Policy]:
         """The certificate that covers the question, or why none does, and the policy to answer by."""
-        certificate = certificate_for(self.certificate, self.fingerprints, scope, domain, q.domain is None)
+        certificate = certificate_for(self.certificate, self.fingerprints, scope, domain, q.domain is None, a.form)
         certified = certificate.policy if certificate.status == "valid" else None
         if certified is None:
             return certificate, self.default_policy

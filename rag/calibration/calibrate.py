@@ -24,7 +24,9 @@ from rag.calibration.risks import MissedEvidence, WrongAnswer, find_risk
 from rag.calibration.traces import trace
 from rag.calibration.trials import Said, Trial
 from rag.errors import InputError
-from rag.evaluation.questions import Questions, labelled_rows
+from rag.evaluation.questions import LabelledQuestion, Questions, labelled_rows
+from rag.language.forms import FORMS, Form
+from rag.language.question import read_question
 from rag.progress import Progress, Silent
 from rag.risk_control.clusters import Groups
 from rag.risk_control.drift import SCORES, Reference
@@ -152,6 +154,7 @@ def calibrate(
         alpha=alpha,
         delta=delta,
         scope=tuple(sorted({t.scope for t in trials if t.scope and not t.domain.out_of_domain})),
+        forms=_forms(questions, engine),
         fingerprints=engine.fingerprints,
         parts=tuple(stored),
     )
@@ -165,6 +168,17 @@ def calibrate(
     uncovered = tuple((d, len(groups[d]), needed) for d in left)
     outside = len(questions) - sum(map(len, inside.values()))
     return Calibration(tuple(parts), certificate, len(questions), len(set(names)), outside, uncovered, saved)
+
+
+_FORM_GROUPS = 30  # patients or articles whose question asks for a thing before it counts as tested
+
+
+def _forms(questions: Sequence[LabelledQuestion], engine: Engine) -> tuple[Form, ...]:
+    """What at least ``_FORM_GROUPS`` groups ask for."""
+    lexicon = engine.pipeline().lexicon
+    asked = {(read_question(q.question.text, lexicon, q.question.study).form, q.group) for q in questions}
+    counts = Counter(form for form, _ in asked)
+    return tuple(form for form in FORMS if counts[form] >= _FORM_GROUPS)
 
 
 def _combiner(outcomes: Outcomes, signals: NDArray[np.float64], groups: Sequence[str], seed: int) -> Combiner:

@@ -194,6 +194,11 @@ class _Checker:
         return self.texts.of(e.text).readable[max(0, q.start - e.start) : max(0, q.end - e.start)]
 
 
+def admits_silence(sentence: str) -> bool:
+    """Whether a sentence says that the evidence does not mention what is asked."""
+    return _SILENT.search(sentence) is not None
+
+
 def support(text: str, quote: str, passage: str, asked: Asked, texts: Texts, embed: Embed | None = None) -> Judgement:
     """Whether ``quote`` supports the sentence ``text`` of an answer to ``asked``, and how strongly in [0, 1]."""
     if _SILENT.search(text):

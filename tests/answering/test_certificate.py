@@ -106,3 +106,10 @@ def test_an_edited_certificate_promises_nothing(tmp_path: Path) -> None:
 def test_a_certificate_from_before_hashes_were_noted_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(STORED.model_dump_json())
     assert load_certificate(tmp_path) == STORED
+
+
+def test_a_form_of_question_that_was_not_tested_is_not_covered() -> None:
+    assert certificate_for(STORED, NOW, "study", HERE, form="presence").status == "valid"
+    found = certificate_for(STORED, NOW, "study", HERE, form="quantity")
+    assert found.status == "uncertified"
+    assert "tested on questions of presence, not of quantity" in found.why
