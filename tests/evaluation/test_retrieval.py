@@ -327,7 +327,7 @@ def test_a_file_of_questions_is_still_evaluated_without_a_suite(indexes: Path, t
     ("args", "words"),
     [
         (["nowhere.jsonl"], "nowhere.jsonl"),
-        (["CASES", "--split", "nope"], "nothing to read as cases with split='nope'"),
+        (["CASES", "--split", "nope"], "nothing to read with split='nope'"),
         (["CASES", "--domain", "radiology"], "12 .domain pathology"),
         (["CASES", "--encoder", "nope"], "no image encoder 'nope'"),
         (["CASES", "--learn-weights", "x.toml"], "--learn-weights needs --index"),
