@@ -19,7 +19,7 @@ from rag.server.access.auth import Authenticator
 from rag.server.routes import answers, audit, chat, indexes, jobs, system
 from rag.server.web import problems
 from rag.server.web.guard import Guard
-from rag.server.web.openapi import describe
+from rag.server.web.openapi import describe_api
 from rag.server.web.tracing import OpenTelemetry, Tracer, Untraced
 from rag.server.work.service import Service
 
@@ -55,7 +55,7 @@ def create_app(service: Service, tracer: Tracer | None = None, stopping: asyncio
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service, app.state.auth, app.state.stopping = service, auth, stopping or asyncio.Event()
-    app.openapi = lambda: describe(app, service.names[0])  # type: ignore[method-assign]
+    app.openapi = lambda: describe_api(app, service.names[0])  # type: ignore[method-assign]
     problems.install(app)
     for module in (answers, audit, indexes, jobs, chat, system):
         app.include_router(module.router)

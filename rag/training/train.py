@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from rag.settings import Settings
 
 if TYPE_CHECKING:
     from rag.training.generator.recipe import GeneratorRecipe
-    from rag.training.generator.sft import TuningReport
+    from rag.training.generator.sft import TuningJob, TuningReport
     from rag.training.retriever.journey import TrainingReport
     from rag.training.retriever.recipe import Recipe
     from rag.training.router.train import RouterRecipe, RouterReport
@@ -96,32 +97,25 @@ def router(
 
 def generator(
     files: Sequence[str | Path],
-    out: str | Path,
-    base: str,
+    job: TuningJob,
     recipe: GeneratorRecipe | None = None,
     *,
-    vision: str | None = None,
-    prompt: str = "cite",
     corpora: Sequence[str] = (),
-    merged: bool = False,
     progress: Progress | None = None,
 ) -> TuningReport:
-    """Tune a language model to answer with citations and write adapter, card and ``seen.json`` into the folder ``out``.
+    """Tune a language model to answer with citations and write adapter, card and ``seen.json`` into a folder.
 
-    >>> import rag                                                                          # doctest: +SKIP
-    >>> base = "local-dir:models/lingshu"                                                   # doctest: +SKIP
-    >>> report = rag.train.generator(["questions.jsonl"], "models/mine", base)              # doctest: +SKIP
+    >>> from rag.training.generator.sft import TuningJob                                    # doctest: +SKIP
+    >>> job = TuningJob(base="local-dir:models/lingshu", prompt="cite", out=Path("models/mine"))   # doctest: +SKIP
+    >>> report = rag.train.generator(["questions.jsonl"], job)                              # doctest: +SKIP
     >>> report.last_loss < report.first_loss                                                # doctest: +SKIP
 
     Args:
         files: JSONL of cases and labelled questions; see ``docs/guides/train-a-generator.md``.
-        out: an interrupted tuning there goes on.
-        base: 'local-dir:<folder of a model>' or 'package:<name>'.
+        job: the base ('local-dir:<folder of a model>' or 'package:<name>'), the prompt that it will be asked with, the
+            folder to write; an interrupted tuning there goes on.
         recipe: hyperparameters.
-        vision: the image tower of a package's language model.
-        prompt: that it will be asked with.
         corpora: sources of the texts that questions name.
-        merged: also write the whole model.
         progress: told of examples learned from.
 
     Raises:
@@ -129,11 +123,10 @@ def generator(
         MissingDependencyError: a library or the base is not installed.
     """
     from rag.training.generator.recipe import GeneratorRecipe
-    from rag.training.generator.sft import TuningJob, train_generator
+    from rag.training.generator.sft import train_generator
 
-    command = (
-        f"rag train generator {shlex.join(map(str, files))} --base {shlex.quote(base)} --out {shlex.quote(str(out))}"
-    )
-    job = TuningJob(base, prompt, Path(out), command, merged, vision)
+    named = shlex.join(map(str, files))
+    command = f"rag train generator {named} --base {shlex.quote(job.base)} --out {shlex.quote(str(job.out))}"
     paths = [Path(file) for file in files]
-    return train_generator(paths, job, recipe or GeneratorRecipe(), progress or Silent(), corpora=corpora)
+    told = replace(job, command=job.command or command)
+    return train_generator(paths, told, recipe or GeneratorRecipe(), progress or Silent(), corpora=corpora)

@@ -20,7 +20,7 @@ _ABOUT = (
 )
 
 
-def describe(app: FastAPI, index: str) -> dict[str, Any]:
+def describe_api(app: FastAPI, index: str) -> dict[str, Any]:
     """The OpenAPI document, worked out once; ``index`` is the one that examples name."""
     if app.openapi_schema is None:
         document = get_openapi(title="ClinCite", version=rag.__version__, description=_ABOUT, routes=app.routes)
