@@ -69,7 +69,7 @@ export class AnswerView {
   }
 
   certificate(certificate) {
-    this.how.replaceChildren(block("How often such answers are wrong", explain.certificate(certificate)));
+    this.how.replaceChildren(block("Tested risk", explain.certificate(certificate)));
   }
 
   /** The decision. What was shown before it stays if the answer stands, and is taken back if it does not. */
@@ -96,7 +96,7 @@ export class AnswerView {
     this.how.replaceChildren(
       h("h2", {}, "How this came about"),
       h("div", { class: "blocks" },
-        block("How often such answers are wrong", explain.certificate(answer.certificate)),
+        block("Tested risk", explain.certificate(answer.certificate)),
         block("Confidence", explain.confidence(answer)),
         block("Where it was looked up", explain.route(answer.domain)),
         block("Contexts chosen", explain.contexts(answer), "wide")),
