@@ -262,6 +262,11 @@ class AnsweringSettings(_Group):
         description="What to do with an open question whose image is unlike those of every domain: say so, or withhold "
         "the answer. A yes/no question about such an image is never answered.",
     )
+    when_retracted: Literal["leave out", "cite"] = Field(
+        "leave out",
+        description="What to do with retracted articles: answer without them (a search still finds them), or cite "
+        "them, marked [Retracted].",
+    )
     max_sentences: int = Field(6, ge=1, le=50, description="Most sentences in an open answer.")
 
 

@@ -59,6 +59,11 @@ class Document(Noun):
         """Content hash over every field: unchanged documents are recognised by it and cost no encoding."""
         return sha256_of(json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False))
 
+    @property
+    def retracted(self) -> bool:
+        """Whether its publisher has taken it back, as far as its source says."""
+        return "retracted" in (self.metadata.get("status") or ())
+
 
 class Passage(Noun):
     """A character span of a document: the unit of retrieval and of citation. An image is one passage.

@@ -7,6 +7,7 @@ share findings. About anybody else it says nothing, however well it matches the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rag.answering.turn import Turn
 from rag.generation.base import Request
@@ -34,6 +35,12 @@ def note_kinds(domain: Domain, first: tuple[Kind, ...], found: Retrieved) -> Dom
     general = "a question about medicine in general"
     why = general if found.kinds else f"{general}, to which nothing in the {' or '.join(first)} is near"
     return domain.model_copy(update={"kinds": found.kinds, "why": why})
+
+
+def leave_out_retracted(found: Retrieved) -> Retrieved:
+    """Without the passages of articles that were retracted: they answer nothing."""
+    kept = tuple(hit for hit in found.hits if not hit.document.retracted)
+    return found if len(kept) == len(found.hits) else replace(found, hits=kept)
 
 
 def admit(asked: Asked, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:

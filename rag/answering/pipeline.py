@@ -24,7 +24,7 @@ from rag.answering.confidence import signals_of
 from rag.answering.contexts import evidence_of, image_file, select_contexts
 from rag.answering.decision import decide
 from rag.answering.drafting import Drafting
-from rag.answering.eligibility import admit, kinds_to_search_first, note_kinds, refuse_unanswerable
+from rag.answering.eligibility import admit, kinds_to_search_first, leave_out_retracted, note_kinds, refuse_unanswerable
 from rag.answering.evidence_certificate import EvidenceCertificate, load_evidence_certificate
 from rag.answering.intake import check_question
 from rag.answering.turn import Attempt, Turn
@@ -107,6 +107,8 @@ class Pipeline:
             first = [kinds_to_search_first(q, a) if narrow else () for q, a in zip(questions, asked, strict=True)]
             deep = max(depth, self._widest)
             found = self.searcher.search(questions, domains, sights, votes, first, deep)
+            if self.settings.answering.when_retracted == "leave out" and not everywhere:
+                found = [leave_out_retracted(f) for f in found]
         domains = [note_kinds(d, kinds, f) for d, kinds, f in zip(domains, first, found, strict=True)]
         scopes = [scope_of(a, f.hits) for a, f in zip(asked, found, strict=True)]
         return [
