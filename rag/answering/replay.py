@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from rag.answering.pipeline import Pipeline, shaping_settings
+from rag.audit.ledger import Ledger
 from rag.audit.record import EVIDENCE, IMAGE, WHOLE, Entry, Working
 from rag.errors import IndexStateError, InputError
 from rag.risk_control.policy import Policy
 from rag.settings import Settings
 from rag.types import Answer, Question
-
-if TYPE_CHECKING:
-    from rag.answering.engine import Engine
 
 TOLERANCE = 1e-5  # of numbers: encoders round differently when questions come in batches of another size
 _EXACT = {"flat", "cuda-flat"}
@@ -55,7 +53,19 @@ class Replay:
     notes: tuple[str, ...] = ()
 
 
-def replay(engine: Engine, entry: Entry) -> Replay:
+class Replayable(Protocol):
+    """What a replay needs of an engine."""
+
+    settings: Settings
+    ledger: Ledger
+
+    @property
+    def fingerprints(self) -> dict[str, str]: ...
+
+    def pipeline(self, version: int | None = None) -> Pipeline: ...
+
+
+def replay(engine: Replayable, entry: Entry) -> Replay:
     """Answer the question of ``entry`` again and compare. Nothing is recorded.
 
     Raises:
@@ -95,7 +105,7 @@ def replay(engine: Engine, entry: Entry) -> Replay:
     return Replay(entry.audit_id, then.index_version, "different", why, changed, differences, tuple(notes))
 
 
-def _question(engine: Engine, entry: Entry, answer: Answer, notes: list[str]) -> Question:
+def _question(engine: Replayable, entry: Entry, answer: Answer, notes: list[str]) -> Question:
     """The question, with its image as it was kept."""
     if {"question", WHOLE} & set(entry.redacted):
         raise InputError("the question was redacted and cannot be asked again")
@@ -112,7 +122,7 @@ def _question(engine: Engine, entry: Entry, answer: Answer, notes: list[str]) ->
     return answer.question.model_copy(update={"image": str(images.path(entry.image_sha256))})
 
 
-def _policy(engine: Engine, entry: Entry, answer: Answer, notes: list[str]) -> Policy:
+def _policy(engine: Replayable, entry: Entry, answer: Answer, notes: list[str]) -> Policy:
     if recorded := entry.working.policy or (answer.certificate.status == "valid" and answer.certificate.policy):
         return Policy.from_dict(recorded)
     notes.append("the policy was not recorded; that of today's settings was applied")
