@@ -170,15 +170,17 @@ def calibrate(
     return Calibration(tuple(parts), certificate, len(questions), len(set(names)), outside, uncovered, saved)
 
 
-_FORM_GROUPS = 30  # patients or articles whose question asks for a thing before it counts as tested
+_FORM_GROUPS = 30  # patients or articles whose question asks for a thing before it counts as tested …
+_FORM_SHARE = 3  # … or, in a calibration too small for that, one in so many of them
 
 
 def _forms(questions: Sequence[LabelledQuestion], engine: Engine) -> tuple[Form, ...]:
-    """What at least ``_FORM_GROUPS`` groups ask for."""
+    """What enough groups ask for."""
     lexicon = engine.pipeline().lexicon
     asked = {(read_question(q.question.text, lexicon, q.question.study).form, q.group) for q in questions}
     counts = Counter(form for form, _ in asked)
-    return tuple(form for form in FORMS if counts[form] >= _FORM_GROUPS)
+    enough = min(_FORM_GROUPS, -(-len({q.group for q in questions}) // _FORM_SHARE))
+    return tuple(form for form in FORMS if counts[form] >= enough)
 
 
 def _combiner(outcomes: Outcomes, signals: NDArray[np.float64], groups: Sequence[str], seed: int) -> Combiner:

@@ -215,6 +215,8 @@ def _foreign(file: File, path: Path, sure: float, reader: Reader, chosen: list[R
         return "hidden"
     if not alone and file.path.stem.lower() in _ABOUT and sure < LIKELY:
         return "about the corpus, not of it"
+    if alone and not chosen and not file.head:
+        return "empty file"
     if sure > 0 and not (alone and chosen and sure < LIKELY):
         return ""
     likely = max(_all(), key=lambda other: other.recognises(file)) if chosen else reader
