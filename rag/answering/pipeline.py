@@ -242,6 +242,8 @@ class Pipeline:
         }
         if generator.prompt_sha256 is not None:
             fingerprints["prompt"] = generator.prompt_sha256
+        if settings.answering.when_retracted != "leave out":
+            fingerprints["retracted articles"] = settings.answering.when_retracted
         if witness is not None:
             fingerprints["witness"] = f"{witness.fingerprint}, prompt {witness.prompt_sha256}"
         if generator.prompt_sha256 is not None or verifier.fingerprint not in generator.fingerprint:

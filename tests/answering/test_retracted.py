@@ -23,7 +23,7 @@ def test_a_retracted_article_answers_nothing_unless_asked_for(tmp_path: Path) ->
     answer = engine.ask("What are drusen?")
     assert {c.document_id for c in answer.citations} == {"good"}
     assert "bad" not in {e.document_id for e in answer.evidence}
-    citing = rag.load_settings(answering={"when_retracted": "cite"})
-    assert "bad" in {
-        e.document_id for e in rag.Engine.open(tmp_path / "index", citing).ask("What are drusen?").evidence
-    }
+    citing = rag.Engine.open(tmp_path / "index", rag.load_settings(answering={"when_retracted": "cite"}))
+    assert "bad" in {e.document_id for e in citing.ask("What are drusen?").evidence}
+    assert "retracted articles" in citing.fingerprints, "no certificate covers both"
+    assert "retracted articles" not in engine.fingerprints
