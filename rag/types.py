@@ -14,7 +14,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal["image", "report", "literature"]
-Verdict = Literal["supported", "contradicted", "unsupported"]
+Verdict = Literal["supported", "contradicted", "unsupported", "not_mentioned"]
+Side = Literal["yes", "no"]
 Decision = Literal["answered", "abstained"]
 
 
@@ -175,7 +176,7 @@ class Citation(Noun):
     quote: str
     start: int = Field(description="Offsets in the document: quote == document.text[start:end].")
     end: int
-    verdict: Verdict
+    verdict: Verdict = Field(description="not_mentioned: the passage says nothing of it, and is cited for that alone.")
     score: float = Field(ge=0, le=1)
 
 
@@ -218,7 +219,7 @@ class Draft(Noun):
     sentences: tuple[DraftSentence, ...] = ()
     text: str | None = Field(None, description="What the sentences were read from, where a language model wrote it.")
     truncated: bool = Field(False, description="The text ends where the model was stopped, perhaps in mid-sentence.")
-    verdict: Literal["yes", "no"] | None = Field(None, description="For yes/no questions.")
+    verdict: Side | None = Field(None, description="For yes/no questions.")
     probability: float | None = Field(None, description="P(yes) in [0, 1] for yes/no questions.")
     confidence: float = Field(ge=0, le=1)
     refusal: str | None = Field(None, description="Why the generator cannot answer from this evidence.")
@@ -297,7 +298,10 @@ class Answer(Noun):
 
     question: Question
     answer: str
-    verdict: Literal["yes", "no"] | None = Field(None, description="For yes/no questions that were answered.")
+    verdict: Literal["yes", "no", "not_mentioned"] | None = Field(
+        None,
+        description="For yes/no questions that were answered. not_mentioned: the study's report is silent about it.",
+    )
     probability: float | None = Field(None, description="P(yes) for yes/no questions.")
     decision: Decision
     reason: str
@@ -312,6 +316,13 @@ class Answer(Noun):
     index_version: int
     prompt_sha256: str | None = Field(None, description="Of the template and its settings, where there is a prompt.")
     timings_ms: dict[str, float]
+
+    @property
+    def side(self) -> Side | None:
+        """What it comes to where one must choose: of what is not mentioned, the side that silence makes likelier."""
+        if self.verdict != "not_mentioned":
+            return self.verdict
+        return "yes" if (self.probability or 0.0) >= 0.5 else "no"
 
 
 class Event(Noun):

@@ -6,7 +6,6 @@ from rag.answering.confidence import Combiner
 from rag.answering.turn import Turn
 from rag.audit.ledger import new_audit_id
 from rag.types import Answer
-from rag.verification.verify import admits_silence
 
 
 def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certified_only: bool) -> Answer:
@@ -30,8 +29,9 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     if problem is None and certificate.status != "valid" and certified_only:
         problem = f"no valid certificate covers it ({certificate.why})"
     reason = "every sentence is cited and verified"
-    if any(admits_silence(s.text) for s in verified.sentences):
-        reason = "the report does not mention it; silence is taken for the answer, which nothing in it verifies"
+    silent = draft.verdict is not None and verified.silent
+    if silent:
+        reason = f"the report does not mention it, which nothing verifies; silence most often means {draft.verdict}"
     if any(e.of_similar_image for e in turn.evidence):
         reason += "; similar images need not share a diagnosis"
     if domain.out_of_domain:
@@ -43,7 +43,7 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     return Answer(
         question=turn.question,
         answer=f"Not answered: {problem}." if problem else body,
-        verdict=None if problem else draft.verdict,
+        verdict=None if problem else "not_mentioned" if silent else draft.verdict,
         probability=draft.probability,
         decision="abstained" if problem else "answered",
         reason=problem or reason,

@@ -136,8 +136,8 @@ def _label(answer: Answer, feedback: Feedback) -> str | None:
     if feedback.mark == "corrected":
         found = _YES_NO.match(feedback.correction or "")
         return found[1].lower() if found else None
-    if answer.verdict is None:
-        return None
+    if answer.verdict is None or answer.verdict == "not_mentioned":
+        return None  # that a report is silent says neither
     return answer.verdict if feedback.mark == "right" else _OPPOSITE[answer.verdict]
 
 

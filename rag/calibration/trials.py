@@ -51,7 +51,7 @@ def try_settings(questions: Sequence[Question], pipeline: Pipeline, settings: Se
             kept = pipeline.select(trial).kept
             if kept not in seen:
                 answer = pipeline.finish(trial)
-                seen[kept] = Said(answer.verdict, answer.confidence, trial.signals)
+                seen[kept] = Said(answer.side, answer.confidence, trial.signals)
             row.append(seen[kept])
         documents = tuple(h.document.id for h in turn.found.hits)
         return Trial(turn.scope, turn.domain, tuple(row), documents)

@@ -47,12 +47,15 @@ Questions = str | Path | Iterable[Labelled]
 
 
 def ask_labelled(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress) -> list[str]:
-    """What is said to each: yes, no, WITHHELD or OPEN. Nothing is written to the ledger: the answers go to nobody."""
+    """What is said to each: yes, no, WITHHELD or OPEN; of what a report does not mention, the likelier side.
+
+    Nothing is written to the ledger: the answers go to nobody.
+    """
     said, advance = list[str](), progress.stage("asking", len(questions))
     for i in range(0, len(questions), _BATCH):
         batch = questions[i : i + _BATCH]
         for answer in engine.ask_many([q.question for q in batch], record=False):
-            said.append(answer.verdict or (WITHHELD if answer.decision == "abstained" else OPEN))
+            said.append(answer.side or (WITHHELD if answer.decision == "abstained" else OPEN))
         advance(len(batch))
     return said
 

@@ -11,7 +11,7 @@ from collections.abc import Generator as Steps
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError
@@ -21,7 +21,7 @@ from rag.generation.parsing import is_finished, parse_draft
 from rag.generation.prompts import Prompt
 from rag.language.clinical_text import Texts
 from rag.settings import GenerationSettings
-from rag.types import Draft, Evidence, sha256_of
+from rag.types import Draft, Evidence, Side, sha256_of
 
 _LONGEST = 20_000  # characters of a draft; whoever writes more is stopped
 _THOUGHT = re.compile(r"\s*<think>.*?(?:</think>\s*|\Z)", re.S)  # what some models say to themselves first
@@ -162,7 +162,7 @@ class LanguageGenerator:
         if thought := _THOUGHT.match(text):
             text, yes = text[thought.end() :], None  # the first token was none of the answer's
         said = _VERDICT.match(text) if request.asked.yes_no else None
-        verdict: Literal["yes", "no"] | None = None if said is None else "yes" if said[1].lower() == "yes" else "no"
+        verdict: Side | None = None if said is None else "yes" if said[1].lower() == "yes" else "no"
         if not request.asked.yes_no:
             yes = None
         # without probabilities, how well evidence was found is all that is known before the verifier has spoken

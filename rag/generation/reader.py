@@ -10,17 +10,16 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from rag.generation.base import Request, refusal
 from rag.language.clinical_text import ClinicalSentence, Texts
 from rag.language.question import Asked
 from rag.language.reading import Reading, Support, read_passage
-from rag.types import Draft, DraftSentence, Evidence, Quote
+from rag.types import Draft, DraftSentence, Evidence, Quote, Side
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
-_VERSION = "reader-5"
+_VERSION = "reader-6"
 _SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
 
@@ -70,9 +69,9 @@ class ReaderGenerator:
             quote = self._last_sentence(evidence[-1])
             if asked.denies:
                 return _verdict(
-                    "yes", 1 - SILENCE, f"Yes: the report does not mention anything against {_subject(asked)}.", quote
+                    "yes", 1 - SILENCE, f"Not mentioned in the report: anything against {_subject(asked)}.", quote
                 )
-            return _verdict("no", SILENCE, f"No: the report does not mention {_subject(asked)}.", quote)
+            return _verdict("no", SILENCE, f"Not mentioned in the report: {_subject(asked)}.", quote)
         if whole.contradictory and yes and no:
             said, denied = _quoted(yes[1], yes[0]), _quoted(no[1], no[0])
             return Draft(
@@ -245,7 +244,7 @@ class _Candidate:
         return self.heading.words
 
 
-def _verdict(verdict: Literal["yes", "no"], probability: float, text: str, quote: Quote) -> Draft:
+def _verdict(verdict: Side, probability: float, text: str, quote: Quote) -> Draft:
     """A yes/no draft of one sentence; its confidence is the probability of the side taken."""
     return Draft(
         sentences=(DraftSentence(text=text, quotes=(quote,)),),

@@ -25,6 +25,11 @@ class Verified:
         return sum(c.score for c in self.citations) / len(self.citations) if self.citations else 0.0
 
     @property
+    def silent(self) -> bool:
+        """Whether all that passed says that the evidence does not mention what is asked."""
+        return bool(self.citations) and all(c.verdict == "not_mentioned" for c in self.citations)
+
+    @property
     def passed(self) -> float:
         """Share of the draft's sentences that passed, in [0, 1]; 0 for an empty draft."""
         total = len(self.sentences) + len(self.dropped)

@@ -21,12 +21,12 @@ from rag.language.tokens import tokens_of
 from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence
 from rag.verification.base import Verified
 from rag.verification.rules.entailment import judge
-from rag.verification.rules.judgement import Entailment, Judgement, contradicted, supported, unsupported
+from rag.verification.rules.judgement import Entailment, Judgement, contradicted, not_mentioned, supported, unsupported
 from rag.verification.rules.quoting import best_quote
 from rag.verification.rules.wording import Embed
 
 _QUOTED = re.compile(r"“([^”]*)”")
-_SILENT = re.compile(r"\b(?:does|do|did) not mention\b", re.I)
+_SILENT = re.compile(r"\b(?:does|do|did) not mention\b|^\s*not mentioned\b", re.I)
 _POLARITY = re.compile(r"\s*(?:for )?(yes|no)\b\s*(?:in a similar case)?\s*(?:[,.:;!\u2013\u2014-]+\s*|$)", re.I)
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?=\S)")
 _LAYOUT = re.compile(r"</?(?:br|p|b|i|sup|sub)\s*/?>", re.I)
@@ -54,7 +54,7 @@ def verify(
     repaired: list[str] = []
     for sentence in draft.sentences:
         cited, judged, notes = checker.check(sentence)
-        if judged.verdict != "supported":
+        if not judged.passes:
             dropped.append(Dropped(text=sentence.text, verdict=judged.verdict, reason=judged.reason))
             continue
         repaired += notes
@@ -92,7 +92,7 @@ class _Checker:
         against = next((j for _, j in judged if j.verdict == "contradicted"), None)
         if against is not None:
             return [], against, notes
-        good = [(q, j) for q, j in judged if j.verdict == "supported"]
+        good = [(q, j) for q, j in judged if j.passes]
         if not good and len(judged) > 1:  # each may carry a part of the sentence
             together = judge(sentence.text, "\n".join(self.quoted(q) for q in quotes), self.texts, self.embed)
             if together.verdict == "supported":
@@ -164,7 +164,7 @@ class _Checker:
             judged = self._judge(sentence.text, q)
             if judged.verdict == "contradicted":
                 return None
-            if judged.verdict == "supported" and (best is None or judged.score > best[1].score):
+            if judged.passes and (best is None or judged.score > best[1].score):
                 best = q, judged
         return best
 
@@ -194,17 +194,12 @@ class _Checker:
         return self.texts.of(e.text).readable[max(0, q.start - e.start) : max(0, q.end - e.start)]
 
 
-def admits_silence(sentence: str) -> bool:
-    """Whether a sentence says that the evidence does not mention what is asked."""
-    return _SILENT.search(sentence) is not None
-
-
 def support(text: str, quote: str, passage: str, asked: Asked, texts: Texts, embed: Embed | None = None) -> Judgement:
     """Whether ``quote`` supports the sentence ``text`` of an answer to ``asked``, and how strongly in [0, 1]."""
     if _SILENT.search(text):
         if read_passage(asked, passage, texts).mentioned:
             return contradicted("the passage does mention it", settled=True)
-        return supported("the passage does not mention it", 0.8, settled=True)
+        return not_mentioned("the passage does not mention it", 0.8)
     inner = [q.strip() for q in _QUOTED.findall(text)]
     polarity = _POLARITY.match(text) if asked.yes_no else None
     if polarity:

@@ -27,7 +27,7 @@ def check_contract(answer: Answer, engine: Engine) -> None:
         document = snapshot.document(c.document_id)
         assert document is not None
         assert c.quote == document.text[c.start : c.end]
-        assert c.verdict == "supported"
+        assert c.verdict == ("not_mentioned" if answer.verdict == "not_mentioned" else "supported")
         assert c.number in answer.sentences[c.sentence].citations
     assert all(s.citations for s in answer.sentences)
     assert [e.number for e in answer.evidence] == list(range(1, len(answer.evidence) + 1))
@@ -40,7 +40,7 @@ def check_contract(answer: Answer, engine: Engine) -> None:
     ("question", "verdict"),
     [
         ("Does study CXR2814 show cardiomegaly?", "yes"),
-        ("Does study CXR2814 show a pneumothorax?", "no"),
+        ("Does study CXR2814 show a pneumothorax?", "not_mentioned"),
         ("Does study cxr1 show a pleural effusion?", "no"),
         ("Is the cardiac silhouette normal in CXR1?", "yes"),
     ],

@@ -78,6 +78,8 @@ def test_silence_is_checked_against_the_whole_passage(texts: Texts) -> None:
         asked = read_question(question, texts.lexicon)
         result = verify(draft("No: the report does not mention it.", quote), asked, [evidence()], texts)
         assert bool(result.sentences) == passes
+        assert {c.verdict for c in result.citations} == ({"not_mentioned"} if passes else set())
+        assert result.silent == passes
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 10_000), (5, 5), (10, 3)])

@@ -87,7 +87,7 @@ class AbstractSuite:
         advance, pairs = progress.stage("reading abstracts", len(sample.rows)), list[tuple[str, str]]()
         for row in sample.rows:
             answer = pipeline.finish(pipeline.begin_with(Question(text=row.question), row.hits()))
-            pairs.append((row.answer, answer.verdict or "maybe"))
+            pairs.append((row.answer, answer.side or "maybe"))
             advance(1)
         counts, ids = Counter(pairs), [row.id for row in sample.rows]
         right = [float(label == said) for label, said in pairs]

@@ -106,7 +106,7 @@ class RelianceSuite:
 
 def _verdict(q: LabelledQuestion, hits: Sequence[Hit], pipeline: Pipeline) -> str | None:
     """What is answered from these; None where nothing is."""
-    return pipeline.finish(pipeline.begin_with(q.question, hits)).verdict
+    return pipeline.finish(pipeline.begin_with(q.question, hits)).side
 
 
 def _whole(d: Document, channel: str) -> Hit:

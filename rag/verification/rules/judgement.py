@@ -21,6 +21,11 @@ class Judgement:
     reason: str
     settled: bool = False
 
+    @property
+    def passes(self) -> bool:
+        """Whether the sentence may be shown: it follows, or it says that the evidence is silent, and so it is."""
+        return self.verdict in ("supported", "not_mentioned")
+
 
 class Entailment(Protocol):
     """Anything that judges pairs: ``judge_pairs([(evidence, sentence), ...])`` gives a judgement for each."""
@@ -33,6 +38,10 @@ class Entailment(Protocol):
 
 def supported(reason: str, score: float = 1.0, *, settled: bool = False) -> Judgement:
     return Judgement("supported", round(score, 4), reason, settled)
+
+
+def not_mentioned(reason: str, score: float) -> Judgement:
+    return Judgement("not_mentioned", round(score, 4), reason, settled=True)
 
 
 def contradicted(reason: str, *, settled: bool = False) -> Judgement:

@@ -148,7 +148,8 @@ function picture(image) {
 
 function answeredOutcome(answer) {
   if (!answer.verdict) return [];
-  return [h("p", { class: "verdict" }, h("strong", {}, answer.verdict === "yes" ? "Yes" : "No"))];
+  const words = { yes: "Yes", no: "No", not_mentioned: "Not mentioned" };
+  return [h("p", { class: "verdict" }, h("strong", {}, words[answer.verdict]))];
 }
 
 function notAnswered(answer) {

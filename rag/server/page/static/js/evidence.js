@@ -142,9 +142,11 @@ function mark(found, onSentence) {
   }));
   quote.replaceChildren(...marked(evidence.text, spans));
   const by = [...new Set(citations.map((c) => c.sentence))];
+  const silent = citations.every((c) => c.verdict === "not_mentioned");
   const verified = citations.every((c) => c.verdict === "supported");
+  const [look, said] = silent ? ["silent", "Does not mention it"] : verified ? ["verified", "Verified"] : ["unverified", "Not verified"];
   sentences.replaceChildren(
-    h("span", { class: verified ? "verified" : "unverified" }, verified ? "Verified" : "Not verified"),
+    h("span", { class: look }, said),
     by.length === 1 ? " for sentence " : " for sentences ",
     ...by.flatMap((n, i) => [
       i ? ", " : "",
