@@ -13,7 +13,7 @@ import uvicorn
 from rag.errors import InputError, StorageError
 from rag.server.app import create_app
 from rag.server.web.guard import is_loopback
-from rag.server.web.patience import impatient
+from rag.server.web.patience import bounded_protocol
 from rag.server.web.problems import log_to_stderr
 from rag.server.web.tracing import Tracer
 from rag.server.work.service import Service
@@ -78,7 +78,8 @@ def bind(settings: Settings, names: Sequence[str], tracer: Tracer | None = None)
         raise
     config = uvicorn.Config(
         app,
-        http=impatient(serving.silence_s),
+        http=bounded_protocol(serving.silence_s),
+        ws="none",  # nothing here speaks it
         lifespan="on",
         access_log=False,  # it would print addresses; the guard logs routes
         log_config=None,
