@@ -358,8 +358,11 @@ class Settings(BaseSettings):
         return self._profile
 
 
-def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
+def load_settings(profile: str | None = None, *, environment: bool = True, **overrides: Any) -> Settings:
     """Settings from a profile (a TOML file, or the name of one in ``knowledge/profiles``), environment and arguments.
+
+    ``environment=False`` leaves the environment out: what is set there is meant for whoever answers, and not for a
+    second model beside it.
 
     >>> load_settings("compact", answering={"min_confidence": 0.8}).profile
     'compact'
@@ -379,7 +382,8 @@ def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+            around = (env_settings,) if environment else ()
+            return init_settings, *around, TomlConfigSettingsSource(settings_cls, path)
 
     try:
         settings = _Profiled(**overrides)

@@ -18,13 +18,18 @@ from rag.settings import GenerationSettings, load_settings
 def load_witness(settings: GenerationSettings, texts: Texts) -> LanguageGenerator | None:
     """The model of the profile that ``settings.witness`` names; None where it names none.
 
+    The profile alone says who it is: ``RAG_GENERATION__KIND`` and the like are meant for whoever writes. Only the
+    folder of assembled models is shared.
+
     Raises:
         InputError: there is no such profile, or its generator tells no probabilities.
         MissingDependencyError: its libraries or its model are not on this machine.
     """
     if settings.witness is None:
         return None
-    witness = load_generator(load_settings(settings.witness).generation, texts)
+    chosen = load_settings(settings.witness, environment=False).generation
+    model = chosen.transformers.model_copy(update={"cache": chosen.transformers.cache or settings.transformers.cache})
+    witness = load_generator(chosen.model_copy(update={"transformers": model}), texts)
     if not isinstance(witness, LanguageGenerator):
         raise InputError(
             f"setting 'generation.witness': the profile {settings.witness!r} has no language model; name one that has"

@@ -48,6 +48,18 @@ def test_a_witness_is_a_language_model(indexes: Path) -> None:
         Engine.open(indexes / "small", load_settings(generation={"witness": "compact"}))
 
 
+def test_the_environment_chooses_the_writer_and_not_the_witness(
+    indexes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with servers.serving(servers.saying("Yes.", yes=0.9)) as server:
+        monkeypatch.setenv("RAG_GENERATION__KIND", "reader")
+        monkeypatch.setenv("RAG_GENERATION__OPENAI__MODEL", "writer")
+        monkeypatch.setenv("RAG_GENERATION__WITNESS", profile(tmp_path, server.url))
+        answer = Engine.open(indexes / "small", load_settings()).ask(ENLARGED)
+    assert answer.verdict == "yes"
+    assert [request["body"]["model"] for request in server.requests] == ["w"], "the profile's, as a witness alone"
+
+
 def test_a_witness_that_knows_is_given_weight_and_one_that_does_not_is_not() -> None:
     draw = np.random.default_rng(0)
     right = draw.random(2000) < 0.8
