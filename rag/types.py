@@ -180,11 +180,33 @@ class Citation(Noun):
     score: float = Field(ge=0, le=1)
 
 
+SEEN = "seen by the model in the image, not verified by a text"
+
+
+class ImageCitation(Noun):
+    """What a sentence rests on that no passage bears out: the question's own image, as somebody sees it.
+
+    It is no :class:`Citation`: nothing is quoted, and nothing was verified.
+
+    >>> ImageCitation(sentence=0, sha256="32aedc5e", seen_by="compact-lvlm").label
+    'seen by the model in the image, not verified by a text'
+    """
+
+    sentence: int = Field(description="0-based index of the answer's sentence.")
+    sha256: str = Field(description="SHA-256 of the bytes of the question's image.")
+    seen_by: str = Field(description="The model that looked.")
+    label: Literal["seen by the model in the image, not verified by a text"] = SEEN
+
+
 class Sentence(Noun):
-    """A sentence of the answer with the numbers of the evidence that it cites."""
+    """A sentence of the answer with the numbers of the evidence that it cites.
+
+    One that cites no evidence was ``seen_by`` a model in the question's image; see :class:`ImageCitation`.
+    """
 
     text: str
     citations: tuple[int, ...] = ()
+    seen_by: str | None = Field(None, exclude_if=lambda seen_by: seen_by is None)
 
 
 class Quote(Noun):
@@ -196,10 +218,14 @@ class Quote(Noun):
 
 
 class DraftSentence(Noun):
-    """What a generator wrote, before anyone verified it."""
+    """What a generator wrote, before anyone verified it.
+
+    ``seen_by`` names the model that saw it in the question's image, where no passage is meant to bear it out.
+    """
 
     text: str
     quotes: tuple[Quote, ...] = ()
+    seen_by: str | None = Field(None, exclude_if=lambda seen_by: seen_by is None)
 
 
 class Dropped(Noun):
@@ -309,6 +335,11 @@ class Answer(Noun):
     domain: Domain
     sentences: tuple[Sentence, ...]
     citations: tuple[Citation, ...]
+    image_citations: tuple[ImageCitation, ...] = Field(
+        (),
+        exclude_if=lambda cited: not cited,  # answers are written as they were before there were any
+        description="Of the sentences that rest on the question's image and on no text.",
+    )
     evidence: tuple[Evidence, ...]
     selection: Selection | None = Field(None, description="None in answers recorded before this was kept.")
     certificate: Certificate

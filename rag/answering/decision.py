@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from rag.answering.confidence import Combiner
 from rag.answering.turn import Turn
 from rag.audit.ledger import new_audit_id
-from rag.types import Answer
+from rag.indexing.storage import sha256_of_file
+from rag.types import SEEN, Answer, ImageCitation, Sentence
 
 
 def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certified_only: bool) -> Answer:
@@ -28,10 +32,14 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
         problem = f"the router is not sure enough of the domain ({domain.name}, {domain.probability:.2f})"
     if problem is None and certificate.status != "valid" and certified_only:
         problem = f"no valid certificate covers it ({certificate.why})"
+    seen = any(s.seen_by for s in verified.sentences)
     reason = "every sentence is cited and verified"
     silent = draft.verdict is not None and verified.silent
     if silent:
         reason = f"the report does not mention it, which nothing verifies; silence most often means {draft.verdict}"
+    if seen:
+        rest = "; the other sentences are cited and verified" if verified.citations else ""
+        reason = f"what the image shows was {SEEN}{rest}"
     if any(e.of_similar_image for e in turn.evidence):
         reason += "; similar images need not share a diagnosis"
     if domain.out_of_domain:
@@ -39,7 +47,7 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     if draft.left_out:
         reason += f"; {len(draft.left_out)} of {len(turn.evidence)} passages did not fit into the model's window"
     sentences, citations = turn.numbers.renumber(verified.sentences, verified.citations)
-    body = " ".join(f"{s.text} {''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
+    body = " ".join(f"{s.text} {'[image]' if s.seen_by else ''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
     return Answer(
         question=turn.question,
         answer=f"Not answered: {problem}." if problem else body,
@@ -51,6 +59,7 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
         domain=domain,
         sentences=sentences,
         citations=citations,
+        image_citations=_image_citations(turn.question.image, sentences),
         evidence=turn.numbers.order(turn.evidence),
         selection=turn.selection,
         certificate=certificate,
@@ -59,3 +68,12 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
         prompt_sha256=prompt_sha256,
         timings_ms=turn.clock.timings(),
     )
+
+
+def _image_citations(image: str | None, sentences: Sequence[Sentence]) -> tuple[ImageCitation, ...]:
+    """Of the sentences that were seen in the question's image."""
+    seen = [(n, s.seen_by) for n, s in enumerate(sentences) if s.seen_by is not None]
+    if not seen or image is None:
+        return ()
+    sha256 = sha256_of_file(Path(image))
+    return tuple(ImageCitation(sentence=n, sha256=sha256, seen_by=by) for n, by in seen)

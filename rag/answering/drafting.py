@@ -69,7 +69,10 @@ class Drafting:
         return attempt, told > 0
 
     def _check(self, draft: Draft, request: Request) -> Attempt:
-        """Verify, and see whether what is left may be given."""
+        """Verify, and see whether what is left may be given. Nothing is seen where there is no image."""
+        if request.question.image is None and any(s.seen_by for s in draft.sentences):
+            unseen = tuple(s.model_copy(update={"seen_by": None}) for s in draft.sentences)
+            draft = draft.model_copy(update={"sentences": unseen})
         shown = [e for e in request.evidence if e.passage_id not in draft.left_out]
         verified = self.verifier.verify(draft, request.asked, shown)
         failure = draft.refusal

@@ -101,6 +101,8 @@ def check_entry(entry: Entry, lookup: Lookup, chain: ChainReport) -> AuditReport
         _check("every quote stands in its document at its offsets", _quotes(answer, documents)),
         _check("every citation lies inside the evidence that it names", _citations(answer, entry)),
     ]
+    if answer.image_citations or any(s.seen_by for s in answer.sentences):
+        checks.append(_check("what was seen in the image cites the image that was asked about", _seen(answer, entry)))
     if gone:
         checks.append(Check("what is missing was redacted by a recorded entry", chain.ok, f"{gone}"))
     return AuditReport(tuple(checks))
@@ -160,6 +162,17 @@ def _citations(answer: Answer, entry: Entry) -> list[str]:
         cited = {c.number for c in answer.citations if c.sentence == n} | {
             m for m in sentence.citations if not _kept(entry, m)
         }
-        if not sentence.citations or set(sentence.citations) - cited:
+        bare = not sentence.citations and sentence.seen_by is None
+        if bare or set(sentence.citations) - cited:
             problems.append(f"sentence {n + 1}")
     return problems
+
+
+def _seen(answer: Answer, entry: Entry) -> list[str]:
+    cited = {c.sentence: c for c in answer.image_citations}
+    return [
+        f"sentence {n + 1}"
+        for n, sentence in enumerate(answer.sentences)
+        if (sentence.seen_by is not None or n in cited)
+        and (n not in cited or cited[n].seen_by != sentence.seen_by or cited[n].sha256 != entry.image_sha256)
+    ] + [f"sentence {n + 1}, which there is not" for n in cited if n >= len(answer.sentences)]

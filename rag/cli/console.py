@@ -87,8 +87,11 @@ def show_answer(answer: Answer, quiet: bool = False) -> None:
     if not answered:
         lines.append(Text(f"Not answered: {answer.reason}.", style="bold yellow"))
     for n, sentence in enumerate(answer.sentences):
-        marks = "".join(f"[{c}]" for c in sentence.citations)
+        marks = "".join(f"[{c}]" for c in sentence.citations) or ("[image]" if sentence.seen_by else "")
         lines.append(Text.assemble((sentence.text, "bold" if answered else ""), " ", (marks, "cyan")))
+        for seen in answer.image_citations:
+            if seen.sentence == n:
+                lines.append(Text.assemble("   ", ("[image] ", "cyan"), (f"{seen.label} ({seen.seen_by})", "dim")))
         for c in answer.citations:
             if c.sentence == n:
                 lines.append(
@@ -130,6 +133,7 @@ def show_events(events: Iterable[Event]) -> Answer:
     for event in events:
         if event.sentence is not None:
             marks = "".join(f"[{n}]" for n in event.sentence.citations)
+            marks = "[image]" if event.sentence.seen_by else marks
             out.print(Text.assemble(event.sentence.text, " ", (marks, "cyan")), soft_wrap=True)
         answer = event.answer or answer
     assert answer is not None, "a stream ends with its answer"

@@ -207,6 +207,7 @@ def _answer_in_words(answer: Answer) -> str:
         f"[{c.number}] {c.document_id} ({c.source}), characters {c.start}-{c.end}: “{c.quote}”"
         for c in answer.citations
     ]
+    lines += [f"[image]: {c.label} ({c.seen_by})" for c in answer.image_citations]
     if answer.decision == "abstained" and not answer.citations:
         lines += [f"nearest evidence [{e.number}] {e.document_id}: {e.text[:300]}" for e in answer.evidence[:3]]
     lines += ["", f"{answer.decision}, confidence {answer.confidence:.2f}. {certificate_in_words(answer.certificate)}"]

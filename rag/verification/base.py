@@ -21,8 +21,13 @@ class Verified:
 
     @property
     def score(self) -> float:
-        """Mean support of the sentences that passed, in [0, 1]."""
-        return sum(c.score for c in self.citations) / len(self.citations) if self.citations else 0.0
+        """Mean support of the citations, in [0, 1]; 1 where all that passed was seen in the image.
+
+        No text was asked to support that, so none may take from the confidence of whoever saw it.
+        """
+        if self.citations:
+            return sum(c.score for c in self.citations) / len(self.citations)
+        return 1.0 if any(s.seen_by for s in self.sentences) else 0.0
 
     @property
     def silent(self) -> bool:
@@ -47,6 +52,7 @@ class Verifier(Protocol):
     def verify(self, draft: Draft, asked: Asked, evidence: Sequence[Evidence]) -> Verified:
         """Check each sentence of ``draft`` against the spans of ``evidence`` that it cites.
 
-        Every sentence that passes has citations, whose quotes are spans of the evidence, character for character.
+        Every sentence that passes has citations, whose quotes are spans of the evidence, character for character; but
+        those that somebody has seen in the question's image, which pass as they are.
         """
         ...

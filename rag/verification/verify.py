@@ -53,6 +53,9 @@ def verify(
     dropped: list[Dropped] = []
     repaired: list[str] = []
     for sentence in draft.sentences:
+        if sentence.seen_by is not None:  # no text is meant to say it, so none can verify it; the answer says so
+            sentences.append(Sentence(text=strip_invisible(sentence.text), seen_by=sentence.seen_by))
+            continue
         cited, judged, notes = checker.check(sentence)
         if not judged.passes:
             dropped.append(Dropped(text=sentence.text, verdict=judged.verdict, reason=judged.reason))
@@ -61,7 +64,7 @@ def verify(
         numbers = tuple(sorted({q.number for q, _ in cited}))
         citations += [checker.citation(len(sentences), q, j) for q, j in cited]
         sentences.append(Sentence(text=strip_invisible(sentence.text), citations=numbers))
-    if sentences and checker.denies(draft, citations):
+    if sentences and sentences[0].seen_by is None and checker.denies(draft, citations):
         reason = f"the draft answers {draft.verdict}, and what it quotes says the opposite"
         dropped += [Dropped(text=s.text, verdict="contradicted", reason=reason) for s in sentences]
         sentences, citations = [], []

@@ -145,7 +145,8 @@ def _message(answer: Answer, base: str) -> tuple[str, list[dict[str, Any]]]:
         for n, sentence in enumerate(answer.sentences):
             text += " " if text else ""
             start = len(text)
-            text += f"{sentence.text} {''.join(f'[{c}]' for c in sentence.citations)}".rstrip()
+            marks = "[image]" if sentence.seen_by else "".join(f"[{c}]" for c in sentence.citations)
+            text += f"{sentence.text} {marks}".rstrip()
             for number in dict.fromkeys(c.number for c in answer.citations if c.sentence == n):
                 e = sources[number]
                 cited = {
@@ -158,6 +159,7 @@ def _message(answer: Answer, base: str) -> tuple[str, list[dict[str, Any]]]:
     else:
         text = answer.answer
     quotes = [f"[{c.number}] {c.document_id} ({c.source}): “{c.quote}”" for c in answer.citations]
+    quotes += [f"[image]: {c.label} ({c.seen_by})" for c in answer.image_citations]
     if quotes and answer.decision == "answered":
         text += "\n\n" + "\n".join(dict.fromkeys(quotes))
     return text, annotations

@@ -52,7 +52,7 @@ export class AnswerView {
       onmouseleave: () => this.light(null),
       onfocusin: () => this.light(n),
       onfocusout: () => this.light(null),
-    }, h("span", { class: "words" }, sentence.text), " ", sentence.citations.map((number) => this.#chip(number)));
+    }, h("span", { class: "words" }, sentence.text), " ", sentence.citations.map((number) => this.#chip(number)), seen(sentence));
     this.#sentences.push(element);
     this.list.append(element);
     this.pane.cite(n, citations);
@@ -135,6 +135,12 @@ export class AnswerView {
     const next = at < 0 ? (by > 0 ? 0 : this.#sentences.length - 1) : Math.min(this.#sentences.length - 1, Math.max(0, at + by));
     this.goSentence(next);
   }
+}
+
+/** What a sentence rests on that no text verifies: the question's own image. */
+function seen(sentence) {
+  if (!sentence.seen_by) return null;
+  return h("span", { class: "fine seen", title: `Seen by ${sentence.seen_by}` }, "[image] seen by the model in the image, not verified by a text");
 }
 
 function picture(image) {
