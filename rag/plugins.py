@@ -81,6 +81,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "abstracts": "rag.evaluation.suites.abstracts:AbstractSuite",
         "retrieval": "rag.evaluation.suites.retrieval:RetrievalSuite",
         "channels": "rag.evaluation.suites.channels:ChannelSuite",
+        "sight": "rag.evaluation.suites.sight:SightSuite",
     },
 }
 

@@ -220,6 +220,18 @@ class GenerationSettings(_Group):
     evidence_images: bool = Field(
         True, description="Show images of the evidence, too; false for models that were taught the question's alone."
     )
+    image_questions: Literal["evidence", "image"] = Field(
+        "evidence",
+        description="Whether the model answers yes/no questions about an image beside the texts of similar cases, or "
+        "from the image alone; the latter for models that repeat what lies beside the image.",
+    )
+    similar_cases: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="With image_questions = 'image': how much the vote of similar cases counts beside the model's own "
+        "opinion, both as log-odds. 0: not at all, they are only quoted.",
+    )
     image_side: int = Field(1024, ge=64, le=8192, description="Longer sides are scaled down to this many pixels.")
     witness: str | None = Field(
         None,
@@ -258,7 +270,7 @@ class AnsweringSettings(_Group):
         "flag", description="What to do with an answer that no valid certificate covers: say so, or withhold it."
     )
     when_out_of_domain: Literal["flag", "abstain"] = Field(
-        "flag",
+        "abstain",
         description="What to do with an open question whose image is unlike those of every domain: say so, or withhold "
         "the answer. A yes/no question about such an image is never answered.",
     )

@@ -180,7 +180,8 @@ class Citation(Noun):
     score: float = Field(ge=0, le=1)
 
 
-SEEN = "seen by the model in the image, not verified by a text"
+SeenOnly = Literal["seen by the model in the image, not verified by a text"]
+SEEN: SeenOnly = "seen by the model in the image, not verified by a text"
 
 
 class ImageCitation(Noun):
@@ -195,7 +196,7 @@ class ImageCitation(Noun):
     sentence: int = Field(description="0-based index of the answer's sentence.")
     sha256: str = Field(description="SHA-256 of the bytes of the question's image.")
     seen_by: str = Field(description="The model that looked.")
-    label: Literal["seen by the model in the image, not verified by a text"] = SEEN
+    label: SeenOnly = SEEN
 
 
 class Sentence(Noun):
@@ -265,6 +266,32 @@ class Domain(Noun):
     basis: str = Field("", description="What was judged: 'words', or how the image was ('trained router', …).")
 
 
+class ImageEffect(Noun):
+    """Whether answers to one kind of question about images depend on the image, as it was measured.
+
+    Accuracies count silence as half right. *sees*: answers are right more often with the right image than with another
+    one in its place, and than with noise; *blind*: that could not be shown, so such a question is not answered from its
+    image; *untested*: from too few patients to say.
+    """
+
+    domain: str
+    form: str | None = Field(None, description="What is asked for, as 'presence'; None: all forms of the domain.")
+    status: Literal["sees", "blind", "untested"]
+    questions: int
+    groups: int = Field(description="Patients.")
+    right: float = Field(description="Accuracy with the right image.")
+    swapped: float = Field(description="Accuracy with an image of another patient in its place.")
+    noised: float = Field(description="Accuracy with the image drowned in noise.")
+    effect: tuple[float, float, float] = Field(description="right - swapped: mean over groups, low, high.")
+    noise_effect: tuple[float, float, float] = Field(description="right - noised, likewise.")
+    level: float = Field(description="Each interval misses with at most this probability.")
+
+    @property
+    def kind(self) -> str:
+        """In words: 'presence in radiology'."""
+        return f"{self.form or 'any form'} in {self.domain}"
+
+
 class Certificate(Noun):
     """The statistical guarantee an answer was given under, or the reason there is none."""
 
@@ -281,6 +308,11 @@ class Certificate(Noun):
     )
     n: int | None = None
     coverage: float | None = None
+    image_effect: ImageEffect | None = Field(
+        None,
+        exclude_if=lambda effect: effect is None,  # certificates are written as they were before there was any
+        description="For a yes/no question about an image: whether such answers depend on the image, where measured.",
+    )
 
 
 class Candidate(Noun):

@@ -74,6 +74,38 @@ class Quoting:
         return Draft(sentences=(DraftSentence(text=said, quotes=(quote,)),), confidence=0.9)
 
 
+class Eyes:
+    """A generator that answers yes/no questions about an image: from whether it is red, or, blind, always with yes."""
+
+    prompt_sha256 = None
+    revises = False
+    parallel = 1
+    looks = True
+
+    def __init__(self, blind: bool) -> None:
+        self._blind = blind
+        self.fingerprint = f"eyes:{blind}"
+
+    def generate(self, request: Request) -> Draft:
+        from rag.corpus.images import load_image
+
+        if request.question.image is None:
+            return refusal("there is no image")
+        red, _, blue = np.asarray(load_image(request.question.image), dtype=np.float32).mean(axis=(0, 1))
+        yes = self._blind or red - blue > 100
+        sentence = DraftSentence(text="Yes." if yes else "No.", seen_by="eyes")
+        p = 0.9 if yes else 0.1
+        return Draft(sentences=(sentence,), verdict="yes" if yes else "no", probability=p, confidence=0.9)
+
+
+def make_seeing(settings: Any, texts: Any) -> Eyes:
+    return Eyes(blind=False)
+
+
+def make_blind(settings: Any, texts: Any) -> Eyes:
+    return Eyes(blind=True)
+
+
 def make_word_bags(settings: Any) -> WordBags:
     return WordBags()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rag.answering.image_guard import refuse_blind
 from rag.answering.turn import Turn
 from rag.generation.base import Request
 from rag.language.question import Asked
@@ -54,12 +55,20 @@ def admit(asked: Asked, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
     return () if asked.about_patient else tuple(e for e in evidence if e.kind == "literature")
 
 
-def refuse_unanswerable(turn: Turn, settings: Settings) -> str | None:
-    """Why what was found cannot bear on the question at all, so that nothing need be generated."""
+def refuse_unanswerable(turn: Turn, settings: Settings, *, looks: bool = False) -> str | None:
+    """Why what was found cannot bear on the question at all, so that nothing need be generated.
+
+    Where whoever writes ``looks`` at images, a question about one needs nothing that was found.
+    """
     request, domain = turn.request, turn.domain
     strict = request.asked.yes_no or settings.answering.when_out_of_domain == "abstain"
     if domain.out_of_domain and domain.basis != "words" and strict:
         return "the image is unlike those of every domain that the router was trained on"
+    if request.question.image is not None and request.question.study is None:
+        if blind := refuse_blind(turn.certificate.image_effect):
+            return blind
+        if looks and request.asked.yes_no:
+            return None
     similarity = turn.found.text_similarity
     if request.question.study is None and not any(e.of_similar_image for e in turn.evidence):
         if domain.out_of_domain:

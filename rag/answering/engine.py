@@ -12,6 +12,7 @@ from typing import Any
 
 from rag.answering.certificate import load_certificate
 from rag.answering.evidence_certificate import load_evidence_certificate
+from rag.answering.image_guard import effects_that_hold
 from rag.answering.pipeline import Pipeline, shaping_settings
 from rag.answering.replay import Replay
 from rag.answering.replay import replay as replay_entry
@@ -195,6 +196,7 @@ class Engine:
             pipeline.snapshot.version == self.store.version()
             and pipeline.certificate == load_certificate(folder)
             and pipeline.evidence_certificate == load_evidence_certificate(folder)
+            and pipeline.image_effects == effects_that_hold(folder, self.settings.generation, pipeline.fingerprints)
         )
 
     def _record(self, turns: Sequence[Turn], pipeline: Pipeline, callers: Sequence[str]) -> None:

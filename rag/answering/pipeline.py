@@ -26,6 +26,7 @@ from rag.answering.decision import decide
 from rag.answering.drafting import Drafting
 from rag.answering.eligibility import admit, kinds_to_search_first, leave_out_retracted, note_kinds, refuse_unanswerable
 from rag.answering.evidence_certificate import EvidenceCertificate, load_evidence_certificate
+from rag.answering.image_guard import ImageEffects, effects_that_hold
 from rag.answering.intake import check_question
 from rag.answering.turn import Attempt, Turn
 from rag.answering.witnesses import hear, load_witness
@@ -77,6 +78,7 @@ class Pipeline:
     witness: LanguageGenerator | None
     certificate: StoredCertificate | None
     evidence_certificate: EvidenceCertificate | None
+    image_effects: ImageEffects | None
     finding_fingerprints: dict[str, str]
     fingerprints: dict[str, str]
 
@@ -147,10 +149,11 @@ class Pipeline:
                 admit(turn.asked, turn.evidence),
                 self.settings.answering.max_sentences,
                 partial(image_file, snapshot=self.snapshot),
+                domain=turn.domain,
             )
         yield Event(kind="evidence", evidence=turn.evidence)
         yield Event(kind="stage", stage="generate")
-        if why := refuse_unanswerable(turn, self.settings):
+        if why := refuse_unanswerable(turn, self.settings, looks=self._looks):
             turn.attempts = (Attempt(refusal(why), Verified((), (), ()), why),)
             return
         writing = self.drafting.write(turn.request, turn.clock)
@@ -249,6 +252,8 @@ class Pipeline:
         if generator.prompt_sha256 is not None or verifier.fingerprint not in generator.fingerprint:
             fingerprints["verifier"] = verifier.fingerprint  # the reader's fingerprint has that of the rules in it
         finding = {name: fingerprints[name] for name in _FINDING} | {"lexicon": texts.lexicon.fingerprint}
+        if (effects := effects_that_hold(store.path, settings.generation, fingerprints)) is not None:
+            fingerprints["image guard"] = effects.fingerprint
         enough = load_evidence_certificate(store.path)
         if enough is not None and (least := enough.least(finding)):
             fingerprints["least contexts"] = str(least)
@@ -263,6 +268,7 @@ class Pipeline:
             witness=witness,
             certificate=load_certificate(store.path),
             evidence_certificate=enough,
+            image_effects=effects,
             finding_fingerprints=finding,
             fingerprints=fingerprints,
         )
@@ -283,6 +289,11 @@ class Pipeline:
         return Policy(selection.k_max, selection.gamma, self.settings.answering.min_confidence, least=self.least)
 
     @property
+    def _looks(self) -> bool:
+        """Whether whoever writes answers questions about an image from the image."""
+        return getattr(self.drafting.generator, "looks", False)
+
+    @property
     def _widest(self) -> int:
         """Most hits that a policy may look at."""
         certified = self.certificate.widest + 1 if self.certificate else 0
@@ -301,6 +312,9 @@ class Pipeline:
     def _govern(self, q: Question, a: Asked, domain: Domain, scope: Scope | None) -> tuple[Certificate, Policy]:
         """The certificate that covers the question, or why none does, and the policy to answer by."""
         certificate = certificate_for(self.certificate, self.fingerprints, scope, domain, q.domain is None, a.form)
+        if self.image_effects is not None and a.yes_no and q.image is not None and q.study is None:
+            effect = self.image_effects.of(domain.name, a.form)
+            certificate = certificate.model_copy(update={"image_effect": effect})
         certified = certificate.policy if certificate.status == "valid" else None
         if certified is None:
             return certificate, self.default_policy

@@ -18,6 +18,8 @@ from rag.answering.certificate import CertificatePart, StoredCertificate, load_c
 from rag.answering.confidence import Combiner
 from rag.answering.engine import Engine
 from rag.answering.evidence_certificate import EvidenceCertificate
+from rag.answering.image_guard import ImageEffects
+from rag.calibration.blind import silence_blind
 from rag.calibration.leaks import refuse_leaks, refuse_seen
 from rag.calibration.outcome import CalibratedPart, Calibration, risk_coverage
 from rag.calibration.risks import MissedEvidence, WrongAnswer, find_risk
@@ -25,6 +27,7 @@ from rag.calibration.traces import trace
 from rag.calibration.trials import Said, Trial
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion, Questions, labelled_rows
+from rag.evaluation.sight import measure_sight
 from rag.language.forms import FORMS, Form
 from rag.language.question import read_question
 from rag.progress import Progress, Silent
@@ -118,7 +121,10 @@ def calibrate(
     check_enough(len({q.group for q in questions}), alpha, delta, tests, share)
     refuse_leaks(questions, engine)
     refuse_seen(questions, engine)
-    trials = trace(questions, engine, progress or Silent())
+    effects = _look(questions, engine, how, progress or Silent())
+    trials = silence_blind(
+        questions, trace(questions, engine, progress or Silent()), engine.pipeline().lexicon, effects
+    )
     outcomes = risk.losses(questions, trials)
     assert isinstance(outcomes, Outcomes), "a risk about answers has outcomes"
     outcomes.check_labels(how.allow_perfect)
@@ -167,7 +173,35 @@ def calibrate(
     needed = groups_needed(alpha, delta / (len(covered) + 1), tests, share)
     uncovered = tuple((d, len(groups[d]), needed) for d in left)
     outside = len(questions) - sum(map(len, inside.values()))
-    return Calibration(tuple(parts), certificate, len(questions), len(set(names)), outside, uncovered, saved)
+    return Calibration(
+        tuple(parts),
+        certificate,
+        len(questions),
+        len(set(names)),
+        outside,
+        uncovered,
+        saved,
+        effects.effects if effects else (),
+    )
+
+
+def _look(
+    questions: Sequence[LabelledQuestion], engine: Engine, plan: CalibrationPlan, progress: Progress
+) -> ImageEffects | None:
+    """Whether answers about images depend on them, measured and saved; None where no question is about an image.
+
+    Where a control has ordering groups they alone are asked, so that the groups of the test decide nothing.
+    """
+    rows = range(len(questions))
+    if plan.procedure.sequence:
+        rows = learning_rows([q.group for q in questions], plan.seed).tolist()
+    about = [questions[row] for row in rows if questions[row].question.image and not questions[row].question.study]
+    if not about:
+        return engine.pipeline().image_effects
+    effects = measure_sight(about, engine, progress, seed=plan.seed, measured_on="questions of a calibration")
+    effects.save(engine.store.path)
+    engine.refresh()
+    return effects
 
 
 _FORM_GROUPS = 30  # patients or articles whose question asks for a thing before it counts as tested …

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.answering.certificate import StoredCertificate
+from rag.answering.image_guard import in_words
 from rag.risk_control.policy import SETTINGS, Outcomes, Policy
 from rag.risk_control.procedure import Certification
 from rag.risk_control.strata import Stratum
+from rag.types import ImageEffect
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Calibration:
     ``parts`` are in the order of the certificate's. ``outside`` counts questions that the router found out of domain:
     the certificate is not about such questions. ``uncovered`` are domains with too few groups: (name, how many they
     have, how many a certificate of their own would need beside the others). ``saved`` is False where nothing was
-    certified and the index has a certificate that still holds, which then stays.
+    certified and the index has a certificate that still holds, which then stays. ``image_effects`` say of which kinds
+    of questions about images the answers depend on the image; blind kinds are not answered and count as silence.
     """
 
     parts: tuple[CalibratedPart, ...]
@@ -65,6 +68,7 @@ class Calibration:
     outside: int
     uncovered: tuple[tuple[str, int, int], ...]
     saved: bool = True
+    image_effects: tuple[ImageEffect, ...] = ()
 
     def report(self) -> str:
         """A few honest lines."""
@@ -81,6 +85,7 @@ class Calibration:
         if self.outside:
             lines.append(f"{self.outside} of {self.questions} questions are out of domain and outside the guarantee")
         lines.append(f"covers yes/no questions about: {', '.join(certificate.scope)}")
+        lines += [f"questions about images: {in_words(effect)}" for effect in self.image_effects]
         if not self.saved:
             lines.append("nothing was certified, and the index keeps the certificate that it has, which still holds")
         return "\n".join(lines)

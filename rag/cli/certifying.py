@@ -117,6 +117,8 @@ def calibrate(
     shown = result.certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})
     left = {domain: {"groups": groups, "needed": needed} for domain, groups, needed in result.uncovered}
     extra = {"questions": result.questions, "out_of_domain": result.outside, "uncovered": left}
+    if result.image_effects:
+        extra["image_effects"] = [effect.model_dump(mode="json") for effect in result.image_effects]
     say(shown | extra, result.report(), as_json)
 
 

@@ -89,9 +89,11 @@ def show_answer(answer: Answer, quiet: bool = False) -> None:
     for n, sentence in enumerate(answer.sentences):
         marks = "".join(f"[{c}]" for c in sentence.citations) or ("[image]" if sentence.seen_by else "")
         lines.append(Text.assemble((sentence.text, "bold" if answered else ""), " ", (marks, "cyan")))
-        for seen in answer.image_citations:
-            if seen.sentence == n:
-                lines.append(Text.assemble("   ", ("[image] ", "cyan"), (f"{seen.label} ({seen.seen_by})", "dim")))
+        lines += [
+            Text.assemble("   ", ("[image] ", "cyan"), (f"{seen.label} ({seen.seen_by})", "dim"))
+            for seen in answer.image_citations
+            if seen.sentence == n
+        ]
         for c in answer.citations:
             if c.sentence == n:
                 lines.append(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rag.language.question import Asked
-from rag.types import Draft, Evidence, Question
+from rag.types import Domain, Draft, Evidence, Question
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Request:
     """A question, read, with its numbered evidence.
 
     ``image_of`` finds the image file of a piece of evidence, for those who look at images. ``objections`` are the
-    verifier's reasons against an earlier draft of the same request; empty at the first attempt.
+    verifier's reasons against an earlier draft of the same request; empty at the first attempt. ``domain`` is the
+    router's opinion of the question, where there is one.
     """
 
     question: Question
@@ -25,6 +26,7 @@ class Request:
     max_sentences: int = 6
     image_of: Callable[[Evidence], str | None] = lambda _: None
     objections: tuple[str, ...] = ()
+    domain: Domain | None = None
 
 
 class Generator(Protocol):

@@ -34,6 +34,11 @@ class ByQuestion:
         return self._writer.prompt_sha256
 
     @property
+    def looks(self) -> bool:
+        """Whether the writer answers questions about an image from the image."""
+        return getattr(self._writer, "looks", False)
+
+    @property
     def parallel(self) -> int:
         return self._writer.parallel
 

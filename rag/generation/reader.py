@@ -39,6 +39,8 @@ class ReaderGenerator:
         return f"{_VERSION}:{self._texts.lexicon.fingerprint}"
 
     def generate(self, request: Request) -> Draft:
+        if not request.asked.yes_no and (kind := kind_of_image(request)) is not None:
+            return self._of_image(request, kind)
         if not request.evidence:
             return refusal("no evidence was found for this question")
         if request.asked.yes_no:
@@ -166,6 +168,14 @@ class ReaderGenerator:
 
     # ------------------------------------------------------------------ open
 
+    def _of_image(self, request: Request, kind: DraftSentence) -> Draft:
+        """An open question about an image: what kind of image it is, then what similar cases and literature say."""
+        told = self._open(request) if request.evidence else refusal("nothing like it was found")
+        assert request.domain is not None, "the kind was told by the router"
+        confidence = request.domain.probability if told.refusal else told.confidence
+        sentences = (kind, *told.sentences[: max(0, request.max_sentences - 1)])
+        return Draft(sentences=sentences, confidence=round(confidence, 4))
+
     def _open(self, request: Request) -> Draft:
         """Quote the sentences that bear most on the question, no two of them alike.
 
@@ -273,3 +283,15 @@ def _quoted(e: Evidence, support: Support) -> tuple[str, Quote]:
     start = label.end() if label else support.start
     quote = Quote(number=e.number, start=e.start + start, end=e.start + support.end)
     return f"“{e.text[start : support.end]}”", quote
+
+
+def kind_of_image(request: Request) -> DraftSentence | None:
+    """What kind of image the question has, as whoever routed it by its image sees; None where nobody did."""
+    q, domain = request.question, request.domain
+    if q.image is None or q.study is not None or domain is None or domain.out_of_domain:
+        return None
+    if domain.basis not in ("trained router", "zero-shot prompts", "similar images"):
+        return None
+    return DraftSentence(
+        text=f"This looks like an image of {domain.name} (probability {domain.probability:.2f}).", seen_by=domain.basis
+    )

@@ -5,12 +5,17 @@ A generator plugs in as a function of the settings and of what reads texts; its 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rag.errors import InputError
 from rag.generation.base import Generator
 from rag.generation.reader import ReaderGenerator
 from rag.language.clinical_text import Texts
 from rag.plugins import find
 from rag.settings import GenerationSettings
+
+if TYPE_CHECKING:
+    from rag.generation.chat import ChatModel, LanguageGenerator
 
 
 def load_generator(settings: GenerationSettings, texts: Texts) -> Generator:
@@ -29,17 +34,15 @@ def make_reader(settings: GenerationSettings, texts: Texts) -> Generator:
 
 
 def make_transformers(settings: GenerationSettings, texts: Texts) -> Generator:
-    from rag.generation.chat import LanguageGenerator
     from rag.generation.transformers import LocalModel
 
-    return LanguageGenerator(LocalModel(settings), settings, texts)
+    return _around(LocalModel(settings), settings, texts)
 
 
 def make_openai(settings: GenerationSettings, texts: Texts) -> Generator:
-    from rag.generation.chat import LanguageGenerator
     from rag.generation.openai import shared_model
 
-    return LanguageGenerator(shared_model(settings), settings, texts)
+    return _around(shared_model(settings), settings, texts)
 
 
 def make_by_question(settings: GenerationSettings, texts: Texts) -> Generator:
@@ -49,3 +52,12 @@ def make_by_question(settings: GenerationSettings, texts: Texts) -> Generator:
         raise InputError("setting 'generation.writer' is 'by-question', which does not write; name a language model")
     writer = find("generator", settings.writer, setting="generation.writer")(settings, texts)
     return ByQuestion(make_reader(settings, texts), writer)
+
+
+def _around(model: ChatModel, settings: GenerationSettings, texts: Texts) -> LanguageGenerator:
+    """The generator around a model, as it is to be asked about images."""
+    from rag.generation.chat import LanguageGenerator
+    from rag.generation.looking import LookingGenerator
+
+    made = LookingGenerator if settings.image_questions == "image" else LanguageGenerator
+    return made(model, settings, texts)

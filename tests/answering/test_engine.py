@@ -29,7 +29,8 @@ def check_contract(answer: Answer, engine: Engine) -> None:
         assert c.quote == document.text[c.start : c.end]
         assert c.verdict == ("not_mentioned" if answer.verdict == "not_mentioned" else "supported")
         assert c.number in answer.sentences[c.sentence].citations
-    assert all(s.citations for s in answer.sentences)
+    seen = {c.sentence for c in answer.image_citations}
+    assert all(bool(s.citations) != (n in seen) for n, s in enumerate(answer.sentences))
     assert [e.number for e in answer.evidence] == list(range(1, len(answer.evidence) + 1))
     first = list(dict.fromkeys(c.number for c in answer.citations))
     assert first == sorted(first), "evidence is numbered in the order of first citation"
@@ -130,7 +131,8 @@ def test_an_image_out_of_domain_is_flagged_and_never_votes(indexes: Path, tmp_pa
     )
     far_from_all.save(tmp_path / "router.safetensors")
     routing = {"model": tmp_path / "router.safetensors"}
-    engine = Engine.open(indexes / "small", Settings.model_validate({"routing": routing}))
+    told = {"routing": routing, "answering": {"when_out_of_domain": "flag"}}
+    engine = Engine.open(indexes / "small", Settings.model_validate(told))
     shown = engine.ask("What does this photograph show?", image=image)
     check_contract(shown, engine)
     assert shown.domain.out_of_domain
@@ -139,9 +141,10 @@ def test_an_image_out_of_domain_is_flagged_and_never_votes(indexes: Path, tmp_pa
     vote = engine.ask("Does this image show cardiomegaly?", image=image)
     assert vote.decision == "abstained"
     assert "unlike those of every domain" in vote.reason
-    careful = Settings.model_validate({"routing": routing, "answering": {"when_out_of_domain": "abstain"}})
-    withheld = Engine.open(indexes / "small", careful).ask("What does this photograph show?", image=image)
+    usual = Settings.model_validate({"routing": routing})
+    withheld = Engine.open(indexes / "small", usual).ask("What does this photograph show?", image=image)
     assert withheld.decision == "abstained"
+    assert withheld.reason.startswith("the image is unlike")
 
 
 def test_an_image_like_no_other_is_told_so_and_not_asked_for_again(engine: Engine) -> None:

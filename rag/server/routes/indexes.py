@@ -11,6 +11,7 @@ from starlette.datastructures import UploadFile
 
 from rag.answering.certificate import load_certificate
 from rag.answering.evidence_certificate import load_evidence_certificate
+from rag.answering.image_guard import load_image_effects
 from rag.errors import IndexStateError
 from rag.indexing.snapshot import Snapshot
 from rag.server.access.auth import Admin, Asker, Ingester
@@ -165,6 +166,7 @@ def _by_kind(snapshot: Snapshot) -> dict[str, int]:
 
 def _detail(served: Served) -> IndexDetail:
     certificate, enough = load_certificate(served.store.path), load_evidence_certificate(served.store.path)
+    effects = load_image_effects(served.store.path)
     with served.store.snapshot() as snapshot:
         return IndexDetail(
             name=served.name,
@@ -179,4 +181,5 @@ def _detail(served: Served) -> IndexDetail:
             if certificate
             else None,
             evidence_certificate=enough.model_dump(mode="json") if enough else None,
+            image_effects=effects.model_dump(mode="json") if effects else None,
         )

@@ -151,6 +151,9 @@ class IndexDetail(IndexOut):
     spaces: dict[str, Space]
     certificate: dict[str, Any] | None = Field(None, description="Without the scores of its calibration.")
     evidence_certificate: dict[str, Any] | None = Field(None, description="How many contexts are enough.")
+    image_effects: dict[str, Any] | None = Field(
+        None, description="Of which kinds of questions about images the answers depend on the image."
+    )
 
 
 class VersionOut(BaseModel):

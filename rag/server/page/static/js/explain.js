@@ -10,6 +10,17 @@ const lost = (risk) => (risk && risk !== "wrong-answer" ? `are lost by the risk 
 
 /** What the certificate promises, or that it promises nothing. */
 export function certificate(c) {
+  return h("div", {}, promise(c), c.image_effect ? seeing(c.image_effect) : null);
+}
+
+/** Whether answers to such questions depend on the image. */
+function seeing(e) {
+  const found = `Right with the right image in ${percent(e.right)}, with another patient's in ${percent(e.swapped)}; ${many(e.groups, "patient", "patients")}.`;
+  const titles = { sees: "Such answers depend on the image", blind: "Such answers do not depend on the image", untested: "Whether such answers depend on the image was not shown" };
+  return box(e.status === "sees" ? "valid" : e.status === "blind" ? "stale" : "none", titles[e.status], [h("p", { class: "fine" }, found)]);
+}
+
+function promise(c) {
   if (c.status === "valid" && c.alpha !== null) {
     const domains = c.domains?.length ? ` about ${list(c.domains)}` : "";
     return box("valid", `Tested: at most ${percent(c.alpha)} ${c.risk && c.risk !== "wrong-answer" ? `lost by the risk “${c.risk}”` : "wrong"}`, [

@@ -1,0 +1,163 @@
+"""Image questions asked with wrong images: do the answers depend on what is shown?
+
+Each question is asked three times: with its own image; with an image of another patient from the same domain, so that
+nothing but the content differs; and with its own image drowned in noise (as the pairs of MMed-RAG's cross-modality
+preference tuning have it). The domain is given in the second and third asking: what is measured is who looks, and not
+whether the router notices. No certificate, threshold or guard is applied.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from rag.answering.engine import Engine
+from rag.answering.image_guard import LOOKING, ImageEffects
+from rag.answering.pipeline import Pipeline
+from rag.corpus.images import load_image
+from rag.errors import InputError
+from rag.evaluation.questions import LabelledQuestion
+from rag.progress import Progress
+from rag.risk_control.image_effect import LEAST_GROUPS, LEVEL, effect_of
+from rag.risk_control.policy import Policy
+from rag.types import Certificate, ImageEffect, Question
+
+_TRIAL = Certificate(status="valid", why="a trial answer, given to nobody")
+_KEPT = 0.08  # of the image in what is drowned in noise; the rest is uniform noise
+_SIDE = 512  # pixels of a noised image's longer side
+_BATCH = 16
+
+
+class Looked(NamedTuple):
+    """How right the answer to one question was, in {0, 1/2, 1}: with its own image, another's, and noise."""
+
+    group: str
+    domain: str
+    form: str
+    right: float
+    swapped: float
+    noised: float
+
+
+def measure_sight(
+    questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress, *, seed: int = 0, measured_on: str = ""
+) -> ImageEffects:
+    """The effect of the image on each kind of question, a kind being a domain and a form.
+
+    Questions that name no image, or that are not yes/no questions, are passed over, and so are those whose image the
+    router finds out of domain: they are not answered anyway.
+
+    Args:
+        questions: with right answers; one patient a group.
+        engine: whose answers are measured.
+        progress: told of questions asked.
+        seed: of the exchange of images and of the noise.
+        measured_on: what the questions are, in words.
+
+    Raises:
+        InputError: no question is about an image.
+    """
+    about = [q for q in questions if q.question.image is not None and q.question.study is None]
+    if not about:
+        raise InputError("none of the questions names an image, so there is nothing to see: give the rows an 'image'")
+    asked = list(_asked(about, engine.pipeline(), progress, seed))
+    return ImageEffects(
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        measured_on=measured_on,
+        fingerprints={name: value for name, value in engine.fingerprints.items() if name in LOOKING},
+        effects=effects_of_kinds(asked),
+    )
+
+
+def effects_of_kinds(asked: Sequence[Looked]) -> tuple[ImageEffect, ...]:
+    """One for each domain, and one for each form in it; those with enough patients share the level among them."""
+    kinds: dict[tuple[str, str | None], list[Looked]] = defaultdict(list)
+    for one in asked:
+        kinds[one.domain, None].append(one)
+        kinds[one.domain, one.form].append(one)
+    tested = sum(len({s.group for s in some}) >= LEAST_GROUPS for some in kinds.values())
+    level = LEVEL / max(1, tested)
+    return tuple(
+        _effect(domain, form, kinds[domain, form], level)
+        for domain, form in sorted(kinds, key=lambda kind: (kind[0], kind[1] or ""))
+    )
+
+
+def _effect(domain: str, form: str | None, asked: Sequence[Looked], level: float) -> ImageEffect:
+    groups = [s.group for s in asked]
+    right, swapped, noised = np.array([(s.right, s.swapped, s.noised) for s in asked]).T
+    effect, noise = (effect_of(right, wrong, groups, level) for wrong in (swapped, noised))
+    enough = len(set(groups)) >= LEAST_GROUPS
+    return ImageEffect(
+        domain=domain,
+        form=form,
+        status="untested" if not enough else "sees" if min(effect.low, noise.low) > 0 else "blind",
+        questions=len(asked),
+        groups=len(set(groups)),
+        right=round(float(right.mean()), 4),
+        swapped=round(float(swapped.mean()), 4),
+        noised=round(float(noised.mean()), 4),
+        effect=tuple(effect),
+        noise_effect=tuple(noise),
+        level=round(level, 6),
+    )
+
+
+def _asked(
+    questions: Sequence[LabelledQuestion], pipeline: Pipeline, progress: Progress, seed: int
+) -> Iterator[Looked]:
+    """Each question with its three images, in batches."""
+    chance = random.Random(seed)  # noqa: S311
+    domains = _domains(questions, pipeline)
+    kept = [(q, d) for q, d in zip(questions, domains, strict=True) if d is not None]
+    others: dict[str, list[LabelledQuestion]] = defaultdict(list)
+    for q, (domain, _) in kept:
+        others[domain].append(q)
+    advance = progress.stage("asking with wrong images", len(kept))
+    with TemporaryDirectory() as folder:
+        for n, (q, (domain, form)) in enumerate(kept):
+            strangers = [o.question.image for o in others[domain] if o.group != q.group]
+            if strangers:
+                noised = _noised(Path(q.question.image or ""), Path(folder) / "noise.png", seed + n)
+                pictures = (q.question.image, chance.choice(strangers), str(noised))
+                scores = [_score(q, image, domain, pipeline) for image in pictures]
+                yield Looked(q.group, domain, form, *scores)
+            advance(1)
+
+
+def _domains(questions: Sequence[LabelledQuestion], pipeline: Pipeline) -> list[tuple[str, str] | None]:
+    """Domain and form of each question; None where it is out of domain, or no yes/no question."""
+    found: list[tuple[str, str] | None] = []
+    for i in range(0, len(questions), _BATCH):
+        for turn in pipeline.begin([q.question for q in questions[i : i + _BATCH]]):
+            fit = turn.asked.yes_no and not turn.domain.out_of_domain
+            found.append((turn.domain.name, turn.asked.form) if fit else None)
+    return found
+
+
+def _score(q: LabelledQuestion, image: str | None, domain: str, pipeline: Pipeline) -> float:
+    """1 where what is said is right, 0 where it is wrong, 1/2 where nothing is said."""
+    asked: Question = q.question.model_copy(update={"image": image, "domain": domain})
+    (turn,) = pipeline.begin([asked])
+    policy = pipeline.default_policy
+    trial = turn.under(Policy(policy.k, policy.gamma, 0.0, least=pipeline.least), _TRIAL)
+    said = pipeline.finish(trial).verdict
+    return 0.5 if said not in ("yes", "no") else float(said == q.answer)
+
+
+def _noised(image: Path, file: Path, seed: int) -> Path:
+    """The image drowned in noise, as a file."""
+    shown = load_image(image)
+    shown.thumbnail((_SIDE, _SIDE))
+    pixels = np.asarray(shown, dtype=np.float64)
+    noise = np.random.default_rng(seed).uniform(0, 255, pixels.shape)
+    Image.fromarray((_KEPT * pixels + (1 - _KEPT) * noise).astype(np.uint8)).save(file)
+    return file

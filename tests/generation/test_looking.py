@@ -1,0 +1,109 @@
+"""Questions about an image are answered from the image: never from what lies beside it, and said to be seen only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rag.generation.base import Request
+from rag.generation.chat import Piece
+from rag.generation.looking import LookingGenerator
+from rag.generation.messages import Messages
+from rag.language.clinical_text import Texts
+from rag.language.question import read_question
+from rag.settings import GenerationSettings, load_settings
+from rag.types import Domain, Question
+
+from .conftest import evidence
+
+YES = "Pneumothorax on the left."
+NO = "No pneumothorax."
+
+
+class Fake:
+    """A model that says what it is told to, and keeps what it was sent."""
+
+    fingerprint = "fake:1"
+    window = 2048
+    parallel = 1
+
+    def __init__(self, word: str, yes: float | None) -> None:
+        self.word, self.yes, self.sent = word, yes, list[Messages]()
+
+    def count(self, messages: Messages) -> int:
+        return len(messages.user.split())
+
+    def chat(self, messages: Messages) -> Iterator[Piece]:
+        self.sent.append(messages)
+        yield Piece(f"{self.word} ", self.yes)
+        yield Piece("and whatever follows. [1]", self.yes)
+
+
+def looking(model: Fake, texts: Texts, weight: float = 0.0) -> LookingGenerator:
+    chosen: GenerationSettings = load_settings("compact-lvlm").generation
+    return LookingGenerator(model, chosen.model_copy(update={"similar_cases": weight}), texts)
+
+
+@pytest.fixture
+def about(tmp_path: Path, texts: Texts) -> Request:
+    Image.new("RGB", (40, 40), "grey").save(tmp_path / "asked.png")
+    question = Question(text="Is there a pneumothorax?", image=str(tmp_path / "asked.png"))
+    others = tuple(evidence(n, text, "image") for n, text in enumerate([NO, NO, NO], start=1))
+    return Request(question, read_question(question.text, texts.lexicon), others)
+
+
+def test_the_model_is_shown_the_image_and_no_text_of_similar_cases(about: Request, texts: Texts) -> None:
+    model = Fake("Yes.", 0.9)
+    draft = looking(model, texts).generate(about)
+    (sent,) = model.sent
+    assert len(sent.pictures) == 1
+    assert "pneumothorax?" in sent.user
+    assert "No pneumothorax" not in sent.user
+    assert (draft.verdict, draft.probability) == ("yes", 0.9)
+    assert draft.sentences[0].seen_by == "compact-lvlm"
+    assert draft.sentences[0].quotes == ()
+    assert [s.text[:24] for s in draft.sentences[1:]] == ["No in a similar case: “N"] * 2, "as what they are"
+
+
+def test_similar_cases_count_as_much_as_they_were_weighed(about: Request, texts: Texts) -> None:
+    said = [looking(Fake("Yes.", 0.55), texts, weight).generate(about) for weight in (0.0, 0.1, 1.0)]
+    assert [d.verdict for d in said] == ["yes", "yes", "no"]
+    assert said[0].probability > said[1].probability > said[2].probability  # type: ignore[operator]
+    assert "leans the other way" in said[2].sentences[0].text
+
+
+@pytest.mark.parametrize(("word", "yes"), [("Not", 0.6), ("Maybe.", 0.5), ("Maybe.", None)])
+def test_what_it_does_not_see_is_refused(about: Request, texts: Texts, word: str, yes: float | None) -> None:
+    draft = looking(Fake(word, yes), texts).generate(about)
+    assert draft.refusal == "the model does not see it in the image"
+    assert draft.sentences == ()
+
+
+def test_a_server_that_tells_no_probabilities_is_believed_by_its_word(about: Request, texts: Texts) -> None:
+    draft = looking(Fake("No,", None), texts).generate(about)
+    assert (draft.verdict, draft.probability) == ("no", 0.2)
+
+
+def test_an_open_question_begins_with_the_kind_of_image_and_quotes_similar_cases_as_such(
+    about: Request, texts: Texts
+) -> None:
+    model = Fake("A large mass.", None)
+    asked = Question(text="What does this image show?", image=about.question.image)
+    domain = Domain(name="radiology", probability=0.97, out_of_domain=False, basis="trained router")
+    request = replace(about, question=asked, asked=read_question(asked.text, texts.lexicon), domain=domain)
+    draft = looking(model, texts).generate(request)
+    assert model.sent == [], "no caption of its own"
+    assert draft.sentences[0].text == "This looks like an image of radiology (probability 0.97)."
+    assert draft.sentences[0].seen_by == "trained router"
+    assert all(s.text.startswith("A similar case") for s in draft.sentences[1:])
+
+
+def test_a_study_is_answered_from_its_report(about: Request, texts: Texts) -> None:
+    model = Fake("No.", 0.1)
+    draft = looking(model, texts).generate(replace(about, evidence=(evidence(1, NO, "study"),)))
+    assert "No pneumothorax" in model.sent[0].user
+    assert all(s.seen_by is None for s in draft.sentences)
