@@ -76,6 +76,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
     "suite": {
         "questions": "rag.evaluation.suites.questions:QuestionSuite",
         "labels": "rag.evaluation.suites.labels:LabelSuite",
+        "statements": "rag.evaluation.suites.statements:StatementSuite",
         "assertion": "rag.evaluation.suites.assertion:AssertionSuite",
         "reliance": "rag.evaluation.suites.reliance:RelianceSuite",
         "abstracts": "rag.evaluation.suites.abstracts:AbstractSuite",

@@ -21,6 +21,9 @@ from rag.audit.checks import AuditReport, check_entry, documents_in
 from rag.audit.feedback import Feedback, Mark, give_feedback
 from rag.audit.ledger import LEDGER, Given, Ledger
 from rag.building.index import Index
+from rag.cohorts.asking import read_cohort
+from rag.cohorts.criteria import Cohort, CohortHit, CohortQuestion, Page
+from rag.cohorts.find import find, find_all
 from rag.indexing.store import IndexStore
 from rag.settings import Settings
 from rag.types import Answer, Event, Hit, Question
@@ -103,6 +106,34 @@ class Engine:
         asked = question if isinstance(question, Question) else Question(text=question, **options)
         (turn,) = self.pipeline().begin([asked], depth=k, everywhere=True)
         return list(turn.found.hits[:k])
+
+    def find(self, question: str | CohortQuestion, page: Page | None = None) -> Cohort:
+        """Count the reports that say something, exactly, and quote a page of them; nothing is generated.
+
+        >>> found = engine.find("left but not right pleural effusion larger than 1 cm")   # doctest: +SKIP
+        >>> found.count, found.scope, found.tallies[0].error                              # doctest: +SKIP
+
+        Args:
+            question: plain words ("How many reports mention cardiomegaly?"), or criteria.
+            page: which of the hits to quote; the first 20 unless given.
+
+        Raises:
+            InputError: a part of the words names nothing that is known.
+            IndexStateError: the reports have not been read: the message says what to run.
+        """
+        pipeline = self.pipeline()
+        return find(pipeline.snapshot, pipeline.lexicon, self._cohort(question, pipeline), page, self.store.name)
+
+    def find_all(self, question: str | CohortQuestion) -> Iterator[CohortHit]:
+        """Every report that meets the question, with its quotes: what a file is written from."""
+        pipeline = self.pipeline()
+        return find_all(pipeline.snapshot, pipeline.lexicon, self._cohort(question, pipeline), self.store.name)
+
+    @staticmethod
+    def _cohort(question: str | CohortQuestion, pipeline: Pipeline) -> CohortQuestion:
+        if isinstance(question, CohortQuestion):
+            return question
+        return read_cohort(question, pipeline.lexicon, pipeline.snapshot.counts())
 
     def has_study(self, study: str) -> bool:
         """Whether the index holds a case of this id."""

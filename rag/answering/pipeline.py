@@ -38,8 +38,9 @@ from rag.generation.registry import load_generator
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.store import IndexStore
 from rag.language.clinical_text import Texts
-from rag.language.lexicon import Lexicon, Term
+from rag.language.lexicon import Lexicon
 from rag.language.question import Asked, read_question
+from rag.language.vocabulary import lexicon_of
 from rag.retrieval.compatibility import check_encoders
 from rag.retrieval.router import Router
 from rag.retrieval.search import Retrieved, Searcher, Sight
@@ -345,12 +346,3 @@ def open_without_index(settings: Settings) -> Iterator[Pipeline]:
         store.snapshot() as snapshot,
     ):
         yield Pipeline.over(snapshot, store, settings)
-
-
-def lexicon_of(snapshot: Snapshot, known: Lexicon | None = None) -> Lexicon:
-    """The lexicon by which an index is read: the findings that we know, and the terms of its ontologies.
-
-    ``known`` is the one of another version, which is shared where the terms are the same.
-    """
-    terms = tuple(Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms())
-    return known if known is not None and known.terms == terms else Lexicon.load(terms=terms)

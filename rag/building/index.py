@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rag.building.ingest import IngestReport, Source, ingest
 from rag.building.reencode import ReencodeReport, reencode
+from rag.building.reread import RereadReport, reread
+from rag.cohorts.asking import read_cohort
+from rag.cohorts.criteria import Cohort, CohortHit, CohortQuestion, Page
+from rag.cohorts.find import find, find_all
 from rag.encoders.encoders import Encoders
 from rag.errors import InputError
-from rag.indexing import IndexStore
+from rag.indexing import IndexStore, Snapshot
 from rag.indexing.compact import CompactReport
 from rag.indexing.records import VersionInfo
 from rag.indexing.verify import VerifyReport
+from rag.language.lexicon import Lexicon
+from rag.language.vocabulary import lexicon_of
 from rag.progress import Progress
 from rag.retrieval.compatibility import check_encoders
 from rag.settings import Settings
@@ -34,6 +40,7 @@ class Index:
         """Use ``create`` or ``open``."""
         self.store = store
         self.settings = settings
+        self._known: Lexicon | None = None
 
     @classmethod
     def create(cls, where: str | Path, settings: Settings | None = None) -> Index:
@@ -117,6 +124,45 @@ class Index:
         """
         with Encoders.opened(self.settings.encoders, None if workers is None else str(workers)) as encoders:
             return reencode(self.store, encoders, progress)
+
+    def reread(self, progress: Progress | None = None) -> RereadReport:
+        """Read the reports again for the statements that ``find`` counts, where the rules of reading have changed.
+
+        >>> Index.open("mine").reread().read                                                   # doctest: +SKIP
+        """
+        return reread(self.store, progress)
+
+    def read_cohort(self, question: str) -> CohortQuestion:
+        """What a question about many reports asks for, in the vocabulary of this index.
+
+        Raises:
+            InputError: a part of the words names nothing that is known.
+        """
+        with self.store.snapshot() as snapshot:
+            return read_cohort(question, self._lexicon(snapshot), snapshot.counts())
+
+    def find(self, question: str | CohortQuestion, page: Page | None = None) -> Cohort:
+        """Count the reports that say something, exactly, and quote a page of them. No model is needed.
+
+        >>> index.find("How many reports mention cardiomegaly?").count                         # doctest: +SKIP
+
+        Raises:
+            InputError: a part of the words names nothing that is known.
+            IndexStateError: the reports have not been read: the message says what to run.
+        """
+        asked = self.read_cohort(question) if isinstance(question, str) else question
+        with self.store.snapshot() as snapshot:
+            return find(snapshot, self._lexicon(snapshot), asked, page, self.name)
+
+    def find_all(self, question: str | CohortQuestion) -> Iterator[CohortHit]:
+        """Every report that meets the question, with its quotes: what a file is written from."""
+        asked = self.read_cohort(question) if isinstance(question, str) else question
+        with self.store.snapshot() as snapshot:
+            yield from find_all(snapshot, self._lexicon(snapshot), asked, self.name)
+
+    def _lexicon(self, snapshot: Snapshot) -> Lexicon:
+        self._known = lexicon_of(snapshot, self._known)
+        return self._known
 
     def remove(self, *, documents: Sequence[str] = (), sources: Sequence[str] = (), groups: Sequence[str] = ()) -> int:
         """Publish a version without these documents, sources, patients or articles; returns how many documents left.

@@ -1,6 +1,7 @@
 """Journey A: a corpus becomes an index.
 
 source → reader → Document → (de-identify) → chunk → Passage → encode in batches → segment → publish version
+→ read reports for statements
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.building.identity import Identities, Incoming, salt_of
+from rag.building.reread import reread
 from rag.corpus.chunking import passages_of
 from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
 from rag.corpus.scrub import deidentify
@@ -149,6 +151,8 @@ def ingest(
         before = store.version()
         with report.timed("store"):
             report.version = writer.publish("ingest " + ", ".join(_label(s) for s in sources), spaces)
+    with report.timed("store"):
+        reread(store, listen, again=False)
     if report.version != before:
         published = store.versions()[-1]
         report.added, report.updated, report.removed = published.added, published.updated, published.removed

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rag.building.ingest import BATCH, Batch
+from rag.building.reread import reread
 from rag.corpus.images import image_fault
 from rag.encoders.encoders import Encoders
 from rag.encoders.pool import Work
@@ -85,6 +86,7 @@ def reencode(store: IndexStore, encoders: Encoders, progress: Progress | None = 
             report.plans[space] = str(plan)
             listen.stage(f"building {space}: {plan}")
         report.version = writer.publish("re-encode", spaces)
+    reread(store, listen, again=False)  # a document with other vectors has another row
     return report
 
 

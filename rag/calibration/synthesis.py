@@ -18,12 +18,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from rag.answering.pipeline import lexicon_of
 from rag.building.index import Index
 from rag.errors import InputError, StorageError
 from rag.evaluation.questions import LabelledQuestion
 from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
+from rag.language.vocabulary import lexicon_of
 from rag.progress import Progress, Silent
 from rag.settings import knowledge_dir
 from rag.types import Document, Question

@@ -13,6 +13,7 @@ import rag
 from rag.cli import audits, corpora, indexes, measuring, models, serving, training, tuning
 from rag.cli.assistants import assistants
 from rag.cli.certifying import certifying
+from rag.cli.cohorts import cohorts
 from rag.cli.journeys import journeys
 from rag.cli.ledgers import ledgers
 from rag.errors import RagError
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.add_typer(journeys)
 app.add_typer(measuring.evaluate, name="evaluate")
 app.add_typer(certifying)
+app.add_typer(cohorts)
 app.add_typer(assistants)
 app.add_typer(indexes.app, name="index")
 app.add_typer(corpora.app, name="corpus")

@@ -26,6 +26,8 @@ from rich.text import Text
 from rag.audit.checks import AuditReport
 from rag.building.describe import Description
 from rag.building.ingest import IngestReport
+from rag.cohorts.criteria import Cohort
+from rag.cohorts.telling import count_in_words, warnings
 from rag.corpus.quarantine import Foreign
 from rag.indexing.records import IndexSummary, VersionInfo
 from rag.progress import Progress
@@ -157,6 +159,26 @@ def show_hits(hits: Sequence[Hit]) -> None:
             escape(h.document.source),
         )
     out.print(table)
+
+
+def show_cohort(found: Cohort) -> None:
+    """How many reports, how sure that is, counts by value, and a page of quotes."""
+    out.print(Text(count_in_words(found), style="bold"), soft_wrap=True)
+    for told in warnings(found):
+        out.print(Text(told, style="dim"), soft_wrap=True)
+    if found.cells:
+        table = Table(*(escape(by) for by in found.question.by), "reports", header_style="bold")
+        for cell in found.cells:
+            table.add_row(*(escape(v) for v in cell.values), f"{cell.reports:,}")
+        out.print(table)
+    for hit in found.hits:
+        dated = f", {hit.date}" if hit.date else ""
+        out.print(Text.assemble((hit.case_id, "cyan"), (f"  {hit.document_id}, {hit.source}{dated}", "dim")))
+        for s in hit.statements:
+            quote = " ".join(s.quote.split())
+            out.print(Text.assemble("   ", f"“{quote}”", (f" characters {s.start}-{s.end}", "dim")), soft_wrap=True)
+    if found.following is not None:
+        out.print(f"[dim]{found.count - found.following:,} more: --offset {found.following}, or --export hits.csv[/]")
 
 
 def show_ingest(report: IngestReport, *, dry_run: bool = False) -> None:

@@ -173,6 +173,16 @@ def index_reencode(
     say(asdict(report), f"{name}: {nothing if report.version == before else done}", as_json)
 
 
+@app.command("reread", epilog="Example: rag index reread mine")
+def index_reread(name: Name, indexes: Indexes = None, as_json: Json = False) -> None:
+    """Read an index's reports for the statements that rag find counts, where today's rules have not read them yet."""
+    index = index_of(settings_of(indexes), name)
+    with bars(as_json) as progress:
+        report = index.reread(progress)
+    words = f"{name}: {report.read:,} of {report.reports:,} reports read, by {report.rules}"
+    say(asdict(report), words, as_json)
+
+
 @app.command("verify", epilog="Example: rag index verify demo")
 def index_verify(name: Name, indexes: Indexes = None, as_json: Json = False) -> None:
     """Recompute every hash of an index and check every reference; exit code 1 if something is wrong."""

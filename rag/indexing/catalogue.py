@@ -66,6 +66,18 @@ CREATE TABLE spaces (
 ) WITHOUT ROWID;
 """
 
+# What was read in documents; see ``rag.indexing.statements``. Indexes made before have none until they are read.
+STATEMENT_TABLES = (
+    "CREATE TABLE readings (document INTEGER PRIMARY KEY, rules TEXT NOT NULL, date TEXT NOT NULL, "
+    "sha256 TEXT NOT NULL)",
+    "CREATE TABLE statements ("
+    "document INTEGER NOT NULL, number INTEGER NOT NULL, concept TEXT NOT NULL, status TEXT NOT NULL, "
+    "sides INTEGER NOT NULL, zones TEXT NOT NULL, degrees TEXT NOT NULL, course TEXT NOT NULL, "
+    "dimension TEXT NOT NULL, value REAL, sure REAL NOT NULL, derived INTEGER NOT NULL, "
+    "start INTEGER NOT NULL, end INTEGER NOT NULL, PRIMARY KEY (document, number)) WITHOUT ROWID",
+    "CREATE INDEX statements_concept ON statements (concept, status, document)",
+)
+
 # A document alive at version :v; joins documents d.
 ALIVE = (
     "EXISTS (SELECT 1 FROM lifetimes l WHERE l.document = d.row AND l.valid_from <= :v"
@@ -137,9 +149,12 @@ def check_header(path: Path) -> None:
 def schema_fault(connection: sqlite3.Connection) -> str | None:
     """How the tables and indexes differ from those that :meth:`Catalogue.create` makes; None where they do not."""
     query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+    read = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'readings'").fetchone()
     plain = sqlite3.connect(":memory:")
     try:
         plain.executescript(_SCHEMA)
+        for statement in STATEMENT_TABLES if read else ():
+            plain.execute(statement)
         odd = {name for _, name, *_ in {*plain.execute(query)} ^ {*connection.execute(query)}}
     finally:
         plain.close()
@@ -164,6 +179,8 @@ class Catalogue:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_SCHEMA)
+                for statement in STATEMENT_TABLES:
+                    connection.execute(statement)
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 connection.close()

@@ -184,7 +184,10 @@ def _runs(infos: list[SegmentInfo], limit: int) -> Iterator[list[SegmentInfo]]:
 def _forget(connection: sqlite3.Connection, versions: list[int], documents: list[int]) -> None:
     for table, column in (("versions", "number"), ("spaces", "version")):
         connection.execute(f"DELETE FROM {table} WHERE {column} IN {LISTED}", (listed(versions),))
+    read = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'readings'").fetchone()
     for document in documents:
+        for table in ("statements", "readings") if read else ():
+            connection.execute(f"DELETE FROM {table} WHERE document = ?", (document,))
         connection.execute("DELETE FROM passages WHERE document = ?", (document,))
         connection.execute("DELETE FROM lifetimes WHERE document = ?", (document,))
         connection.execute("DELETE FROM documents WHERE row = ?", (document,))

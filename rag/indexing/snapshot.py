@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,6 +220,10 @@ class Snapshot:
             " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
         )
         return [Count(*row) for row in self._catalogue.fetch(query, {"v": self.version})]
+
+    def select(self, query: str, values: Mapping[str, Any]) -> list[Any]:
+        """All rows of a query over the catalogue, in which ``:v`` is this version: for tables that are read apart."""
+        return self._catalogue.fetch(query, {"v": self.version, **values})
 
     def close(self) -> None:
         """Give up the segments and the lease; the snapshot cannot be used afterwards."""

@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,14 +22,17 @@ from rag.indexing.records import IndexSummary, SpaceInfo, VersionInfo
 from rag.indexing.segments import SegmentInfo
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.spaces import AnySegment, latest_version, open_segment, read_spaces
+from rag.indexing.statements import ReadDocument, documents_to_read, prepare_statements, write_statements
 from rag.indexing.storage import discard_directory, refusals_named, size_of_tree, sync_directory
 from rag.indexing.vectors import discard_segment
 from rag.indexing.verify import VerifyReport, verify_index
 from rag.indexing.writer import Writer
 from rag.settings import VectorSettings
+from rag.types import Document
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _WRITE_LOCK = "write.lock"
+_READ_AT_ONCE = 512  # documents between two checkpoints of a reading
 _DEFAULT = VectorSettings.model_validate({})
 
 
@@ -183,6 +186,32 @@ class IndexStore:
         """
         with self._write_lock(timeout_s), self._writable() as catalogue, refusals_named(self.path):
             return compact_index(self.path, catalogue, keep, self._vectors)
+
+    def read_anew(
+        self, read: Callable[[int, Document], ReadDocument], rules: str, *, again: bool, timeout_s: float = 10.0
+    ) -> Iterator[int]:
+        """Keep what ``read`` finds in the latest version's reports; yields how many were read, batch by batch.
+
+        Each batch is one durable transaction: an interrupted reading goes on where it stopped.
+
+        Args:
+            read: from a document and its row.
+            rules: the version of whoever reads.
+            again: also those that were read by other rules.
+
+        Raises:
+            IndexStateError: another writer holds the index.
+            StorageError: the machine refused; what was read before is kept.
+        """
+        with self._write_lock(timeout_s), self._writable() as catalogue, refusals_named(self.path):
+            with catalogue.transaction() as connection:
+                prepare_statements(connection)
+            for some in documents_to_read(catalogue, rules, _READ_AT_ONCE, again=again):
+                found = [read(row, document) for row, document in some]
+                with catalogue.transaction() as connection:
+                    write_statements(connection, rules, found)
+                yield len(found)
+            catalogue.checkpoint()
 
     def verify(self) -> VerifyReport:
         """Recompute every hash and check every reference; problems are listed, not raised."""

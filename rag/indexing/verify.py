@@ -18,6 +18,7 @@ from rag.indexing.catalogue import Catalogue, schema_fault
 from rag.indexing.masks import alive_rows
 from rag.indexing.segments import SegmentGoneError, SegmentInfo
 from rag.indexing.spaces import AnySegment, open_segment, read_segments
+from rag.indexing.statements import statement_faults
 from rag.indexing.vectors import VectorSegment
 from rag.indexing.words.postings import WordSegment
 from rag.settings import VectorSettings
@@ -57,6 +58,7 @@ def verify_index(index: Path, catalogue: Catalogue, settings: VectorSettings) ->
             problems += _documents(connection)
             problems += _words(connection, parts)
             problems += _versions(connection, parts)
+            problems += statement_faults(connection)
             rows = np.fromiter(
                 (row for (row,) in connection.execute("SELECT row FROM passages ORDER BY row")), np.int64
             )

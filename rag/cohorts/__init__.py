@@ -1,0 +1,1 @@
+"""Statements as data: how many, which, and how two compare, exactly and with quotes."""

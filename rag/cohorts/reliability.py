@@ -1,0 +1,48 @@
+"""How often the reader is wrong about a finding, where reports with labels have told: shown beside every count."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from rag.cohorts.criteria import ReaderError
+from rag.errors import InputError
+from rag.settings import knowledge_dir
+
+
+def error_of(finding: str, rules: str) -> ReaderError | None:
+    """What was measured of a finding; None where no labels were at hand.
+
+    Args:
+        rules: of today's reading, to say whether they are those that were measured. The lexicon's part of their name
+            is not compared: terms of an ontology are in it.
+    """
+    measured = _measured().get(finding)
+    if measured is None:
+        return None
+    return ReaderError.model_validate(measured | {"current": measured_rules() == rules.partition(":")[0]})
+
+
+def measured_rules() -> str:
+    """The rules of reading that were measured."""
+    return str(_file()["rules"])
+
+
+@lru_cache(maxsize=1)
+def _file() -> dict[str, Any]:
+    path = knowledge_dir() / "reader-errors.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"the reader's measured errors {path} cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _measured() -> Mapping[str, dict[str, Any]]:
+    file = _file()
+    return {
+        row["finding"]: {"labels": file["labels"], **{k: v for k, v in row.items() if k != "finding"}}
+        for row in file["measured"]
+    }

@@ -1,0 +1,93 @@
+"""From a report to the statements that are kept of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from rag.indexing.statements import LEFT, RIGHT, ReadDocument, Statement
+from rag.language.clinical_text import ClinicalSentence, Texts
+from rag.language.lexicon import Lexicon, Mention
+from rag.language.quantities import Quantity
+from rag.language.statements import Assertion
+from rag.types import Document
+
+_RULES = "statements-1"  # changes with this module; the lexicon's fingerprint changes with what findings are called
+_SIZES = frozenset({"length", "volume", "percent", "density", "angle", "mass"})
+_BITS = {"left": LEFT, "right": RIGHT}
+_ISO = re.compile(r"((?:19|20)\d\d)(?:-(\d\d)(?:-(\d\d))?)?(?!\d)")
+_PACKED = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
+_DATES = ("date", "study_date", "StudyDate", "Date", "created", "year")
+
+
+def rules_of(lexicon: Lexicon) -> str:
+    """The version of this reading: with another one a report may say something else."""
+    return f"{_RULES}:{lexicon.fingerprint}"
+
+
+def read_document(row: int, document: Document, texts: Texts) -> ReadDocument:
+    """What a report says, as it is kept.
+
+    >>> texts = Texts(Lexicon.load())
+    >>> report = Document(id="r", kind="report", text="A 1.2 cm nodule is seen.", case_id="c", group_id="c", source="s")
+    >>> [(s.concept, s.status, s.value) for s in read_document(0, report, texts).statements]
+    [('nodule', 'present', 12.0)]
+    """
+    read = texts.of(document.text)
+    sentences = {start: sentence for start, _, sentence in read.sentences}
+    kept = dict.fromkeys(_statement(a, sentences[a.start], texts.lexicon) for a in read.statements)
+    return ReadDocument(row, date_of(document.metadata), tuple(kept))
+
+
+def date_of(metadata: dict[str, Any]) -> str:
+    """The date of a document, ISO, as exact as its source tells it ("2019", "2019-03-04"); empty where it does not."""
+    for name in _DATES:
+        told = str(metadata.get(name) or "").strip()
+        if found := _PACKED.match(told) or _ISO.match(told):
+            return "-".join(part for part in found.groups() if part)
+    return ""
+
+
+def words_of(some: frozenset[str]) -> str:
+    """A set of words as it is kept, so that each can be looked for between spaces."""
+    return f" {' '.join(sorted(w.replace(' ', '_') for w in some))} " if some else ""
+
+
+def bits_of(sides: frozenset[str]) -> int:
+    """Sides as they are kept."""
+    return sum(_BITS[side] for side in sides if side in _BITS)
+
+
+def _statement(a: Assertion, sentence: ClinicalSentence, lexicon: Lexicon) -> Statement:
+    size = _size(a, sentence, lexicon)
+    return Statement(
+        concept=a.concept,
+        status=a.status,
+        sides=bits_of(a.place.sides),
+        zones=words_of(a.place.zones),
+        degrees=words_of(a.place.degrees),
+        course=words_of(a.place.course or sentence.place.course),
+        dimension=size.dimension if size else "",
+        value=size.value if size else None,
+        sure=a.sure,
+        derived=a.derived,
+        start=a.start,
+        end=a.end,
+    )
+
+
+def _size(a: Assertion, sentence: ClinicalSentence, lexicon: Lexicon) -> Quantity | None:
+    """The largest measure that stands nearer to this finding than to another one of its sentence."""
+    if a.status == "absent" or a.derived:
+        return None
+    findings = [m for m in sentence.mentions if m.kind in ("finding", "term")]
+    mine = {m for m in findings if m.concept == a.concept}
+    sizes = [q for q in sentence.quantities if q.dimension in _SIZES and q.bound != "<" and q.end != "from"]
+    own = [q for q in sizes if _nearest(q, findings) in mine]
+    first = own[0].dimension if own else ""
+    return max((q for q in own if q.dimension == first), key=lambda q: q.value, default=None)
+
+
+def _nearest(q: Quantity, findings: Sequence[Mention]) -> Mention | None:
+    return min(findings, key=lambda m: max(m.first - q.last, q.first - m.last), default=None)
