@@ -25,7 +25,9 @@ _LOOKBACK = 200
 _FOLLOWING = re.compile(r"\s*(\S)")
 _WORD_BEFORE = re.compile(r"[^\s(\[{\"'\u201c\u2018/]+$")
 _ENUMERATOR = re.compile(r"\s*(?:[A-Z]{3,20}:\s*)?\(?(\d{1,2})[.)]\s")
-_LINE_OPENS_BLOCK = re.compile(r"#{1,6}\s|[-*\u2022]\s|\(?\d{1,2}[.)]\s|(?:\*\*)?[A-Z][\w /&()-]{0,40}:(?=\s|\*\*|$)")
+_LINE_OPENS_BLOCK = re.compile(
+    r"#{1,6}\s|[-*\u2022]\s|\(?\d{1,2}[.)]\s|[\u2610\u2611]|(?:\*\*)?[A-Z][\w /&()-]{0,40}:(?=\s|\*\*|$)"
+)
 _SHORT_LINE = 50  # a line this short that is followed by a capital was ended by its author, not by a margin
 
 

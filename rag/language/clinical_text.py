@@ -14,6 +14,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from rag.corpus.sentences import sentence_spans
 from rag.language.cues import Place, load_cues
 from rag.language.injection import blank_orders
+from rag.language.layout import with_line_ends, without_layout
 from rag.language.lexicon import Lexicon, Mention
 from rag.language.quantities import Quantity, quantities_of
 from rag.language.question import content_of
@@ -71,7 +72,8 @@ class ClinicalText:
 
     Attributes:
         text: as it stands.
-        readable: the same, as long, with what speaks to the reader blanked.
+        visible: the same, as long, without what only its layout put there.
+        readable: that with what speaks to the reader blanked.
         sentences: (start, end, sentence) of each sentence of ``readable``.
         words: those that carry content.
         asides: starts of the sentences that tell why it was written, or what was before.
@@ -80,10 +82,15 @@ class ClinicalText:
 
     def __init__(self, text: str, texts: Texts) -> None:
         self.text = text
-        self.readable = blank_orders(text)
+        self.readable = without_layout(blank_orders(with_line_ends(text)), texts.lexicon.vocabulary)
+        self._vocabulary = texts.lexicon.vocabulary
         self.sentences = tuple(
             (start, end, texts.sentence(self.readable[start:end])) for start, end in sentence_spans(self.readable)
         )
+
+    @cached_property
+    def visible(self) -> str:
+        return without_layout(with_line_ends(self.text), self._vocabulary)
 
     @cached_property
     def words(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from rag.errors import InputError
 from rag.language.cues import Effect, Status, load_cues
@@ -20,7 +21,7 @@ from rag.language.tokens import Token, tokens_of
 _PAST_SECTION = re.compile(r"^\s*(?:past\s+(?:medical|surgical|ocular)\s+(?:history|hx)|pmhx?|psh|poh)\s*[:\-]", re.I)
 _FAMILY_SECTION = re.compile(r"^\s*(?:family\s+(?:medical\s+)?(?:history|hx)|fh|fhx)\s*[:\-]", re.I)
 # One status for a phrase on which several cues act: a denied history is no history, a doubted one is in doubt.
-_ORDER: tuple[Status, ...] = ("absent", "family", "hypothetical", "uncertain", "historical")
+_ORDER: tuple[Status, ...] = ("unknown", "absent", "family", "hypothetical", "uncertain", "historical")
 _SURE: dict[Status, float] = {
     "absent": 1.0,
     "present": 1.0,
@@ -28,6 +29,7 @@ _SURE: dict[Status, float] = {
     "hypothetical": 0.55,
     "historical": 0.8,
     "family": 0.8,
+    "unknown": 1.0,
 }
 _BEFORE_ADJECTIVE = frozenset({"and", "or", "with", "had", "but", "his", "her"})
 
@@ -87,6 +89,16 @@ class ContextReader:
         past, family = _PAST_SECTION.match(opening), _FAMILY_SECTION.match(opening)
         self._section: Status | None = "historical" if past else "family" if family else None
 
+    @cached_property
+    def assesses(self) -> bool:
+        """Whether it says of anything that it was, or could not be, assessed."""
+        cues = load_cues()
+        return any(
+            (found := table.at(self._clause.tokens, i)) is not None and found.meaning in ("assessing", "unknown")
+            for table in (cues.predicates, cues.answers, cues.before)
+            for i in range(len(self._clause.tokens))
+        )
+
     def context(self, first: int, last: int, rivals: Sequence[tuple[int, int]] = ()) -> Context:
         """Of tokens[first:last]. ``rivals`` are the other phrases of interest: a predicate belongs to the nearest."""
         clause = self._clause
@@ -94,7 +106,7 @@ class ContextReader:
         effects |= said_after(clause, first, last, rivals)
         if self._described_as_absent(first):
             effects.add("absent")
-        if "?" in clause.words[:first]:
+        if "?" in clause.words[clause.last_stop(first) : first]:
             effects.add("uncertain")
         if self._of_a_relative(first, last):
             effects.add("family")

@@ -13,8 +13,9 @@ from rag.language.tokens import Token, lemma
 from rag.settings import knowledge_dir
 from rag.types import sha256_of
 
-Status = Literal["present", "absent", "uncertain", "historical", "hypothetical", "family"]
-Effect = Literal["present", "absent", "uncertain", "historical", "hypothetical", "family", "none", "open"]
+# unknown: it is spoken of, and said that nobody can tell
+Status = Literal["present", "absent", "uncertain", "historical", "hypothetical", "family", "unknown"]
+Effect = Literal["present", "absent", "uncertain", "historical", "hypothetical", "family", "unknown", "none", "open"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Cues:
     adverbs: frozenset[str]
     modals: frozenset[str]
     negators: frozenset[str]
-    answers: frozenset[str]
+    answers: Phrases
     past: Phrases
     breaks: frozenset[str]
     stops: Phrases
@@ -162,11 +163,12 @@ def load_cues() -> Cues:
         return Cues(
             before=Phrases(data["before"]),
             affirming=Phrases({"present": clause["affirming"]}),
-            predicates=Phrases({name: predicate[name] for name in ("seen", "denying", "excluding", "doubting")}),
+            predicates=Phrases(
+                {name: predicate[name] for name in ("seen", "denying", "excluding", "doubting", "assessing")}
+            ),
             past=Phrases({"historical": predicate["past"]}),
-            **{
-                name: frozenset(predicate[name]) for name in ("auxiliaries", "adverbs", "modals", "negators", "answers")
-            },
+            **{name: frozenset(predicate[name]) for name in ("auxiliaries", "adverbs", "modals", "negators")},
+            answers=Phrases(data["answer"]),
             **{n: frozenset(clause[n]) for n in _CLAUSE_WORDS},
             stops=Phrases({"stop": clause["breaks"]}),
             relatives=frozenset(people["relatives"]),

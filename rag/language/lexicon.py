@@ -152,6 +152,11 @@ class Lexicon:
         return dict(table)
 
     @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """Every word of its phrases."""
+        return frozenset(word for phrase in self._phrases for word in phrase.words)
+
+    @cached_property
     def _trees(self) -> tuple[_Node, _Node]:
         """The phrases of mentions, and the normal statements."""
         statements = [p for p in self._phrases if p.kind == "normal"]

@@ -11,6 +11,8 @@ from rag.language.scope import Clause
 _REACHES = 14  # tokens
 _ANSWERED = frozenset({":", "-", "=", "\u2013", "\u2014", "?"})
 _OPINIONS = frozenset({"to", "thought", "felt", "considered", "believed"})  # auxiliaries that end no search for a verb
+_WRAPPED = frozenset({"(", "[", "<", "'", '"'})
+_SHORT_ANSWERS = frozenset({"no", "not", "never", "n", "0", "f", "?"})
 _COORDINATING = frozenset({"or", "and", "nor"})
 _ANOTHER_SUBJECT = frozenset({"no", "without", "denies", "denied", "negative", "which", "that", "who"})
 _NO_OBJECT = frozenset({"by", "at", "in", "on", "with", "and", "or", "throughout", "bilaterally", "as", "for"})
@@ -78,13 +80,25 @@ def _second_verb(clause: Clause, i: int, stop: int) -> set[Effect]:
 
 
 def _answer(clause: Clause, i: int) -> set[Effect]:
-    """ "Lymphovascular invasion: not identified"; "Hematuria: denies"."""
+    """ "Lymphovascular invasion: not identified"; "Hematuria: denies"; "Edema: (-)"; "Nodule = 0; Mass: n/a"."""
     words = clause.words
-    if i < len(words) and words[i] in load_cues().answers:
-        goes_on = words[i] in ("no", "not", "never") and words[i + 1 : i + 2] and words[i + 1][:1].isalnum()
-        if not goes_on:
-            return {"absent"}
-    return (_predicate(clause, i, len(words), 0) if i < len(words) else None) or set()
+    while i < len(words) and words[i] in _WRAPPED:
+        i += 1
+    if i >= len(words):
+        return set()
+    given = load_cues().answers.at(clause.tokens, i)
+    if given is not None and not _goes_on(words, i, given.last):
+        return {given.meaning} - {"present"}
+    return _predicate(clause, i, len(words), 0) or set()
+
+
+def _goes_on(words: Sequence[str], first: int, last: int) -> bool:
+    """Whether an answer is the beginning of something else: "no change", "0/12", "0 mm"; but not "N Effusion: Y"."""
+    following = list(words[last : last + 2])
+    if not following or words[first] not in _SHORT_ANSWERS:
+        return False
+    goes_on = following[0][:1].isalnum() or following[0] in ("/", "-", "%")
+    return goes_on and following[1:] not in ([":"], ["="])
 
 
 def _predicate(clause: Clause, i: int, stop: int, distance: int) -> set[Effect] | None:
@@ -117,6 +131,8 @@ def _predicate(clause: Clause, i: int, stop: int, distance: int) -> set[Effect] 
         return {"hypothetical"} if modal and not able else {"absent"}  # "must be ruled out", "can be ruled out"
     if what.meaning == "seen":
         return {"absent"} if negated else None
+    if what.meaning == "assessing":
+        return {"unknown"} if negated else None
     if what.meaning == "denying":
         if negated:
             return set()

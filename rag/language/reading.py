@@ -118,6 +118,10 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
     assertions = [a for a in read.statements if a.status not in _NOT_NOW]
     for claim in asked.claims:
         for a in assertions:
+            if a.status == "unknown":
+                if texts.lexicon.is_a(a.concept, claim.concept) or texts.lexicon.is_a(claim.concept, a.concept):
+                    unmet = "whether it is there: nobody could tell"
+                continue
             match = _match(claim, a, asked, texts.lexicon)
             if match is None:
                 continue

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from rag.language.cues import CuePhrase, load_cues
+from rag.language.layout import TICKED, UNTICKED
 from rag.language.tokens import Token
 
 _REACH = 60  # tokens: no cue acts farther, and a sentence without end takes no endless time
@@ -19,6 +20,7 @@ _NEW_STATEMENT = frozenset({"stable", "unchanged", "normal", "clear"})  # after 
 _COMPLETE = frozenset({"seen", "noted", "identified", "present", "found", "appreciated", "observed"})
 _STATED = frozenset({"present", "positive", "intact", "normal"})
 _LIST_WORDS = frozenset({"or", "nor"})
+_BOXES = frozenset({TICKED, UNTICKED})
 _NO_STOP_AFTER = frozenset({"dr", "mr", "mrs", "ms", "vs", "no", "st", "approx", "ca", "fig"})
 
 
@@ -83,6 +85,8 @@ class Clause:
         before = self.words[i - 1] if i else ""
         if load_cues().stops.at(self.tokens, i) is not None:
             return not (word == "yet" and before == "not")
+        if text in _BOXES:
+            return True
         if text in (".", "!"):
             return len(before) > 1 and before not in _NO_STOP_AFTER
         return text == ":" and i > 0
@@ -104,6 +108,7 @@ class Clause:
             before = words[i - 1]
             goes_on = (
                 before in ("to", "previously")
+                or self.words[i + 1 : i + 2] == ["-"]  # "no post-procedure pneumothorax"
                 or (words[i] == "there" and before == "that")
                 or (words[i] == "with" and before in cues.goes_on_with)
             )

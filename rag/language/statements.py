@@ -67,9 +67,13 @@ def _read_clause(
     header = load_cues().place(sentence[: begin - 1]) if labelled else None
     found: list[Assertion] = []
     for mention in mentions:
-        if mention.kind == "structure":
+        if mention.kind == "structure" and not reader.assesses:
             continue
         context = reader.context(begin + mention.first, begin + mention.last, rivals)
+        if mention.kind == "structure":
+            if context.status == "unknown":  # "heart size cannot be assessed"
+                found.append(Assertion(mention.concept, "unknown", *span))
+            continue
         if mention.kind == "opposite":
             status: Status = "present" if context.status == "absent" else "absent"
             found.append(Assertion(mention.concept, status, *span, sure=context.sure))
@@ -85,8 +89,17 @@ def _read_clause(
             found += [
                 Assertion(f, "absent", *span, where, sure=0.9, derived=True) for f in lexicon.normals[statement.concept]
             ]
+    if header is not None and not any(m.kind == "structure" for m in mentions):  # "Heart size: enlarged"
+        tokens = [*_label(sentence, begin), *tokens]
+        mentions = lexicon.mentions(tokens)
     found += [Assertion(p.concept, p.status, *span, p.place, p.sure) for p in predications(tokens, mentions, lexicon)]
     return found
+
+
+def _label(sentence: Sequence[Token], begin: int) -> Sequence[Token]:
+    """The words before the colon that stands before token ``begin``, back to the clause's own beginning."""
+    first = max((last for _, last in _clauses(sentence) if last < begin - 1), default=-1) + 1
+    return sentence[first : begin - 1]
 
 
 def _place(mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token]) -> Place:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
-_LETTER = r"[A-Za-z\u00b5\u00c0-\u024f\u0370-\u04ff]"
+from rag.language.layout import UNTICKED
+
+_LETTER = r"[A-Za-z\u00b5\u00c0-\u024f\u0300-\u036f\u0370-\u04ff\ufb00-\ufb06]"  # with marks and ligatures
 _UNSEEN = "\u00ad\u200b\u200c\u200d\u2060\ufeff"  # soft hyphen and characters of no width: they part no word
 _TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|{_LETTER}(?:[{_UNSEEN}]*{_LETTER})*(?:['\u2019][a-z]+|\d+(?![.,]?\d))?|\S")
 _LOOKS_LATIN = str.maketrans("авекмнорстухіјѕԁαεικνορτυχ", "abekmhopctyxijsdaeiknoptux")  # inside Latin words alone
+_GREEK = {
+    letter: unicodedata.name(letter).rsplit(maxsplit=1)[1].lower()
+    for letter in map(chr, (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA)))
+}
 _MIXED = re.compile(r"[^\W\d_]+")
 _HIDDEN = re.compile(f"[{_UNSEEN}]")
 _IRREGULAR = {
@@ -75,6 +82,7 @@ _KEEP = {
 }
 
 
+_NAMED = {UNTICKED: "no"}
 _CONTRACTED = {
     "doesnt",
     "dont",
@@ -142,15 +150,17 @@ def fold_word(text: str) -> str:
     """Lower-cased, with straight apostrophes, without characters of no width, look-alike letters made Latin."""
     if text.isascii():
         return text.lower()
-    folded = _HIDDEN.sub("", text).lower().replace("\u2019", "'")
+    folded = unicodedata.normalize("NFKC", _HIDDEN.sub("", text)).lower().replace("\u2019", "'")
     if folded.isascii():
         return folded
+    if folded in _GREEK:
+        return _GREEK[folded]
     return _MIXED.sub(lambda m: m[0].translate(_LOOKS_LATIN) if re.search("[a-z]", m[0]) else m[0], folded)
 
 
 def _word(text: str) -> str:
     """Folded; contracted negations are "not"."""
-    word = fold_word(text)
+    word = _NAMED.get(text) or fold_word(text)
     if word in ("can't", "cant"):
         return "cannot"
     return "not" if word.endswith("n't") or word in _CONTRACTED else word

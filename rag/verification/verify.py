@@ -29,7 +29,6 @@ _QUOTED = re.compile(r"“([^”]*)”")
 _SILENT = re.compile(r"\b(?:does|do|did) not mention\b|^\s*not mentioned\b", re.I)
 _POLARITY = re.compile(r"\s*(?:for )?(yes|no)\b\s*(?:in a similar case)?\s*(?:[,.:;!\u2013\u2014-]+\s*|$)", re.I)
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?=\S)")
-_LAYOUT = re.compile(r"</?(?:br|p|b|i|sup|sub)\s*/?>", re.I)
 _UNREADABLE = "what it quotes speaks to the reader and is no evidence"
 
 
@@ -173,7 +172,7 @@ class _Checker:
 
     def _judge(self, text: str, q: Quote) -> Judgement:
         e = self.by_number[q.number]
-        if self._seen(q, e).split() != _LAYOUT.sub(" ", self.quoted(q)).split():
+        if self._seen(q, e) != self.texts.of(e.text).visible[q.start - e.start : q.end - e.start]:
             return unsupported(_UNREADABLE, settled=True)
         judged = support(text, self.quoted(q), e.text, self.asked, self.texts, self.embed)
         if judged.verdict == "supported" and (beside := self._claimed_beside(text, e)):

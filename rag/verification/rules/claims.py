@@ -15,7 +15,7 @@ from rag.verification.rules.wording import Wording
 
 _LIMITED = re.compile(r"\bmargins?\b", re.I)  # what is absent there may well be elsewhere
 _WEAK = 0.7  # below it a broader denial denies no narrower finding
-_OPEN = frozenset({"uncertain", "hypothetical"})
+_OPEN = frozenset({"uncertain", "hypothetical", "unknown"})
 _COMPATIBLE_COURSES = (frozenset({"new", "worse"}),)
 
 
@@ -74,7 +74,7 @@ def of_claim(claim: Assertion, quoted: Sequence[Assertion], lexicon: Lexicon, el
 
 
 def _compare(claim: Assertion, a: Assertion, narrower: bool, broader: bool, name: str) -> Judgement | None:
-    if claim.status in ("historical", "family", "hypothetical") or a.status in ("historical", "family"):
+    if claim.status in ("historical", "family", "hypothetical", "unknown") or a.status in ("historical", "family"):
         if claim.status == a.status and narrower:
             return supported(f"{name}: {a.status} in both")
         if a.status == "absent" and broader and claim.status == "historical":
@@ -87,7 +87,7 @@ def _compare(claim: Assertion, a: Assertion, narrower: bool, broader: bool, name
             if len(a.place.sides) == 1 and claim.place.sides != a.place.sides:
                 return None  # one side is free of it: the other is left open
             return _at_place(claim, a, name, denied=True)
-        if narrower and a.status != "absent":
+        if narrower and a.status not in ("absent", "unknown"):
             if claim.place.sides and a.place.sides and not claim.place.sides & a.place.sides:
                 return None
             return contradicted(f"the sentence denies {name}, the evidence does not")

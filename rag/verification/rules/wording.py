@@ -130,6 +130,7 @@ def _wording(texts: Texts, text: str) -> Wording:
     segments: list[WordClause] = []
     quantities: list[Quantity] = []
     parts: list[tuple[int, int]] = []
+    text = texts.of(text).visible
     for start, end in sentence_spans(text):
         sentence = texts.sentence(text[start:end]).tokens
         offset, first_segment = len(tokens), len(segments)
