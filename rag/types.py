@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Kind = Literal["image", "report", "literature"]
 Verdict = Literal["supported", "contradicted", "unsupported", "not_mentioned"]
@@ -97,6 +97,12 @@ class Question(Noun):
     study: str | None = Field(None, description="Answer from this case's own documents only (its case_id).")
     exclude_groups: tuple[str, ...] = ()
     domain: str | None = Field(None, description="Overrides the router.")
+
+    @field_validator("study", "domain")
+    @classmethod
+    def _given(cls, name: str | None) -> str | None:
+        """Forms and assistants send an empty text for what is not given."""
+        return name if name and name.strip() else None
 
 
 class Hit(Noun):

@@ -63,7 +63,11 @@ def keys_add(
     file: KeysFile = DEFAULT_KEYS,
     as_json: Json = False,
 ) -> None:
-    """Make a key. It is shown once: only its hash is kept."""
+    """Make a key. It is shown once: only its hash is kept.
+
+    Scopes: ask (ask and search, see what indexes hold, and this key's own answers); ingest (add corpora, and their
+    jobs); audit (all recorded answers); admin (roll back, compact, jobs and metrics; it includes none of the others).
+    """
     from rag.server.access.keys import KeyFile
 
     whole, key = KeyFile(file).add(name, scope or ["ask"], days)

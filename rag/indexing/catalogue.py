@@ -173,7 +173,8 @@ class Catalogue:
 
     @staticmethod
     def create(path: Path) -> None:
-        """Write an empty catalogue; ``path`` must not exist."""
+        """Write an empty catalogue that its owner alone may read; ``path`` must not exist."""
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # SQLite's files beside it follow
         with translated(path):
             connection = sqlite3.connect(path, isolation_level=None)
             try:

@@ -112,7 +112,7 @@ def _to_forget(
         if number in keep or number == latest_version(connection):
             continue
         path = lease_path(index, number)
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         lease = Lock.exclusive(path, create=True)
         if lease is None:
             in_use.append(number)

@@ -18,7 +18,7 @@ def take_lease(index: Path, version: int) -> Lock | None:
     """A shared lock on ``version``; None on a read-only disk, where nobody compacts either."""
     path = lease_path(index, version)
     with contextlib.suppress(OSError):
-        path.parent.mkdir(exist_ok=True)
-        path.touch(exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=True)
         return Lock.shared(path)
     return None

@@ -27,7 +27,7 @@ class Lock:
     def exclusive(cls, path: Path, *, create: bool = False, timeout_s: float = 0.0) -> Lock | None:
         """An exclusive lock, or None if someone else still holds the file after ``timeout_s`` seconds."""
         flags = os.O_RDWR | os.O_CREAT if create else os.O_RDONLY
-        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + timeout_s
         while True:
             lock = cls._take(os.dup(descriptor), fcntl.LOCK_EX)

@@ -91,8 +91,8 @@ def write_segment(
     aside = root / f".tmp-{identity}"
     try:
         with refusals_named(aside):
-            root.mkdir(exist_ok=True)
-            aside.mkdir()
+            root.mkdir(mode=0o700, exist_ok=True)
+            aside.mkdir(mode=0o700)
             write_array(aside / "rows.npy", rows.astype(np.int64, copy=False))
             fill(aside)
             failpoints.hit("segment-data-written")
@@ -106,6 +106,7 @@ def write_segment(
             written = json.dumps(manifest, indent=1, sort_keys=True).encode()
             (aside / MANIFEST).write_bytes(written)
             for file in (*files, aside / MANIFEST):
+                file.chmod(0o600)
                 sync_file(file)
             sync_directory(aside)
             failpoints.hit("segment-synced")

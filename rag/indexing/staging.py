@@ -75,7 +75,7 @@ class Staging:
         Batches of other ingests and of those already ``published`` are discarded; so are unreadable ones.
         """
         with refusals_named(root):
-            root.mkdir(exist_ok=True)
+            root.mkdir(mode=0o700, exist_ok=True)
             continued: Staging | None = None
             for path in sorted(root.iterdir()):
                 resumable = checkpoint is not None and _ID.fullmatch(path.name) and path.name not in published
@@ -86,7 +86,7 @@ class Staging:
             if continued is not None:
                 return continued
             path = root / secrets.token_hex(16)
-            path.mkdir()
+            path.mkdir(mode=0o700)
             staging = cls(path)
             with staging.transaction() as connection:
                 connection.execute("INSERT INTO checkpoint VALUES (?)", (checkpoint or "",))

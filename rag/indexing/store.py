@@ -72,9 +72,8 @@ class IndexStore:
         with refusals_named(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                aside.mkdir()
-                for name in (segments.DIRECTORY, leases.DIRECTORY):
-                    (aside / name).mkdir()
+                for folder in (aside, aside / segments.DIRECTORY, aside / leases.DIRECTORY):
+                    folder.mkdir(mode=0o700)  # whoever else may read it is the owner's to say
                 Catalogue.create(aside / catalogues.FILE_NAME)
                 sync_directory(aside)
                 aside.rename(path)

@@ -55,7 +55,8 @@ def create_app(service: Service, tracer: Tracer | None = None, stopping: asyncio
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service, app.state.auth, app.state.stopping = service, auth, stopping or asyncio.Event()
-    app.openapi = lambda: describe_api(app, service.names[0])  # type: ignore[method-assign]
+    shown = "demo" if auth.required else service.names[0]  # the description is for strangers, too
+    app.openapi = lambda: describe_api(app, shown)  # type: ignore[method-assign]
     problems.install(app)
     for module in (answers, audit, indexes, jobs, chat, system):
         app.include_router(module.router)

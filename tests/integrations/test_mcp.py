@@ -101,6 +101,24 @@ def test_an_image_is_asked_about_and_shown_if_its_folder_was_opened(small: Path)
     talk(small, conversation, "--images", str(small / "images"))
 
 
+def test_ids_may_be_numbers_and_empty_texts_are_not_given(small: Path) -> None:
+    """Models send the id 50414267 as a number, and fill in every field."""
+
+    async def conversation(client: Client) -> None:
+        for number in (50414267, 50414267.0, "50414267"):
+            result = await client.call_tool("ask", {"question": "Is it enlarged?", "study": number})
+            assert result.is_error and "no study '50414267'" in words(result)
+        result = await client.call_tool("ask", {"question": ENLARGED, "study": "", "exclude_groups": [1, "2"]})
+        assert not result.is_error
+        assert result.structured_content is not None
+        assert result.structured_content["question"]["study"] == "c1"
+        assert result.structured_content["question"]["exclude_groups"] == ["1", "2"]
+        result = await client.call_tool("ask", {"question": ENLARGED, "study": True})
+        assert result.is_error
+
+    talk(small, conversation)
+
+
 def test_what_cannot_be_done_is_one_sentence_to_the_model(small: Path) -> None:
     async def conversation(client: Client) -> None:
         wrong: list[tuple[str, dict[str, Any], str]] = [

@@ -97,6 +97,20 @@ def test_a_file_that_is_no_image_is_refused_at_once(page: Page, tmp_path: Path) 
     expect(page.locator("#ask-problem")).to_contain_text("is not an image")
 
 
+def test_a_file_that_was_refused_does_not_let_the_question_go_on_without_it(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    page.set_input_files("#file", RETINA)
+    page.set_input_files("#file", str(tmp_path / "notes.txt"))  # in place of the first
+    page.fill("#question", "What is seen?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask-problem")).to_contain_text("choose another image, or remove it")
+    expect(page.locator("#result")).to_be_hidden()
+    page.get_by_role("button", name="Remove").click()
+    expect(page.locator("#picture")).to_be_hidden()
+    ask(page, "What is drusen?")
+    expect(page.locator("#result")).to_be_visible()
+
+
 def test_the_enlarged_image_zooms_moves_and_closes_by_wheel_keys_and_buttons(page: Page) -> None:
     ask(page, "What does this photograph show?", RETINA)
     page.locator(".card .thumbnail:enabled").first.click()

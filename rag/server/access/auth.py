@@ -14,7 +14,7 @@ from rag.errors import RagError
 from rag.server.access.keys import PREFIX, SCOPES, Key, KeyFile, Scope
 from rag.server.access.limits import RateLimit
 from rag.server.access.oidc import Provider, RefusedToken
-from rag.server.web.problems import Problem, busy, log_failure
+from rag.server.web.problems import Problem, busy, log
 from rag.settings import ServingSettings
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="clincite"'}
@@ -83,7 +83,7 @@ class Authenticator:
         try:
             return self._keys.find(credential) if self._keys is not None else None
         except RagError as error:  # somebody moved or broke the file: then nobody is let in
-            log_failure(error)
+            log.error("%s", error)
             raise Problem(503, "the keys cannot be read at the moment; the server's log says where") from error
 
 
@@ -97,7 +97,8 @@ def require(*scopes: Scope) -> Callable[[Request], Awaitable[Caller]]:
     async def checked(request: Request) -> Caller:
         caller: Caller = await request.app.state.auth.caller(request.headers.get("authorization"))
         if scopes and not any(caller.may(scope) for scope in scopes):
-            raise Problem(403, f"the key lacks the scope {' or '.join(map(repr, scopes))}")
+            more = "; 'admin' does not include it" if caller.may("admin") else ""
+            raise Problem(403, f"the key lacks the scope {' or '.join(map(repr, scopes))}{more}")
         return caller
 
     return checked

@@ -24,6 +24,13 @@ from rag.errors import InputError, StorageError
 
 Scope = Literal["ask", "ingest", "audit", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+MEANINGS: dict[Scope, str] = {
+    "ask": "ask and search, see what indexes hold, and see and judge the answers that were given to this key",
+    "ingest": "add corpora, and follow, cancel and resume jobs",
+    "audit": "see, verify, replay and export all recorded answers",
+    "admin": "roll back and compact indexes, follow, cancel and resume jobs, and read /metrics; it includes none of "
+    "the others",
+}
 PREFIX = "cck_"
 _KEY = re.compile(r"cck_([a-z2-7]{12})_([A-Za-z0-9_-]{43})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}")

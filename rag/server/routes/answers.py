@@ -39,8 +39,8 @@ ASKED = (400, 404, 408, 413, 415, 422, 504)
 _FIELDS: dict[str, Any] = {
     "question": {"type": "string", "minLength": 1},
     "index": {"type": "string"},
-    "study": {"type": "string", "minLength": 1},
-    "domain": {"type": "string", "minLength": 1},
+    "study": {"type": "string"},
+    "domain": {"type": "string"},
     "exclude_groups": {"type": "array", "items": {"type": "string", "minLength": 1}},
     "image": {"type": "string", "format": "binary"},
 }

@@ -1,82 +1,32 @@
 """The API that chat clients speak: OpenAI's chat completions. A model is an index.
 
-The last message of the user is the question; earlier ones are not read, because an answer must stand on its evidence
-alone. Chat clients cannot take text back, so a stream begins when the answer has been decided.
+What is read of a conversation: ``rag.server.web.conversation``. Chat clients cannot take text back, so a stream begins
+when the answer has been decided.
 """
 
 from __future__ import annotations
 
 import time
 from asyncio import Future
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from rag.server.access.auth import Asker
 from rag.server.routes.answers import ASKED, service_of
 from rag.server.web.bodies import gone, held_image, read_json, takes
-from rag.server.web.problems import Problem, documented, problem_of, response_to
-from rag.server.web.schemas import Body, json_bytes
+from rag.server.web.chores import Chore, chore_in
+from rag.server.web.conversation import ChatBody, ChatOut, asked_in
+from rag.server.web.problems import documented, problem_of, response_to
+from rag.server.web.schemas import json_bytes
 from rag.server.web.sse import EVENT_SCHEMA, EventStream, event
 from rag.server.work.service import Served, Service
 from rag.types import Answer, Question
 
 router = APIRouter(tags=["chat"])
-
-
-class ImageUrl(Body):
-    url: str = Field(description="A data URL; addresses are not fetched.")
-    detail: Literal["auto", "low", "high"] | None = None
-
-
-class TextPart(Body):
-    type: Literal["text"]
-    text: str = Field(max_length=100_000)
-
-
-class ImagePart(Body):
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-class Message(BaseModel):
-    """A message; only the user's last one is read."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]] | None = None
-
-
-class ChatBody(Body):
-    """Settings of sampling are taken and have no effect: nothing here is drawn at random."""
-
-    model_config = ConfigDict(
-        extra="ignore",
-        json_schema_extra={
-            "examples": [{"model": "demo", "messages": [{"role": "user", "content": "What is drusen?"}]}],
-        },
-    )
-
-    model: str = Field(min_length=1, max_length=100, description="Name of an index.")
-    messages: list[Message] = Field(min_length=1, max_length=1000)
-    stream: bool | None = False
-    n: Literal[1] | None = 1
-
-
-class ChatOut(BaseModel):
-    """OpenAI's form; ``clincite`` adds what it has no place for."""
-
-    id: str
-    object: Literal["chat.completion"]
-    created: int
-    model: str
-    choices: list[dict[str, Any]]
-    usage: dict[str, int]
-    clincite: dict[str, Any]
 
 
 _STREAM = {
@@ -105,7 +55,9 @@ async def chat(request: Request, caller: Asker) -> Response:
     try:
         body = await read_json(request, ChatBody)
         served = service.index(body.model)
-        text, image = _question(body)
+        if (chore := chore_in(body.messages)) is not None:
+            return _done(chore, body)
+        text, image = asked_in(body.messages)
         path = await held_image(image, service.settings.serving, held)
     except BaseException:
         held.close()
@@ -116,25 +68,51 @@ async def chat(request: Request, caller: Asker) -> Response:
         asked = served.batcher.submit(question, caller.id, held)
         return EventStream(_chunks(service, served, asked, body.model, base), asked.cancel)
     answer = await service.ask(served, question, caller, held, gone(request))
-    return Response(json_bytes(_completion(answer, body.model, base)), media_type="application/json")
+    return Response(json_bytes(_of_answer(answer, body.model, base).whole()), media_type="application/json")
 
 
-def _question(body: ChatBody) -> tuple[str, str | None]:
-    """Text and image of the user's last message."""
-    message = next((m for m in reversed(body.messages) if m.role == "user"), None)
-    if message is None or not message.content:
-        raise Problem(422, "messages: there is no question; the last message of the user is read")
-    if isinstance(message.content, str):
-        return message.content, None
-    texts = [p.text for p in message.content if isinstance(p, TextPart)]
-    images = [p.image_url.url for p in message.content if isinstance(p, ImagePart)]
-    if len(images) > 1:
-        raise Problem(422, "messages: one image can be asked about at a time")
-    if images and not images[0].startswith("data:"):
-        raise Problem(422, "messages: images come as data URLs; addresses are not fetched")
-    if not any(t.strip() for t in texts):
-        raise Problem(422, "messages: the last message of the user has no text")
-    return "\n".join(texts), images[0] if images else None
+@dataclass(frozen=True)
+class Completion:
+    """What a client is told, in OpenAI's two forms."""
+
+    id: str
+    model: str
+    text: str
+    about: dict[str, Any]
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def whole(self) -> dict[str, Any]:
+        message = {"role": "assistant", "content": self.text, "annotations": self.annotations}
+        return {
+            **self._head("chat.completion"),
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+            "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+            "clincite": self.about,
+        }
+
+    def chunks(self) -> Iterator[bytes]:
+        """By lines."""
+        yield self._chunk({"role": "assistant", "content": ""})
+        for line in self.text.splitlines(keepends=True):
+            yield self._chunk({"content": line})
+        yield self._chunk({"annotations": self.annotations}, "stop", clincite=self.about)
+        yield event(None, "[DONE]")
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return event(None, {**self._head("chat.completion.chunk"), "choices": [choice], **more})
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+
+def _done(chore: Chore, body: ChatBody) -> Response:
+    """What a client wanted for itself; nothing of it is recorded."""
+    made = Completion(f"chatcmpl-{chore.kind}", body.model, chore.reply, {"task": chore.kind})
+    if body.stream:
+        return Response(b"".join(made.chunks()), media_type="text/event-stream")
+    return Response(json_bytes(made.whole()), media_type="application/json")
 
 
 def _message(answer: Answer, base: str) -> tuple[str, list[dict[str, Any]]]:
@@ -176,46 +154,20 @@ def _about(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _completion(answer: Answer, model: str, base: str) -> dict[str, Any]:
+def _of_answer(answer: Answer, model: str, base: str) -> Completion:
     text, annotations = _message(answer, base)
-    message = {"role": "assistant", "content": text, "annotations": annotations}
-    return {
-        "id": f"chatcmpl-{answer.audit_id}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": model,
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
-        "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
-        "clincite": _about(answer),
-    }
+    return Completion(f"chatcmpl-{answer.audit_id}", model, text, _about(answer), annotations)
 
 
 async def _chunks(
     service: Service, served: Served, asked: Future[Answer], model: str, base: str
 ) -> AsyncIterator[bytes]:
-    """The decided answer in chunks, by lines; or an error where OpenAI's clients look for one."""
+    """The decided answer in chunks; or an error where OpenAI's clients look for one."""
     try:
         answer = await service.answer(served, asked)
     except Exception as error:
         problem = problem_of(error)
         yield event(None, bytes(response_to(problem, chat=True).body).decode())
         return
-    text, annotations = _message(answer, base)
-    created = int(time.time())
-
-    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
-        whole = {
-            "id": f"chatcmpl-{answer.audit_id}",
-            "object": "chat.completion.chunk",
-            "created": created,
-            "model": model,
-            "choices": [choice],
-        }
-        return event(None, whole | more)
-
-    yield chunk({"role": "assistant", "content": ""})
-    for line in text.splitlines(keepends=True):
-        yield chunk({"content": line})
-    yield chunk({"annotations": annotations}, "stop", clincite=_about(answer))
-    yield event(None, "[DONE]")
+    for chunk in _of_answer(answer, model, base).chunks():
+        yield chunk

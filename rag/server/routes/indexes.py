@@ -47,6 +47,7 @@ _UPLOAD = {
             "description": "Files of one corpus, or a zip archive of them.",
         },
         "format": {"type": "string", "minLength": 1},
+        "name": {"type": "string", "minLength": 1},
         "deidentify": {"type": "boolean"},
         "sync": {"type": "boolean"},
     },

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
 from rag.server.access.auth import Admin
@@ -22,12 +20,12 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="Whether questions can be answered", responses={503: documented()[503]})
-async def readyz(request: Request) -> dict[str, Any]:
-    """503 while the indexes are being opened and while the server stops."""
+async def readyz(request: Request) -> dict[str, str]:
+    """503 while the indexes are being opened and while the server stops. Their names are not told: anybody may ask."""
     service = service_of(request)
     if not service.ready or request.app.state.stopping.is_set():
         raise Problem(503, "the server is starting or stopping", headers={"Retry-After": "2"})
-    return {"status": "ready", "indexes": list(service.names), "notice": NOTICE}
+    return {"status": "ready", "notice": NOTICE}
 
 
 @router.get(

@@ -125,7 +125,7 @@ async def receive_question(request: Request, model: type[_B], held: ExitStack) -
     try:
         body = validated(model, fields_of(form, ("image",)))
         sent = form.get("image")
-        if isinstance(sent, UploadFile):
+        if isinstance(sent, UploadFile) and (sent.filename or sent.size):  # a form's empty field is no image
             if sent.size is not None and sent.size > settings.max_image_mib << 20:
                 raise Problem(413, f"image: it is larger than {settings.max_image_mib} MiB; shrink it first")
             return body, await run_in_threadpool(hold, await sent.read(), settings, held)

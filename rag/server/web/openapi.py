@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 import rag
-from rag.server.routes.chat import ChatBody
+from rag.server.access.keys import MEANINGS
+from rag.server.web.conversation import ChatBody
 from rag.server.web.problems import PROBLEM_SCHEMA
 from rag.server.web.schemas import AskBody, BatchBody, FeedbackBody, IngestBody, RollbackBody, SearchBody
 
@@ -18,6 +19,8 @@ _ABOUT = (
     "Cited, risk-controlled answers from medical images, reports and literature. Research software, not a medical "
     "device. Errors are RFC 9457 problem JSON."
 )
+
+_SCOPES = " ".join(f"'{scope}': {meaning}." for scope, meaning in MEANINGS.items())
 
 
 def describe_api(app: FastAPI, index: str) -> dict[str, Any]:
@@ -34,7 +37,11 @@ def describe_api(app: FastAPI, index: str) -> dict[str, Any]:
             schemas[model.__name__] = schema
         schemas["Problem"] = PROBLEM_SCHEMA
         components["securitySchemes"] = {
-            "key": {"type": "http", "scheme": "bearer", "description": "An API key, or an OIDC token."}
+            "key": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": f"An API key, or an OIDC token, with scopes. {_SCOPES}",
+            }
         }
         for path, operations in document["paths"].items():
             for operation in operations.values():

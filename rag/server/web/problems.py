@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from rag.errors import InputError, MissingDependencyError, RagError
+from rag.errors import IndexStateError, InputError, MissingDependencyError, RagError, StorageError
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("rag.server")
@@ -51,16 +51,26 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, InputError):
         return Problem(422, without_paths(str(error)))
     log_failure(error)
-    if isinstance(error, RagError):
+    if isinstance(error, IndexStateError | StorageError):
         return Problem(503, "the index or its ledger cannot be used at the moment; the server's log says where")
+    if isinstance(error, RagError):
+        return Problem(503, "a part that answers are made with has failed; the server's log says which")
     return Problem(500, "something went wrong on the server; its log says where")
 
 
 def log_failure(error: BaseException) -> None:
-    """Log an error by its type and place; its message may hold what was asked."""
+    """Log an error by its type and place, and what failed where that is a file, an index or a server.
+
+    What else an error's message says may be what was asked.
+    """
     frames = traceback.extract_tb(error.__traceback__)[-12:]
     where = " < ".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in reversed(frames))
-    log.error("%s at %s", type(error).__name__, where)
+    what = ""
+    if isinstance(error, RagError) and not isinstance(error, InputError):
+        what = f": {' '.join(str(error).split())}"
+    elif isinstance(error, OSError) and error.strerror:
+        what = f": {error.strerror}"
+    log.error("%s%s at %s", type(error).__name__, what, where)
 
 
 def log_to_stderr() -> None:

@@ -12,6 +12,7 @@ from rag.types import Answer, Citation, Evidence, Hit, Sentence
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Perhaps = Annotated[str, StringConstraints(max_length=1000)]  # empty: not given
 
 
 class Body(BaseModel):
@@ -28,8 +29,8 @@ class AskBody(Body):
     question: Text
     index: Name | None = Field(None, description="The server's first index unless given.")
     image: str | None = Field(None, description="What the question is about: base64, or a base64 data URL.")
-    study: Short | None = Field(None, description="Answer from this study's own documents.")
-    domain: Short | None = Field(None, description="Overrides the router.")
+    study: Perhaps | None = Field(None, description="Answer from this study's own documents.")
+    domain: Perhaps | None = Field(None, description="Overrides the router.")
     exclude_groups: tuple[Short, ...] = Field((), max_length=100, description="Patients or articles not to look at.")
     stream: bool = Field(False, description="Tell what happens as it happens, as server-sent events.")
 
@@ -43,8 +44,8 @@ class SearchBody(Body):
     index: Name | None = None
     k: int = Field(10, ge=1, le=100)
     image: str | None = Field(None, description="Base64, or a base64 data URL.")
-    study: Short | None = None
-    domain: Short | None = None
+    study: Perhaps | None = None
+    domain: Perhaps | None = None
     exclude_groups: tuple[Short, ...] = Field((), max_length=100)
 
 
@@ -88,6 +89,9 @@ class IngestBody(Body):
     path: Short | None = Field(None, description="Relative to an allowed root, or absolute inside one.")
     packaged: Literal["openi", "hpo", "notes", "samples"] | None = None
     format: Short | None = Field(None, description="Of the source; guessed unless given.")
+    name: Name | None = Field(
+        None, description="What the source is called: sent again under this name, its documents are corrected in place."
+    )
     deidentify: bool = Field(False, description="Remove obvious identifiers first (not complete).")
     sync: bool = Field(False, description="Also remove documents that have left this source.")
 

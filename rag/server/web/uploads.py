@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from rag.corpus.dicom import is_dicom
 from rag.corpus.images import SUFFIXES
 from rag.server.web.problems import Problem
 from rag.settings import ServingSettings
@@ -49,7 +50,8 @@ def receive(files: Iterable[tuple[str, BinaryIO]], folder: Path, settings: Servi
         Problem: 413 beyond the bounds, 422 for a name or an archive that cannot be used; then nothing is left.
     """
     budget = Budget(settings)
-    folder.mkdir(parents=True, mode=0o700)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
     try:
         written: list[Path] = []
         for name, stream in files:
@@ -111,7 +113,7 @@ def keep_images_only(folder: Path) -> None:
         if path.is_dir():
             if not any(path.iterdir()):
                 path.rmdir()
-        elif path.suffix.lower() not in SUFFIXES:
+        elif path.suffix.lower() not in SUFFIXES and not is_dicom(path):
             path.unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
@@ -127,7 +129,8 @@ def _target(folder: Path, name: str) -> Path:
     try:
         if target.exists():
             raise Problem(422, f"file: two files of the upload have the name {PurePosixPath(name).name!r}")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for parent in reversed(target.relative_to(folder).parents):
+            (folder / parent).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise Problem(422, "file: a name in the upload cannot be used on this server") from error
     return target
@@ -135,7 +138,7 @@ def _target(folder: Path, name: str) -> Path:
 
 def _write(stream: BinaryIO, target: Path, budget: Budget) -> Path:
     try:
-        with target.open("xb") as out:
+        with os.fdopen(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
             while chunk := stream.read(_CHUNK):
                 budget.spend(len(chunk))
                 out.write(chunk)

@@ -247,7 +247,7 @@ class Service:
             raise InputError("the upload is no longer here; send it again")
         packaged = request.get("packaged")
         corpus = packaged if packaged is not None else Path(request["path"])
-        source = Source(corpus, request.get("format"), named_only=True)
+        source = Source(corpus, request.get("format"), label=request.get("name"), named_only=True)
         try:
             made = Index(served.store, self.settings).ingest(
                 source, deidentify=request["deidentify"], sync=request["sync"], progress=listener

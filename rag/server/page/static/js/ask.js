@@ -83,6 +83,7 @@ export class AskView {
       this.question.focus();
       return;
     }
+    if (this.picture.refusal) return this.#problem(this.picture.refusal);
     this.#problem("");
     this.stop();
     const running = new AbortController();

@@ -16,10 +16,13 @@ export class IngestPanel {
     this.problem = h("p", { class: "problem", role: "alert" });
     this.job = h("div", { class: "job", role: "status", hidden: true });
     this.button = h("button", { type: "submit", class: "primary" }, "Add to the index");
+    this.name = h("input", { type: "text", id: "source-name", maxlength: "100", autocomplete: "off", pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]*" });
     this.deidentify = h("input", { type: "checkbox", id: "deidentify" });
     this.form = h("form", { class: "ingest", onsubmit: (event) => { event.preventDefault(); this.#send(); } },
       h("label", { for: "sources" }, "Files"), this.file,
       h("p", { class: "fine" }, "Reports (XML, text), Markdown notes, an OBO ontology, JSONL cases, or an archive of them. What cannot be read is set aside and listed; it never stops the rest."),
+      h("label", { for: "source-name" }, "Name of the source"), this.name,
+      h("p", { class: "fine" }, "Only if it may come again: documents that are sent again under the same name are corrected in place."),
       h("label", { class: "check", for: "deidentify" }, this.deidentify, " Remove obvious identifiers first (not complete)"),
       this.button, this.problem);
     this.element = h("section", { "aria-label": "Add sources" }, h("h3", {}, "Add sources"), this.form, this.job);
@@ -35,6 +38,7 @@ export class IngestPanel {
     }
     const body = new FormData();
     for (const f of files) body.append("file", f, f.name);
+    if (this.name.value.trim()) body.append("name", this.name.value.trim());
     if (this.deidentify.checked) body.append("deidentify", "true");
     await this.#run(async () => {
       const job = await post(`${this.path}/ingest`, body);

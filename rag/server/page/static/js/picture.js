@@ -9,6 +9,7 @@ const LARGEST = 64 * 2 ** 20; // bytes; the server's own limit may be lower, and
 export class PictureInput {
   #file = null;
   #url = null;
+  #refused = ""; // the name of a file that was chosen and cannot be sent: nothing is asked without it unnoticed
 
   /** @param {(problem: string) => void} onProblem */
   constructor(onProblem) {
@@ -58,8 +59,8 @@ export class PictureInput {
 
   set(file) {
     const dicom = /\.dcm$/i.test(file.name) || file.type === "application/dicom";
-    if (!dicom && !file.type.startsWith("image/")) return this.onProblem(`“${file.name}” is not an image; PNG, JPEG, TIFF and DICOM are read.`);
-    if (file.size > LARGEST) return this.onProblem(`“${file.name}” is larger than 64 MB; send a smaller image.`);
+    if (!dicom && !file.type.startsWith("image/")) return this.#refuse(file, "is not an image; PNG, JPEG, TIFF and DICOM are read.");
+    if (file.size > LARGEST) return this.#refuse(file, "is larger than 64 MB; send a smaller image.");
     this.onProblem("");
     this.clear();
     this.#file = file;
@@ -67,9 +68,20 @@ export class PictureInput {
     return this.#draw();
   }
 
+  #refuse(file, why) {
+    this.clear();
+    this.#refused = file.name || "The file";
+    byId("picture").replaceChildren(h("span", { class: "name" }, `“${this.#refused}” cannot be sent`), this.#remover());
+    byId("picture").hidden = false;
+    return this.onProblem(`“${this.#refused}” ${why}`);
+  }
+
+  #remover = () => h("button", { type: "button", class: "quiet", onclick: () => { this.clear(); this.onProblem(""); byId("choose").focus(); } }, "Remove");
+
   clear() {
     this.#file = null;
     this.#url = null;
+    this.#refused = "";
     byId("picture").hidden = true;
     byId("picture").replaceChildren();
   }
@@ -81,14 +93,18 @@ export class PictureInput {
       ? h("button", { type: "button", class: "thumbnail", "aria-label": "Enlarge the image of the question", onclick: () => openViewer(url, "The image of the question", name) },
         h("img", { src: url, alt: "The image of the question", onerror: (event) => event.target.closest("button").replaceWith(h("span", { class: "fine" }, "No preview")) }))
       : h("span", { class: "fine" }, "DICOM");
-    byId("picture").replaceChildren(preview, h("span", { class: "name" }, name),
-      h("button", { type: "button", class: "quiet", onclick: () => { this.clear(); byId("choose").focus(); } }, "Remove"));
+    byId("picture").replaceChildren(preview, h("span", { class: "name" }, name), this.#remover());
     byId("picture").hidden = false;
   }
 
   /** What to show beside the question; null without an image. */
   get shown() {
     return this.#file && { url: this.#url, name: this.#file.name };
+  }
+
+  /** Why no question may be sent: a file was chosen for it that cannot be. Empty where none was. */
+  get refusal() {
+    return this.#refused && `“${this.#refused}” cannot be sent: choose another image, or remove it to ask without one.`;
   }
 
   /** The image in base64, null without one. @returns {Promise<string | null>} */
