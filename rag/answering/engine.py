@@ -55,10 +55,13 @@ class Engine:
         index = where if isinstance(where, Index) else Index.open(where, settings)
         return cls(index.store, settings or index.settings)
 
-    def ask(self, question: str | Question, *, caller: str = "python", **options: Any) -> Answer:
-        """Answer one question. ``options`` are the fields of :class:`~rag.types.Question` (image, study, …)."""
+    def ask(self, question: str | Question, *, record: bool = True, caller: str = "python", **options: Any) -> Answer:
+        """Answer one question. ``options`` are the fields of :class:`~rag.types.Question` (image, study, …).
+
+        ``record`` as in ``ask_many``.
+        """
         asked = question if isinstance(question, Question) else Question(text=question, **options)
-        return self.ask_many([asked], caller=caller)[0]
+        return self.ask_many([asked], record=record, caller=caller)[0]
 
     def ask_many(
         self, questions: Sequence[Question], *, record: bool = True, caller: str | Sequence[str] = "python"
@@ -66,18 +69,20 @@ class Engine:
         """Answer several questions; encoders and search run on all of them at once, and so does a generator that can.
 
         Args:
-            record: False leaves the ledger out: for measurements, whose answers are given to nobody.
+            record: False leaves the ledger out: for measurements, whose answers are given to nobody, and for an index
+                on a disk that is only read. Such an answer cannot be audited: its ``audit_id`` is 'unrecorded'.
             caller: who asks, as the ledger is to name them (the id of a key, never a secret): one name, or one for
                 each question.
         """
         pipeline = self.pipeline()
         turns = pipeline.begin(questions)
         answers = pipeline.finish_all(turns)
-        if record:
-            self._record(turns, pipeline, [caller] * len(turns) if isinstance(caller, str) else caller)
+        if not record:
+            return [_unrecorded(answer) for answer in answers]
+        self._record(turns, pipeline, [caller] * len(turns) if isinstance(caller, str) else caller)
         return answers
 
-    def stream(self, question: Question, *, caller: str = "python") -> Iterator[Event]:
+    def stream(self, question: Question, *, record: bool = True, caller: str = "python") -> Iterator[Event]:
         """Answer one question, telling what happens as it happens; the last event holds the recorded answer.
 
         Sentences are told as soon as each is verified, hence before the decision: if the answer is then withheld, the
@@ -93,8 +98,9 @@ class Engine:
         (turn,) = pipeline.begin([question])
         yield from pipeline.write(turn)
         answer = pipeline.decide(turn)
-        self._record([turn], pipeline, [caller])
-        yield Event(kind="answer", answer=answer)
+        if record:
+            self._record([turn], pipeline, [caller])
+        yield Event(kind="answer", answer=answer if record else _unrecorded(answer))
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -236,3 +242,7 @@ class Engine:
             Given(turn.answer, turn.working(pipeline.fingerprints, settings), who)
             for turn, who in zip(turns, callers, strict=True)
         )
+
+
+def _unrecorded(answer: Answer) -> Answer:
+    return answer.model_copy(update={"audit_id": "unrecorded"})

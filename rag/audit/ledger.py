@@ -34,7 +34,7 @@ from rag.audit.record import (
 )
 from rag.audit.schema import prepare_ledger
 from rag.errors import IndexStateError, InputError, StorageError
-from rag.indexing.storage import atomic
+from rag.indexing.storage import atomic, sqlite_uri
 from rag.types import Answer
 
 __all__ = ["ChainReport", "Entry", "Given", "Ledger", "new_audit_id"]
@@ -266,6 +266,11 @@ class Ledger:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """The connection for writing; it stays open, unless an error or another file under our path speaks against."""
         with self._lock, self._translated():
+            if not os.access(self._path.parent, os.W_OK):
+                raise StorageError(
+                    f"the ledger {self._path} cannot be written: its folder may only be read. Ask with --no-ledger (in "
+                    "Python record=False), which records nothing, or copy the index to where it may be written"
+                )
             try:
                 yield self._connection()
             except (sqlite3.Error, OSError):
@@ -305,7 +310,8 @@ class Ledger:
             self._kept = None
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        uri = sqlite_uri(self._path, writable=os.access(self._path.parent, os.W_OK))
+        connection = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")  # what is redacted is overwritten, not left in the file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -117,7 +118,8 @@ def ingest(
             )
     except RagError:
         if made and not mine.version:
-            mine.delete()  # a first ingest that failed leaves nothing behind
+            with suppress(RagError):  # another process has begun to write it
+                mine.store.delete(timeout_s=0)  # a first ingest that failed leaves nothing behind
         raise
     if as_json:
         print_json(asdict(report))
@@ -144,6 +146,13 @@ def ask(
     stream: Annotated[
         bool, typer.Option("--stream", help="Print sentences as they pass verification; with --json, events by line.")
     ] = False,
+    ledger: Annotated[
+        bool,
+        typer.Option(
+            "--ledger/--no-ledger",
+            help="Record the answer. Without, as on a disk that is only read, it cannot be audited, and says so.",
+        ),
+    ] = True,
     indexes: Indexes = None,
     profile: Profile = None,
     as_json: Json = False,
@@ -158,15 +167,15 @@ def ask(
         domain=domain,
     )
     if stream and as_json:
-        for event in engine.stream(asked, caller="cli"):
+        for event in engine.stream(asked, record=ledger, caller="cli"):
             print_json(event.model_dump(mode="json", exclude_defaults=True))
         return
     if stream:
         from rag.cli import console
 
-        answer = console.show_events(engine.stream(asked, caller="cli"))
+        answer = console.show_events(engine.stream(asked, record=ledger, caller="cli"))
     else:
-        answer = engine.ask(asked, caller="cli")
+        answer = engine.ask(asked, record=ledger, caller="cli")
     if as_json:
         print_json(answer.model_dump(mode="json"))
     else:

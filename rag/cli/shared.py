@@ -51,6 +51,10 @@ def settings_of(indexes: Path | None, profile: str | None = None, generator: str
 def index_of(settings: Settings, name: str, create: bool = False) -> rag.Index:
     if "/" in name or "\\" in name:
         raise InputError(f"{name!r} is not a name for an index; use letters, digits, '-' and '_'")
+    from rag.indexing.mounts import shared_file_system, shared_warning
+
+    if kind := shared_file_system(settings.indexes):
+        typer.echo(f"warning: {shared_warning(settings.indexes, kind)}", err=True)
     return (rag.Index.create if create else rag.Index.open)(name, settings)
 
 

@@ -15,10 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from rag.errors import IndexStateError, RagError, StorageError
-from rag.indexing.storage import atomic
+from rag.indexing.storage import atomic, sqlite_uri
 
 FILE_NAME = "catalogue.sqlite"
 APPLICATION_ID = 0x436C6943  # "CliC"
@@ -251,11 +250,8 @@ class Catalogue:
         return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        mode = "rw" if self.writable else "ro"
-        if not self.writable and not os.access(self.path.parent, os.W_OK) and not _log_of(self.path):
-            mode = "ro&immutable=1"  # on a read-only disk SQLite cannot make its shared-memory file
         connection = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode={mode}",
+            sqlite_uri(self.path, writable=self.writable),
             uri=True,
             isolation_level=None,
             check_same_thread=False,
@@ -268,11 +264,3 @@ class Catalogue:
         connection.execute("PRAGMA cache_size = -16000")
         connection.execute(f"PRAGMA mmap_size = {MAPPED}")
         return connection
-
-
-def _log_of(path: Path) -> int:
-    """Bytes of the catalogue's write-ahead log."""
-    try:
-        return path.with_name(path.name + "-wal").stat().st_size
-    except FileNotFoundError:
-        return 0

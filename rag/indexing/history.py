@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rag.errors import InputError
-from rag.indexing import failpoints
+from rag.indexing import failpoints, leases
 from rag.indexing.catalogue import Catalogue
 from rag.indexing.spaces import latest_version, write_spaces
 
@@ -46,6 +46,7 @@ def roll_back(index: Path, catalogue: Catalogue, version: int) -> int:
         write_spaces(connection, index, new)
         failpoints.hit("rollback-written")
     failpoints.hit("rollback-published")
+    leases.note(index, new)
     return new
 
 

@@ -48,6 +48,14 @@ class Lock:
             raise
         return cls(descriptor)
 
+    def is_on(self, path: Path) -> bool:
+        """Whether the locked file is still the one at ``path``."""
+        assert self._descriptor is not None
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), path.stat())
+        except FileNotFoundError:
+            return False
+
     def write_owner(self) -> None:
         """Leave this process's id in the locked file, for the message to whoever waits in vain."""
         assert self._descriptor is not None

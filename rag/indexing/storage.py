@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from rag.errors import StorageError
 
@@ -28,6 +29,18 @@ def refusals_named(path: Path) -> Iterator[None]:
             f"cannot write {path}: {os.strerror(error.errno or 0).lower()}; the index is as it was, free the space "
             "or the permission and run the command again"
         ) from error
+
+
+def sqlite_uri(path: Path, *, writable: bool) -> str:
+    """The URI under which SQLite opens an existing file, only to read unless ``writable``.
+
+    In a folder that may only be read SQLite cannot make its shared-memory file: there a file without a write-ahead log
+    is said never to change.
+    """
+    log = path.with_name(path.name + "-wal")
+    never_changes = not writable and not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+    mode = "rw" if writable else "ro"
+    return f"file:{quote(str(path))}?mode={mode}{'&immutable=1' if never_changes else ''}"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rag.errors import IndexStateError, InputError, RagError
+from rag.errors import IndexStateError, InputError, RagError, StorageError
 from rag.indexing import catalogue as catalogues
 from rag.indexing import leases, segments
 from rag.indexing.catalogue import Catalogue
@@ -64,7 +64,7 @@ class IndexStore:
             raise InputError(
                 f"{path.name!r} cannot be an index's name; use up to 100 of letters, digits, '.', '_', '-'"
             )
-        if (path / catalogues.FILE_NAME).exists():
+        if _is_index(path):
             return cls.open(path, vectors)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} exists and is not an index; choose another index name or remove it")
@@ -77,9 +77,11 @@ class IndexStore:
                 Catalogue.create(aside / catalogues.FILE_NAME)
                 sync_directory(aside)
                 aside.rename(path)
-            except BaseException:
+            except BaseException as error:
                 discard_directory(aside)
-                raise
+                faster = isinstance(error, OSError) and (path / catalogues.FILE_NAME).exists()
+                if not faster:  # than we was another process
+                    raise
             sync_directory(path.parent)
         return cls.open(path, vectors)
 
@@ -97,7 +99,13 @@ class IndexStore:
         """
         path = path.absolute()
         file = path / catalogues.FILE_NAME
-        if not path.is_dir() or not any(path.iterdir()):
+        try:
+            is_there = path.is_dir() and any(path.iterdir())
+        except PermissionError as error:
+            raise StorageError(
+                f"permission denied: {path} may not be read by this user; its owner can allow it"
+            ) from error
+        if not is_there:
             existing = ", ".join(summary.name for summary in list_indexes(path.parent)) or "none"
             raise InputError(
                 f"no such index {path.name!r} in {path.parent}; existing: {existing}; build one with `rag ingest`"
@@ -106,8 +114,14 @@ class IndexStore:
             raise IndexStateError(f"{file} is missing, so {path} is not an index or a damaged one; restore the file")
         with refusals_named(file):
             catalogues.check_header(file)
-        store = cls(path, vectors)
-        store.version()  # the first real look at the catalogue
+        store, noted = cls(path, vectors), leases.newest(path)
+        version = store.version()  # the first real look at the catalogue
+        if noted > version:
+            raise IndexStateError(
+                f"{file} ends with version {version}, and version {noted} has been here: the index was copied without "
+                f"{file.name}-wal, or while it was written. Copy the whole folder again; or remove {leases.DIRECTORY} "
+                f"from it to go on with version {version}"
+            )
         return store
 
     def version(self) -> int:
@@ -259,6 +273,11 @@ class IndexStore:
                     f"index {self.name!r} is being written by process {owner}; waited {timeout_s:g} s,"
                     " try again when it is done"
                 )
+            if not lock.is_on(path):
+                lock.release()
+                raise IndexStateError(
+                    f"index {self.name!r} was deleted while this waited for it; run the command again"
+                )
             lock.write_owner()
         return lock
 
@@ -286,11 +305,15 @@ def list_indexes(root: Path) -> list[IndexSummary]:
     """The indexes in a directory, by name; one that cannot be opened is listed with its problem."""
     if not root.is_dir():
         return []
-    return [
-        _summary(path)
-        for path in sorted(root.iterdir())
-        if _NAME.fullmatch(path.name) and (path / catalogues.FILE_NAME).is_file()
-    ]
+    return [_summary(path) for path in sorted(root.iterdir()) if _NAME.fullmatch(path.name) and _is_index(path)]
+
+
+def _is_index(path: Path) -> bool:
+    """Whether an index lies there; one may, where we may not look."""
+    try:
+        return (path / catalogues.FILE_NAME).is_file()
+    except PermissionError:
+        return True
 
 
 def _summary(path: Path) -> IndexSummary:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import InputError, RagError
-from rag.indexing import failpoints, segments
+from rag.indexing import failpoints, leases, segments
 from rag.indexing.catalogue import LISTED, Catalogue, listed
 from rag.indexing.garbage import collect_garbage
 from rag.indexing.history import now
@@ -237,6 +237,7 @@ class Writer:
                 collect_garbage(self.path, self._catalogue, self._settings)
             raise
         failpoints.hit("version-published")
+        leases.note(self.path, version)
         self._catalogue.checkpoint()
         failpoints.hit("log-folded")
         self._removed, self._seen = set(), set()

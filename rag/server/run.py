@@ -11,6 +11,7 @@ from typing import NamedTuple
 import uvicorn
 
 from rag.errors import InputError, StorageError
+from rag.indexing.mounts import shared_file_system, shared_warning
 from rag.server.app import create_app
 from rag.server.web.guard import is_loopback
 from rag.server.web.patience import bounded_protocol
@@ -145,6 +146,8 @@ def _start(prepared: BoundServer) -> list[str]:
     ]
     if serving.workers > 1:
         lines.insert(2, f"answering: {serving.workers} processes")
+    if kind := shared_file_system(service.settings.indexes):
+        lines.append(f"warning: {shared_warning(service.settings.indexes, kind)}")
     if prepared.url.startswith("http:") and not is_loopback(serving.host):
         lines.append("warning: keys travel unencrypted; put TLS in front, or set serving.tls_certificate and tls_key")
     return [*lines, "research software, not a medical device"]

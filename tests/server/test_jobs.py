@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from rag.server.work.jobs import Listener
+from rag.server.web.metrics import Metrics
+from rag.server.web.problems import Problem
+from rag.server.work.jobs import Jobs, Listener, new_id
 from tests.server.conftest import QUESTION, Served, running
 
 NEW = "Is there a zebra pattern in study new-1?"
@@ -154,3 +157,27 @@ def test_no_question_fails_and_none_mixes_versions_while_the_index_changes(copie
             report = check_entry(entry, lookup, chain)
             assert report.ok, report
         assert post("/v1/answers", json={"question": QUESTION}).status_code == 200
+
+
+def test_two_servers_over_one_folder_leave_each_others_jobs_alone(tmp_path: Path) -> None:
+    begun, go_on, path = threading.Event(), threading.Event(), tmp_path / "jobs.sqlite"
+
+    def work(request: dict[str, Any], listener: Listener) -> dict[str, Any]:
+        begun.set()
+        go_on.wait(30)
+        return {}
+
+    with ThreadPoolExecutor(1) as pool:
+        first = Jobs(path, {"compact": work}, pool, Metrics())
+        job = first.submit("compact", "small", {}, "local", new_id())
+        assert begun.wait(30)
+        second = Jobs(path, {"compact": work}, pool, Metrics())
+        assert second.get(job.id).state == "running"
+        with pytest.raises(Problem, match="another server"):
+            second.cancel(job.id)
+        first._alive.release()  # the operating system does, when the first is killed
+        third = Jobs(path, {"compact": work}, pool, Metrics())
+        assert third.get(job.id).state == "interrupted"
+        go_on.set()
+        for jobs in (first, second, third):
+            jobs.close()

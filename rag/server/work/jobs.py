@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import InputError, RagError
+from rag.indexing.locks import Lock
 from rag.server.web.metrics import Metrics
 from rag.server.web.problems import Problem, log_failure, without_paths
 from rag.server.web.schemas import JobOut
@@ -25,9 +27,10 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, about TEXT NOT NULL,
     request TEXT NOT NULL, caller TEXT NOT NULL, state TEXT NOT NULL, created TEXT NOT NULL, started TEXT,
-    finished TEXT, progress TEXT NOT NULL DEFAULT '{}', result TEXT, error TEXT
+    finished TEXT, progress TEXT NOT NULL DEFAULT '{}', result TEXT, error TEXT, server TEXT NOT NULL DEFAULT ''
 ) STRICT;
 """
+_LOCKS = "servers"  # a file for each server, locked while it lives
 _COLUMNS = "id, kind, about, state, created, started, finished, progress, result, error"
 _TOLD_S = 0.25  # between two looks of a listener at a job's progress
 RESUMABLE = ("interrupted", "failed", "cancelled")
@@ -66,7 +69,8 @@ class Listener:
 
 
 class Jobs:
-    """All jobs of one server; those that a dead server left are ``interrupted`` and can be resumed."""
+    """All jobs of the servers over one folder of indexes. Each does its own; those that a dead server left are
+    ``interrupted``, and whichever server is asked to can resume them."""
 
     def __init__(self, path: Path, works: Mapping[str, Work], executor: Executor, metrics: Metrics) -> None:
         self._path = path
@@ -78,17 +82,24 @@ class Jobs:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        self._server, self._alive = self._enlisted()
         with self._connected() as connection:
             connection.executescript(f"PRAGMA journal_mode = WAL; {_SCHEMA}")
-            connection.execute("UPDATE jobs SET state = 'interrupted' WHERE state IN ('queued', 'running')")
+            if "server" not in {row[1] for row in connection.execute("PRAGMA table_info(jobs)")}:
+                connection.execute("ALTER TABLE jobs ADD COLUMN server TEXT NOT NULL DEFAULT ''")
+            open_jobs = connection.execute("SELECT DISTINCT server FROM jobs WHERE state IN ('queued', 'running')")
+            for (server,) in open_jobs.fetchall():
+                if not self._lives(server):
+                    query = "UPDATE jobs SET state = 'interrupted' WHERE state IN ('queued', 'running') AND server = ?"
+                    connection.execute(query, (server,))
 
     def submit(self, kind: str, index: str, request: dict[str, Any], caller: str, identity: str) -> JobOut:
         """Record a job and queue it; ``identity`` comes from ``new_id``."""
         with self._connected() as connection:
             connection.execute(
-                "INSERT INTO jobs (id, kind, about, request, caller, state, created)"
-                " VALUES (?, ?, ?, ?, ?, 'queued', ?)",
-                (identity, kind, index, json.dumps(request), caller, _now()),
+                "INSERT INTO jobs (id, kind, about, request, caller, state, created, server)"
+                " VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
+                (identity, kind, index, json.dumps(request), caller, _now(), self._server),
             )
         self._start(identity)
         return self.get(identity)
@@ -107,12 +118,14 @@ class Jobs:
             return [self._out(row) for row in rows]
 
     def cancel(self, identity: str) -> JobOut:
-        """Ask a job to stop at its next step; one that is over stays as it is."""
-        self.get(identity)
+        """Ask a job to stop at its next step; one that is over stays as it is. Raises Problem 409 for another's."""
+        job = self.get(identity)
         with self._lock:
             listener = self._active.get(identity)
             if listener is not None:
                 listener.stop = listener.stop or "cancelled"
+        if listener is None and job.state not in _OVER and self.get(identity).state not in _OVER:
+            raise Problem(409, "another server of this folder does the job; cancel it there")
         return self.get(identity)
 
     def resume(self, identity: str) -> JobOut:
@@ -120,7 +133,9 @@ class Jobs:
         job = self.get(identity)
         if job.state not in RESUMABLE:
             raise Problem(409, f"the job is {job.state}; only interrupted, failed and cancelled jobs can be resumed")
-        changed = self._set(identity, "state = 'queued', error = NULL, finished = NULL", (), RESUMABLE)
+        changed = self._set(
+            identity, "state = 'queued', error = NULL, finished = NULL, server = ?", (self._server,), RESUMABLE
+        )
         if changed:
             self._start(identity)
         return self.get(identity)
@@ -145,6 +160,31 @@ class Jobs:
         with self._lock:
             for listener in self._active.values():
                 listener.stop = listener.stop or "interrupted"
+
+    # ---------------------------------------------------------------- several servers
+
+    def _enlisted(self) -> tuple[str, Lock]:
+        """A name for this server, and the lock that tells others that it lives."""
+        name = secrets.token_hex(8)
+        (self._path.parent / _LOCKS).mkdir(mode=0o700, exist_ok=True)
+        lock = Lock.exclusive(self._path.parent / _LOCKS / name, create=True)
+        assert lock is not None, "nobody else knows the name"
+        return name, lock
+
+    def _lives(self, server: str) -> bool:
+        path = self._path.parent / _LOCKS / server
+        if not server or not path.is_file():
+            return False
+        lock = Lock.exclusive(path)
+        if lock is not None:
+            path.unlink(missing_ok=True)
+            lock.release()
+        return lock is None
+
+    def close(self) -> None:
+        """Others may take over what was left."""
+        (self._path.parent / _LOCKS / self._server).unlink(missing_ok=True)
+        self._alive.release()
 
     # ---------------------------------------------------------------- the thread
 

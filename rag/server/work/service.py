@@ -123,6 +123,7 @@ class Service:
         self.jobs.interrupt()
         for pool in (self._answering, self._streaming, self._working):
             pool.shutdown(wait=True, cancel_futures=pool is self._working)
+        self.jobs.close()
         self.aside.close()
         if self._workers is not None:
             self._workers.close()
