@@ -26,6 +26,7 @@ from rag.corpus.packaged import packaged_file
 from rag.corpus.source import read_source
 from rag.encoders.checkpoint import CONFIG, WEIGHTS, build
 from rag.encoders.encoders import Encoders
+from rag.encoders.minilm import MiniLmEncoder, minilm_folder
 from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.runtime import package_folder, torch
 from rag.encoders.text import SentenceEncoder
@@ -48,7 +49,7 @@ COMPACT = {
 
 def main(argv: list[str]) -> None:
     argv, save = saving(argv)
-    text = SentenceEncoder()
+    text = MiniLmEncoder()
     rates = [texts()]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -81,11 +82,11 @@ def main(argv: list[str]) -> None:
 
 
 def texts() -> tuple[Cell, ...]:
-    encoder = SentenceEncoder()
+    encoder = MiniLmEncoder()
     documents = [d for d in read_source("openi") if isinstance(d, Document)]
     some = [p.text for d in documents[:: max(1, len(documents) // TEXTS)] for p in passages_of(d)]
     encoder.encode(some[:64])
-    bare = encoder._model
+    bare = SentenceEncoder(str(minilm_folder()))._model
     ours, theirs, ratio = paired(
         lambda: encoder.encode(some),
         lambda: bare.encode(some, batch_size=32, normalize_embeddings=True, show_progress_bar=False),
@@ -96,13 +97,13 @@ def texts() -> tuple[Cell, ...]:
 def forward(encoder: OpenClipEncoder, files: Sequence[Path]) -> tuple[Cell, ...]:
     """``encode_images`` on files that are decoded already, against the model's own loop over its own tensors."""
     decoded = {file: encoder._decode(file) for file in files}
-    library, network = torch(), encoder._model
+    library, network = torch(), encoder._visual
     pixels = library.stack([encoder.pixels(Image.open(f).convert("RGB")) for f in files]).contiguous()
     encode, encoder._decode = encoder._decode, decoded.__getitem__  # type: ignore[method-assign, assignment]
 
     def bare() -> None:
         for begin in range(0, len(pixels), 32):
-            network.encode_image(pixels[begin : begin + 32], normalize=True).numpy()
+            library.nn.functional.normalize(network(pixels[begin : begin + 32]), dim=-1).numpy()
 
     ours, theirs, ratio = paired(lambda: encoder.encode_images(files), bare)
     encoder._decode = encode  # type: ignore[method-assign]
@@ -111,7 +112,7 @@ def forward(encoder: OpenClipEncoder, files: Sequence[Path]) -> tuple[Cell, ...]
 
 
 def whole_ingest(
-    encoder: OpenClipEncoder, text: SentenceEncoder, folder: Path, files: Sequence[Path]
+    encoder: OpenClipEncoder, text: MiniLmEncoder, folder: Path, files: Sequence[Path]
 ) -> tuple[Cell, ...]:
     """From files to a published version, against the slower of decoding and encoding, each alone on the machine."""
     decoded = {file: encoder._decode(file) for file in files}

@@ -15,7 +15,7 @@ from rag.building.ingest import Source, ingest
 from rag.corpus.chunking import passages_of
 from rag.corpus.source import read_source
 from rag.encoders.encoders import Encoders
-from rag.encoders.text import SentenceEncoder
+from rag.encoders.minilm import MiniLmEncoder
 from rag.indexing import IndexStore
 from rag.types import Document
 
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     _, save = saving(argv)
     reports = [d for d in read_source("openi") if isinstance(d, Document)][:REPORTS]
     texts = [p.text for d in reports for p in passages_of(d)]
-    encoder = SentenceEncoder()
+    encoder = MiniLmEncoder()
     encoder.encode(texts[:64])
     rows = []
     with tempfile.TemporaryDirectory() as name:

@@ -51,7 +51,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "by-question": "rag.generation.registry:make_by_question",
     },
     "text-encoder": {
-        "minilm": "rag.encoders.registry:make_sentence_encoder",
+        "minilm": "rag.encoders.registry:make_minilm_encoder",
     },
     "image-encoder": {
         "compact": "rag.encoders.registry:make_open_clip_encoder",

@@ -23,7 +23,7 @@ from rag.settings import knowledge_dir
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 _WEIGHTS = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin", "open_clip_model.bin")
-_TOWER = "config.json"
+TOWER = "config.json"
 _VOCABULARY = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
 _TOKENIZER = (*_VOCABULARY, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _PACKAGE = "package:"
@@ -62,7 +62,7 @@ class Checkpoint:
         elif kind == "local-dir" and rest:
             name, folder = Path(rest).resolve().name, Path(rest)
         elif kind == "hf-hub" and rest:
-            name, folder = rest, _from_hub(rest, (CONFIG, _TOWER, *_TOKENIZER, *_WEIGHTS[:2]))
+            name, folder = rest, _from_hub(rest, (CONFIG, TOWER, *_TOKENIZER, *_WEIGHTS[:2]))
             if not any((folder / weights).is_file() for weights in _WEIGHTS):
                 folder = _from_hub(rest, _WEIGHTS[2:])
         else:
@@ -78,7 +78,7 @@ class Checkpoint:
             name,
             config_file,
             weights,
-            _text_folder(tower, folder, (_TOWER,), optional=tower in _BERT_BASE) if tower else None,
+            _text_folder(tower, folder, (TOWER,), optional=tower in _BERT_BASE) if tower else None,
             _text_folder(vocabulary, folder, _VOCABULARY) if vocabulary else None,
             tower.startswith(_PACKAGE),
         )
@@ -93,7 +93,7 @@ class Checkpoint:
         """Over every file that decides a vector."""
         files = [self.config_file, self.weights]
         if self.text:
-            files.append(self.text / _TOWER)
+            files.append(self.text / TOWER)
             files += sorted(self.text.glob("*.safetensors")) if self.packaged else []
         if self.tokenizer:
             files += [self.tokenizer / name for name in _TOKENIZER if (self.tokenizer / name).is_file()]
@@ -250,7 +250,7 @@ def _text_folder(name: str, folder: Path, files: tuple[str, ...], *, optional: b
         return None
     if not name.startswith(_PACKAGE):
         with suppress(MissingDependencyError):
-            if complete(place := _from_hub(name, (_TOWER, *_TOKENIZER))):
+            if complete(place := _from_hub(name, (TOWER, *_TOKENIZER))):
                 return place
     raise MissingDependencyError(
         f"{folder / CONFIG} names the text model {name!r}, but its {files[0]} is not on this machine; copy the file "

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from rag.corpus.images import load_image
+from rag.encoders.bert import unit
 from rag.encoders.checkpoint import Checkpoint
+from rag.encoders.compact import CompactModel, Preprocessing
 from rag.encoders.decoding import batches
 from rag.encoders.protocols import Vectors
 from rag.encoders.runtime import BatchSize, device, mixed_precision, torch
@@ -39,6 +41,7 @@ class OpenClipEncoder:
         self.dim = int(self._files.config["model_cfg"]["embed_dim"])
         self._batch = BatchSize(batch_size)
         self._workers = workers
+        self._compact = CompactModel.of(self._files, self._batch)
 
     @property
     def folder(self) -> Path:
@@ -68,7 +71,7 @@ class OpenClipEncoder:
 
         Where the image tower is not timm's, the vectors stand for the features.
         """
-        visual = self._model.visual
+        visual = self._visual
         width = int(getattr(getattr(visual, "trunk", None), "num_features", 0))
         if not images or not width:
             vectors = self.encode_images(images, progress=progress)
@@ -93,6 +96,8 @@ class OpenClipEncoder:
 
         Equal texts are encoded once; batches hold like lengths; what is longer than the model's context is cut.
         """
+        if self._compact is not None:
+            return unit(self._compact.texts(texts))
         copies: dict[str, list[int]] = {}
         for i, text in enumerate(texts):
             copies.setdefault(text, []).append(i)
@@ -122,8 +127,8 @@ class OpenClipEncoder:
         """Batches of pixels, in order, pinned where they go to a CUDA device; the next ones are made meanwhile."""
         if not images:
             return
-        size, _ = self._batch.size, self._transforms  # the model is loaded once, before the threads ask for it
-        yield from batches(images, self._decode, self._stack, size, self._workers)
+        _ = self._visual, self._preprocessing  # the model is loaded once, before the threads ask for it
+        yield from batches(images, self._decode, self._stack, self._batch.size, self._workers)
 
     def _decode(self, path: str | Path) -> npt.NDArray[np.uint8]:
         return self._resized(load_image(Path(path)))
@@ -135,17 +140,18 @@ class OpenClipEncoder:
             cut = (long - short * _MAX_ASPECT) / 2
             box = (cut, 0, long - cut, short) if image.width == long else (0, cut, short, long - cut)
             image = image.crop(tuple(round(x) for x in box))  # type: ignore[arg-type]
-        for step in self._transforms[:-2]:
+        for step in self._preprocessing.steps:
             image = step(image)
         return np.array(image)
 
     def _encode_pixels(self, pixels: Any) -> Any:
-        return self._model.encode_image(self._normalised(pixels))
+        see = self._model.encode_image if self._compact is None else self._visual
+        return see(self._normalised(pixels))
 
     def _normalised(self, pixels: Any) -> Any:
         """Bytes, (n, height, width, 3), as the floats of the model, (n, 3, height, width), channels last in memory."""
-        scale = self._transforms[-1]
-        mean, std = (torch().tensor(some, device=pixels.device).view(1, -1, 1, 1) for some in (scale.mean, scale.std))
+        _, *scale = self._preprocessing
+        mean, std = (torch().tensor(some, device=pixels.device).view(1, -1, 1, 1) for some in scale)
         return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
 
     def _stack(self, decoded: Sequence[npt.NDArray[np.uint8]]) -> Any:
@@ -172,9 +178,15 @@ class OpenClipEncoder:
         return device()
 
     @cached_property
+    def _visual(self) -> Any:
+        """The image tower. Convolutions of bytes as decoders write them, channels last, are a good deal faster."""
+        if self._compact is None:
+            return self._model.visual
+        return self._compact.visual.to(self._device, memory_format=torch().channels_last)
+
+    @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         model, tokenizer = self._files.load()
-        # convolutions of bytes as decoders write them, channels last, are a good deal faster on every device
         return model.to(self._device, memory_format=torch().channels_last), tokenizer
 
     @property
@@ -186,8 +198,9 @@ class OpenClipEncoder:
         return self._loaded[1]
 
     @cached_property
-    def _transforms(self) -> list[Any]:
-        """open_clip's preprocessing: resizing and cropping of images, then to a tensor, then by mean and deviation."""
+    def _preprocessing(self) -> Preprocessing:
+        if self._compact is not None:
+            return self._compact.preprocessing
         torch()  # before open_clip is imported
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
@@ -197,4 +210,5 @@ class OpenClipEncoder:
         except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError) as error:
             file = self._files.config_file
             raise InputError(f"{file}: the field 'preprocess_cfg' cannot be used ({error}); correct it") from error
-        return list(transform.transforms)
+        *steps, _, scale = transform.transforms
+        return Preprocessing(steps, scale.mean, scale.std)

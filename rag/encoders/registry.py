@@ -11,9 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 from rag.encoders.image import ImageNetEncoder
+from rag.encoders.minilm import MiniLmEncoder
 from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.protocols import ImageEncoder, TextEncoder
 from rag.encoders.text import AsymmetricEncoder, SentenceEncoder
+from rag.errors import InputError
 from rag.plugins import Kind, find, is_dotted_path, names
 from rag.settings import EncoderSettings
 
@@ -43,6 +45,12 @@ def load_image_encoder(settings: EncoderSettings) -> ImageEncoder:
 
 def make_sentence_encoder(settings: EncoderSettings) -> TextEncoder:
     return SentenceEncoder(settings.text, settings.batch_size, settings.pooling)
+
+
+def make_minilm_encoder(settings: EncoderSettings) -> TextEncoder:
+    if settings.pooling is not None:
+        raise InputError("the text encoder 'minilm' has a pooling of its own (mean); leave encoders.pooling out")
+    return MiniLmEncoder(settings.batch_size)
 
 
 def make_open_clip_encoder(settings: EncoderSettings) -> ImageEncoder:

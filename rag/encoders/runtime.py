@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from rag.errors import MissingDependencyError, StorageError
 
 _T = TypeVar("_T")
+_DECISIVE = {".safetensors", ".bin", ".json", ".txt"}  # weights, configuration, vocabulary
 _keep_alive: list[Any] = []
 
 
@@ -71,11 +72,22 @@ def device() -> str:
 
 
 def mixed_precision() -> Any:
-    """A context in which a CUDA device computes in bfloat16 (float16 where it lacks that); nothing on a processor."""
-    library = torch()
+    """A context in which a CUDA device computes in :func:`fast_dtype`; nothing on a processor."""
     on_cuda = device() == "cuda"
-    dtype = library.bfloat16 if on_cuda and library.cuda.is_bf16_supported() else library.float16
-    return library.autocast("cuda", dtype=dtype, enabled=on_cuda)
+    return torch().autocast("cuda", dtype=fast_dtype() if on_cuda else torch().float16, enabled=on_cuda)
+
+
+def fast_dtype() -> Any:
+    """What matrices are multiplied in for many inputs at once.
+
+    bfloat16 where there are instructions for it (processors with AVX512-BF16 or AMX, most CUDA devices); elsewhere
+    float16 on a device and float32 on a processor.
+    """
+    library = torch()
+    if device() == "cuda":
+        return library.bfloat16 if library.cuda.is_bf16_supported() else library.float16
+    checks = (getattr(library.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
+    return library.bfloat16 if any(check is not None and check() for check in checks) else library.float32
 
 
 class BatchSize:
@@ -122,6 +134,12 @@ def files_sha256(files: Iterable[Path]) -> str:
     for file in files:
         digest.update(_file_sha256(str(file), file.stat().st_size, file.stat().st_mtime_ns).encode())
     return digest.hexdigest()
+
+
+def folder_sha256(folder: Path) -> str:
+    """The same over every file of a model's folder that decides a vector; empty where there is none."""
+    files = sorted(f for f in folder.rglob("*") if f.suffix in _DECISIVE) if folder.is_dir() else []
+    return files_sha256(files) if files else ""
 
 
 @lru_cache(maxsize=64)

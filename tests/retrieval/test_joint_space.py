@@ -18,8 +18,8 @@ from rag.building.reencode import reencode
 from rag.encoders import checkpoint
 from rag.encoders.encoders import Encoders
 from rag.encoders.image import ImageNetEncoder
+from rag.encoders.minilm import MiniLmEncoder
 from rag.encoders.openclip import OpenClipEncoder
-from rag.encoders.text import SentenceEncoder
 from rag.errors import IndexStateError, InputError
 from rag.indexing import IndexStore
 from rag.settings import EncoderSettings, RetrievalSettings, Settings, load_settings, profile_text
@@ -72,7 +72,7 @@ def settings(model: str) -> Settings:
 
 def build(corpus: Path, path: Path, image: OpenClipEncoder | ImageNetEncoder, joint: bool = True) -> IndexStore:
     store = IndexStore.create(path)
-    ingest([Source(corpus / "cases.jsonl")], store, Encoders(SentenceEncoder(), image, joint=joint))
+    ingest([Source(corpus / "cases.jsonl")], store, Encoders(MiniLmEncoder(), image, joint=joint))
     return store
 
 
@@ -159,7 +159,7 @@ def test_an_index_without_a_joint_space_still_answers(
     assert {c for h in hits for c in h.ranks} == {"text", "words", "image", "text-image"}
     # its first reports decided: those that come later are not half of a space
     (tmp_path / "more.jsonl").write_text(json.dumps({"id": "late", "text": "A late report."}))
-    ingest([Source(tmp_path / "more.jsonl")], store, Encoders(SentenceEncoder(), OpenClipEncoder(model), joint=True))
+    ingest([Source(tmp_path / "more.jsonl")], store, Encoders(MiniLmEncoder(), OpenClipEncoder(model), joint=True))
     with store.snapshot() as snapshot:
         assert "joint" not in snapshot.spaces()
         assert snapshot.document("late") is not None
@@ -170,14 +170,14 @@ def test_an_index_with_a_joint_space_keeps_it_whole(corpus: Path, model: str, tm
     (tmp_path / "more.jsonl").write_text(json.dumps({"id": "late", "text": "A late report."}))
     more = [Source(tmp_path / "more.jsonl")]
     with pytest.raises(IndexStateError, match="imagenet"):
-        ingest(more, store, Encoders(SentenceEncoder(), ImageNetEncoder()))
-    ingest(more, store, Encoders(SentenceEncoder(), OpenClipEncoder(model), joint=False))
+        ingest(more, store, Encoders(MiniLmEncoder(), ImageNetEncoder()))
+    ingest(more, store, Encoders(MiniLmEncoder(), OpenClipEncoder(model), joint=False))
     with store.snapshot() as snapshot:
         assert "late" in {d.id for _, d in snapshot.passages(snapshot.rows("joint").tolist())}
 
 
 def test_reencoding_adds_the_joint_space_and_takes_it_away(corpus: Path, model: str, tmp_path: Path) -> None:
-    store, text, image = IndexStore.create(tmp_path / "index"), SentenceEncoder(), OpenClipEncoder(model)
+    store, text, image = IndexStore.create(tmp_path / "index"), MiniLmEncoder(), OpenClipEncoder(model)
     ingest([Source(corpus / "cases.jsonl")], store, Encoders(text, image, joint=False))
     report = reencode(store, Encoders(text, image))
     assert (report.version, report.encoded) == (2, {"joint": 2 * CASES - 1}), "what is there is not encoded again"
@@ -202,7 +202,7 @@ def test_an_image_can_ask_an_index_of_reports_alone(
         ingest(
             [Source(tmp_path / "reports.jsonl")],
             store,
-            Encoders(SentenceEncoder(), OpenClipEncoder(model), joint=joint),
+            Encoders(MiniLmEncoder(), OpenClipEncoder(model), joint=joint),
         )
         engine = Engine(store, settings)
         if joint:
