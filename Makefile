@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo fast test slow lint bench crash clean
+.PHONY: demo fast test slow lint bench docs crash clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -51,6 +51,9 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict, import rules
 
 bench: $(VENV)/.dev  ## benchmarks; results are printed as tables (to keep them: benchmarks/run.py --save)
 	$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/.dev  ## the documentation site, into site/
+	$(BIN)/mkdocs build --strict
 
 crash: $(VENV)/.dev  ## kill the writer 300 times at random moments, besides every failpoint
 	RAG_KILLS=300 $(BIN)/python -m pytest tests/indexing/test_crash.py

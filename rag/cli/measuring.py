@@ -197,6 +197,20 @@ def abstracts(
     _run(_subject(index, indexes, profile), "abstracts", questions, as_json)
 
 
+@evaluate.command(epilog="Example: rag evaluate compare before.json after.json")
+def compare(
+    before: Annotated[Path, typer.Argument(help="What `rag evaluate … --json` wrote.")],
+    after: Annotated[Path, typer.Argument(help="The same suite, later or of another system.")],
+    as_json: Json = False,
+) -> None:
+    """What moved between two reports, and where both hold the same questions, whether by more than chance."""
+    from rag.evaluation.compare import compare as compared
+    from rag.evaluation.compare import read_report
+
+    found = compared(read_report(before), read_report(after))
+    say(found.json(), found.table(), as_json)
+
+
 def _subject(index: str | None, indexes: Path | None, profile: str | None) -> Subject:
     settings = settings_of(indexes, profile)
     return settings if index is None else engine_of(settings, index)

@@ -14,10 +14,10 @@ from rag.errors import InputError
 from rag.evaluation.metrics import Estimate, bootstrap, score_classes
 from rag.evaluation.report import Row, exactly
 from rag.progress import Progress
-from rag.types import Question
+from rag.types import Answer, Question
 
 WITHHELD, OPEN = "withheld", "neither yes nor no"
-_BATCH = 64
+BATCH = 64
 _YES_NO = re.compile(r"\s*(yes|no)\b", re.I)
 
 
@@ -47,17 +47,22 @@ Questions = str | Path | Iterable[Labelled]
 
 
 def ask_labelled(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress) -> list[str]:
-    """What is said to each: yes, no, WITHHELD or OPEN; of what a report does not mention, the likelier side.
+    """What is said to each: yes, no, WITHHELD or OPEN; of what a report does not mention, the likelier side."""
+    return [side_of(answer) for answer in answers_to(questions, engine, progress)]
 
-    Nothing is written to the ledger: the answers go to nobody.
-    """
-    said, advance = list[str](), progress.stage("asking", len(questions))
-    for i in range(0, len(questions), _BATCH):
-        batch = questions[i : i + _BATCH]
-        for answer in engine.ask_many([q.question for q in batch], record=False):
-            said.append(answer.side or (WITHHELD if answer.decision == "abstained" else OPEN))
+
+def answers_to(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress) -> Iterator[Answer]:
+    """The answer to each. Nothing is written to the ledger: the answers go to nobody."""
+    advance = progress.stage("asking", len(questions))
+    for i in range(0, len(questions), BATCH):
+        batch = questions[i : i + BATCH]
+        yield from engine.ask_many([q.question for q in batch], record=False)
         advance(len(batch))
-    return said
+
+
+def side_of(answer: Answer) -> str:
+    """yes, no, WITHHELD or OPEN; of what a report does not mention, the likelier side."""
+    return answer.side or (WITHHELD if answer.decision == "abstained" else OPEN)
 
 
 def agreement(questions: Sequence[LabelledQuestion], said: Sequence[str], of: Mapping[str, str]) -> Row:

@@ -1,28 +1,42 @@
-"""Labelled yes/no questions, asked of an index: how many are answered, and how many of those rightly."""
+"""Labelled yes/no questions, asked of an index: how many are answered, how many of those rightly, and beside what."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from rag.evaluation.questions import agreement, ask_labelled, read_yes_no
-from rag.evaluation.report import Report
+from rag.answering.engine import Engine
+from rag.evaluation import baselines
+from rag.evaluation.metrics import Estimate
+from rag.evaluation.questions import LabelledQuestion, agreement, answers_to, read_yes_no, side_of
+from rag.evaluation.report import Report, Row
+from rag.evaluation.selective import measure_selection
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
 from rag.progress import Progress
+from rag.types import Answer
 
 SKIPPED = "the answer is neither yes nor no"
+OURS = "as asked"
 
 
 @dataclass(frozen=True)
 class QuestionSuite:
     """Rows of :func:`~rag.evaluation.questions.read_yes_no`, or whatever is ``labelled()``.
 
+    The first row is the index as it answers. Beside it stand a constant answer, what the question's words alone give,
+    and what the same generator says without evidence, with another group's evidence, and with the labels' own.
+
     >>> QuestionSuite().name
     'questions'
+
+    Attributes:
+        baselines: also measure what stands beside it; each asks every question again.
     """
 
+    baselines: bool = True
     name: ClassVar[str] = "questions"
 
     def read(self, path: Path) -> Sample:
@@ -32,7 +46,38 @@ class QuestionSuite:
     def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:
         engine = need_engine(subject, self)
         questions = [q.labelled() for q in sample.rows]
-        said = ask_labelled(questions, engine, progress)
+        answers = list(answers_to(questions, engine, progress))
+        said = [side_of(answer) for answer in answers]
+        first = agreement(questions, said, {"answered": OURS})
+        rows = [Row(first.of, first.counts, {**first.metrics, **_selection(questions, answers)})]
+        if self.baselines:
+            rows += [
+                agreement(questions, theirs, {"answered": of}) for of, theirs in _beside(questions, engine, progress)
+            ]
+        outcomes = [
+            {"id": q.id, "group": q.group, "answer": q.answer, "said": side, "confidence": answer.confidence}
+            for q, side, answer in zip(questions, said, answers, strict=True)
+        ]
         wrong = [q.id for q, answer in zip(questions, said, strict=True) if answer != q.answer]
-        row = agreement(questions, said, {})
-        return Report(self.name, measured_index(engine), (row,), sample.left_out, details={"wrong": wrong})
+        details = {"wrong": wrong, "outcomes": outcomes}
+        return Report(self.name, measured_index(engine), tuple(rows), sample.left_out, details=details)
+
+
+def _selection(questions: Sequence[LabelledQuestion], answers: Sequence[Answer]) -> dict[str, Estimate]:
+    given = [(a.confidence, a.side == q.answer) for q, a in zip(questions, answers, strict=True) if a.side]
+    return measure_selection([c for c, _ in given], [right for _, right in given])
+
+
+def _beside(
+    questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress
+) -> Iterator[tuple[str, list[str]]]:
+    yield "a constant", baselines.answer_constantly(questions)
+    words = baselines.answer_by_words(questions)
+    if words is not None:
+        yield "by the question's words", words
+    pipeline = engine.pipeline()
+    yield "without evidence", baselines.answer_without_evidence(questions, pipeline, progress)
+    yield "from others' evidence", baselines.answer_from_shuffled(questions, pipeline, progress)
+    labelled = baselines.answer_from_labelled(questions, pipeline, progress)
+    if labelled is not None:
+        yield "from the labels' evidence", labelled

@@ -1,0 +1,90 @@
+"""What stands beside a figure: baselines of the suite of questions, and two reports compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag.answering.engine import Engine
+from rag.cli import main
+from rag.errors import InputError
+from rag.evaluation.baselines import answer_by_words, answer_constantly
+from rag.evaluation.compare import compare, read_report
+from rag.evaluation.questions import LabelledQuestion
+from rag.evaluation.suite import evaluate
+from rag.types import Question
+
+
+def asked(n: int, text: str, answer: str, study: str | None = None, evidence: tuple[str, ...] = ()) -> LabelledQuestion:
+    return LabelledQuestion(f"q{n}", Question(text=text, study=study), answer, f"g{n}", evidence)
+
+
+def test_a_reader_says_nothing_without_evidence_and_nothing_from_another_patients(own: Engine) -> None:
+    questions = [asked(n, "Is there cardiomegaly?", a, s) for n, (s, a) in enumerate([("r1", "yes"), ("r4", "no")])]
+    report = evaluate(own, "questions", questions)
+    assert report.value("right", answered="as asked") == 1
+    assert report.value("answered", answered="without evidence") == 0
+    assert report.value("answered", answered="from others' evidence") == 0
+    assert report.value("right", answered="a constant") == 0.5
+    assert {o["said"] for o in report.details["outcomes"]} == {"yes", "no"}
+
+
+def test_the_evidence_of_the_labels_is_what_is_answered_from(own: Engine) -> None:
+    with own.store.snapshot() as snapshot:
+        (report,) = [d for d in snapshot.documents("report") if d.case_id == "r1"]
+    questions = [asked(0, "Is there cardiomegaly?", "yes", "r1", (report.id,))]
+    found = evaluate(own, "questions", questions)
+    assert found.value("right", answered="from the labels' evidence") == 1
+    assert len(evaluate(own, "questions", questions, baselines=False).rows) == 1
+
+
+def test_words_alone_answer_where_words_give_the_answer_away() -> None:
+    telling = [asked(n, "Is it large?" if n % 2 else "Is it small?", "yes" if n % 2 else "no") for n in range(40)]
+    assert answer_by_words(telling) == [q.answer for q in telling]
+    assert answer_by_words(telling[:4]) is None
+    assert answer_constantly([*telling, telling[1]]) == ["yes"] * 41
+
+
+def test_the_name_of_a_study_gives_nothing_away() -> None:
+    """Each study has its label twice; words that name it would be right always."""
+    rows = [asked(n, f"Is it large in S{n}?", "yes" if n % 2 else "no", f"S{n}") for n in range(40)]
+    said = answer_by_words(rows)
+    assert said is not None and len(set(said)) == 1
+
+
+def report(values: list[tuple[str, str, str]], accuracy: float) -> dict[str, Any]:
+    outcomes = [{"id": i, "group": i, "answer": a, "said": s, "confidence": 1.0} for i, a, s in values]
+    metrics = {"accuracy": {"value": accuracy, "low": None, "high": None}}
+    return {"suite": "questions", "measured": {"index": "x"}, "rows": [{"metrics": metrics}], "outcomes": outcomes}
+
+
+def test_reports_of_the_same_questions_are_paired() -> None:
+    before = report([(str(n), "yes", "no" if n < 12 else "yes") for n in range(60)], 0.8)
+    after = report([(str(n), "yes", "yes") for n in range(60)], 1.0)
+    found = compare(before, after)
+    assert found.rows[0].counts == {"questions": 60, "groups_better": 12, "groups_worse": 0}
+    assert found.rows[0].metrics["p"].value == pytest.approx(2 * 0.5**12)
+    assert found.rows[0].metrics["difference"].low > 0
+    assert found.rows[1].metrics["difference"].value == pytest.approx(0.2)
+    assert compare(before, before).rows[0].metrics["p"].value == 1
+
+
+def test_what_cannot_be_compared_is_refused_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="two suites"):
+        compare(report([], 1.0), {"suite": "labels", "rows": []})
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(report([], 0.5)))
+    for content in ("nothing", "[]", '{"suite": 1}', '{"suite": "questions", "rows": [{}]}'):
+        bad.write_text(content)
+        with pytest.raises(InputError, match=r"bad.json is not a report"):
+            read_report(bad)
+    monkeypatch.setattr("sys.argv", ["rag", "evaluate", "compare", str(good), str(good)])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    assert "difference" in capsys.readouterr().out
