@@ -114,6 +114,7 @@ axes.legend()
 figure.tight_layout()
 
 # %%
+from rag.progress import Silent
 from rag.training.generator.mining import PairSources, mine
 
 rows = [json.loads(line) for line in questions.read_text(encoding="utf-8").splitlines()]
