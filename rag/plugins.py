@@ -23,7 +23,9 @@ from typing import Any, Literal
 
 from rag.errors import InputError, MissingDependencyError, RagError
 
-Kind = Literal["reader", "generator", "text-encoder", "image-encoder", "backend", "verifier", "risk", "suite"]
+Kind = Literal[
+    "reader", "identifiers", "generator", "text-encoder", "image-encoder", "backend", "verifier", "risk", "suite"
+]
 
 # Ours, one entry a part. A name of ours wins over an entry point of the same name, so nobody replaces one in silence.
 PARTS: Mapping[Kind, Mapping[str, str]] = {
@@ -43,6 +45,10 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "docx": "rag.corpus.readers.documents:WORD",
         "html": "rag.corpus.readers.documents:HTML",
         "images": "rag.corpus.readers.images:READER",
+    },
+    "identifiers": {
+        "rules": "rag.corpus.identifiers:make_rules",
+        "presidio": "rag.corpus.presidio:make_presidio",
     },
     "generator": {
         "reader": "rag.generation.registry:make_reader",
@@ -83,6 +89,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "retrieval": "rag.evaluation.suites.retrieval:RetrievalSuite",
         "channels": "rag.evaluation.suites.channels:ChannelSuite",
         "sight": "rag.evaluation.suites.sight:SightSuite",
+        "deid": "rag.evaluation.suites.deidentification:DeidentificationSuite",
     },
 }
 

@@ -70,6 +70,32 @@ class EncoderSettings(_Group):
     )
 
 
+Deidentify = Literal["off", "warn", "mask", "require"]
+
+
+class DeidentificationSettings(_Group):
+    """What becomes of people's identifiers (names, numbers, dates of birth, addresses, …) when a corpus is read."""
+
+    mode: Deidentify = Field(
+        "warn",
+        description="off: not looked for; warn: counted and listed; mask: replaced by [REMOVED]; require: what has any "
+        "is set aside. None of them proves that nothing is left.",
+    )
+    finders: tuple[str, ...] = Field(
+        ("rules",),
+        min_length=1,
+        description="Who looks: 'rules' (labels and forms), 'presidio' (names and places by a language model, extra "
+        "deid), or a finder that plugs in, by name or dotted path.",
+    )
+
+    @field_validator("finders")
+    @classmethod
+    def _are_known(cls, finders: tuple[str, ...]) -> tuple[str, ...]:
+        for name in finders:
+            check("identifiers", name, setting="deidentification.finders")
+        return finders
+
+
 class VectorSettings(_Group):
     """How vectors are stored and searched; see ``rag index plan``."""
 
@@ -354,6 +380,9 @@ class Settings(BaseSettings):
     _profile: str | None = PrivateAttr(None)
 
     indexes: Path = Field(Path("indexes"), description="Folder that holds the indexes.")
+    deidentification: DeidentificationSettings = Field(
+        default_factory=lambda: DeidentificationSettings.model_validate({})
+    )
     encoders: EncoderSettings = Field(default_factory=lambda: EncoderSettings.model_validate({}))
     vectors: VectorSettings = Field(default_factory=lambda: VectorSettings.model_validate({}))
     retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))

@@ -118,11 +118,11 @@ def test_identifiers_are_taken_out_and_what_left_the_source_leaves_the_index(tmp
     rows = [{"id": f"n{n}", "text": f"Call +1 617 555 01{n}0. The heart is enlarged."} for n in range(3)]
     path.write_text("\n".join(map(json.dumps, rows)))
     index = rag.Index.create(tmp_path / "private")
-    index.ingest(path, deidentify=True, workers=1)
+    index.ingest(path, deidentify="mask", workers=1)
     with index.store.snapshot() as snapshot:
         assert not any("555" in d.text for d in snapshot.documents("report"))
     path.write_text(json.dumps(rows[0]))
-    assert index.ingest(path, deidentify=True, sync=True).removed == 2
+    assert index.ingest(path, deidentify="mask", sync=True).removed == 2
 
 
 def test_an_index_of_other_encoders_is_refused_and_can_be_encoded_anew(index: rag.Index, reports: Path) -> None:

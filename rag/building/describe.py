@@ -12,6 +12,7 @@ from rag.building.identity import place_of
 from rag.building.ingest import IngestReport, Source, SourceReading
 from rag.corpus.chunking import passages_of
 from rag.corpus.quarantine import Foreign, Quarantined
+from rag.corpus.scrub import Scrubber
 from rag.indexing import FilingPlace, IndexStore, Snapshot
 from rag.indexing.plan import plan
 from rag.settings import VectorSettings
@@ -56,7 +57,7 @@ def describe(source: Source) -> Description:
     reading = SourceReading(source, "", {}, report)
     made = Description(str(source.name))
     cases, groups, same = set[str](), set[str](), dict[str, list[tuple[str, str]]]()
-    for batch in reading.batches(lambda ids: {}, lambda n: None, images=True, remove_identifiers=False):
+    for batch in reading.batches(lambda ids: {}, lambda n: None, images=True, scrubber=None):
         for document in batch:
             _count(made, document)
             cases.add(document.case_id)
@@ -74,7 +75,9 @@ def describe(source: Source) -> Description:
     return made
 
 
-def preview(source: Source, store: IndexStore | None, *, deidentify: bool = False, sync: bool = False) -> IngestReport:
+def preview(
+    source: Source, store: IndexStore | None, *, scrubber: Scrubber | None = None, sync: bool = False
+) -> IngestReport:
     """What an ingest would do to the index (None: there is none yet), as its report; nothing is encoded or written."""
     report = IngestReport(store.name if store else "")
     snapshot = store.snapshot() if store is not None and store.version() else None
@@ -84,7 +87,7 @@ def preview(source: Source, store: IndexStore | None, *, deidentify: bool = Fals
         report.version = snapshot.version if snapshot else 0
         seen: set[str] = set()
         places = _Places(snapshot)
-        for batch in reading.batches(places.of, lambda n: None, images=True, remove_identifiers=deidentify):
+        for batch in reading.batches(places.of, lambda n: None, images=True, scrubber=scrubber):
             there = places.of({document.id for document in batch})
             for document in batch:
                 seen.add(document.id)

@@ -11,6 +11,7 @@ from rag.building.reread import RereadReport, reread
 from rag.cohorts.asking import read_cohort
 from rag.cohorts.criteria import Cohort, CohortHit, CohortQuestion, Page
 from rag.cohorts.find import find, find_all
+from rag.corpus.scrub import Scrubber
 from rag.encoders.encoders import Encoders
 from rag.errors import InputError
 from rag.indexing import IndexStore, Snapshot
@@ -21,7 +22,7 @@ from rag.language.lexicon import Lexicon
 from rag.language.vocabulary import lexicon_of
 from rag.progress import Progress
 from rag.retrieval.compatibility import check_encoders
-from rag.settings import Settings
+from rag.settings import Deidentify, Settings
 
 AnySource = str | Path | Source
 
@@ -86,7 +87,7 @@ class Index:
         source: AnySource | Iterable[AnySource],
         reader: str | None = None,
         *,
-        deidentify: bool = False,
+        deidentify: Deidentify | None = None,
         sync: bool = False,
         workers: int | str | None = None,
         progress: Progress | None = None,
@@ -99,7 +100,8 @@ class Index:
             source: a file, a folder or a packaged corpus (openi, hpo, notes, samples), or several; a
                 :class:`~rag.building.ingest.Source` also carries options of its reader.
             reader: the format of a source that names none; guessed unless given.
-            deidentify: take obvious identifiers out first; not complete.
+            deidentify: what becomes of people's identifiers: off, warn, mask or require; as the settings say unless
+                given. The report lists what was found where.
             sync: also remove documents that have left these sources.
             workers: encode in so many processes, or on a Ray cluster: 'ray' or 'ray://host:port'.
             progress: told of what is read, encoded and built.
@@ -115,7 +117,8 @@ class Index:
         with Encoders.opened(self.settings.encoders, None if workers is None else str(workers)) as encoders:
             by_space = {"text": encoders.text, "image": encoders.image, "joint": encoders.image}
             check_encoders(self.store, self.store.spaces(), by_space, self.settings)
-            return ingest(sources, self.store, encoders, remove_identifiers=deidentify, sync=sync, progress=progress)
+            scrubber = scrubber_of(self.settings, deidentify)
+            return ingest(sources, self.store, encoders, scrubber=scrubber, sync=sync, progress=progress)
 
     def reencode(self, workers: int | str | None = None, progress: Progress | None = None) -> ReencodeReport:
         """Encode all documents again with the encoders of the settings; earlier versions stay as they are.
@@ -212,6 +215,11 @@ class Index:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def scrubber_of(settings: Settings, mode: Deidentify | None = None) -> Scrubber:
+    """Who looks for identifiers, by the settings; ``mode`` counts more than theirs."""
+    return Scrubber(mode or settings.deidentification.mode, settings.deidentification.finders)
 
 
 def index_path(where: str | Path, settings: Settings) -> Path:

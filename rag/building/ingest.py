@@ -19,7 +19,7 @@ from rag.building.identity import Identities, Incoming, salt_of
 from rag.building.reread import reread
 from rag.corpus.chunking import passages_of
 from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
-from rag.corpus.scrub import deidentify
+from rag.corpus.scrub import Identified, Scrubber
 from rag.corpus.source import Survey, survey
 from rag.encoders.encoders import Encoders
 from rag.encoders.pool import Encoded, Work
@@ -81,6 +81,8 @@ class IngestReport:
     withdrawn: list[str] = field(default_factory=list)  # ids of documents that the source took back
     kept: list[str] = field(default_factory=list)  # ids that sync would have removed, had their files been readable
     apart: dict[str, str] = field(default_factory=dict)  # ids that another source has: what they are here
+    identifiers: list[Identified] = field(default_factory=list)  # what was found where, whatever became of it
+    deidentification: str = "off"  # what became of them: off, warn, mask or require
     plans: dict[str, str] = field(default_factory=dict)  # per vector space: its backend, memory and disk
     by_kind: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "encode": 0.0, "store": 0.0})
@@ -99,7 +101,7 @@ def ingest(
     store: IndexStore,
     encoders: Encoders,
     *,
-    remove_identifiers: bool = False,
+    scrubber: Scrubber | None = None,
     sync: bool = False,
     progress: Progress | None = None,
 ) -> IngestReport:
@@ -110,7 +112,7 @@ def ingest(
 
     Args:
         encoders: an index that holds reports keeps to what its first ones were given, whatever ``joint`` says.
-        remove_identifiers: take obvious identifiers out of the texts first; not complete.
+        scrubber: what becomes of people's identifiers in the texts; None: nobody looks for any.
         sync: also remove the documents that have left these sources.
 
     Raises:
@@ -118,6 +120,7 @@ def ingest(
         StorageError: the disk refused; the index is as it was.
     """
     report, listen = IngestReport(store.name), progress or Silent()
+    report.deidentification = scrubber.mode if scrubber is not None else "off"
     text, image = encoders.text, encoders.image
     spaces = {"text": SpaceInfo(text.dim, text.fingerprint)}
     if image is not None:
@@ -125,7 +128,7 @@ def ingest(
         there = _joint_there(store)
         if there or (there is None and encoders.joint and isinstance(image, ImageTextEncoder)):
             spaces["joint"] = spaces["image"]
-    work = "|".join([*map(repr, sources), str(remove_identifiers), *(s.fingerprint for s in spaces.values())])
+    work = "|".join([*map(repr, sources), str(scrubber), *(s.fingerprint for s in spaces.values())])
     with store.writer(checkpoint=work) as writer:
         writer.check_spaces(spaces)
         taken: dict[str, str] = {}
@@ -133,9 +136,7 @@ def ingest(
         for source in sources:
             reading = SourceReading(source, salt_of(store), taken, report)
             count = listen.stage(f"reading {source.name}")
-            batches = reading.batches(
-                writer.places, count, images=image is not None, remove_identifiers=remove_identifiers
-            )
+            batches = reading.batches(writer.places, count, images=image is not None, scrubber=scrubber)
             _encode(batches, writer, encoders, "joint" in spaces, report, listen)
             read.append(reading)
         for reading in read:
@@ -175,15 +176,14 @@ class SourceReading:
         report.foreign += self._found.foreign
 
     def batches(
-        self, places: Places, count: Callable[[int], None], *, images: bool, remove_identifiers: bool
+        self, places: Places, count: Callable[[int], None], *, images: bool, scrubber: Scrubber | None
     ) -> Iterator[list[Document]]:
         report, incoming = self._report, self._incoming(images)
         while True:
             with report.timed("read"):
                 some = list(islice(incoming, BATCH))
-                if remove_identifiers:
-                    some = [replace(one, document=deidentify(one.document)) for one in some]
-                batch = list(self._settled(some, places))
+                passed = list(self._screened(some, scrubber)) if scrubber is not None else some
+                batch = list(self._settled(passed, places))
             if not some:
                 report.files = dict(Counter(report.files) + self._found.readers)
                 return
@@ -234,6 +234,17 @@ class SourceReading:
             else:
                 self.withdrawn.discard(record.id)
                 yield Incoming(record, reader, file)
+
+    def _screened(self, some: list[Incoming], scrubber: Scrubber) -> Iterator[Incoming]:
+        for one in some:
+            document, found = scrubber.screen(one.document)
+            self._report.identifiers += found
+            if document is not None:
+                yield replace(one, document=document)
+                continue
+            what = ", ".join(f"{f.count} {f.kind} in {f.field}" for f in found)
+            reason = f"It has what looks like identifiers ({what}); take them out, or let them be masked."
+            self._set_aside(Quarantined(one.document.source, one.document.id, reason), one.file.name)
 
     def _settled(self, some: list[Incoming], places: Places) -> Iterator[Document]:
         chosen: dict[str, Document] = {}  # of editions of one document the last one counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -202,6 +203,7 @@ def show_ingest(report: IngestReport, *, dry_run: bool = False) -> None:
     if len(report.quarantined) > 50:
         out.print(f"[yellow]  … and {len(report.quarantined) - 50} more (all of them with --json)[/]")
     show_foreign(report.foreign)
+    _show_identifiers(report)
     _show_ids("updated", report.changed)
     _show_ids("removed: no longer in the source", report.left)
     _show_ids("removed: withdrawn by the source", report.withdrawn)
@@ -209,6 +211,26 @@ def show_ingest(report: IngestReport, *, dry_run: bool = False) -> None:
     apart = [f"{theirs} is here {ours}" for theirs, ours in report.apart.items()]
     _show_ids(
         "kept apart: another source has the same ids (if it is the same source, moved, say so with --name)", apart
+    )
+
+
+def _show_identifiers(report: IngestReport) -> None:
+    """How many identifiers of each kind were found in how many documents, which ones first, and what became of them."""
+    if not report.identifiers:
+        return
+    kinds, documents = Counter[str](), list(dict.fromkeys(one.document for one in report.identifiers))
+    for one in report.identifiers:
+        kinds[one.kind] += one.count
+    became = {
+        "warn": "left in; --deidentify mask replaces them",
+        "mask": "replaced by [REMOVED], but for headers of image files, which stay where they are",
+        "require": "these documents were set aside",
+    }[report.deidentification]
+    some = ", ".join(documents[:5]) + (", …" if len(documents) > 5 else "")
+    out.print(
+        f"[yellow]  identifiers of people[/]: {_counted(kinds)} in {len(documents):,} documents ({became}): "
+        f"{escape(some)}",
+        soft_wrap=True,
     )
 
 

@@ -26,6 +26,7 @@ from rag.cli.shared import (
     store_of,
 )
 from rag.errors import RagError
+from rag.settings import Deidentify
 from rag.types import Question
 
 journeys = typer.Typer()
@@ -86,8 +87,11 @@ def ingest(
         typer.Option(help="What the source is called, if it moves or comes in several places [default: its folder]."),
     ] = None,
     deidentify: Annotated[
-        bool, typer.Option("--deidentify", help="Remove obvious identifiers first (not complete).")
-    ] = False,
+        Deidentify | None,
+        typer.Option(
+            help="Identifiers of people: ignore, count, remove them, or set aside what has any [default: warn].",
+        ),
+    ] = None,
     workers: Workers = None,
     sync: Annotated[bool, typer.Option("--sync", help="Also remove documents that have left this source.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen; write nothing.")] = False,
@@ -101,9 +105,12 @@ def ingest(
     made = not (settings.indexes / index).exists()
     if dry_run:
         from rag.building.describe import preview
+        from rag.building.index import scrubber_of
         from rag.cli import console
 
-        would = preview(corpus, None if made else store_of(settings, index), deidentify=deidentify, sync=sync)
+        would = preview(
+            corpus, None if made else store_of(settings, index), scrubber=scrubber_of(settings, deidentify), sync=sync
+        )
         print_json(asdict(would)) if as_json else console.show_ingest(would, dry_run=True)
         return
     mine = index_of(settings, index, create=True)

@@ -1,6 +1,6 @@
 """Sources to Documents to Passages.
 
-``read`` gives the records of a source, ``passages_of`` cuts a document, ``deidentify`` removes obvious identifiers.
+``read`` gives the records of a source, ``passages_of`` cuts a document, ``deidentify`` removes identifiers.
 """
 
 from __future__ import annotations

@@ -62,6 +62,16 @@ def study_in(dataset: Dataset, salt: str) -> Study:
     )
 
 
+def names_patient(path: Path) -> bool:
+    """Whether a file is DICOM and its header names a patient, without saying that identities were removed."""
+    if not is_dicom(path):
+        return False
+    tags = ["PatientName", "PatientID", "PatientIdentityRemoved"]
+    header = read_dataset(path, stop_before_pixels=True, specific_tags=tags)
+    is_removed = str(header.get("PatientIdentityRemoved") or "").strip().upper() == "YES"
+    return not is_removed and any(str(header.get(tag) or "").strip() for tag in tags[:2])
+
+
 def load_dicom(path: Path) -> Image.Image:
     """The first frame as 8-bit RGB: by its window if it has one, else from percentile 0.5 to 99.5 of its values."""
     from pydicom.pixels.processing import apply_color_lut

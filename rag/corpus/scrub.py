@@ -1,70 +1,141 @@
-"""Removal of obvious identifiers before anything is indexed."""
+"""Identifiers in documents: found, counted and, if wanted, replaced before anything is indexed."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from rag.corpus.dicom import names_patient
+from rag.corpus.identifiers import Finder, Identifier, apart
+from rag.plugins import find
+from rag.settings import Deidentify
 from rag.types import Document
 
 REMOVED = "[REMOVED]"
-_DATE = (
-    r"(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
-    r"|\d{1,2}\s{1,3}[A-Za-z]{3,9}\.?,?\s{1,3}\d{4}"
-    r"|[A-Za-z]{3,9}\.?\s{1,3}\d{1,2},?\s{1,3}\d{4})"
-)
-# Repetitions are bounded: a text of nothing but spaces must not take hours.
-# Each pattern's group "id" is what goes; a label before it ("MRN:") stays, so that the reader sees what was there.
-_IDENTIFIERS = re.compile(
-    "|".join(
-        (
-            r"(?P<email>\b[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+\b)",
-            r"\b(?:MRN|patient id|(?:medical record|patient|accession|NHS) (?:number|no\.?))"
-            r"\s{0,3}[:#=]?\s{0,3}(?P<record>(?=[A-Z-]{0,6}\d)[A-Z0-9]+(?:[- ]\d+)*\b)",
-            r"\b(?:DOB|D\.O\.B\.|date of birth|born(?: on)?)\s{0,3}[:=]?\s{0,3}(?P<birth>" + _DATE + r")(?!\d)",
-            r"(?<![\w.-])(?P<ssn>\d{3}-\d{2}-\d{4})(?![\w-])",
-            r"\b(?:tel|phone|telephone|fax|mobile|pager|call)\.?\s{0,3}[:#]?\s{0,3}"
-            r"(?P<labelled>\+?\(?\d[\d() .-]{5,18}\d)(?!\w)",
-            r"(?<![\w.+-])(?P<phone>(?:\+?\d{1,2}[-. ])?(?:\(\d{3}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{4})(?![\w-])",
-            r"(?<![\w+])(?P<international>\+\d{1,3}(?:[ -]?\(?\d{1,4}\)?){2,5})(?!\w)",
-        )
-    ),
-    re.IGNORECASE,
-)
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|[_.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """How many identifiers of a kind one field of a document has (or had); never the identifiers themselves."""
+
+    document: str
+    field: str
+    kind: str
+    count: int
+
+
+class Scrubber:
+    """Looks for identifiers with one or several finders, by name; see ``identifiers`` in :data:`rag.plugins.PARTS`.
+
+    What it does with what it finds is its mode: off, it does not look; warn: nothing; mask: it goes; require: the
+    document does. A net for what can be recognised, not a proof that nothing is left: docs/evaluation.md says how much
+    is found. What is burnt into an image passes through.
+
+    >>> scrubber = Scrubber("mask")
+    >>> report = Document(id="r", kind="report", text="MRN: 123456. Clear.", case_id="r", group_id="r", source="s")
+    >>> clean, found = scrubber.screen(report)
+    >>> clean.text, found[0].kind
+    ('MRN: [REMOVED]. Clear.', 'record')
+    """
+
+    def __init__(self, mode: Deidentify = "warn", finders: Sequence[str] = ("rules",)) -> None:
+        self.mode = mode
+        self._names = tuple(finders)
+        self._finders: list[Finder] = [
+            find("identifiers", name, setting="deidentification.finders")() for name in finders
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mode} by {', '.join(self._names)}"
+
+    def find(self, text: str) -> list[Identifier]:
+        """Where identifiers stand in a text, in order and apart from one another."""
+        if len(self._finders) == 1:
+            return self._finders[0](text)
+        return apart(one for finder in self._finders for one in finder(text))
+
+    def screen(self, document: Document) -> tuple[Document | None, list[Identified]]:
+        """The document as its mode lets it pass, None if it may not pass, and what was found in it."""
+        if self.mode == "off":
+            return document, []
+        masked, found = self.mask(document)
+        if found and self.mode == "require":
+            return None, found
+        return (masked if self.mode == "mask" else document), found
+
+    def mask(self, document: Document) -> tuple[Document, list[Identified]]:
+        """The document with ``[REMOVED]`` for every identifier in title, text and metadata, and what was found where.
+
+        Labels stay, section offsets follow, and ids stay as they are: the ids of patients and studies that our readers
+        make are pseudonyms. A document with nothing to remove is given back itself.
+        """
+        found: list[Identified] = []
+        removals = self._noted(document.id, "text", document.text, found)
+        changes: dict[str, Any] = {}
+        if removals:
+            changes["text"] = _without(document.text, removals)
+        if titled := self._noted(document.id, "title", document.title, found):
+            changes["title"] = _without(document.title, titled)
+        metadata = {
+            name: self._value(document.id, name, name, value, found) for name, value in document.metadata.items()
+        }
+        if (sections := metadata.get("sections")) and removals:
+            metadata["sections"] = {
+                label: [_moved(start, removals), _moved(end, removals)] for label, (start, end) in sections.items()
+            }
+        if metadata != document.metadata:
+            changes["metadata"] = metadata
+        found += self._header(document)
+        return (document.model_copy(update=changes) if changes else document), found
+
+    def _header(self, document: Document) -> list[Identified]:
+        """A DICOM file that names its patient. The index takes nothing over from the header but pseudonyms."""
+        if document.kind != "image" or document.image is None or not names_patient(Path(document.image)):
+            return []
+        return [Identified(document.id, "header of its file", "name", 1)]
+
+    def _noted(self, document: str, field: str, text: str, found: list[Identified]) -> list[Identifier]:
+        spans = self.find(text)
+        counts = Counter(one.kind for one in spans)
+        found += [Identified(document, field, kind, n) for kind, n in sorted(counts.items())]
+        return spans
+
+    def _value(self, document: str, field: str, name: str, value: Any, found: list[Identified]) -> Any:
+        """A JSON value of the metadata; its name is read as the label that it is ("PatientName")."""
+        if isinstance(value, dict):
+            return {key: self._value(document, field, key, inner, found) for key, inner in value.items()}
+        if not isinstance(value, str):  # lists are codes and references, which identify things
+            return value
+        label = f"{_WORDS.sub(' ', name)}: "
+        inside = [one for one in self.find(label + value) if one.start >= len(label)]
+        counts = Counter(one.kind for one in inside)
+        found += [Identified(document, f"metadata {field}", kind, n) for kind, n in sorted(counts.items())]
+        return _without(label + value, inside)[len(label) :] if inside else value
+
+
+_RULES = Scrubber()
 
 
 def deidentify(document: Document) -> Document:
-    """The document with phone numbers, e-mail addresses, labelled record numbers, US social security numbers and
-    labelled dates of birth in its title and text replaced by ``[REMOVED]``; section offsets in its metadata follow.
-
-    This is a net for the obvious, not a de-identification: names, addresses, other dates, identifiers without a label
-    and anything burnt into an image pass through. De-identify at the source.
-    """
-    removals = _removals(document.text)
-    title = _without(document.title, _removals(document.title))
-    if not removals and title == document.title:
-        return document
-    metadata = dict(document.metadata)
-    if sections := metadata.get("sections"):
-        metadata["sections"] = {
-            label: [_moved(start, removals), _moved(end, removals)] for label, (start, end) in sections.items()
-        }
-    return document.model_copy(update={"text": _without(document.text, removals), "title": title, "metadata": metadata})
+    """The document without what the rules of :mod:`rag.corpus.identifiers` find; see :meth:`Scrubber.mask`."""
+    return _RULES.mask(document)[0]
 
 
-def _removals(text: str) -> list[tuple[int, int]]:
-    return [match.span(match.lastgroup or 0) for match in _IDENTIFIERS.finditer(text)]
-
-
-def _without(text: str, removals: list[tuple[int, int]]) -> str:
-    for start, end in reversed(removals):
+def _without(text: str, removals: Sequence[Identifier]) -> str:
+    for start, end, _ in reversed(removals):
         text = text[:start] + REMOVED + text[end:]
     return text
 
 
-def _moved(offset: int, removals: list[tuple[int, int]]) -> int:
+def _moved(offset: int, removals: Sequence[Identifier]) -> int:
     """Where an offset of the old text lies in the new one; an offset inside a removal moves to the removal's end."""
     shift = 0
-    for start, end in removals:
+    for start, end, _ in removals:
         if end <= offset:
             shift += len(REMOVED) - (end - start)
         elif start < offset:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rag.corpus import deidentify, detect, passages_of, read_source
+from rag.corpus import detect, read_source
 from rag.corpus.source import survey
 from rag.corpus.text import MAX_TEXT_CHARS
 from rag.errors import InputError
-from rag.types import Document
 
 from .conftest import split
 
@@ -313,66 +312,3 @@ class TestSource:
         Path("x.jsonl").touch()
         with pytest.raises(InputError, match=message):
             read_source(source, **options)
-
-
-class TestDeidentify:
-    @staticmethod
-    def document(text: str, **metadata: object) -> Document:
-        return Document(
-            id="d",
-            kind="report",
-            text=text,
-            case_id="d",
-            group_id="d",
-            source="t",
-            metadata=metadata,
-            image=None,
-            image_sha256=None,
-        )
-
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("Call 555-123-4567 now.", "Call [REMOVED] now."),
-            ("Fax: (555) 123-4567.", "Fax: [REMOVED]."),
-            ("Phone +44 20 7946 0958 today", "Phone [REMOVED] today"),
-            ("Write to jo.doe@clinic.example.org.", "Write to [REMOVED]."),
-            ("MRN: 00123, stable", "MRN: [REMOVED], stable"),
-            ("mrn 123-45-6789", "mrn [REMOVED]"),
-            ("Patient ID: AB12345", "Patient ID: [REMOVED]"),
-            ("SSN 123-45-6789.", "SSN [REMOVED]."),
-            ("DOB: 01/02/1950, male", "DOB: [REMOVED], male"),
-            ("Date of birth 3 March 1950.", "Date of birth [REMOVED]."),
-            ("born on March 3, 1950", "born on [REMOVED]"),
-        ],
-    )
-    def test_obvious_identifiers_go(self, text: str, expected: str) -> None:
-        assert deidentify(self.document(text)).text == expected
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "A 1.7 x 2.3 x 4.1 cm mass at T12-L1, 2012-2014.",
-            "HP:0002202 PMID:20301304 DOI 10.1016/j.epsc.2014.06.004",
-            "Compared to 01/02/2014. SUV 12.5, WBC 12,000.",
-            "UID 1.2.840.113619.2.55.3.604688119",
-            "born prematurely at 28 weeks; call made to the patient ID desk",
-            "Pressure 120-140 over 80-90, ratio 1:1000000.",
-        ],
-    )
-    def test_clinical_text_stays(self, text: str) -> None:
-        document = self.document(text)
-        assert deidentify(document) is document
-
-    def test_section_offsets_follow(self) -> None:
-        text = "INDICATION: MRN 123456 and jo@x.org pain\nFINDINGS: call 555-123-4567"
-        document = self.document(text, sections={"INDICATION": [12, 40], "FINDINGS": [51, len(text)]}, mesh=["m"])
-        clean = deidentify(document)
-        sections = {label: clean.text[a:b] for label, (a, b) in clean.metadata["sections"].items()}
-        assert sections == {"INDICATION": "MRN [REMOVED] and [REMOVED] pain", "FINDINGS": "call [REMOVED]"}
-        assert clean.metadata["mesh"] == ["m"]
-        assert passages_of(clean)[0].text == clean.text
-
-    def test_real_reports_are_hardly_touched(self, openi: tuple[list[Document], object]) -> None:
-        changed = [d.text for d in openi[0] if deidentify(d) is not d]
-        assert changed == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -33,6 +33,7 @@ from rag.server.web.schemas import (
 )
 from rag.server.work.jobs import new_id
 from rag.server.work.service import Served, Service
+from rag.settings import Deidentify
 
 router = APIRouter(tags=["indexes"])
 _UPLOAD = {
@@ -48,7 +49,7 @@ _UPLOAD = {
         },
         "format": {"type": "string", "minLength": 1},
         "name": {"type": "string", "minLength": 1},
-        "deidentify": {"type": "boolean"},
+        "deidentify": {"type": "string", "enum": list(get_args(Deidentify))},
         "sync": {"type": "boolean"},
     },
 }

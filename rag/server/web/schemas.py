@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
+from rag.settings import Deidentify
 from rag.types import Answer, Citation, Evidence, Hit, Sentence
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -92,7 +93,9 @@ class IngestBody(Body):
     name: Name | None = Field(
         None, description="What the source is called: sent again under this name, its documents are corrected in place."
     )
-    deidentify: bool = Field(False, description="Remove obvious identifiers first (not complete).")
+    deidentify: Deidentify | None = Field(
+        None, description="What becomes of identifiers of people; as the settings say unless given."
+    )
     sync: bool = Field(False, description="Also remove documents that have left this source.")
 
 

@@ -23,7 +23,7 @@ export class IngestPanel {
       h("p", { class: "fine" }, "Reports (XML, text), Markdown notes, an OBO ontology, JSONL cases, or an archive of them. What cannot be read is set aside and listed; it never stops the rest."),
       h("label", { for: "source-name" }, "Name of the source"), this.name,
       h("p", { class: "fine" }, "Only if it may come again: documents that are sent again under the same name are corrected in place."),
-      h("label", { class: "check", for: "deidentify" }, this.deidentify, " Remove obvious identifiers first (not complete)"),
+      h("label", { class: "check", for: "deidentify" }, this.deidentify, " Replace identifiers of people that are recognised (not complete)"),
       this.button, this.problem);
     this.element = h("section", { "aria-label": "Add sources" }, h("h3", {}, "Add sources"), this.form, this.job);
   }
@@ -39,7 +39,7 @@ export class IngestPanel {
     const body = new FormData();
     for (const f of files) body.append("file", f, f.name);
     if (this.name.value.trim()) body.append("name", this.name.value.trim());
-    if (this.deidentify.checked) body.append("deidentify", "true");
+    if (this.deidentify.checked) body.append("deidentify", "mask");
     await this.#run(async () => {
       const job = await post(`${this.path}/ingest`, body);
       this.form.reset();
