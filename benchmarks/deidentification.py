@@ -1,6 +1,6 @@
 """How many personal details are found in texts, and what else is taken for one.
 
-``python benchmarks/deidentification.py [DATA] [presidio]`` needs the folder of test data (../shared/data) and the package
+``python benchmarks/deidentification.py [DATA] [presidio]`` needs the test data (../shared/data) and the package
 torchxrayvision with its Open-i reports; with ``presidio``, Presidio looks, too (a quarter of an hour on two cores).
 """
 
