@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rag.corpus import dicom
+from rag.corpus.dicom_pixels import load_dicom
 from rag.errors import InputError
 
 MAX_PIXELS = 100_000_000
@@ -46,7 +47,7 @@ def check_image(path: str | Path) -> ImageInfo:
         with _explained(path):
             width, height = dicom.size(path)
             _check_pixels(width, height)
-            dicom.load_dicom(path)
+            load_dicom(path)
         return ImageInfo(sha256, width, height)
     with _opened(path) as image:
         width, height = image.size
@@ -60,15 +61,15 @@ def check_image(path: str | Path) -> ImageInfo:
 def load_image(path: str | Path) -> Image.Image:
     """The image as 8-bit RGB, the way a reader would see it.
 
-    EXIF rotation is applied; 16-bit and float greyscale is scaled by its own range; transparency becomes white; of an
-    animation the first frame counts; DICOM is windowed. Raises InputError as ``check_image`` does.
+    EXIF rotation is applied; 16-bit and float greyscale is scaled by its own range, padding aside; transparency becomes
+    white; of an animation the first frame counts; DICOM is windowed. Raises InputError as ``check_image`` does.
     """
     path = Path(path)
     _file_size(path)
     with _explained(path):
         if dicom.is_dicom(path):
             _check_pixels(*dicom.size(path))
-            return dicom.load_dicom(path)
+            return load_dicom(path)
     with _opened(path) as image:
         image.load()
         return _as_rgb(ImageOps.exif_transpose(image))
@@ -84,10 +85,21 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:
-    """Greyscale of any range as 0–255; a flat image is black."""
+    """Greyscale of any range as 0–255, without regard to padding and to the outermost thousandth; flat is black."""
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    return np.asarray((values - low) * (255.0 / (high - low) if high > low else 0.0)).round().astype(np.uint8)
+    seen = np.sort(values, axis=None)
+    steps = np.diff(seen)
+    for _ in range(2):  # around a slice lies a value far from all others: below them (0), above them, or both
+        widest = int(steps.argmax()) if steps.size else 0
+        lower, upper = seen[: widest + 1], seen[widest + 1 :]
+        lone, rest = (lower, upper) if lower[0] == lower[-1] else (upper, lower)
+        if not (rest.size > 1 and lone.size and lone[0] == lone[-1] and steps[widest] > rest[-1] - rest[0] > 0):
+            break
+        seen, steps = rest, np.diff(rest)
+    cut = seen.size // 1000
+    low, high = float(seen[cut]), float(seen[-1 - cut])
+    grey = (values - low) * (255.0 / (high - low) if high > low else 0.0)
+    return np.asarray(grey.clip(0, 255).round().astype(np.uint8))
 
 
 def _file_size(path: Path) -> int:

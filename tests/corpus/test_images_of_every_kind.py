@@ -145,40 +145,11 @@ def test_cmyk_and_animation_are_read(tmp_path: Path) -> None:
     assert load_image(tmp_path / "two.gif").getpixel((0, 0)) == (255, 0, 0)
 
 
-class TestDicom:
-    """Real files of the pydicom package, and variations of one of them."""
-
-    @pytest.fixture
-    def folder(self) -> Path:
-        pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed")
-        return Path(pydicom.__file__).parent / "data" / "test_files"
-
-    def test_ct_mr_and_colour_become_rgb(self, folder: Path) -> None:
-        for name in ("CT_small.dcm", "MR_small.dcm", "examples_rgb_color.dcm", "examples_palette.dcm"):
-            info, image = check_image(folder / name), load_image(folder / name)
-            assert (image.mode, image.size) == ("RGB", (info.width, info.height))
-            assert image.getextrema()[0][1] > 250  # type: ignore[index]
-
-    def test_a_window_decides_the_grey_and_monochrome1_is_inverted(self, folder: Path, tmp_path: Path) -> None:
-        import pydicom
-
-        dataset = pydicom.dcmread(folder / "CT_small.dcm")
-        plain = np.asarray(load_image(folder / "CT_small.dcm"), dtype=int)
-        dataset.PhotometricInterpretation = "MONOCHROME1"
-        dataset.save_as(tmp_path / "inverted.dcm")
-        assert np.abs(255 - plain - np.asarray(load_image(tmp_path / "inverted.dcm"))).max() <= 1
-        dataset.PhotometricInterpretation = "MONOCHROME2"
-        dataset.WindowCenter, dataset.WindowWidth = [40, 500], [400, 2000]
-        dataset.save_as(tmp_path / "windowed.dcm")
-        values = dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
-        windowed = np.asarray(load_image(tmp_path / "windowed.dcm"))[..., 0]
-        assert (windowed[values <= -160] == 0).all()
-        assert (windowed[values >= 240] == 255).all()
-        assert windowed[(values > -100) & (values < 200)].std() > 0
-
-    def test_dicom_without_a_picture_or_cut_short_is_refused(self, folder: Path) -> None:
-        for name in ("rtplan.dcm", "MR_truncated.dcm", "badVR.dcm"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                with pytest.raises(InputError, match=name):
-                    check_image(folder / name)
+@pytest.mark.parametrize("padding", [0, 65535])
+def test_padding_does_not_take_the_range(tmp_path: Path, padding: int) -> None:
+    pixels = np.full((64, 64), padding, dtype=np.uint16)
+    pixels[16:48, 16:48] = np.linspace(31_768, 33_768, 1024).reshape(32, 32)  # 2,000 HU, stored with 32,768 added
+    Image.fromarray(pixels).save(tmp_path / "ct.png")
+    shown = np.asarray(load_image(tmp_path / "ct.png"))[..., 0]
+    assert len(np.unique(shown[16:48, 16:48])) == 256
+    assert (shown[:8] == (255 if padding else 0)).all()

@@ -6,11 +6,10 @@ others, while for reading, every template is the same tree of named items.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import Any
 
-from rag.corpus.dicom import REPORTS, read_dataset, study_in
+from rag.corpus.dicom import REPORTS, read_dataset, study_in, unquoted
 from rag.corpus.files import File
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import CERTAIN, Reader, Record
@@ -30,7 +29,7 @@ def recognise_report(file: File) -> float:
 
 def read_report(file: File, salt: str = "") -> Iterator[Record]:
     """The report; its case is the study and its group the patient, as pseudonyms by ``salt``."""
-    try:
+    with unquoted():
         dataset = read_dataset(file.path)
         study = study_in(dataset, salt)
         work = Publication(
@@ -54,17 +53,6 @@ def read_report(file: File, salt: str = "") -> Iterator[Record]:
                     yield Quarantined(str(file.path), f"{file.name}, page {number}", reason)
             return
         lines = list(_lines(dataset))
-    except (
-        AttributeError,
-        ValueError,
-        TypeError,
-        LookupError,
-        struct.error,
-        NotImplementedError,
-        EOFError,
-        OSError,
-    ) as error:
-        raise InputError(f"It is a damaged DICOM report ({type(error).__name__}: {error}).") from error
     if not lines:
         yield Quarantined(str(file.path), file.name, "empty report: it has no text, codes or numbers.", empty=True)
         return

@@ -1,0 +1,160 @@
+"""DICOM pixels as an ordinary picture: a frame that shows something, rescaled, windowed, upright in polarity, 8-bit."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from rag.corpus import jpeg12
+from rag.corpus.dicom import read_dataset, unquoted
+from rag.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+FRAMES_TRIED = 64
+_PERCENTILES = (0.5, 99.5)
+_WITH_CONTENT = (1.0, 99.0)  # percentiles between which a frame that shows something has more than one value
+# What a multi-frame object keeps by frame, and in which sequence of a functional group.
+_BY_FRAME = ("FrameVOILUTSequence", "PixelValueTransformationSequence")
+
+
+def load_dicom(path: Path) -> Image.Image:
+    """A frame as 8-bit RGB: by its window if it has one, else from percentile 0.5 to 99.5 of its values.
+
+    Of several frames it is the one that the file calls representative, or the first that is not of one colour. Raises
+    InputError for what has no pixels or damaged ones, MissingDependencyError where their decoder is not installed.
+    """
+    from pydicom.pixels.processing import apply_color_lut
+
+    with unquoted():
+        dataset = read_dataset(path)
+        if "PixelData" not in dataset:
+            raise InputError(
+                "It is a DICOM file without pixels (or with float pixels, which are not read); leave it out."
+            )
+        index, stored = _frame(dataset)
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            colours = apply_color_lut(stored, dataset)
+            return Image.fromarray(_to_bytes(colours, 8 * colours.dtype.itemsize)).convert("RGB")
+        if stored.ndim == 3:
+            return Image.fromarray(_to_bytes(stored, int(dataset.BitsStored))).convert("RGB")
+        _lift(dataset, index)
+        return Image.fromarray(_grey(stored, dataset)).convert("RGB")
+
+
+def _frame(dataset: Dataset) -> tuple[int, np.ndarray]:
+    """The frame to show, and its stored values."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    named = int(dataset.get("RepresentativeFrameNumber") or 0)
+    if 1 <= named <= frames:
+        return named - 1, _decoded(dataset, named - 1)
+    first = _decoded(dataset, 0)
+    tried = [(0, first), *((n, None) for n in range(1, min(frames, FRAMES_TRIED)))]
+    for index, values in tried:
+        pixels = _decoded(dataset, index) if values is None else values
+        low, high = np.percentile(pixels, _WITH_CONTENT) if len(tried) > 1 else (0, 1)
+        if high > low:
+            return index, pixels
+    return 0, first
+
+
+def _decoded(dataset: Dataset, index: int) -> np.ndarray:
+    from pydicom.pixels import get_decoder
+    from pydicom.pixels.utils import pixel_array
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    _register_12_bit()
+    try:
+        return np.asarray(pixel_array(dataset, index=index))
+    except NotImplementedError as error:
+        raise InputError(f"Its pixels ({syntax.name}) are of a form that no decoder reads; convert it.") from error
+    except RuntimeError as error:
+        decoder = get_decoder(syntax)
+        if not decoder.is_available:
+            wanted = "; ".join(decoder.missing_dependencies)
+            raise MissingDependencyError(
+                f'Its pixels ({syntax.name}) need a decoder: pip install "clincite[dicom]" ({wanted}).'
+            ) from error
+        tried = ", ".join(decoder.available_plugins)
+        raise InputError(
+            f"Its pixels ({syntax.name}) could not be decoded by {tried}; if they are not damaged, convert it to "
+            "uncompressed DICOM."
+        ) from error
+
+
+@cache
+def _register_12_bit() -> None:
+    from pydicom.pixels.decoders import JPEGExtended12BitDecoder
+
+    if jpeg12.LABEL not in JPEGExtended12BitDecoder.available_plugins:
+        JPEGExtended12BitDecoder.add_plugin(jpeg12.LABEL, (jpeg12.__name__, jpeg12.decode_frame.__name__))
+
+
+def _lift(dataset: Dataset, index: int) -> None:
+    """Write what a multi-frame object says of this frame where single-frame objects say it."""
+    shared = dataset.get("SharedFunctionalGroupsSequence") or [None]
+    own = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    for group in (shared[0], own[index] if index < len(own) else None):
+        for name in _BY_FRAME:
+            for values in (group.get(name) or [])[:1] if group is not None else []:
+                dataset.update(values)
+
+
+def _to_bytes(colours: np.ndarray, bits: int) -> np.ndarray:
+    if colours.dtype == np.uint8:
+        return colours
+    return np.asarray((colours.astype(np.float64) * (255.0 / (2**bits - 1))).clip(0, 255).round().astype(np.uint8))
+
+
+def _grey(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+    rescaled = apply_modality_lut(stored, dataset)
+    values = np.asarray(rescaled, dtype=np.float64)
+    window = _window(dataset)
+    if window is None and "VOILUTSequence" in dataset:
+        values = np.asarray(apply_voi_lut(rescaled, dataset), dtype=np.float64)
+    if window is None:
+        padding = dataset.get("PixelPaddingValue")
+        seen = values if padding is None else values[stored != padding]
+        low, high = np.percentile(seen if seen.size else values, _PERCENTILES)
+        grey = (values - low) * (255.0 / (high - low) if high > low else 0.0)
+    else:
+        grey = 255.0 * _windowed(
+            values, *window, function=str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
+        )
+    grey = grey.clip(0, 255)
+    # Its lowest value is meant to be shown white: MONOCHROME1, or by its presentation LUT.
+    if dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE":
+        grey = 255.0 - grey
+    return np.asarray(grey.round().astype(np.uint8))
+
+
+def _windowed(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
+    """From 0 to 1 and beyond, by the VOI LUT function (PS3.3, C.11.2.1.2 and C.11.2.1.3)."""
+    if function == "SIGMOID":
+        return np.asarray(1.0 / (1.0 + np.exp((-4.0 * (values - center) / width).clip(-700, 700))))
+    if function == "LINEAR_EXACT":
+        return np.asarray((values - center) / width + 0.5)
+    return np.asarray((values - (center - 0.5)) / max(width - 1, 1e-9) + 0.5)
+
+
+def _window(dataset: Dataset) -> tuple[float, float] | None:
+    """Center and width of the first window, or None."""
+    center, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
+    least = 0 if dataset.get("VOILUTFunction") in ("SIGMOID", "LINEAR_EXACT") else 1
+    return None if center is None or width is None or width <= least else (center, width)
+
+
+def _first(value: Any) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        return float(value if isinstance(value, str | int | float) else value[0])
+    except (TypeError, ValueError, IndexError):
+        return float(value) if hasattr(value, "__float__") else None
