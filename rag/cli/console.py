@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rag.audit.checks import AuditReport
+from rag.building.copying import CopyReport
 from rag.building.describe import Description
 from rag.building.ingest import IngestReport
 from rag.cohorts.criteria import Cohort
@@ -232,6 +233,20 @@ def _show_identifiers(report: IngestReport) -> None:
         f"{escape(some)}",
         soft_wrap=True,
     )
+
+
+def show_copies(made: CopyReport) -> None:
+    """What was copied without identities, and what was not."""
+    out.print(
+        f"[bold]{escape(made.target)}[/]: {made.images:,} DICOM images ({_counted(made.header)} elements of headers), "
+        f"{made.texts:,} texts ({_counted(made.identifiers) or 'no identifiers found'}); "
+        f"{len(made.quarantined):,} set aside",
+        soft_wrap=True,
+    )
+    for q in made.quarantined[:50]:
+        out.print(f"[yellow]  set aside[/] {escape(q.record)}: {escape(q.reason)}", soft_wrap=True)
+    show_foreign(made.foreign)
+    out.print("[dim]Text burnt into pixels is still there. Look before you share.[/]")
 
 
 def show_description(made: Description) -> None:

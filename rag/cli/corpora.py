@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter
 
 import rag
-from rag.cli.shared import Json, options_of, print_json
+from rag.cli.shared import Json, Profile, bars, options_of, print_json, settings_of
 
+copies = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="Look at a corpus before anything is built of it.")
 
 
@@ -31,8 +34,38 @@ def describe(
 
     made = run(rag.Source(source, format_, options_of(option, map_)))
     if as_json:
-        print_json(asdict(made))
+        print_json(TypeAdapter(type(made)).dump_python(made, mode="json"))  # asdict makes nonsense of a Counter
     else:
         from rag.cli import console
 
         console.show_description(made)
+
+
+@copies.command(epilog="Example: rag deidentify ./export ./clean --key hospital.key")
+def deidentify(
+    source: Annotated[Path, typer.Argument(help="A file or folder of DICOM images and plain texts.")],
+    target: Annotated[Path, typer.Argument(help="A new or empty folder for the copies.")],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with the key of pseudonyms, made if it is not there; keep it to copy more later and "
+            "have the same patients fit [default: a key that is forgotten]."
+        ),
+    ] = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Copy DICOM images and texts without identities: headers by the standard's basic profile, texts by our rules."""
+    from rag.building.copying import copy_without_identities
+    from rag.building.index import scrubber_of
+    from rag.corpus.pseudonyms import key_of
+
+    settings = settings_of(None, profile)
+    with bars(as_json) as progress:
+        made = copy_without_identities(source, target, key_of(key), scrubber_of(settings, "mask"), progress)
+    if as_json:
+        print_json(asdict(made))
+    else:
+        from rag.cli import console
+
+        console.show_copies(made)

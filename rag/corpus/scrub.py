@@ -93,6 +93,11 @@ class Scrubber:
         found += self._header(document)
         return (document.model_copy(update=changes) if changes else document), found
 
+    def mask_text(self, text: str) -> tuple[str, Counter[str]]:
+        """A text with ``[REMOVED]`` for every identifier, and how many of each kind there were."""
+        spans = self.find(text)
+        return _without(text, spans), Counter(one.kind for one in spans)
+
     def _header(self, document: Document) -> list[Identified]:
         """A DICOM file that names its patient. The index takes nothing over from the header but pseudonyms."""
         if document.kind != "image" or document.image is None or not names_patient(Path(document.image)):

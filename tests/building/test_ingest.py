@@ -120,3 +120,11 @@ def _bytes(folder: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             total += file.stat().st_size
     return total
+
+
+def test_a_description_is_one_json_object(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from rag.cli import main; main()", "corpus", "describe", "--json"]
+    done = subprocess.run(
+        [*command, str(corpus(tmp_path / "c.jsonl", 3))], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert json.loads(done.stdout)["by_kind"] == {"report": 3}
