@@ -88,6 +88,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "abstracts": "rag.evaluation.suites.abstracts:AbstractSuite",
         "retrieval": "rag.evaluation.suites.retrieval:RetrievalSuite",
         "channels": "rag.evaluation.suites.channels:ChannelSuite",
+        "ablation": "rag.evaluation.suites.ablation:AblationSuite",
         "sight": "rag.evaluation.suites.sight:SightSuite",
         "deid": "rag.evaluation.suites.deidentification:DeidentificationSuite",
     },

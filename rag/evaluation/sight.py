@@ -1,9 +1,10 @@
 """Image questions asked with wrong images: do the answers depend on what is shown?
 
 Each question is asked three times: with its own image; with an image of another patient from the same domain, so that
-nothing but the content differs; and with its own image drowned in noise (as the pairs of MMed-RAG's cross-modality
-preference tuning have it). The domain is given in the second and third asking: what is measured is who looks, and not
-whether the router notices. No certificate, threshold or guard is applied.
+nothing but the content differs (one for which the same question has the other answer, where there is any: who looks
+must then change the answer, and who does not look cannot); and with its own image drowned in noise (as the pairs of
+MMed-RAG's cross-modality preference tuning have it). The domain is given in the second and third asking: what is
+measured is who looks, and not whether the router notices. No certificate, threshold or guard is applied.
 """
 
 from __future__ import annotations
@@ -124,13 +125,20 @@ def _asked(
     advance = progress.stage("asking with wrong images", len(kept))
     with TemporaryDirectory() as folder:
         for n, (q, (domain, form)) in enumerate(kept):
-            strangers = [o.question.image for o in others[domain] if o.group != q.group]
-            if strangers:
+            unlike = strangers(q, others[domain])
+            if unlike:
                 noised = _noised(Path(q.question.image or ""), Path(folder) / "noise.png", seed + n)
-                pictures = (q.question.image, chance.choice(strangers), str(noised))
+                pictures = (q.question.image, chance.choice(unlike), str(noised))
                 scores = [_score(q, image, domain, pipeline) for image in pictures]
                 yield Looked(q.group, domain, form, *scores)
             advance(1)
+
+
+def strangers(q: LabelledQuestion, others: Sequence[LabelledQuestion]) -> list[str | None]:
+    """Images of other patients; those that make the same question's answer another one, where there are any."""
+    elsewhere = [o for o in others if o.group != q.group]
+    telling = [o for o in elsewhere if o.question.text == q.question.text and o.answer != q.answer]
+    return [o.question.image for o in telling or elsewhere]
 
 
 def _domains(questions: Sequence[LabelledQuestion], pipeline: Pipeline) -> list[tuple[str, str] | None]:
