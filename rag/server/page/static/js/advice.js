@@ -1,8 +1,9 @@
 // What to do when a question is not answered: the engine says why, this says what may help.
 
 const ADVICE = [
+  [/depend on the image/i, "Name the study, so that its report is read: who answers here does not see this in images."],
   [/study|patient|report/i, "Name the study that the question is about, in the question or in the field “Study”."],
-  [/image|photograph/i, "Try another image: whole, upright, of a kind that the index holds."],
+  [/image is|the image$|see it in the image|photograph/i, "Try another image: whole, upright, of a kind that the index holds."],
   [/domain|belongs to/i, "Choose an index that covers the subject; see Indexes for what each one holds."],
   [/confidence|router|sure/i, "Ask about one finding at a time, in the words a report would use."],
   [/disagree|contradict/i, "Read the statements below: the sources disagree, and the decision is yours."],

@@ -10,7 +10,7 @@ const lost = (risk) => (risk && risk !== "wrong-answer" ? `are lost by the risk 
 
 /** What the certificate promises, or that it promises nothing. */
 export function certificate(c) {
-  return h("div", {}, promise(c), c.image_effect ? seeing(c.image_effect) : null);
+  return h("div", {}, tested(c), c.image_effect ? seeing(c.image_effect) : null);
 }
 
 /** Whether answers to such questions depend on the image. */
@@ -20,7 +20,7 @@ function seeing(e) {
   return box(e.status === "sees" ? "valid" : e.status === "blind" ? "stale" : "none", titles[e.status], [h("p", { class: "fine" }, found)]);
 }
 
-function promise(c) {
+function tested(c) {
   if (c.status === "valid" && c.alpha !== null) {
     const domains = c.domains?.length ? ` about ${list(c.domains)}` : "";
     return box("valid", `Tested: at most ${percent(c.alpha)} ${c.risk && c.risk !== "wrong-answer" ? `lost by the risk “${c.risk}”` : "wrong"}`, [
@@ -29,7 +29,7 @@ function promise(c) {
       h("details", {}, h("summary", {}, "The test"), h("p", { class: "fine" }, sentence(c.why))),
     ]);
   }
-  if (c.status === "stale") return box("stale", "Tested before it changed", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "The answer is cited and verified all the same; how often such answers are wrong is not known.")]);
+  if (c.status === "stale") return box("stale", "Tested before it changed", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "The answer is given all the same; how often such answers are wrong is not known.")]);
   return box("none", "Not tested", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "How often such answers are wrong has not been measured.")]);
 }
 

@@ -62,7 +62,7 @@ export class IndexesView {
   }
 
   #fill(name, about, versions) {
-    this.parts.corpora.replaceChildren(h("p", { class: "lead" }, `Version ${about.version}, ${many(total(about.documents), "document")}. `, tested(about.certificate)), corpora(about.corpora));
+    this.parts.corpora.replaceChildren(h("p", { class: "lead" }, `Version ${about.version}, ${many(total(about.documents), "document")}. `, tested(about.certificate), " ", seeing(about.image_effects)), corpora(about.corpora));
     this.parts.versions.replaceChildren(this.#versions(name, about.version, versions));
   }
 
@@ -103,6 +103,16 @@ function tested(certificate) {
   if (!parts.length) return "No certificate has been computed for it.";
   const domains = [...new Set(parts.flatMap((p) => p.domains))].join(", ");
   return sentence(`tested for ${domains}: at most ${percent(certificate.alpha)} of answers ${certificate.risk === "wrong-answer" ? "wrong" : `lost by the risk “${certificate.risk}”`}, while nothing changes`);
+}
+
+/** Of which kinds of questions about images the answers were found to depend on the image, and of which not. */
+function seeing(measured) {
+  const kinds = (status) => (measured?.effects || []).filter((e) => e.status === status).map((e) => `${e.form || "any form"} in ${e.domain}`).join(", ");
+  const blind = kinds("blind"), sees = kinds("sees");
+  return [
+    sees && sentence(`questions about images: answers depend on the image for ${sees}`),
+    blind && sentence(`not answered from the image, because answers do not depend on it: ${blind}`),
+  ].filter(Boolean).join(" ");
 }
 
 /** One row for each source, kind and licence, with its domains. */
