@@ -277,7 +277,7 @@ class ImageEffect(Noun):
 
     Accuracies count silence as half right. *sees*: answers are right more often with the right image than with another
     one in its place, and than with noise; *blind*: that could not be shown, so such a question is not answered from its
-    image; *untested*: from too few patients to say.
+    image; *untested*: from too few patients to say, so the mark of its domain counts, where that has one.
     """
 
     domain: str

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -27,9 +28,9 @@ from rag.corpus.images import load_image
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
 from rag.progress import Progress
-from rag.risk_control.image_effect import LEAST_GROUPS, LEVEL, effect_of
+from rag.risk_control.image_effect import LEAST_GROUPS, LEVEL, effect_of, mark
 from rag.risk_control.policy import Policy
-from rag.types import Certificate, ImageEffect, Question
+from rag.types import Certificate, ImageEffect
 
 _TRIAL = Certificate(status="valid", why="a trial answer, given to nobody")
 _KEPT = 0.08  # of the image in what is drowned in noise; the rest is uniform noise
@@ -69,7 +70,8 @@ def measure_sight(
     about = [q for q in questions if q.question.image is not None and q.question.study is None]
     if not about:
         raise InputError("none of the questions names an image, so there is nothing to see: give the rows an 'image'")
-    asked = list(_asked(about, engine.pipeline(), progress, seed))
+    pipeline = engine.pipeline()
+    asked = list(look(list(_kinds(about, pipeline)), partial(_said, pipeline=pipeline), progress, seed))
     return ImageEffects(
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         measured_on=measured_on,
@@ -96,11 +98,10 @@ def _effect(domain: str, form: str | None, asked: Sequence[Looked], level: float
     groups = [s.group for s in asked]
     right, swapped, noised = np.array([(s.right, s.swapped, s.noised) for s in asked]).T
     effect, noise = (effect_of(right, wrong, groups, level) for wrong in (swapped, noised))
-    enough = len(set(groups)) >= LEAST_GROUPS
     return ImageEffect(
         domain=domain,
         form=form,
-        status="untested" if not enough else "sees" if min(effect.low, noise.low) > 0 else "blind",
+        status=mark(effect, noise, len(set(groups)), whole=form is None),
         questions=len(asked),
         groups=len(set(groups)),
         right=round(float(right.mean()), 4),
@@ -112,52 +113,61 @@ def _effect(domain: str, form: str | None, asked: Sequence[Looked], level: float
     )
 
 
-def _asked(
-    questions: Sequence[LabelledQuestion], pipeline: Pipeline, progress: Progress, seed: int
+class Kind(NamedTuple):
+    """What a question is about, by the router, and what it asks for."""
+
+    domain: str
+    form: str
+
+
+Say = Callable[[LabelledQuestion, str, str], str | None]  # question, image, domain -> yes, no, or anything else
+
+
+def look(
+    questions: Sequence[tuple[LabelledQuestion, Kind]], say: Say, progress: Progress, seed: int = 0
 ) -> Iterator[Looked]:
-    """Each question with its three images, in batches."""
+    """Each question with its three images, as ``say`` answers; one without a stranger in its domain is left out."""
     chance = random.Random(seed)  # noqa: S311
-    domains = _domains(questions, pipeline)
-    kept = [(q, d) for q, d in zip(questions, domains, strict=True) if d is not None]
     others: dict[str, list[LabelledQuestion]] = defaultdict(list)
-    for q, (domain, _) in kept:
-        others[domain].append(q)
-    advance = progress.stage("asking with wrong images", len(kept))
+    for q, kind in questions:
+        others[kind.domain].append(q)
+    advance = progress.stage("asking with wrong images", len(questions))
     with TemporaryDirectory() as folder:
-        for n, (q, (domain, form)) in enumerate(kept):
-            unlike = strangers(q, others[domain])
-            if unlike:
-                noised = _noised(Path(q.question.image or ""), Path(folder) / "noise.png", seed + n)
-                pictures = (q.question.image, chance.choice(unlike), str(noised))
-                scores = [_score(q, image, domain, pipeline) for image in pictures]
+        for n, (q, (domain, form)) in enumerate(questions):
+            own, unlike = q.question.image, strangers(q, others[domain])
+            if own is not None and unlike:
+                noised = _noised(Path(own), Path(folder) / "noise.png", seed + n)
+                scores = [_score(q, say(q, image, domain)) for image in (own, chance.choice(unlike), str(noised))]
                 yield Looked(q.group, domain, form, *scores)
             advance(1)
 
 
-def strangers(q: LabelledQuestion, others: Sequence[LabelledQuestion]) -> list[str | None]:
+def strangers(q: LabelledQuestion, others: Sequence[LabelledQuestion]) -> list[str]:
     """Images of other patients; those that make the same question's answer another one, where there are any."""
     elsewhere = [o for o in others if o.group != q.group]
     telling = [o for o in elsewhere if o.question.text == q.question.text and o.answer != q.answer]
-    return [o.question.image for o in telling or elsewhere]
+    return [o.question.image for o in telling or elsewhere if o.question.image is not None]
 
 
-def _domains(questions: Sequence[LabelledQuestion], pipeline: Pipeline) -> list[tuple[str, str] | None]:
-    """Domain and form of each question; None where it is out of domain, or no yes/no question."""
-    found: list[tuple[str, str] | None] = []
+def _kinds(questions: Sequence[LabelledQuestion], pipeline: Pipeline) -> Iterator[tuple[LabelledQuestion, Kind]]:
+    """The questions with their kinds; those out of domain, and those that are no yes/no questions, are left out."""
     for i in range(0, len(questions), _BATCH):
-        for turn in pipeline.begin([q.question for q in questions[i : i + _BATCH]]):
-            fit = turn.asked.yes_no and not turn.domain.out_of_domain
-            found.append((turn.domain.name, turn.asked.form) if fit else None)
-    return found
+        batch = questions[i : i + _BATCH]
+        for q, turn in zip(batch, pipeline.begin([q.question for q in batch]), strict=True):
+            if turn.asked.yes_no and not turn.domain.out_of_domain:
+                yield q, Kind(turn.domain.name, turn.asked.form)
 
 
-def _score(q: LabelledQuestion, image: str | None, domain: str, pipeline: Pipeline) -> float:
-    """1 where what is said is right, 0 where it is wrong, 1/2 where nothing is said."""
-    asked: Question = q.question.model_copy(update={"image": image, "domain": domain})
-    (turn,) = pipeline.begin([asked])
+def _said(q: LabelledQuestion, image: str, domain: str, pipeline: Pipeline) -> str | None:
+    """What the pipeline says with this image, in a domain that is given, whatever its confidence."""
+    (turn,) = pipeline.begin([q.question.model_copy(update={"image": image, "domain": domain})])
     policy = pipeline.default_policy
     trial = turn.under(Policy(policy.k, policy.gamma, 0.0, least=pipeline.least), _TRIAL)
-    said = pipeline.finish(trial).verdict
+    return pipeline.finish(trial).verdict
+
+
+def _score(q: LabelledQuestion, said: str | None) -> float:
+    """1 where what is said is right, 0 where it is wrong, 1/2 where nothing is said."""
     return 0.5 if said not in ("yes", "no") else float(said == q.answer)
 
 

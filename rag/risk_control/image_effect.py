@@ -15,7 +15,7 @@ which promises nothing at thirty groups.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,8 +24,12 @@ from rag.risk_control.bounds import betting
 from rag.risk_control.clusters import Groups
 
 LEAST_GROUPS = 30  # patients, below which nothing is said
+LEAST_EFFECT = 0.08  # below which a kind that could not be shown to see is taken for blind
 LEVEL = 0.05  # probability that any kind is called seeing although its answers do not depend on the image
 _STEPS = 20  # of the bisection: bounds to a millionth
+
+
+Mark = Literal["sees", "blind", "untested"]
 
 
 class MeanEffect(NamedTuple):
@@ -57,6 +61,20 @@ def effect_of(right: ArrayLike, wrong: ArrayLike, groups: Sequence[str], level: 
     low = 1 - _upper(1 - shares, 1 - mean, level / 2)
     high = _upper(shares, mean, level / 2)
     return MeanEffect(*(round(2 * x - 1, 4) for x in (mean, low, high)))
+
+
+def mark(effect: MeanEffect, noise: MeanEffect, groups: int, *, whole: bool) -> Mark:
+    """What the effects of exchanged and of noised images say of a kind of question.
+
+    It *sees* where both effects are above 0, whatever the luck of the sample. A ``whole`` domain for which that is not
+    shown is *blind*. A single form in it is blind where its effect is below LEAST_EFFECT as well; else its sample was
+    too small to say (*untested*), as it is with fewer than LEAST_GROUPS patients, and the domain's mark counts.
+    """
+    if groups < LEAST_GROUPS:
+        return "untested"
+    if min(effect.low, noise.low) > 0:
+        return "sees"
+    return "blind" if whole or min(effect.value, noise.value) < LEAST_EFFECT else "untested"
 
 
 def _upper(values: NDArray[np.float64], mean: float, level: float) -> float:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.risk_control.image_effect import effect_of
+from rag.risk_control.image_effect import LEAST_GROUPS, MeanEffect, effect_of, mark
 
 scores = st.sampled_from((0.0, 0.5, 1.0))
 
@@ -43,3 +43,18 @@ def test_nothing_and_nonsense_are_refused() -> None:
     for right, wrong in (([], []), ([1.0], [0.0, 1.0]), ([2.0], [0.0])):
         with pytest.raises(ValueError, match="effect"):
             effect_of(right, wrong, ["a"] * len(right), 0.05)
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "groups", "whole", "expected"),
+    [
+        (0.01, 0.2, LEAST_GROUPS, True, "sees"),
+        (-0.01, 0.2, LEAST_GROUPS, True, "blind"),
+        (-0.01, 0.2, LEAST_GROUPS, False, "untested"),  # its domain's mark counts
+        (-0.01, 0.05, LEAST_GROUPS, False, "blind"),
+        (0.3, 0.5, LEAST_GROUPS - 1, True, "untested"),
+    ],
+)
+def test_who_is_not_shown_to_see_is_blind(low: float, value: float, groups: int, whole: bool, expected: str) -> None:
+    found, clear = MeanEffect(value, low, 0.9), MeanEffect(0.9, 0.5, 1.0)
+    assert mark(found, clear, groups, whole=whole) == mark(clear, found, groups, whole=whole) == expected
