@@ -44,13 +44,16 @@ def leave_out_retracted(found: Retrieved) -> Retrieved:
     return found if len(kept) == len(found.hits) else replace(found, hits=kept)
 
 
-def admit(asked: Asked, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+def admit(asked: Asked, evidence: Sequence[Evidence], least_alike: float = -1.0) -> tuple[Evidence, ...]:
     """The evidence that a generator may see.
 
-    All of it for an open question, and where it is the study's own or of similar images; for any other yes/no question
-    literature alone, and none if that question is about a patient.
+    All of it for an open question, but for cases whose image is less alike than ``least_alike``; and where it is the
+    study's own or of similar images. For any other yes/no question literature alone, and none if that question is about
+    a patient.
     """
-    if not asked.yes_no or any(e.of_case for e in evidence):
+    if not asked.yes_no:
+        return tuple(e for e in evidence if not e.of_similar_image or e.score >= least_alike)
+    if any(e.of_case for e in evidence):
         return tuple(evidence)
     return () if asked.about_patient else tuple(e for e in evidence if e.kind == "literature")
 
@@ -58,7 +61,7 @@ def admit(asked: Asked, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
 def refuse_unanswerable(turn: Turn, settings: Settings, *, looks: bool = False) -> str | None:
     """Why what was found cannot bear on the question at all, so that nothing need be generated.
 
-    Where whoever writes ``looks`` at images, a question about one needs nothing that was found.
+    Where whoever writes ``looks`` at images, a yes/no question about one needs nothing that was found.
     """
     request, domain = turn.request, turn.domain
     strict = request.asked.yes_no or settings.answering.when_out_of_domain == "abstain"
@@ -67,8 +70,8 @@ def refuse_unanswerable(turn: Turn, settings: Settings, *, looks: bool = False) 
     if request.question.image is not None and request.question.study is None:
         if blind := refuse_blind(turn.certificate.image_effect):
             return blind
-        if looks and request.asked.yes_no:
-            return None
+        if looks if request.asked.yes_no else domain.basis != "words":
+            return None  # what it shows can be seen, or at least what kind of image it is
     similarity = turn.found.text_similarity
     if request.question.study is None and not any(e.of_similar_image for e in turn.evidence):
         if domain.out_of_domain:

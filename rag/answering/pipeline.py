@@ -147,7 +147,7 @@ class Pipeline:
             turn.request = Request(
                 turn.question,
                 turn.asked,
-                admit(turn.asked, turn.evidence),
+                admit(turn.asked, turn.evidence, self.settings.retrieval.min_quoted_similarity),
                 self.settings.answering.max_sentences,
                 partial(image_file, snapshot=self.snapshot),
                 domain=turn.domain,

@@ -169,8 +169,13 @@ class ReaderGenerator:
     # ------------------------------------------------------------------ open
 
     def _of_image(self, request: Request, kind: DraftSentence) -> Draft:
-        """An open question about an image: what kind of image it is, then what similar cases and literature say."""
-        told = self._open(request) if request.evidence else refusal("nothing like it was found")
+        """An open question about an image: what kind of image it is, then what similar cases say.
+
+        Literature is quoted where the question names a finding or a structure: "what is seen?" is answered by none.
+        """
+        known = request.asked.topics and not any(e.of_similar_image for e in request.evidence)
+        evidence = tuple(e for e in request.evidence if e.of_similar_image or (known and e.kind == "literature"))
+        told = self._open(replace(request, evidence=evidence)) if evidence else refusal("nothing like it was found")
         assert request.domain is not None, "the kind was told by the router"
         confidence = request.domain.probability if told.refusal else told.confidence
         sentences = (kind, *told.sentences[: max(0, request.max_sentences - 1)])

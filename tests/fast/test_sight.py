@@ -160,3 +160,20 @@ def test_questions_without_images_are_told_so(opened: Open) -> None:
     plain = LabelledQuestion("q", Question(text="Is there cardiomegaly?", study="r1"), "yes", "r1")
     with pytest.raises(InputError, match="names an image"):
         rag.evaluate(opened("seeing"), "sight", [plain])
+
+
+def test_an_open_question_says_the_kind_of_image_first_and_quotes_no_case_that_is_unlike(
+    own: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    Image.new("RGB", (24, 24), "blue").save(tmp_path / "asked.png")
+    question = Question(text="What does this fundus photograph show of the retina?", image=str(tmp_path / "asked.png"))
+    answer = own.ask(question)
+    first, *others = answer.sentences
+    assert first.text.startswith("This looks like an image of ")
+    assert first.seen_by == answer.domain.basis == "zero-shot prompts"
+    assert [s.text for s in others] == ["A similar case, i2: “Normal retina.”"], "as what it is; the red one is unlike"
+    careful = settings.retrieval.model_copy(update={"min_quoted_similarity": 1.0})
+    stricter = Engine.open(own.store.path, settings.model_copy(update={"retrieval": careful}))
+    Image.new("RGB", (24, 24), (90, 60, 255)).save(tmp_path / "asked.png")
+    (only,) = stricter.ask(question).sentences
+    assert only.seen_by is not None

@@ -23,7 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -138,7 +138,8 @@ class AblationSuite:
         pairs = [p.partition("=") for p in filter(None, (p.strip() for p in self.models.split(",")))]
         if any(not (name and model) for name, _, model in pairs):
             raise InputError(f"the option 'models' is a list of NAME=MODEL, separated by commas; got {self.models!r}")
-        named = {name: model for name, _, model in pairs} or {"model": given.transformers.model}
+        named: dict[str, str | None] = {name: model for name, _, model in pairs}
+        named = named or {"model": given.transformers.model}
         made = {}
         for name, model in named.items():
             writer = given.transformers.model_copy(update={"model": model})
@@ -271,9 +272,9 @@ class _Everywhere(Router):
     def __init__(self, router: Router) -> None:
         self.__dict__ = router.__dict__
 
-    def route(self, *args: object, **options: object) -> Domain:  # type: ignore[override]
+    def route(self, *args: Any, **options: Any) -> Domain:
         """See :meth:`rag.retrieval.router.Router.route`."""
-        told = super().route(*args, **options)  # type: ignore[arg-type]
+        told = super().route(*args, **options)
         return told.model_copy(update={"searched": ()})
 
 
