@@ -14,18 +14,17 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from rag.corpus.sentences import sentence_spans
-from rag.errors import InputError
+from rag.errors import InputError, RagError
 from rag.generation.base import Request, refusal
 from rag.generation.messages import QUESTION_IMAGE, Messages, Picture
-from rag.generation.parsing import is_finished, parse_draft
+from rag.generation.parsing import VERDICT, is_finished, parse_draft
 from rag.generation.prompts import Prompt
+from rag.generation.speech import said_in
 from rag.language.clinical_text import Texts
 from rag.settings import GenerationSettings
 from rag.types import Draft, Evidence, Side, sha256_of
 
 _LONGEST = 20_000  # characters of a draft; whoever writes more is stopped
-_THOUGHT = re.compile(r"\s*<think>.*?(?:</think>\s*|\Z)", re.S)  # what some models say to themselves first
-_VERDICT = re.compile(r"[\W_]*(yes|no)\b", re.I)
 _CANNOT = re.compile(r"[\W_]*(?:not\s+answered\b|(?:i\s+)?(?:can\s?not|can['’]t|unable\s+to)\s+(?:be\s+)?answer)", re.I)
 _MAYBE = re.compile(r"[\W_]*maybe\b", re.I)
 
@@ -62,6 +61,11 @@ class ChatModel(Protocol):
         """How many conversations go on at once."""
         ...
 
+    @property
+    def may_think(self) -> bool:
+        """Whether it may say things to itself before its answer without saying that they begin."""
+        ...
+
     def count(self, messages: Messages) -> int:
         """Tokens that the messages take, pictures included."""
         ...
@@ -83,6 +87,8 @@ class LanguageGenerator:
         self._settings = settings
         self._texts = texts
         self._prompt = Prompt(settings.prompt)
+        # whether the model says something to itself first, without saying so: its template does
+        self._thinks: bool | None = None if model.may_think else False
 
     @cached_property
     def fingerprint(self) -> str:
@@ -129,6 +135,12 @@ class LanguageGenerator:
                 truncated = piece.truncated or len(text) > _LONGEST
                 if truncated:
                     break
+                said = said_in(text)
+                if said.silently and self._thinks is False and begun:
+                    self._thinks = True
+                    raise RagError("the language model thought aloud before its answer; ask again")
+                if self._thinks is not False and not said.thought:
+                    continue  # it may be none of the answer
                 if (sentences := len(sentence_spans(text))) > begun:
                     begun = sentences
                     growing = self._draft(request, text, opinion, left_out, sent)
@@ -136,6 +148,7 @@ class LanguageGenerator:
                     yield growing.model_copy(update={"sentences": written[: request.max_sentences], "truncated": True})
                     if len(written) >= request.max_sentences:
                         return
+        self._thinks = said_in(text).silently if self._thinks is None else self._thinks
         whole = self._draft(request, text, opinion, left_out, sent)
         kept = whole.sentences[:-1] if truncated and not is_finished(whole.text or "") else whole.sentences
         yield whole.model_copy(update={"sentences": kept[: request.max_sentences], "truncated": truncated})
@@ -158,10 +171,10 @@ class LanguageGenerator:
 
     def _draft(self, request: Request, text: str, opinion: Piece, left_out: tuple[str, ...], sent: str) -> Draft:
         """The text so far, parsed."""
-        yes = opinion.yes
-        if thought := _THOUGHT.match(text):
-            text, yes = text[thought.end() :], None  # the first token was none of the answer's
-        said = _VERDICT.match(text) if request.asked.yes_no else None
+        answer = said_in(text)
+        yes = None if text[:1] != answer.text[:1] else opinion.yes  # else the first token was none of the answer's
+        text = answer.text
+        said = VERDICT.match(text) if request.asked.yes_no else None
         verdict: Side | None = None if said is None else "yes" if said[1].lower() == "yes" else "no"
         if not request.asked.yes_no:
             yes = None

@@ -44,6 +44,8 @@ def _choice(chunk: object) -> dict[str, Any] | None:
     """The first choice of a chunk; None for a chunk without any (usage, for instance)."""
     if isinstance(chunk, dict) and chunk.get("error"):
         raise StreamError("reported an error in the middle of its answer")
+    if isinstance(chunk, dict) and "choices" in chunk and chunk["choices"] is None:
+        return None
     choices = chunk.get("choices") if isinstance(chunk, dict) else None
     if not isinstance(choices, list) or any(not isinstance(c, dict) for c in choices):
         raise StreamError("sent JSON that is no chat completion")

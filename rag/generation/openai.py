@@ -21,11 +21,12 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, cast
 
 from rag.errors import InputError, MissingDependencyError, RagError
 from rag.generation.chat import Piece
 from rag.generation.completions import StreamError, pieces
+from rag.generation.dialect import Dialect, Refused
 from rag.generation.messages import Messages
 from rag.settings import GenerationSettings
 from rag.types import sha256_of
@@ -33,7 +34,8 @@ from rag.types import sha256_of
 _log = logging.getLogger(__name__)
 _PATH = "/chat/completions"
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
-_REFUSALS = {400, 404, 422}  # what servers say to a field that they do not know
+_FIELDS = {400, 422}  # what servers say to a field that they do not know
+_ELSEWHERE = {301, 302, 303, 307, 308, 404, 405}  # and to an address that they do not know
 _LONGEST_WAIT = 60.0  # seconds between tries, whatever the server asks for
 _TOP = 20  # alternatives of the first token: the most that OpenAI and vLLM give
 _BYTES_PER_TOKEN, _TOKENS_PER_PICTURE = 3, 1500  # on the safe side of what is usual
@@ -94,7 +96,7 @@ class RemoteModel:
             http_client=httpx2.Client(transport=BoundedTransport(wire, s, authorized=bool(key)), trust_env=False),
         )
         self._turns = threading.BoundedSemaphore(s.concurrency)
-        self._asks_logprobs = s.logprobs
+        self._dialect = Dialect(logprobs=s.logprobs)
         self._told = False
 
     @cached_property
@@ -109,6 +111,11 @@ class RemoteModel:
     @property
     def parallel(self) -> int:
         return self._settings.concurrency
+
+    @property
+    def may_think(self) -> bool:
+        """Nobody here knows what the server's template makes the model say to itself first."""
+        return True
 
     def count(self, messages: Messages) -> int:
         """An estimate on the safe side: nobody here has the server's tokenizer."""
@@ -142,18 +149,32 @@ class RemoteModel:
         return retrying(self._begun, messages, deadline)
 
     def _begun(self, messages: Messages, deadline: float) -> _Response:
+        """What a server refuses to be asked is asked otherwise, and from then on only so."""
         from openai import APIStatusError
 
-        try:
-            return self._sent(messages, self._asks_logprobs, deadline)
-        except APIStatusError as error:
-            if not self._asks_logprobs or error.status_code not in _REFUSALS - {404}:
-                raise
-        response = self._sent(messages, False, deadline)
-        self._asks_logprobs = False  # it was that; the server need not be asked again
-        return response
+        from rag.generation.transport import REFUSED
 
-    def _sent(self, messages: Messages, logprobs: bool, deadline: float) -> _Response:
+        dialect, tried, first = self._dialect, set[Dialect](), None
+        guesses = dialect.guesses()
+        while True:
+            tried.add(dialect)
+            try:
+                response = self._sent(messages, dialect, deadline)
+            except APIStatusError as error:
+                if error.status_code not in _FIELDS:
+                    raise
+                first, refused = first or error, cast(Refused, error.response.headers.get(REFUSED, ""))
+                if refused in ("length", "model"):
+                    raise
+                mended = dialect.without(refused) or next((g for g in guesses if g not in tried), None)
+                if mended is None or mended in tried:
+                    raise first from None
+                dialect = mended
+                continue
+            self._dialect = dialect
+            return response
+
+    def _sent(self, messages: Messages, dialect: Dialect, deadline: float) -> _Response:
         import httpx2
         from openai import omit
 
@@ -164,19 +185,19 @@ class RemoteModel:
         content: list[dict[str, Any]] = []
         for p in messages.pictures:
             content += [{"type": "text", "text": p.label}, {"type": "image_url", "image_url": {"url": p.data_url}}]
-        user = [*content, {"type": "text", "text": messages.user}] if content else messages.user
-        turns: list[Any] = [{"role": "system", "content": messages.system}, {"role": "user", "content": user}]
+        turns: list[Any] = dialect.turns(messages, content)
         return _Response(
             self._client.chat.completions.with_raw_response.create(
                 model=s.model or "",
                 messages=turns,
                 stream=True,
-                max_tokens=g.max_new_tokens,
-                temperature=g.temperature,
-                seed=g.seed,
+                max_tokens=g.max_new_tokens if dialect.limit == "max_tokens" else omit,
+                max_completion_tokens=g.max_new_tokens if dialect.limit == "max_completion_tokens" else omit,
+                temperature=g.temperature if dialect.sampling else omit,
+                seed=g.seed if dialect.sampling else omit,
                 timeout=httpx2.Timeout(s.read_timeout, connect=s.connect_timeout, pool=left),
-                logprobs=True if logprobs else omit,
-                top_logprobs=_TOP if logprobs else omit,
+                logprobs=True if dialect.logprobs else omit,
+                top_logprobs=_TOP if dialect.logprobs else omit,
             )
         )
 
@@ -199,12 +220,26 @@ class RemoteModel:
         import httpx2
         from openai import APIConnectionError, APIError, APIStatusError
 
+        from rag.generation.transport import REFUSED
+
         s = self._settings
         if isinstance(error, APIStatusError):
-            if error.status_code in _REFUSALS:
+            refused, code = error.response.headers.get(REFUSED, ""), error.status_code
+            if refused == "model":
+                return f"does not serve the model {s.model!r} (HTTP {code}); check 'generation.openai.model'"
+            if code in _ELSEWHERE:
                 return (
-                    f"refused the request (HTTP {error.status_code}); check 'generation.openai.model', and whether "
-                    "prompt and images fit what it serves"
+                    f"has no chat completions at {self._url.path} (HTTP {code}); check 'generation.openai.base_url', "
+                    "which ends where /chat/completions begins, mostly in /v1"
+                )
+            if refused == "length":
+                return (
+                    f"says that the prompt is too long (HTTP {code}); set 'generation.openai.window' to what it takes"
+                )
+            if code in _FIELDS:
+                return (
+                    f"refused the request (HTTP {code}); check 'generation.openai.model', and whether prompt and "
+                    "images fit what it serves"
                 )
             if error.status_code in (401, 403):
                 return f"refused the API key (HTTP {error.status_code}); set RAG_GENERATION__OPENAI__API_KEY"
@@ -252,7 +287,12 @@ class _Response:
 
         http = self._raw.http_response
         try:
-            if http.headers.get("content-type", "").startswith("application/json"):
+            kind = http.headers.get("content-type", "")
+            if kind.startswith("text/html"):
+                raise StreamError(
+                    "sent a page for people; check 'generation.openai.base_url', which mostly ends in /v1"
+                )
+            if kind.startswith("application/json"):
                 yield json.loads(http.read())
             else:
                 yield from self._raw.parse(to=Stream[object])
@@ -267,7 +307,7 @@ def _checked_url(base: str) -> Any:
     import httpx2
 
     try:
-        url = httpx2.URL(base.rstrip("/") + _PATH)
+        url = httpx2.URL(base.rstrip("/").removesuffix(_PATH) + _PATH)
     except (httpx2.InvalidURL, ValueError) as error:
         raise InputError(f"setting 'generation.openai.base_url' is not a URL ({error})") from error
     if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:

@@ -13,7 +13,9 @@ from rag.types import DraftSentence, Evidence, Quote
 from rag.verification.citations import parse
 
 # "Yes. The heart is enlarged [1]." is one statement, and the second half carries the citation of the first
-_VERDICT = re.compile(r"[\W_]*(yes|no)\b[\s.,:;!*\u2013\u2014-]*(?=[^\W_])", re.I)
+_LEAD = r"[\W_]*(?:(?:the\s+|my\s+)?(?:final\s+|short\s+)?(?:answer|verdict|response|conclusion)(?:\s+is)?[\W_]+)?"
+VERDICT = re.compile(rf"{_LEAD}(yes|no)\b", re.I)
+_VERDICT = re.compile(rf"{_LEAD}(yes|no)\b[\s.,:;!*\u2013\u2014-]*(?=[^\W_])", re.I)
 _BARE = re.compile(r"(yes|no)\W*", re.I)
 _ENDS = re.compile(r"[.!?][\"'”’)*]*(?:\s*\[[^\]]*\])*\W*$|\]\W*$")
 

@@ -30,6 +30,7 @@ class LocalModel:
     """
 
     parallel = 1
+    may_think = False  # its own template is rendered here: it is seen when a thought begins
 
     def __init__(self, settings: GenerationSettings) -> None:
         s = settings.transformers

@@ -2,11 +2,13 @@
 
 A client library reads what it is sent to the end, and introduces itself with the version of Python, the kind of machine
 and what it finds in the environment. Below it, here, every response has its limits and every request its list of
-headers. What comes with an error status is not read at all: it may repeat the question, or never end.
+headers. Of what comes with an error status a little is read, for a word that says what was refused; the rest is not
+and none of it is handed on: it may repeat the question, or never end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -14,10 +16,13 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from rag.generation.completions import StreamError
+from rag.generation.dialect import refused_by
 
 if TYPE_CHECKING:
     from rag.settings import OpenAISettings
 
+REFUSED = "X-Refused"  # the header of our own in which a refusal says what it refuses
+_MOST_READ = 16_384
 _SENT = {b"host", b"connection", b"accept", b"content-type", b"content-length", b"authorization"}
 
 
@@ -46,10 +51,11 @@ class BoundedTransport(httpx2.BaseTransport):
         )
         response = self._inner.handle_request(sent)
         if response.status_code != 200:
+            told = {"Retry-After": response.headers.get("retry-after", ""), REFUSED: ""}
+            if response.status_code in (400, 404, 422):
+                told[REFUSED] = refused_by(_beginning(response, deadline))
             response.close()
-            return httpx2.Response(
-                response.status_code, headers={"Retry-After": response.headers.get("retry-after", "")}
-            )
+            return httpx2.Response(response.status_code, headers=told)
         if response.headers.get("content-encoding", "identity") != "identity":
             response.close()
             raise StreamError("sent a compressed answer, which was not asked for")
@@ -59,6 +65,18 @@ class BoundedTransport(httpx2.BaseTransport):
 
     def close(self) -> None:
         self._inner.close()
+
+
+def _beginning(response: httpx2.Response, deadline: float) -> str:
+    """The first bytes of a refusal, as text."""
+    read = b""
+    assert isinstance(response.stream, httpx2.SyncByteStream)
+    with contextlib.suppress(httpx2.HTTPError):
+        for chunk in response.stream:
+            read += chunk
+            if len(read) > _MOST_READ or time.monotonic() > deadline:
+                break
+    return read[:_MOST_READ].decode("utf-8", "replace")
 
 
 class _Bounded(httpx2.SyncByteStream):

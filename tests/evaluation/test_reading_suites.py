@@ -48,7 +48,7 @@ class Gullible(ReaderGenerator):
 class Talker:
     """A language model that always says the same, and is sure of it."""
 
-    fingerprint, window, parallel = "talker", None, 1
+    fingerprint, window, parallel, may_think = "talker", None, 1, False
     says = "Yes. Aspirin lowered mortality [1]."
 
     def count(self, messages: object) -> int:

@@ -345,7 +345,7 @@ def test_the_prompt_is_the_one_that_was_trained_and_no_passage_takes_a_role(ask:
 class Saying:
     """A model that says one thing, with opinions."""
 
-    fingerprint, window, parallel = "saying", None, 1
+    fingerprint, window, parallel, may_think = "saying", None, 1, False
 
     def __init__(self, text: str, yes: float, either: float) -> None:
         from rag.generation.chat import Piece

@@ -30,6 +30,7 @@ class Fake:
     fingerprint = "fake:1"
     window = 2048
     parallel = 1
+    may_think = False
 
     def __init__(self, word: str, yes: float | None) -> None:
         self.word, self.yes, self.sent = word, yes, list[Messages]()

@@ -105,7 +105,7 @@ CHUNK = servers.chunk
 FAULTS: list[tuple[Act, str]] = [
     (status(500), "HTTP 500"),
     (status(401), "API key"),
-    (status(404), "generation.openai.model"),
+    (status(404), "generation.openai.base_url"),
     (status(302, Location="http://example.invalid/"), "HTTP 302"),
     (servers.raw("data: {not json\n\n"), "not JSON"),
     (servers.raw(f"data: {'[' * 100_000}\n\n"), "not JSON"),
