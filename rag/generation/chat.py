@@ -25,6 +25,7 @@ from rag.settings import GenerationSettings
 from rag.types import Draft, Evidence, Side, sha256_of
 
 _LONGEST = 20_000  # characters of a draft; whoever writes more is stopped
+_CITED = re.compile(r"[\[\u3010\uff3b]\s*\d")
 _CANNOT = re.compile(r"[\W_]*(?:not\s+answered\b|(?:i\s+)?(?:can\s?not|can['’]t|unable\s+to)\s+(?:be\s+)?answer)", re.I)
 _MAYBE = re.compile(r"[\W_]*maybe\b", re.I)
 
@@ -127,7 +128,7 @@ class LanguageGenerator:
             yield refusal(messages)
             return
         sent = messages.sha256
-        text, opinion, truncated, begun = "", Piece(), False, 0
+        text, opinion, truncated, begun, plain = "", Piece(), False, 0, False
         with closing(self._model.chat(messages)) as pieces:
             for piece in pieces:
                 text += piece.text
@@ -136,13 +137,13 @@ class LanguageGenerator:
                 if truncated:
                     break
                 said = said_in(text)
-                if said.silently and self._thinks is False and begun:
+                if said.silently and plain:
                     self._thinks = True
                     raise RagError("the language model thought aloud before its answer; ask again")
-                if self._thinks is not False and not said.thought:
-                    continue  # it may be none of the answer
+                if not said.thought and self._may_be_thought(text, request.asked.yes_no):
+                    continue
                 if (sentences := len(sentence_spans(text))) > begun:
-                    begun = sentences
+                    begun, plain = sentences, not said.thought
                     growing = self._draft(request, text, opinion, left_out, sent)
                     written = growing.sentences[:-1]  # the last one may go on
                     yield growing.model_copy(update={"sentences": written[: request.max_sentences], "truncated": True})
@@ -152,6 +153,11 @@ class LanguageGenerator:
         whole = self._draft(request, text, opinion, left_out, sent)
         kept = whole.sentences[:-1] if truncated and not is_finished(whole.text or "") else whole.sentences
         yield whole.model_copy(update={"sentences": kept[: request.max_sentences], "truncated": truncated})
+
+    def _may_be_thought(self, text: str, yes_no: bool) -> bool:
+        """Whether what was written so far may be none of the answer; of a model that nobody knows yet, by its form."""
+        begins = VERDICT.match(text) if yes_no else _CITED.search(text)
+        return self._thinks is True or (self._thinks is None and not begins)
 
     def opinion(self, request: Request) -> float | None:
         """P(yes) to a yes/no question by the model's first word, in [0, 1]; nothing more is written.

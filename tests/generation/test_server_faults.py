@@ -59,14 +59,14 @@ UNDERSTOOD: dict[str, Act] = {
     "maxcompl, not said": refusing(has("max_tokens"), "", 422),
     "nologprobs": refusing(has("logprobs"), "logprobs are not supported by this model"),
     "nologprobs, not said": refusing(has("logprobs", "top_logprobs"), "invalid request", 422),
-    "nosampling": refusing(has("temperature"), "'temperature' does not support 0 with this model. Only 1 is supported."),
+    "nosampling": refusing(has("temperature"), "'temperature' does not support 0 with this model."),
     "noseed": refusing(has("seed"), "Unrecognized request argument supplied: seed"),
     "nothing of all that": refusing(lambda b: has_system(b) or has("logprobs", "max_tokens", "seed")(b), "Bad Request"),
     "one refusal after the other": refusing(
         has_system, "System role not supported", otherwise=refusing(has("max_tokens"), "max_tokens is not supported")
     ),
     "nullchoices": raw(
-        'data: {"choices": null, "usage": {"total_tokens": 3}}\n\n' + chunk(YES) + chunk(end="stop") + "data: [DONE]\n\n"
+        'data: {"choices": null, "usage": {"total_tokens": 3}}\n\n' + chunk(YES) + chunk(end="stop")
     ),
     "emptychoices": raw('data: {"choices": []}\n\n' + chunk(YES) + chunk(end="stop")),
     "thought": saying(f"<think>The report says it. Or not.</think>\n\n{YES}"),
@@ -159,22 +159,20 @@ def test_an_address_with_its_ending_is_taken_as_well(server: Server) -> None:
 
 
 def test_a_thought_is_never_told_as_an_answer(server: Server, ask: Ask, texts: Texts) -> None:
-    """Nobody says that it begins; of a model that is known not to think, a thought that comes all the same is refused."""
-    thoughtful = saying("The heart is enlarged [1]. No effusion is seen [2]. So no.\n</think>No effusion is seen [2].")
+    """Nobody says that one begins: what opens like an answer is told; if it turns out to be thought, it is refused."""
+    said = "No effusion is seen [2]. It is so [2]. "
     chosen = settings(server.url)
-    generator = LanguageGenerator(RemoteModel(chosen), chosen, texts)
-    server.usual = thoughtful
+    thinking, citing = (LanguageGenerator(RemoteModel(chosen), chosen, texts) for _ in range(2))
+    server.usual = saying(f"The heart is enlarged. No effusion. So no.\n</think>{said}")
     for _ in range(2):
-        told = [s.text for draft in generator.stream(ask()) for s in draft.sentences]
-        assert told and all("effusion" in text for text in told)
-    plain = LanguageGenerator(RemoteModel(chosen), chosen, texts)
-    server.usual = saying(f"{YES} The lungs are clear [2]. It is so [1].")
-    plain.generate(ask())
-    assert len(list(plain.stream(ask()))) > 2, "sentences are told as they come"
-    server.usual = thoughtful
+        told = [s.text for draft in thinking.stream(ask()) for s in draft.sentences]
+        assert told and all("effusion" in text or text == "It is so." for text in told)
+    server.usual = saying(f"{YES} {said}")
+    assert len(list(citing.stream(ask()))) > 2, "sentences are told as they come"
+    server.usual = saying(f"Yes, it is [1]. Or is it [1]? It is. It is not.\n</think>{said}")
     with pytest.raises(RagError, match="thought aloud"):
-        plain.generate(ask())
-    assert plain.generate(ask()).sentences
+        citing.generate(ask())
+    assert citing.generate(ask()).sentences
 
 
 def test_the_cases_of_servers(data: Path, server: Server, ask: Ask, texts: Texts) -> None:
