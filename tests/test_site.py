@@ -19,7 +19,7 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     for page, word in (
         ("reference/python", "Engine"),
         ("reference/commands", "rag ingest"),
-        ("reference/rest", "/v1/ask"),
+        ("reference/rest", "/v1/answers"),
         ("guides/add-a-reader", "reader"),
     ):
         assert word in (tmp_path / "site" / page / "index.html").read_text(encoding="utf-8"), page

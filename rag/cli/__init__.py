@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import rag
-from rag.cli import audits, corpora, indexes, measuring, models, serving, training, tuning
+from rag.cli import audits, corpora, indexes, measuring, models, pacs, serving, training, tuning
 from rag.cli.assistants import assistants
 from rag.cli.certifying import certifying
 from rag.cli.cohorts import cohorts
@@ -35,6 +35,7 @@ app.add_typer(assistants)
 app.add_typer(indexes.app, name="index")
 app.add_typer(corpora.app, name="corpus")
 app.add_typer(corpora.copies)
+app.add_typer(pacs.app, name="pacs")
 audits.app.add_typer(ledgers)
 app.add_typer(audits.app, name="audit")
 app.add_typer(training.app, name="train")
