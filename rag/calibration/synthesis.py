@@ -12,13 +12,15 @@ from __future__ import annotations
 import json
 import random
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rag.building.index import Index
+from rag.calibration.wordings import Labels, Proposal, Wordings
 from rag.errors import InputError, StorageError
 from rag.evaluation.questions import LabelledQuestion
 from rag.language.clinical_text import Texts
@@ -26,22 +28,19 @@ from rag.language.lexicon import Lexicon
 from rag.language.vocabulary import lexicon_of
 from rag.progress import Progress, Silent
 from rag.settings import knowledge_dir
-from rag.types import Document, Question
+from rag.types import Document, Question, sha256_of
 
 Kind = Literal["yes_no", "multiple_choice"]
-_TEMPLATES = (
-    "Does study {study} show {finding}?",
-    "Is there {finding} in study {study}?",
-    "Can {finding} be seen in study {study}?",
-)
 _OPTIONS = 4
 _CLEAR = 0.95  # certainty from which an assertion of the text may serve as a label
+_SIDES = {"left": ("left",), "right": ("right",), "bilateral": ("left", "right")}
+_DEGREES = {word: (word,) for word in ("mild", "severe", "small", "large")}
 _UNUSABLE = ("No Indexing", "Technical Quality")  # nobody coded these studies, or nobody could
 
 
 @dataclass(frozen=True)
 class SyntheticQuestion:
-    """One row of a question file. ``labels`` names where the answer comes from."""
+    """One row of a question file. ``labels`` names where the answer comes from, ``asks`` the kind of wording."""
 
     id: str
     kind: Kind
@@ -51,6 +50,7 @@ class SyntheticQuestion:
     study: str
     group: str
     finding: str
+    asks: str
     evidence: tuple[str, ...]
     labels: str
     synthetic: bool = True
@@ -71,21 +71,13 @@ class _Code:
     near: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """Findings that a study certainly has and certainly has not."""
-
-    present: frozenset[str]
-    absent: frozenset[str]
-    source: str
-
-
 def synthesize(
     index: Index,
     *,
     count: int = 600,
     kind: Kind = "yes_no",
     seed: int = 0,
+    each: int = 1,
     progress: Progress | None = None,
 ) -> list[SyntheticQuestion]:
     """Questions with known answers about the reports of an index, read with its own lexicon.
@@ -96,9 +88,11 @@ def synthesize(
 
     Args:
         index: holds reports with codes, or with findings clearly asserted.
-        count: most questions; each patient gives one at most.
-        kind: ``yes_no``, or ``multiple_choice`` with one right option and three that the labels deny.
+        count: most questions.
+        kind: ``yes_no``, in the wordings of ``knowledge/questions.toml``, or ``multiple_choice`` with one right option
+            and three that the labels deny.
         seed: the same index and seed give the same questions.
+        each: most questions about one patient, who gives one multiple choice at most.
         progress: told of reports read.
 
     Raises:
@@ -109,7 +103,7 @@ def synthesize(
     with index.store.snapshot() as snapshot:
         documents, lexicon = snapshot.documents("report"), lexicon_of(snapshot)
     tell = (progress or Silent()).stage("reading labels", len(documents))
-    return propose_questions(documents, lexicon, count=count, kind=kind, seed=seed, tell=tell)
+    return propose_questions(documents, lexicon, count=count, kind=kind, seed=seed, each=each, tell=tell)
 
 
 def write_questions(path: str | Path, questions: Iterable[SyntheticQuestion]) -> None:
@@ -134,46 +128,55 @@ def propose_questions(
     count: int,
     kind: Kind = "yes_no",
     seed: int = 0,
+    each: int = 1,
     tell: Callable[[int], None] = lambda n: None,
 ) -> list[SyntheticQuestion]:
-    """At most ``count`` questions, one a group at most; half of the yes/no answers are *yes* where labels allow it.
+    """At most ``count`` questions; half of those answered yes or no are about something that is there, where labels
+    allow it, and both halves are asked in the affirmative and in the opposite.
 
     Args:
-        documents: reports; each group gives one question.
+        documents: reports; of each group the first with usable labels is asked about.
         kind: ``yes_no``, or ``multiple_choice`` with one right option and three that the labels deny.
         seed: the same documents and seed give the same questions.
-        tell: progress; told how many documents were read.
+        each: most yes/no questions of a group; no two have the same words.
+        tell: progress; told how many documents were looked at.
 
     Raises:
         InputError: no document carries usable codes or clear assertions.
     """
     rng = random.Random(seed)  # noqa: S311 - sampling, not secrets
-    labelled: dict[str, tuple[Document, _Labels]] = {}
-    texts = Texts(lexicon)
+    reports = defaultdict[str, list[Document]](list)
     for document in documents:
-        tell(1)
-        labels = report_labels(document, texts) if document.kind == "report" and document.text else None
-        if labels is not None and document.group_id not in labelled:
-            labelled[document.group_id] = (document, labels)
+        if document.kind == "report" and document.text:
+            reports[document.group_id].append(document)
+        else:
+            tell(1)
+    groups = sorted(reports)
+    rng.shuffle(groups)
+    texts, found, labelled = Texts(lexicon), list[SyntheticQuestion](), False
+    wanted = {True: count - count // 2, False: count // 2}
+    for group in groups:
+        if len(found) >= count:
+            break
+        tell(len(reports[group]))
+        document, labels = next(((d, ls) for d in reports[group] if (ls := report_labels(d, texts))), (None, None))
+        if document is None or labels is None:
+            continue
+        labelled = True
+        if kind == "yes_no":
+            proposals = Wordings.load().propose(labels, document.case_id or document.id, lexicon, rng)
+            for p in _choose(proposals, wanted, min(each, count - len(found)), rng):
+                found.append(_question(document, labels, p.finding, p.text, p.answer, asks=p.kind))
+        elif (choice := _multiple_choice(document, labels, lexicon, rng)) is not None:
+            found.append(choice)
     if not labelled:
         raise InputError(
             "no report carries codes that knowledge/codes.toml knows, nor clear assertions; nothing to ask"
         )
-    groups = sorted(labelled)
-    rng.shuffle(groups)
-    make = _yes_no if kind == "yes_no" else _multiple_choice
-    found: list[SyntheticQuestion] = []
-    wanted = {"yes": count - count // 2, "no": count // 2}
-    for group in groups:
-        question = make(*labelled[group], wanted, lexicon, rng)
-        if question is not None:
-            found.append(question)
-        if len(found) == count:
-            break
     return found
 
 
-def report_labels(document: Document, texts: Texts) -> _Labels | None:
+def report_labels(document: Document, texts: Texts) -> Labels | None:
     """What is certain about a report, after the verifier has dropped what the text only raises."""
     raised = {a.concept for a in texts.of(document.text).statements if a.status == "uncertain"}
     codes = document.metadata.get("mesh")
@@ -188,19 +191,31 @@ def report_labels(document: Document, texts: Texts) -> _Labels | None:
             f for f in findings if not any(known.is_a(r, f) or known.is_a(f, r) for r in raised if r in known.concepts)
         )
 
-    return _Labels(clear(labels.present), clear(labels.absent), labels.source)
+    return replace(labels, present=clear(labels.present), absent=clear(labels.absent))
 
 
-def _from_codes(codes: list[str]) -> _Labels | None:
+def _from_codes(codes: list[str]) -> Labels | None:
     if any(code.startswith(_UNUSABLE) for code in codes):
         return None
     present = {c.finding for c in _codes() if any(_has(code, c.code) for code in codes)}
     unclear = {c.finding for c in _codes() if any(_has(code, near) for code in codes for near in c.near)}
     absent = {c.finding for c in _codes()} - present - unclear
-    return _Labels(frozenset(present), frozenset(absent), "human MeSH codes")
+    normal = codes == ["normal"] or (False if present else None)
+    sides, degrees = (_told(codes, words) for words in (_SIDES, _DEGREES))
+    return Labels(frozenset(present), frozenset(absent), "human MeSH codes", sides, degrees, normal)
 
 
-def _from_text(document: Document, texts: Texts) -> _Labels | None:
+def _told(codes: list[str], words: Mapping[str, tuple[str, ...]]) -> dict[str, frozenset[str]]:
+    """The sides, or the degrees, of each coded finding whose codes all tell it."""
+    told = defaultdict[str, list[frozenset[str]]](list)
+    for code in codes:
+        parts = code.split("/")
+        for finding in {c.finding for c in _codes() if _has(code, c.code)}:
+            told[finding].append(frozenset(w for part in parts for w in words.get(part, ())))
+    return {finding: frozenset().union(*each) for finding, each in told.items() if all(each)}
+
+
+def _from_text(document: Document, texts: Texts) -> Labels | None:
     concepts = texts.lexicon.concepts
     said = [a for a in texts.of(document.text).statements if not a.derived and a.sure >= _CLEAR]
     present = {a.concept for a in said if a.status == "present" and concepts[a.concept].kind == "finding"}
@@ -208,9 +223,7 @@ def _from_text(document: Document, texts: Texts) -> _Labels | None:
     both = present & absent
     if not present | absent:
         return None
-    return _Labels(
-        frozenset(present - both), frozenset(absent - both), "clear assertions of the text, read by ClinCite"
-    )
+    return Labels(frozenset(present - both), frozenset(absent - both), "clear assertions of the text, read by ClinCite")
 
 
 def _has(code: str, start: str) -> bool:
@@ -218,24 +231,23 @@ def _has(code: str, start: str) -> bool:
     return code == start or code.startswith(start + "/")
 
 
-def _yes_no(
-    document: Document, labels: _Labels, wanted: dict[str, int], lexicon: Lexicon, rng: random.Random
-) -> SyntheticQuestion | None:
-    choices = [("yes", f) for f in sorted(labels.present)] + [("no", f) for f in sorted(labels.absent)]
-    # common findings are absent from most studies: take the scarcer side where there is a choice
-    open_sides = [side for side in ("yes", "no") if wanted[side] > 0]
-    for side in open_sides:
-        of_side = [f for s, f in choices if s == side]
-        if of_side:
-            wanted[side] -= 1
-            finding = rng.choice(of_side)
-            text = rng.choice(_TEMPLATES).format(study=document.case_id, finding=_noun(lexicon.name(finding)))
-            return _question(document, labels, finding, text, side)
-    return None
+def _choose(proposals: list[Proposal], wanted: dict[bool, int], most: int, rng: random.Random) -> list[Proposal]:
+    """At most ``most`` of them, the scarcer side (something is there, or not) first; ``wanted`` is counted down."""
+    chosen: list[Proposal] = []
+    while len(chosen) < most:
+        left = [p for p in proposals if wanted[p.positive] > 0 and p.text not in {c.text for c in chosen}]
+        if not left:
+            break
+        # what is there is there in few studies: ask about it where it can be asked
+        side = any(p.positive for p in left) and (not chosen or not chosen[-1].positive)
+        p = Wordings.load().draw([p for p in left if p.positive == side] or left, rng)
+        wanted[p.positive] -= 1
+        chosen.append(p)
+    return chosen
 
 
 def _multiple_choice(
-    document: Document, labels: _Labels, wanted: dict[str, int], lexicon: Lexicon, rng: random.Random
+    document: Document, labels: Labels, lexicon: Lexicon, rng: random.Random
 ) -> SyntheticQuestion | None:
     if not labels.present or len(labels.absent) < _OPTIONS - 1:
         return None
@@ -251,10 +263,16 @@ def _multiple_choice(
 
 
 def _question(
-    document: Document, labels: _Labels, finding: str, text: str, answer: str, options: tuple[str, ...] = ()
+    document: Document,
+    labels: Labels,
+    finding: str,
+    text: str,
+    answer: str,
+    options: tuple[str, ...] = (),
+    asks: str = "choice",
 ) -> SyntheticQuestion:
     return SyntheticQuestion(
-        id=f"synthetic/{document.case_id}/{finding}",
+        id=f"synthetic/{document.case_id}/{finding}" + ("" if options else f"/{sha256_of(text)[:8]}"),
         kind="multiple_choice" if options else "yes_no",
         question=text,
         answer=answer,
@@ -262,16 +280,10 @@ def _question(
         study=document.case_id,
         group=document.group_id,
         finding=finding,
+        asks=asks,
         evidence=(document.id,),
         labels=labels.source,
     )
-
-
-def _noun(name: str) -> str:
-    """The name with an article where English wants one."""
-    countable = ("nodule", "mass", "granuloma", "hernia", "effusion", "pneumothorax", "fracture", "catheter", "aorta")
-    article = "an" if name[0] in "aeiou" else "a"
-    return f"{article} {name}" if name.endswith(countable) else name
 
 
 @lru_cache(maxsize=1)
