@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rag.answering.engine import Engine as Engine
     from rag.building.index import Index as Index
     from rag.building.ingest import Source as Source
-    from rag.calibration.calibrate import CalibrationPlan as CalibrationPlan
     from rag.calibration.calibrate import calibrate as calibrate
+    from rag.calibration.plan import CalibrationPlan as CalibrationPlan
     from rag.calibration.synthesis import synthesize as synthesize
     from rag.calibration.synthesis import write_questions as write_questions
     from rag.errors import InputError as InputError
@@ -55,7 +55,7 @@ _HOMES = {
     "synthesize": "rag.calibration.synthesis",
     "write_questions": "rag.calibration.synthesis",
     "calibrate": "rag.calibration.calibrate",
-    "CalibrationPlan": "rag.calibration.calibrate",
+    "CalibrationPlan": "rag.calibration.plan",
     "evaluate": "rag.evaluation.suite",
     "train": "rag.training",
     "Settings": "rag.settings",

@@ -307,6 +307,7 @@ class Certificate(Noun):
     alpha: float | None = None
     delta: float | None = Field(None, description="This certificate's share, where several share one delta.")
     domains: tuple[str, ...] = Field((), description="That it covers; several: on average over them.")
+    forms: tuple[str, ...] = Field((), description="Of question that it is about alone; none: all that were tested.")
     policy: dict[str, float] | None = None
     weights: tuple[float, ...] | None = Field(
         None,
@@ -318,6 +319,11 @@ class Certificate(Noun):
         None,
         exclude_if=lambda effect: effect is None,  # certificates are written as they were before there was any
         description="For a yes/no question about an image: whether such answers depend on the image, where measured.",
+    )
+    silence: dict[str, float] | None = Field(
+        None,
+        exclude_if=lambda silence: silence is None,
+        description="Of tested answers that the report does not mention it: how many, their risk, and its interval.",
     )
 
 

@@ -193,7 +193,8 @@ def test_types_of_the_interface_can_be_read_by_tools() -> None:
 SHOWN = (
     "settings",
     "building.ingest",
-    "calibration.calibrate",
+    "calibration.plan",
+    "risk_control.novelty",
     "evaluation.report",
     "evaluation.suite",
     "plugins",

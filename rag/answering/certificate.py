@@ -2,46 +2,51 @@
 
 The guarantee holds for questions like those it was computed from, answered by the system as it then was. So it carries
 the fingerprints of everything an answer depends on; when one differs it is stale, and says which. It covers the kinds
-of questions that it was calibrated on and no others, and no question outside the domains.
+of questions that it was calibrated on and no others: their scope, their form, and wordings that a conformal test takes
+for one of theirs (:mod:`rag.risk_control.novelty`); and no question outside the domains.
 
-It has one part for each stratum of domains (:mod:`rag.risk_control.strata`), each with a policy and a share of delta
-of its own. A question falls under the part that holds the domain its router names. A domain that no part holds was not
-in the calibration, or too thinly, and is uncertified.
+It has one part for each stratum (:mod:`rag.risk_control.strata`) of domains, or of forms of question in a domain, each
+with a policy and a share of delta of its own. A question falls under the part that holds the domain its router names. A
+domain that no part holds was not in the calibration, or too thinly, and is uncertified.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from rag.answering.confidence import Combiner
-from rag.audit.ledger import LEDGER, Ledger
-from rag.errors import IndexStateError
+from rag.answering.noted import NotedFile
+from rag.answering.posed import Posed, Scope
 from rag.language.forms import Form
-from rag.language.question import Asked
 from rag.risk_control.drift import Reference
+from rag.risk_control.novelty import Familiar
 from rag.risk_control.policy import Policy
-from rag.types import Certificate, Domain, Hit, sha256_of
+from rag.types import Certificate, Domain
 
-FILE = "certificate.json"
-FORMAT = 4
+FORMAT = 5
 _EDITED = {"certificate file": "edited since it was computed"}
-Scope = Literal["study", "image", "literature"]
 
 
-def scope_of(asked: Asked, hits: Sequence[Hit]) -> Scope | None:
-    """The kind of yes/no question, as certificates name it; None for an open one."""
-    if not asked.yes_no:
-        return None
-    if any(h.channel == "study" for h in hits):
-        return "study"
-    return "image" if any(h.by_image for h in hits) else "literature"
+class Tested(BaseModel):
+    """What was seen of some of the tested questions under the policy: a description after selection, no promise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    questions: int = Field(ge=0)
+    groups: int = Field(ge=0)
+    coverage: float = Field(ge=0, le=1, description="Answered, for a random question of a random group.")
+    risk: float | None = Field(None, ge=0, le=1, description="Lost among the answers; None where none was given.")
+    interval: tuple[float, float] = Field(description="Of the risk, at 95%, with the effective number of answers.")
+
+    def as_dict(self) -> dict[str, float] | None:
+        """As an answer's certificate shows it; None where nothing was answered."""
+        if self.risk is None:
+            return None
+        low, high = self.interval
+        return {"questions": self.questions, "risk": round(self.risk, 6), "low": round(low, 6), "high": round(high, 6)}
 
 
 class CertificatePart(BaseModel):
@@ -52,6 +57,7 @@ class CertificatePart(BaseModel):
     domains: tuple[str, ...] = Field(
         min_length=1, description="Several: true on average over them, mixed as they were."
     )
+    forms: tuple[Form, ...] = Field((), description="Of question; none: those of the whole certificate, as mixed.")
     delta: float = Field(gt=0, lt=1, description="This part's share of the certificate's delta.")
     k: int | None = Field(None, ge=1, description="None where nothing could be certified.")
     gamma: float | None = None
@@ -63,7 +69,14 @@ class CertificatePart(BaseModel):
     risk_interval: tuple[float, float]
     why: str
     combiner: Combiner | None = Field(None, description="How signals become confidence; without one, their product.")
+    by_form: dict[str, Tested] = Field(default_factory=dict, description="What was seen of each form of question.")
+    silence: Tested | None = Field(None, description="What was seen of answers that the report does not mention it.")
     scores: dict[str, Reference] = Field(default_factory=dict, description="Of the calibration, to see drift by.")
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Its domains, and its forms of question where it is about some alone."""
+        return (*self.domains, *self.forms)
 
     @property
     def policy(self) -> Policy | None:
@@ -72,18 +85,23 @@ class CertificatePart(BaseModel):
         return Policy(self.k, self.gamma, self.tau, self.rho or 0.0)
 
 
-class StoredCertificate(BaseModel):
+class StoredCertificate(NotedFile):
     """What ``rag calibrate`` writes beside the index."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    FILE: ClassVar[str] = "certificate.json"
+    FORMAT: ClassVar[int] = FORMAT
+    COMMAND: ClassVar[str] = "rag calibrate"
 
-    format: Literal[2, 3, 4] = Field(3, description="2 knew no combiners, 3 only the risk of wrong answers.")
+    format: Literal[2, 3, 4, 5] = Field(
+        3, description="2 knew no combiners, 3 only the risk of wrong answers, 4 neither wordings nor parts by form."
+    )
     created: str = Field("", description="UTC, ISO 8601.")
     risk: str = Field("wrong-answer", description="What at most alpha of the answers have: a risk's name.")
     alpha: float = Field(gt=0, lt=1)
     delta: float = Field(gt=0, lt=1, description="Of all parts together.")
     scope: tuple[Scope, ...] = Field(description="Kinds of yes/no questions in the calibration data.")
     forms: tuple[Form, ...] = Field(("presence",), description="What they ask for, as far as enough groups asked it.")
+    familiar: Familiar | None = Field(None, description="How they are worded; None: nothing is known of that.")
     fingerprints: dict[str, str]
     parts: tuple[CertificatePart, ...]
 
@@ -92,136 +110,101 @@ class StoredCertificate(BaseModel):
         """The most contexts that any part's policy may ask for; 0 where none has a policy."""
         return max((part.k or 0 for part in self.parts), default=0)
 
-    def part_for(self, domain: str) -> CertificatePart | None:
-        """The part that covers a domain."""
-        return next((part for part in self.parts if domain in part.domains), None)
+    def part_for(self, domain: str, form: Form = "presence") -> CertificatePart | None:
+        """The part that covers questions of a form in a domain."""
+        return next((p for p in self.parts if domain in p.domains and (not p.forms or form in p.forms)), None)
 
     @property
     def promises(self) -> bool:
         """Whether any part has a policy."""
         return any(part.policy for part in self.parts)
 
-    def save(self, folder: Path) -> Path:
-        """Write it beside the index, noted in its ledger; a crash leaves the old one or the new one."""
-        return write_noted(folder / FILE, self.model_dump_json(indent=2))
-
-
-def write_noted(path: Path, text: str) -> Path:
-    """Write a certificate's file after noting its hash in the ledger; a crash leaves the old file or the new one."""
-    Ledger(path.parent / LEDGER).note_certificate(sha256_of(text))
-    aside = path.with_name(f".{path.name}.new")
-    with aside.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)
-    return path
-
-
-def was_edited(path: Path, text: str) -> bool:
-    """Whether a certificate's file is none that was computed here; where no ledger tells, it is taken as it is."""
-    noted = Ledger(path.parent / LEDGER).certificates()
-    return bool(noted) and sha256_of(text) not in noted
-
-
-def load_certificate(folder: Path) -> StoredCertificate | None:
-    """The certificate of an index, or None where none was computed.
-
-    One of the first format knew no domains, so nobody can say which questions it covers: it comes back stale. So does
-    one that was edited since it was computed.
-
-    Raises:
-        IndexStateError: the file is damaged, or of a later format.
-    """
-    path = folder / FILE
-    try:
-        return _read(path, path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (ValidationError, ValueError) as error:
-        raise IndexStateError(f"{path} is damaged; compute it again with: rag calibrate, or delete it") from error
-
-
-@lru_cache(maxsize=16)
-def _read(path: Path, text: str) -> StoredCertificate:
-    """What a certificate's file says. Every question looks at the file, and hardly ever has it changed."""
-    values = json.loads(text)
-    form = values.get("format", 1) if isinstance(values, dict) else None
-    if isinstance(form, int) and form > FORMAT:
-        raise IndexStateError(
-            f"{path} was written by a newer ClinCite (format {form}); upgrade, or compute it again: rag calibrate"
-        )
-    if form == 1:
+    @classmethod
+    def upgraded(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """One of the first format knew no domains, so nobody can say which questions it covers: it is stale."""
+        if values.get("format", 1) != 1:
+            return values
         kept = {name: values.get(name) for name in ("alpha", "delta", "scope")}
-        values = kept | {"fingerprints": {"certificate format": "1"}, "parts": ()}
-    stored = StoredCertificate.model_validate_json(json.dumps(values))
-    if was_edited(path, text):
-        return stored.model_copy(update={"fingerprints": _EDITED, "parts": ()})
-    return stored
+        return kept | {"fingerprints": {"certificate format": "1"}, "parts": ()}
+
+    def edited(self) -> StoredCertificate:
+        return self.model_copy(update={"fingerprints": _EDITED, "parts": ()})
+
+    def outdated(self, fingerprints: Mapping[str, str]) -> str:
+        """Why nothing of it holds for the system that answers now; empty where it does."""
+        if self.fingerprints.get("certificate format") == "1":
+            return f"the certificate's format has changed; compute it again with: {self.COMMAND}"
+        if self.fingerprints == _EDITED:
+            return f"the certificate's file was edited; compute it again with: {self.COMMAND}"
+        names = sorted({*self.fingerprints, *fingerprints})
+        changed = [name for name in names if self.fingerprints.get(name) != fingerprints.get(name)]
+        return f"since it was computed, these have changed: {', '.join(changed)}" if changed else ""
+
+    def untested(self, posed: Posed) -> str:
+        """Why a question that is about what the certificate is about is unlike those tested; empty where it is not."""
+        if posed.form not in self.forms:
+            return f"the certificate was tested on questions of {', '.join(self.forms)}, not of {posed.form}"
+        if self.familiar is None or self.familiar.knows(posed.wording.keys()):
+            return ""
+        strange = sorted({posed.wording[f] for f in self.familiar.strange(posed.wording.keys())})
+        words = f": none of them has {', '.join(f'“{word}”' for word in strange)}" if strange else ""
+        return f"the question is worded unlike those that the certificate was tested on{words}"
 
 
 def certificate_for(
     stored: StoredCertificate | None,
     fingerprints: Mapping[str, str],
-    scope: Scope | None,
+    posed: Posed,
     domain: Domain,
     routed: bool = True,
-    form: Form = "presence",
 ) -> Certificate:
     """What can be promised for one answer.
 
     Args:
         stored: the index's certificate, if any.
         fingerprints: those of the system that answers now.
-        scope: the kind of yes/no question; None for an open question.
+        posed: what of the question decides whether it is covered.
         domain: where the question belongs.
         routed: whether that is the router's opinion, as it was in the calibration, or the asker's.
-        form: what the question asks for; see :mod:`rag.language.forms`.
     """
     if stored is None:
         return Certificate(status="uncertified", why="no certificate has been computed for this index")
-    part = stored.part_for(domain.name)
+    part = stored.part_for(domain.name, posed.form)
+    outdated, outside = stored.outdated(fingerprints), _outside(stored, posed, domain, routed)
+    why = outdated or outside or stored.untested(posed)
+    if not why and part is None:
+        covered = ", ".join(dict.fromkeys(d for p in stored.parts for d in p.domains))
+        this = domain.name if domain.name not in covered.split(", ") else f"{posed.form} in {domain.name}"
+        why = f"the certificate covers {covered}, and this is {this}"
     policy = part.policy if part else None
-    changed = sorted(
-        name
-        for name in {*stored.fingerprints, *fingerprints}
-        if stored.fingerprints.get(name) != fingerprints.get(name)
-    )
-    if stored.fingerprints.get("certificate format") == "1":
-        status, why = "stale", "the certificate's format has changed; compute it again with: rag calibrate"
-    elif stored.fingerprints == _EDITED:
-        status, why = "stale", "the certificate's file was edited; compute it again with: rag calibrate"
-    elif changed:
-        status, why = "stale", f"since it was computed, these have changed: {', '.join(changed)}"
-    elif domain.out_of_domain:
-        status, why = "uncertified", "the question is out of domain, outside the guarantee"
-    elif not routed:
-        status, why = "uncertified", "its domain was given, and the certificate is about those that the router names"
-    elif scope is None:
-        status, why = "uncertified", "the certificate covers yes/no questions, and this is an open one"
-    elif scope not in stored.scope:
-        status, why = "uncertified", f"the certificate was computed on questions about a {', '.join(stored.scope)} only"
-    elif form not in stored.forms:
-        status, why = (
-            "uncertified",
-            f"the certificate was tested on questions of {', '.join(stored.forms)}, not of {form}",
-        )
-    elif part is None:
-        covered = ", ".join(d for p in stored.parts for d in p.domains)
-        status, why = "uncertified", f"the certificate covers {covered}, and this is {domain.name}"
-    else:
-        status, why = ("valid" if policy else "uncertified"), part.why
+    learned = (part or stored.part_for(domain.name)) if not outdated and not outside else None
+    weights = learned.combiner.at(posed.form) if learned and learned.combiner else None
     return Certificate.model_validate(
         {
-            "status": status,
-            "why": why,
+            "status": "stale" if outdated else "uncertified" if why or policy is None else "valid",
+            "why": why or (part.why if part else ""),
             "risk": stored.risk,
             "alpha": stored.alpha,
             "delta": part.delta if part else stored.delta,
             "domains": part.domains if part else (),
+            "forms": part.forms if part else (),
             "policy": policy and policy.as_dict(),
-            "weights": part and part.combiner and (*part.combiner.weights, part.combiner.intercept),
+            "weights": weights and (*weights.weights, weights.intercept),
             "n": part and part.n,
             "coverage": part and part.coverage,
+            "silence": part.silence.as_dict() if part and part.silence else None,
         }
     )
+
+
+def _outside(stored: StoredCertificate, posed: Posed, domain: Domain, routed: bool) -> str:
+    """Why the certificate is about something else altogether; empty where it is not."""
+    if domain.out_of_domain:
+        return "the question is out of domain, outside the guarantee"
+    if not routed:
+        return "its domain was given, and the certificate is about those that the router names"
+    if posed.scope is None:
+        return "the certificate covers yes/no questions, and this is an open one"
+    if posed.scope not in stored.scope:
+        return f"the certificate was computed on questions about a {', '.join(stored.scope)} only"
+    return ""

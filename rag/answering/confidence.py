@@ -8,7 +8,7 @@ are a fresh sample, and the guarantee holds whatever the weights are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple
 
@@ -34,6 +34,8 @@ class Signals(NamedTuple):
         agreement: share of the evidence that speaks for the verdict, read without the generator; 0.5 where none does.
         similarity: score of the best piece of evidence.
         witness: probability that a second witness gives the verdict; 0.5 where none was asked or it does not know.
+        strength: of the passage that says it most plainly: asserted of the same thing, in the question's words; 0.5
+            where none does.
     """
 
     generator: float
@@ -41,6 +43,7 @@ class Signals(NamedTuple):
     agreement: float
     similarity: float
     witness: float = 0.5
+    strength: float = 0.5
 
     @property
     def pooled(self) -> float:
@@ -60,30 +63,36 @@ def signals_of(
     ``agreement`` is (1 + a) / (2 + n), where n passages speak of what is asked and a is the sum of their probabilities
     of the draft's verdict (Laplace's rule of succession).
     """
-    spoken = (
-        [r.probability for e in evidence if (r := read_passage(asked, e.text, texts)).mentioned]
-        if draft.verdict
-        else []
-    )
+    read = [read_passage(asked, e.text, texts) for e in evidence] if draft.verdict else []
+    spoken = [r.probability for r in read if r.mentioned]
     agreeing = sum(p if draft.verdict == "yes" else 1 - p for p in spoken)
-    values = (draft.confidence, support, (1 + agreeing) / (2 + len(spoken)), min(1.0, max(0.0, similarity)))
-    return Signals(*(round(v, 4) for v in values))
+    saying = [said.weight for r in read if (said := r.yes if draft.verdict == "yes" else r.no)]
+    signals = Signals(
+        generator=draft.confidence,
+        verifier=support,
+        agreement=(1 + agreeing) / (2 + len(spoken)),
+        similarity=min(1.0, max(0.0, similarity)),
+        strength=min(1.0, max(saying, default=0.5)),
+    )
+    return Signals(*(round(v, 4) for v in signals))
 
 
 class Combiner(BaseModel):
-    """P(right | signals) = σ(b + Σ w_i logit(s_i)): a logarithmic opinion pool whose weights are learned.
+    """P(right | signals, form) = σ(b + c_form + Σ w_i logit(s_i)): a logarithmic opinion pool of learned weights.
 
-    Signals are clipped to [0.01, 0.99]. With w = (1, 0, 0, 0) and b = 0 it is the generator's own confidence. Without a
-    fifth weight no second witness was heard. (Genest and Zidek 1986, "Combining probability distributions"; learned as
-    in stacking.)
+    Signals are clipped to [0.01, 0.99]. With w = (1, 0, 0, 0) and b = c = 0 it is the generator's own confidence. There
+    is a weight for each of the first signals that anybody gave: without a fifth no second witness was heard. c_form
+    says how much surer or less sure answers to questions of one form are than these signals tell. (Genest and Zidek
+    1986, "Combining probability distributions"; learned as in stacking.)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights: tuple[float, ...] = Field(
-        min_length=4, max_length=5, description="Of the signals in their order; none is negative."
+        min_length=4, max_length=len(Signals._fields), description="Of the signals in their order; none is negative."
     )
     intercept: float
+    forms: dict[str, float] = Field(default_factory=dict, description="c of each form that it was learned from.")
     n: int = Field(ge=1, description="Answers that they were learned from.")
 
     @classmethod
@@ -91,30 +100,52 @@ class Combiner(BaseModel):
         """From the weights with the intercept after them, as an answer's certificate shows them."""
         return cls.model_validate({"weights": tuple(numbers[:-1]), "intercept": numbers[-1], "n": 1})
 
+    def at(self, form: str) -> Combiner:
+        """The same for questions of one form."""
+        return self.model_copy(update={"intercept": round(self.intercept + self.forms.get(form, 0.0), 6), "forms": {}})
+
     def __call__(self, signals: Signals) -> float:
-        """P(right), in (0, 1)."""
+        """P(right), in (0, 1); of questions of no form in particular."""
         return float(self.all(np.asarray([signals]))[0])
 
-    def all(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same for many: (…, 5) -> (…). NaN stays NaN."""
-        heard = _log_odds(signals)[..., : len(self.weights)]
-        return np.asarray(_sigmoid(heard @ np.asarray(self.weights) + self.intercept))
+    def all(self, signals: NDArray[np.float64], forms: Sequence[str] = ()) -> NDArray[np.float64]:
+        """The same for many: (questions, …, signals) -> (questions, …), with the form of each question. NaN stays."""
+        heard = _log_odds(signals)[..., : len(self.weights)] @ np.asarray(self.weights) + self.intercept
+        if forms:
+            own = np.array([self.forms.get(form, 0.0) for form in forms])
+            heard = heard + own.reshape(-1, *[1] * (heard.ndim - 1))
+        return np.asarray(_sigmoid(heard))
 
     @classmethod
-    def fit(cls, signals: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64]) -> Combiner:
+    def fit(
+        cls,
+        signals: NDArray[np.float64],
+        right: NDArray[np.bool_],
+        weight: NDArray[np.float64],
+        forms: Sequence[str] = (),
+    ) -> Combiner:
         """Learn from answers whose rightness is known.
 
         Logistic regression with weights >= 0, since no witness's doubt may raise the confidence, and a normal prior of
         unit variance around the generator's own confidence: few answers leave it nearly as it is.
 
         Args:
-            signals: shape (answers, 5), or 4 where no witness was heard.
+            signals: shape (answers, signals), 4 at least.
             right: shape (answers,).
             weight: of each answer, shape (answers,); answers of one group share theirs.
+            forms: of each answer's question.
         """
-        heard = 5 if signals.shape[-1] == 5 and (signals[..., 4] != 0.5).any() else 4
-        x, sign = _log_odds(signals[..., :heard]), np.where(right, 1.0, -1.0)
-        prior = np.append(np.eye(heard)[0], 0.0)
+        given = np.flatnonzero((signals != 0.5).any(axis=0))
+        heard = max(4, int(given.max(initial=0)) + 1)
+        kinds = sorted(set(forms))
+        x = np.hstack(
+            [
+                _log_odds(signals[..., :heard]),
+                np.array([[f == k for k in kinds] for f in forms]).reshape(len(right), len(kinds)),
+            ]
+        )
+        sign = np.where(right, 1.0, -1.0)
+        prior = np.append(np.eye(1, heard + len(kinds))[0], 0.0)
 
         def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             margin = sign * (x @ theta[:-1] + theta[-1])
@@ -123,10 +154,11 @@ class Combiner(BaseModel):
             value = weight @ np.logaddexp(0.0, -margin) + 0.5 * away @ (theta - prior)
             return float(value), np.append(pull @ x, pull.sum()) + away
 
-        bounds = [(0.0, None)] * heard + [(None, None)]
+        bounds = [(0.0, None)] * heard + [(None, None)] * (len(kinds) + 1)
         found = import_module("scipy.optimize").minimize(loss, prior, jac=True, bounds=bounds, method="L-BFGS-B")
-        *weights, intercept = (round(float(v), 6) for v in found.x)
-        return cls.model_validate({"weights": tuple(weights), "intercept": intercept, "n": len(right)})
+        *values, intercept = (round(float(v), 6) for v in found.x)
+        own: Mapping[str, float] = dict(zip(kinds, values[heard:], strict=True))
+        return cls.model_validate({"weights": values[:heard], "intercept": intercept, "forms": own, "n": len(right)})
 
 
 def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     """
     draft, verified, problem = turn.last
     domain, certificate = turn.domain, turn.certificate
-    weights = certificate.weights if certificate.status == "valid" and verified.sentences else None
+    weights = certificate.weights if certificate.status != "stale" and verified.sentences else None
     confidence = round(Combiner.of(weights)(turn.signals) if weights else turn.signals.pooled, 4)
     least = turn.policy.tau
     if problem is None and confidence < least:
@@ -37,6 +37,10 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     silent = draft.verdict is not None and verified.silent
     if silent:
         reason = f"the report does not mention it, which nothing verifies; silence most often means {draft.verdict}"
+        if certificate.status == "valid" and (tested := certificate.silence) is not None:
+            low, high = 1 - tested["high"], 1 - tested["low"]
+            reason += f": of {tested['questions']:.0f} tested answers like it {1 - tested['risk']:.0%} were right "
+            reason += f"(95% interval {low:.0%} to {high:.0%})"
     if seen:
         rest = "; the other sentences are cited and verified" if verified.citations else ""
         reason = f"what the image shows was {SEEN}{rest}"

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rag.answering.certificate import load_certificate
-from rag.answering.evidence_certificate import load_evidence_certificate
+from rag.answering.certificate import StoredCertificate
+from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.image_guard import effects_that_hold
 from rag.answering.pipeline import Pipeline, shaping_settings
 from rag.answering.replay import Replay
@@ -231,8 +231,8 @@ class Engine:
         folder = self.store.path
         return (
             pipeline.snapshot.version == self.store.version()
-            and pipeline.certificate == load_certificate(folder)
-            and pipeline.evidence_certificate == load_evidence_certificate(folder)
+            and pipeline.certificate == StoredCertificate.load(folder)
+            and pipeline.evidence_certificate == EvidenceCertificate.load(folder)
             and pipeline.image_effects == effects_that_hold(folder, self.settings.generation, pipeline.fingerprints)
         )
 

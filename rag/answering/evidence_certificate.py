@@ -11,23 +11,21 @@ The promise depends on what finds passages and on nothing that writes, so anothe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from rag.answering.certificate import Scope, was_edited, write_noted
-from rag.errors import IndexStateError
+from rag.answering.noted import NotedFile
+from rag.answering.posed import Scope
 from rag.types import Certificate, Domain
 
-FILE = "evidence-certificate.json"
 
-
-class EvidenceCertificate(BaseModel):
+class EvidenceCertificate(NotedFile):
     """What ``rag calibrate --risk missed-evidence`` writes beside the index."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    FILE: ClassVar[str] = "evidence-certificate.json"
+    FORMAT: ClassVar[int] = 1
+    COMMAND: ClassVar[str] = "rag calibrate --risk missed-evidence"
 
     format: Literal[1] = 1
     created: str = Field("", description="UTC, ISO 8601.")
@@ -84,37 +82,9 @@ class EvidenceCertificate(BaseModel):
             )
         return "\n".join(lines)
 
-    def save(self, folder: Path) -> Path:
-        """Write it beside the index, noted in its ledger; a crash leaves the old one or the new one."""
-        return write_noted(folder / FILE, self.model_dump_json(indent=2))
+    def edited(self) -> EvidenceCertificate:
+        return self.model_copy(update={"k": None, "why": "its file was edited; compute it again"})
 
     def _changed(self, fingerprints: Mapping[str, str]) -> list[str]:
         names = sorted({*self.fingerprints, *fingerprints})
         return [name for name in names if self.fingerprints.get(name) != fingerprints.get(name)]
-
-
-def load_evidence_certificate(folder: Path) -> EvidenceCertificate | None:
-    """The certificate of an index about missed evidence, or None where none was computed.
-
-    Raises:
-        IndexStateError: the file is damaged, or of a later format.
-    """
-    path = folder / FILE
-    try:
-        return _read(path, path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (ValidationError, ValueError) as error:
-        raise IndexStateError(
-            f"{path} is damaged, or was written by a newer ClinCite; compute it again with: rag calibrate --risk "
-            "missed-evidence, or delete it"
-        ) from error
-
-
-@lru_cache(maxsize=16)
-def _read(path: Path, text: str) -> EvidenceCertificate:
-    """Every question looks at the file, and hardly ever has it changed. One that was edited promises nothing."""
-    stored = EvidenceCertificate.model_validate_json(text)
-    if was_edited(path, text):
-        return stored.model_copy(update={"k": None, "why": "its file was edited; compute it again"})
-    return stored

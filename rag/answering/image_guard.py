@@ -15,24 +15,25 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from rag.answering.certificate import was_edited, write_noted
-from rag.errors import IndexStateError, InputError
+from rag.answering.noted import NotedFile
+from rag.errors import InputError
 from rag.generation.compact_lvlm.parts import ModelParts
 from rag.settings import GenerationSettings
 from rag.types import ImageEffect, sha256_of
 
-FILE = "image-effects.json"
 LOOKING = ("generator", "prompt", "image encoder", "router")  # the fingerprints of whoever looks
 
 
-class ImageEffects(BaseModel):
+class ImageEffects(NotedFile):
     """Measured effects, one for each kind of question with any, and one for each domain as a whole."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    FILE: ClassVar[str] = "image-effects.json"
+    FORMAT: ClassVar[int] = 1
+    COMMAND: ClassVar[str] = "rag evaluate sight"
 
     format: Literal[1] = 1
     created: str = Field("", description="UTC, ISO 8601.")
@@ -60,9 +61,8 @@ class ImageEffects(BaseModel):
         """A line for each kind."""
         return [in_words(e) for e in self.effects]
 
-    def save(self, folder: Path) -> Path:
-        """Write it beside the index, noted in its ledger; a crash leaves the old one or the new one."""
-        return write_noted(folder / FILE, self.model_dump_json(indent=2))
+    def edited(self) -> ImageEffects:
+        return self.model_copy(update={"fingerprints": {"file": "edited since it was measured"}})
 
 
 def in_words(e: ImageEffect) -> str:
@@ -97,7 +97,7 @@ def effects_that_hold(
         IndexStateError: the file beside the index is damaged, or of a later format.
         InputError: the file that came with the model is damaged.
     """
-    measured = load_image_effects(folder)
+    measured = ImageEffects.load(folder)
     if measured is not None and measured.holds(fingerprints):
         return measured
     if settings.image_questions != "image" or settings.language_model != "transformers":
@@ -107,24 +107,6 @@ def effects_that_hold(
     return shipped_effects(parts.folder) if parts is not None else None
 
 
-def load_image_effects(folder: Path) -> ImageEffects | None:
-    """What was measured beside an index, or None where nothing was; one that was edited holds for nobody.
-
-    Raises:
-        IndexStateError: the file is damaged, or of a later format.
-    """
-    path = folder / FILE
-    try:
-        return _read(path, path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (ValidationError, ValueError) as error:
-        raise IndexStateError(
-            f"{path} is damaged, or was written by a newer ClinCite; measure again with: rag evaluate sight, or "
-            "delete it"
-        ) from error
-
-
 @lru_cache(maxsize=16)
 def shipped_effects(folder: Path) -> ImageEffects | None:
     """What was measured of a model, from the model's own folder; None where nobody measured.
@@ -132,19 +114,10 @@ def shipped_effects(folder: Path) -> ImageEffects | None:
     Raises:
         InputError: the file is damaged.
     """
-    path = folder / FILE
+    path = folder / ImageEffects.FILE
     if not path.is_file():
         return None
     try:
         return ImageEffects.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise InputError(f"{path} is damaged, so nobody can tell for what the model is blind; copy it again") from error
-
-
-@lru_cache(maxsize=16)
-def _read(path: Path, text: str) -> ImageEffects:
-    """Every question looks at the file, and hardly ever has it changed."""
-    stored = ImageEffects.model_validate_json(text)
-    if was_edited(path, text):
-        return stored.model_copy(update={"fingerprints": {"file": "edited since it was measured"}})
-    return stored

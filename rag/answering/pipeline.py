@@ -19,15 +19,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from rag.answering.certificate import Scope, StoredCertificate, certificate_for, load_certificate, scope_of
+from rag.answering.certificate import StoredCertificate, certificate_for
 from rag.answering.confidence import signals_of
 from rag.answering.contexts import evidence_of, image_file, select_contexts
 from rag.answering.decision import decide
 from rag.answering.drafting import Drafting
 from rag.answering.eligibility import admit, kinds_to_search_first, leave_out_retracted, note_kinds, refuse_unanswerable
-from rag.answering.evidence_certificate import EvidenceCertificate, load_evidence_certificate
+from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.image_guard import ImageEffects, effects_that_hold
 from rag.answering.intake import check_question
+from rag.answering.posed import Posed, pose
 from rag.answering.turn import Attempt, Turn
 from rag.answering.witnesses import hear, load_witness
 from rag.encoders.registry import load_image_encoder, load_text_encoder
@@ -113,10 +114,10 @@ class Pipeline:
             if self.settings.answering.when_retracted == "leave out" and not everywhere:
                 found = [leave_out_retracted(f) for f in found]
         domains = [note_kinds(d, kinds, f) for d, kinds, f in zip(domains, first, found, strict=True)]
-        scopes = [scope_of(a, f.hits) for a, f in zip(asked, found, strict=True)]
+        posed = [pose(a, f.hits, self.lexicon, q.study) for q, a, f in zip(questions, asked, found, strict=True)]
         return [
-            Turn(q, a, d, f, s, *self._govern(q, a, d, s), clock.copy(len(questions)), self._promise(q, d, s))
-            for q, a, d, f, s in zip(questions, asked, domains, found, scopes, strict=True)
+            Turn(q, a, d, f, p, *self._govern(q, d, p), clock.copy(len(questions)), self._promise(q, d, p))
+            for q, a, d, f, p in zip(questions, asked, domains, found, posed, strict=True)
         ]
 
     def begin_with(self, question: Question, hits: Sequence[Hit]) -> Turn:
@@ -126,7 +127,8 @@ class Pipeline:
         """
         asked = read_question(question.text, self.lexicon, question.study)
         policy = Policy(max(1, len(hits)), _EVERYTHING, self.settings.answering.min_confidence)
-        return Turn(question, asked, _GIVEN, Retrieved(tuple(hits)), scope_of(asked, hits), _UNCERTIFIED, policy)
+        posed = pose(asked, hits, self.lexicon, question.study)
+        return Turn(question, asked, _GIVEN, Retrieved(tuple(hits)), posed, _UNCERTIFIED, policy)
 
     def select(self, turn: Turn) -> Selection:
         """Choose how many of the hits become contexts."""
@@ -255,7 +257,7 @@ class Pipeline:
         finding = {name: fingerprints[name] for name in _FINDING} | {"lexicon": texts.lexicon.fingerprint}
         if (effects := effects_that_hold(store.path, settings.generation, fingerprints)) is not None:
             fingerprints["image guard"] = effects.fingerprint
-        enough = load_evidence_certificate(store.path)
+        enough = EvidenceCertificate.load(store.path)
         if enough is not None and (least := enough.least(finding)):
             fingerprints["least contexts"] = str(least)
         return cls(
@@ -267,7 +269,7 @@ class Pipeline:
             router=router,
             drafting=Drafting(generator, verifier, settings.generation.revisions),
             witness=witness,
-            certificate=load_certificate(store.path),
+            certificate=StoredCertificate.load(store.path),
             evidence_certificate=enough,
             image_effects=effects,
             finding_fingerprints=finding,
@@ -310,22 +312,22 @@ class Pipeline:
         near = [(n.document.domain, n.similarity) for n in sight.near[:_VOTERS]]
         return self.router.route(q.text, concepts, vector=sight.vector, features=sight.features, neighbours=near)
 
-    def _govern(self, q: Question, a: Asked, domain: Domain, scope: Scope | None) -> tuple[Certificate, Policy]:
+    def _govern(self, q: Question, domain: Domain, posed: Posed) -> tuple[Certificate, Policy]:
         """The certificate that covers the question, or why none does, and the policy to answer by."""
-        certificate = certificate_for(self.certificate, self.fingerprints, scope, domain, q.domain is None, a.form)
-        if self.image_effects is not None and a.yes_no and q.image is not None and q.study is None:
-            effect = self.image_effects.of(domain.name, a.form)
+        certificate = certificate_for(self.certificate, self.fingerprints, posed, domain, q.domain is None)
+        if self.image_effects is not None and posed.scope is not None and q.image is not None and q.study is None:
+            effect = self.image_effects.of(domain.name, posed.form)
             certificate = certificate.model_copy(update={"image_effect": effect})
         certified = certificate.policy if certificate.status == "valid" else None
         if certified is None:
             return certificate, self.default_policy
         return certificate, replace(Policy.from_dict(certified), least=self.least)
 
-    def _promise(self, q: Question, domain: Domain, scope: Scope | None) -> Certificate | None:
+    def _promise(self, q: Question, domain: Domain, posed: Posed) -> Certificate | None:
         """What is promised of the passages found, where that was ever calibrated."""
         if self.evidence_certificate is None:
             return None
-        return self.evidence_certificate.promise(self.finding_fingerprints, scope, domain, q.domain is None)
+        return self.evidence_certificate.promise(self.finding_fingerprints, posed.scope, domain, q.domain is None)
 
 
 def shaping_settings(settings: Settings) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from rag.answering.certificate import Scope
 from rag.answering.confidence import Signals
 from rag.answering.numbering import Numbering
+from rag.answering.posed import Posed
 from rag.audit.record import Failed, Working
 from rag.generation.base import Request
 from rag.language.question import Asked
@@ -37,7 +37,7 @@ class Turn:
         asked: what was read from it.
         domain: the router's opinion, and which kinds of evidence were searched.
         found: what the channels brought, best first.
-        scope: the kind of yes/no question, as certificates name it; None for an open one.
+        posed: what of it decides whether a certificate covers it.
         certificate: what covers the question, or why nothing does.
         policy: how many contexts, and from which confidence on to answer.
         clock: milliseconds of each step.
@@ -55,7 +55,7 @@ class Turn:
     asked: Asked
     domain: Domain
     found: Retrieved
-    scope: Scope | None
+    posed: Posed
     certificate: Certificate
     policy: Policy
     clock: Clock = field(default_factory=Clock)

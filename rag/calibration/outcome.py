@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.answering.certificate import StoredCertificate
+from rag.answering.certificate import StoredCertificate, Tested
 from rag.answering.image_guard import in_words
 from rag.risk_control.policy import SETTINGS, Outcomes, Policy
 from rag.risk_control.procedure import Certification
@@ -18,21 +18,24 @@ from rag.types import ImageEffect
 class CalibratedPart:
     """One part of the certificate: its statistics, and its risk-coverage curve over thresholds.
 
-    ``curve`` holds (tau, coverage, risk) at the chosen setting, over all questions of the domains.
+    ``about`` are its domains, and its forms of question where it is about some alone. ``curve`` holds (tau, coverage,
+    risk) at the chosen setting, over all its questions. ``by_form`` and ``silence`` describe the tested ones.
     """
 
-    domains: Stratum
+    about: Stratum
     questions: int
     groups: int
     certification: Certification
     curve: tuple[tuple[float, float, float], ...]
+    by_form: Mapping[str, Tested]
+    silence: Tested | None
 
     def report(self) -> list[str]:
         c = self.certification
         low, high = c.interval
         risk = "nothing answered" if c.risk is None else f"{c.risk:.1%} (95% interval {low:.1%} to {high:.1%})"
         lines = [
-            f"{', '.join(self.domains)}: {self.questions} questions in {self.groups} groups; "
+            f"{', '.join(self.about)}: {self.questions} questions in {self.groups} groups; "
             f"{c.learning_groups} groups ordered the policies, {c.groups} tested them",
             c.why,
             f"coverage {c.coverage:.1%}, risk among answers {risk}, effective n {c.effective_n:.0f}; "
@@ -40,6 +43,9 @@ class CalibratedPart:
             f"with {2 * self.groups} groups and the same risk, alpha = {c.alpha_with(2 * self.groups):.3f} "
             "would be certified about every other time",
         ]
+        lines += [f"  {form}: {_in_words(seen)}" for form, seen in self.by_form.items()]
+        if self.silence is not None:
+            lines.append(f"  answers that the report does not mention it: {_in_words(self.silence)}")
         if c.policy is None:
             needed = c.groups_for(c.alpha)
             lines.append(
@@ -54,8 +60,9 @@ class CalibratedPart:
 class Calibration:
     """The outcome of a calibration, and what was saved.
 
-    ``parts`` are in the order of the certificate's. ``outside`` counts questions that the router found out of domain:
-    the certificate is not about such questions. ``uncovered`` are domains with too few groups: (name, how many they
+    ``parts`` are in the order of the certificate's. ``outside`` counts questions that the router found out of domain,
+    and ``unlike`` those whose form or wording too few others have: the certificate is not about either.
+    ``uncovered`` are domains (or forms in them) with too few groups: (name, how many they
     have, how many a certificate of their own would need beside the others). ``saved`` is False where nothing was
     certified and the index has a certificate that still holds, which then stays. ``image_effects`` say of which kinds
     of questions about images the answers depend on the image; blind kinds are not answered and count as silence.
@@ -66,6 +73,7 @@ class Calibration:
     questions: int
     groups: int
     outside: int
+    unlike: int
     uncovered: tuple[tuple[str, int, int], ...]
     saved: bool = True
     image_effects: tuple[ImageEffect, ...] = ()
@@ -84,11 +92,24 @@ class Calibration:
             lines.append(f"{domain}: no certificate, {groups} groups are too few; its own would need at least {needed}")
         if self.outside:
             lines.append(f"{self.outside} of {self.questions} questions are out of domain and outside the guarantee")
-        lines.append(f"covers yes/no questions about: {', '.join(certificate.scope)}")
+        if self.unlike:
+            lines.append(
+                f"{self.unlike} are unlike the others by form or wording, and the certificate is not about such"
+            )
+        lines.append(
+            f"covers yes/no questions about: {', '.join(certificate.scope)}; of the forms: "
+            f"{', '.join(certificate.forms)}; worded like these"
+        )
         lines += [f"questions about images: {in_words(effect)}" for effect in self.image_effects]
         if not self.saved:
             lines.append("nothing was certified, and the index keeps the certificate that it has, which still holds")
         return "\n".join(lines)
+
+
+def _in_words(seen: Tested) -> str:
+    low, high = seen.interval
+    risk = "none answered" if seen.risk is None else f"{seen.risk:.1%} lost (95% interval {low:.1%} to {high:.1%})"
+    return f"{seen.questions} questions in {seen.groups} groups, {seen.coverage:.1%} answered, {risk}"
 
 
 def risk_coverage(
@@ -117,8 +138,8 @@ def plot(calibration: Calibration, path: Path) -> None:
     lines = ["domains,tau,coverage,risk"]
     for part in calibration.parts:
         rows = [(c, r) for _, c, r in part.curve if c > 0]
-        axes.plot([c for c, _ in rows], [r for _, r in rows], marker="o", label=f"{', '.join(part.domains)}: observed")
-        lines += [f"{' '.join(part.domains)},{t},{c:.6f},{r:.6f}" for t, c, r in part.curve]
+        axes.plot([c for c, _ in rows], [r for _, r in rows], marker="o", label=f"{', '.join(part.about)}: observed")
+        lines += [f"{' '.join(part.about)},{t},{c:.6f},{r:.6f}" for t, c, r in part.curve]
     alpha = calibration.certificate.alpha
     axes.axhline(alpha, linestyle="--", color="tab:red", label=f"alpha = {alpha:g}")
     axes.set_xlabel("coverage: share of questions answered")

@@ -34,6 +34,7 @@ Kind = Literal["yes_no", "multiple_choice"]
 _OPTIONS = 4
 _CLEAR = 0.95  # certainty from which an assertion of the text may serve as a label
 _SIDES = {"left": ("left",), "right": ("right",), "bilateral": ("left", "right")}
+_ZONES = {word: (word,) for word in ("base", "apex", "upper lobe", "lower lobe")}
 _DEGREES = {word: (word,) for word in ("mild", "severe", "small", "large")}
 _UNUSABLE = ("No Indexing", "Technical Quality")  # nobody coded these studies, or nobody could
 
@@ -159,9 +160,10 @@ def propose_questions(
         if len(found) >= count:
             break
         tell(len(reports[group]))
-        document, labels = next(((d, ls) for d in reports[group] if (ls := report_labels(d, texts))), (None, None))
-        if document is None or labels is None:
+        usable = next(((d, labels) for d in reports[group] if (labels := report_labels(d, texts))), None)
+        if usable is None:
             continue
+        document, labels = usable
         labelled = True
         if kind == "yes_no":
             proposals = Wordings.load().propose(labels, document.case_id or document.id, lexicon, rng)
@@ -201,8 +203,8 @@ def _from_codes(codes: list[str]) -> Labels | None:
     unclear = {c.finding for c in _codes() if any(_has(code, near) for code in codes for near in c.near)}
     absent = {c.finding for c in _codes()} - present - unclear
     normal = codes == ["normal"] or (False if present else None)
-    sides, degrees = (_told(codes, words) for words in (_SIDES, _DEGREES))
-    return Labels(frozenset(present), frozenset(absent), "human MeSH codes", sides, degrees, normal)
+    sides, zones, degrees = (_told(codes, words) for words in (_SIDES, _ZONES, _DEGREES))
+    return Labels(frozenset(present), frozenset(absent), "human MeSH codes", sides, zones, degrees, normal)
 
 
 def _told(codes: list[str], words: Mapping[str, tuple[str, ...]]) -> dict[str, frozenset[str]]:

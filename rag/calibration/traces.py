@@ -22,7 +22,7 @@ from rag.types import Domain, sha256_of
 
 TRACES = "traces"
 _BATCH = 32
-_FORMAT = 3
+_FORMAT = 4
 
 
 def trace(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress) -> list[Trial]:
@@ -45,6 +45,7 @@ def trace(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progr
             for (key, _), trial in zip(batch, trials, strict=True):
                 known[key] = trial
                 row = {"key": key, **trial._asdict(), "domain": trial.domain.model_dump()}
+                row["features"] = sorted(trial.features)
                 stream.write(json.dumps(row) + "\n")
             stream.flush()
             advance(len(batch))
@@ -58,9 +59,11 @@ def _read_traces(path: Path) -> dict[str, Trial]:
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 row = json.loads(line)
-                outcomes = tuple(Said(verdict, c, Signals(*signals)) for verdict, c, signals in row["outcomes"])
+                outcomes = tuple(Said(verdict, c, Signals(*s), silent) for verdict, c, s, silent in row["outcomes"])
                 domain = Domain.model_validate(row["domain"])
-                known[row["key"]] = Trial(row["scope"], domain, outcomes, tuple(row["documents"]))
+                known[row["key"]] = Trial(
+                    row["scope"], domain, outcomes, tuple(row["documents"]), row["form"], frozenset(row["features"])
+                )
             except (ValueError, KeyError, TypeError):
                 continue
     return known

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from rag.answering.certificate import Scope
 from rag.answering.confidence import Signals
 from rag.answering.pipeline import Pipeline
+from rag.answering.posed import Scope
 from rag.answering.turn import Turn
+from rag.language.forms import Form
 from rag.risk_control.policy import Policy, Setting
 from rag.types import Certificate, Domain, Question
 
@@ -16,23 +17,30 @@ UNASKED = Certificate(status="valid", why="a trial answer, given to nobody")
 
 
 class Said(NamedTuple):
-    """What is said under one setting: no verdict is a refusal. ``confidence`` is not combined."""
+    """What is said under one setting: no verdict is a refusal. ``confidence`` is not combined.
+
+    ``silent``: the study's report does not mention it, and the verdict is what silence makes likelier.
+    """
 
     verdict: Literal["yes", "no"] | None
     confidence: float
     signals: Signals
+    silent: bool = False
 
 
 class Trial(NamedTuple):
     """What is said to one question under each setting, and what was found.
 
-    ``domain`` is the router's opinion; ``documents`` are the ids of the documents found, best first.
+    ``form`` and ``features`` are what it asks for and how it is worded (:mod:`rag.answering.posed`); ``domain`` is the
+    router's opinion; ``documents`` are the ids of the documents found, best first.
     """
 
     scope: Scope | None
     domain: Domain
     outcomes: tuple[Said, ...]
     documents: tuple[str, ...]
+    form: Form = "presence"
+    features: frozenset[str] = frozenset()
 
 
 def try_settings(questions: Sequence[Question], pipeline: Pipeline, settings: Sequence[Setting]) -> list[Trial]:
@@ -51,9 +59,10 @@ def try_settings(questions: Sequence[Question], pipeline: Pipeline, settings: Se
             kept = pipeline.select(trial).kept
             if kept not in seen:
                 answer = pipeline.finish(trial)
-                seen[kept] = Said(answer.side, answer.confidence, trial.signals)
+                seen[kept] = Said(answer.side, answer.confidence, trial.signals, answer.verdict == "not_mentioned")
             row.append(seen[kept])
         documents = tuple(h.document.id for h in turn.found.hits)
-        return Trial(turn.scope, turn.domain, tuple(row), documents)
+        posed = turn.posed
+        return Trial(posed.scope, turn.domain, tuple(row), documents, posed.form, frozenset(posed.wording))
 
     return pipeline.each(turns, attempt)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rag.answering.certificate import StoredCertificate, load_certificate
+from rag.answering.certificate import StoredCertificate
 from rag.audit.ledger import LEDGER, Entry, Ledger
 from rag.errors import InputError
 from rag.indexing.store import IndexStore
@@ -71,32 +71,32 @@ def watch(store: IndexStore, last: int = 500, level: float = LEVEL) -> Drift:
     Raises:
         InputError: the index has no certificate, or one that promises nothing.
     """
-    certificate = load_certificate(store.path)
+    certificate = StoredCertificate.load(store.path)
     if certificate is None or not any(part.scores for part in certificate.parts):
         raise InputError(
             f"index {store.name!r} has no certificate to compare with; compute one with: rag calibrate QUESTIONS.jsonl "
             f"--index {store.name}"
         )
     outside: Counter[str] = Counter()
-    rows: dict[tuple[str, ...], list[tuple[float, ...]]] = {part.domains: [] for part in certificate.parts}
+    rows: dict[tuple[str, ...], list[tuple[float, ...]]] = {part.about: [] for part in certificate.parts}
     seen: set[str] = set()
     for answer in _since(Ledger(store.path / LEDGER), certificate):
         if answer.certificate.status != "valid":
             outside["out of domain" if answer.domain.out_of_domain else answer.certificate.status] += 1
             continue
         unit = answer.question.study or answer.question.image or answer.question.text
-        part = certificate.part_for(answer.domain.name)
-        if part is not None and unit not in seen and len(rows[part.domains]) < last:
+        about = (*answer.certificate.domains, *answer.certificate.forms)
+        if about in rows and unit not in seen and len(rows[about]) < last:
             seen.add(unit)
-            rows[part.domains].append(scores_of(answer))
+            rows[about].append(scores_of(answer))
         if all(len(some) == last for some in rows.values()):
             break
-    enough = [part for part in certificate.parts if part.scores and len(rows[part.domains]) >= LEAST]
+    enough = [part for part in certificate.parts if part.scores and len(rows[part.about]) >= LEAST]
     each = level / max(1, len(enough) * len(SCORES))
     found: list[Shift] = []
     for part in enough:
-        recent = dict(zip(SCORES, zip(*rows[part.domains], strict=True), strict=True))
-        found += shifts(part.scores, recent, part.domains, each)
+        recent = dict(zip(SCORES, zip(*rows[part.about], strict=True), strict=True))
+        found += shifts(part.scores, recent, part.about, each)
     covered = sum(map(len, rows.values()))
     drifted = any(s.drifted for s in found)
     return Drift(store.name, certificate.created, covered, dict(outside), tuple(found), level, drifted)

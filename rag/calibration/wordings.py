@@ -18,7 +18,8 @@ from rag.errors import InputError
 from rag.language.lexicon import Lexicon
 from rag.settings import knowledge_dir
 
-OPPOSITES = {"left": "right", "right": "left", "mild": "severe", "severe": "mild", "small": "large", "large": "small"}
+_PAIRS = (("left", "right"), ("mild", "severe"), ("small", "large"), ("base", "apex"), ("upper lobe", "lower lobe"))
+OPPOSITES = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
 _COUNTABLE = ("nodule", "mass", "granuloma", "hernia", "effusion", "pneumothorax", "fracture", "catheter", "aorta")
 _SINGULAR = ("ss", "is", "us", "ax")
 
@@ -32,7 +33,7 @@ class Labels:
         absent: findings that it has not.
         source: where that is from.
         sides: of present findings, the sides that it has them on, where all of them are known.
-        degrees: of present findings, the degrees, where all of them are known.
+        zones, degrees: the same for parts of the lung and for degrees.
         normal: whether nothing at all is found; None where nobody says.
     """
 
@@ -40,6 +41,7 @@ class Labels:
     absent: frozenset[str]
     source: str
     sides: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    zones: Mapping[str, frozenset[str]] = field(default_factory=dict)
     degrees: Mapping[str, frozenset[str]] = field(default_factory=dict)
     normal: bool | None = None
 
@@ -62,6 +64,10 @@ class _Kind(BaseModel):
     texts: tuple[str, ...] = Field(min_length=1)
 
 
+class _Clear(_Kind):
+    findings: tuple[str, ...]
+
+
 class _Property(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,10 +84,12 @@ class Wordings(BaseModel):
     presence: _Kind
     absence: _Kind
     side: _Kind
+    zone: _Kind
     degree: _Kind
     both: _Kind
     either: _Kind
     normal: _Kind
+    clear: _Clear
     property: tuple[_Property, ...] = ()
 
     @classmethod
@@ -131,15 +139,14 @@ class Wordings(BaseModel):
         times = max(1, len(getattr(self, kind).texts) // max(1, len(texts)))
         return tuple(texts * times)
 
-    @staticmethod
-    def _askable(labels: Labels, rng: random.Random) -> Iterator[tuple[str, str, bool, bool, dict[str, str]]]:
+    def _askable(self, labels: Labels, rng: random.Random) -> Iterator[tuple[str, str, bool, bool, dict[str, str]]]:
         """(kind, finding, whether yes is right, whether something is there, words of the question)."""
         known = sorted(labels.present | labels.absent)
         for finding in known:
             there = finding in labels.present
             yield "presence", finding, there, there, {}
             yield "absence", finding, not there, there, {}
-            for kind, of in (("side", labels.sides), ("degree", labels.degrees)):
+            for kind, of in (("side", labels.sides), ("zone", labels.zones), ("degree", labels.degrees)):
                 for word in sorted(of.get(finding, ())):
                     yield kind, finding, True, True, {kind: word}
                     if (opposite := OPPOSITES[word]) not in of[finding]:
@@ -152,6 +159,9 @@ class Wordings(BaseModel):
                 yield "either", finding, any(two), any(two), {"other": other}
         if known and labels.normal is not None:
             yield "normal", known[0], labels.normal, not labels.normal, {}
+        seen = sorted(labels.present & set(self.clear.findings))
+        if seen or (known and labels.normal):
+            yield "clear", (seen or known)[0], not seen, bool(seen), {}
 
 
 def _grammar(name: str) -> dict[str, str]:

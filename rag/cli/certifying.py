@@ -19,8 +19,9 @@ certifying = typer.Typer()
 def synthesize_qa(
     index: Index,
     out: Annotated[Path, typer.Option(help="JSONL file to write.")],
-    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most questions; one a patient group.")] = 600,
+    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most questions.")] = 600,
     kind: Annotated[str, typer.Option(help="yes_no or multiple_choice.")] = "yes_no",
+    each: Annotated[int, typer.Option(min=1, max=100, help="Most questions about one patient.")] = 1,
     seed: Annotated[int, typer.Option(help="The same index and seed give the same questions.")] = 0,
     indexes: Indexes = None,
     as_json: Json = False,
@@ -29,7 +30,14 @@ def synthesize_qa(
     _check_writable(out)
     asked = index_of(settings_of(indexes), index)
     with bars(as_json) as progress:
-        made = rag.synthesize(asked, count=count, kind=kind, seed=seed, progress=progress)  # type: ignore[arg-type]
+        made = rag.synthesize(
+            asked,
+            count=count,
+            kind=kind,  # type: ignore[arg-type]
+            seed=seed,
+            each=each,
+            progress=progress,
+        )
     rag.write_questions(out, made)
     labels = ", ".join(sorted({q.labels for q in made}))
     say(
@@ -63,14 +71,14 @@ def calibrate(
     ] = False,
     control: Annotated[str, typer.Option(help="fixed-sequence, holm or bonferroni.")] = "fixed-sequence",
     seed: Annotated[int, typer.Option(help="Of the split into ordering and testing groups.")] = 0,
-    pooled: Annotated[
-        bool,
+    per: Annotated[
+        str,
         typer.Option(
-            "--pooled",
-            help="One certificate for all domains, true on average over a mixture like this one; by default each "
-            "domain with enough groups has its own, and they share delta. Choose before seeing a result.",
+            help="What has a certificate of its own, where it has enough groups, and shares delta: each domain; each "
+            "form of question (presence, side, …) in a domain; or all, true on average over a mixture like this one. "
+            "Choose before seeing a result.",
         ),
-    ] = False,
+    ] = "domain",
     allow_perfect: Annotated[
         bool,
         typer.Option("--allow-perfect", help="Every answer may be right: the labels were made without seeing answers."),
@@ -78,11 +86,12 @@ def calibrate(
     combine: Annotated[
         bool,
         typer.Option(
-            "--combine",
-            help="Weigh the generator's probability, the verifier's support, the agreement and the similarity of the "
-            "evidence by what the ordering groups teach, in place of their product. Choose before seeing a result.",
+            "--combine/--no-combine",
+            help="Weigh all signals (the generator's probability, the verifier's support, what the evidence says, a "
+            "second witness, the form of question) by what the ordering groups teach, or take the product of the "
+            "first two. Choose before seeing a result.",
         ),
-    ] = False,
+    ] = True,
     plot: Annotated[
         Path | None, typer.Option(help="Also write the risk-coverage curve: a PNG, and a CSV beside it.")
     ] = None,
@@ -102,7 +111,7 @@ def calibrate(
         if of_evidence:
             raise InputError("--plot draws risk against coverage, and a risk about evidence has no coverage")
         _check_writable(plot)
-    plan = rag.CalibrationPlan(control, seed, pooled, allow_perfect, combine, risk)  # type: ignore[arg-type]
+    plan = rag.CalibrationPlan(control, seed, per, allow_perfect, combine, risk)  # type: ignore[arg-type]
     rows = labelled_rows(questions)
     engine = engine_of(settings_of(indexes, profile), index)
     with bars(as_json) as progress:
@@ -114,9 +123,9 @@ def calibrate(
         result = rag.calibrate(engine, rows, alpha=alpha, delta=delta, plan=plan, progress=progress)
     if plot is not None:
         draw(result, plot)
-    shown = result.certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})
+    shown = result.certificate.model_dump(mode="json", exclude={"familiar": True, "parts": {"__all__": {"scores"}}})
     left = {domain: {"groups": groups, "needed": needed} for domain, groups, needed in result.uncovered}
-    extra = {"questions": result.questions, "out_of_domain": result.outside, "uncovered": left}
+    extra = {"questions": result.questions, "out_of_domain": result.outside, "unlike": result.unlike, "uncovered": left}
     if result.image_effects:
         extra["image_effects"] = [effect.model_dump(mode="json") for effect in result.image_effects]
     say(shown | extra, result.report(), as_json)

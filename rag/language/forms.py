@@ -101,6 +101,6 @@ def form_of(body: str, claims: Sequence[Assertion], place: Place, counted: bool,
         return "conjunction"
     if place.degrees:
         return "degree"
-    if place.sides:
+    if place.sides or place.zones:
         return "side"
     return "normality" if claims and all(c.status == "absent" for c in claims) else "presence"

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-_TRUNCATION = 0.75  # Waudby-Smith & Ramdas suggest 1/2 or 3/4: never stake all on the next loss being small
+_TRUNCATION = 0.9  # never stake all on the next loss being small; group means are, so more than their 1/2 or 3/4
 _WHOLE = 1e-9  # a sum of floats this close to an integer is that integer
 
 
@@ -76,7 +76,7 @@ def betting(losses: ArrayLike, alpha: float, delta: float = 0.05, seed: int | No
     """Betting: the capital of a gambler who bets that losses are smaller than alpha; for any losses in [0, 1].
 
     K_t = prod_{i <= t} (1 + nu_i (alpha - L_i)),  p = min(1, 1 / max_t K_t),
-    nu_i = min( c / (1 - alpha),  sqrt(2 ln(1/delta) / (n v_{i-1})) ),  c = 3/4,
+    nu_i = min( c / (1 - alpha),  sqrt(2 ln(1/delta) / (n v_{i-1})) ),  c = 9/10,
     m_i = (1/2 + sum_{j<=i} L_j) / (i + 1),  v_i = (1/4 + sum_{j<=i} (L_j - m_j)^2) / (i + 1).
 
     Where R >= alpha every fair bet shrinks in expectation: nu_i looks only at losses before i, so K is a non-negative

@@ -55,7 +55,7 @@ class Shift:
 
     Attributes:
         score: its name.
-        domains: of the certificate that covers the answers.
+        domains: of the certificate that covers the answers, and forms of question where it is about some alone.
         calibration: values that the certificate keeps of it, before they were thinned to quantiles.
         recent: answers compared.
         ks: Kolmogorov-Smirnov distance of the two distributions, in [0, 1].

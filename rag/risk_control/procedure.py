@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +21,7 @@ Bound = Literal["auto", "exact", "hoeffding-bentkus", "betting"]
 Control = Literal["fixed-sequence", "holm", "bonferroni"]
 BOUNDS = ("auto", "exact", "hoeffding-bentkus", "betting")
 CONTROLS = ("fixed-sequence", "holm", "bonferroni")
-LEARNING_SHARE = 0.3  # of the groups, spent on the order of tests by a fixed sequence
+LEARNING_SHARE = 0.25  # of the groups, spent on the order of tests by a fixed sequence
 _BLOCK = 64  # policies whose group losses are in memory together
 
 
@@ -145,7 +145,12 @@ class Procedure:
 
 
 def certify(
-    outcomes: Outcomes, groups: Sequence[str], alpha: float, delta: float, procedure: Procedure | None = None
+    outcomes: Outcomes,
+    groups: Sequence[str],
+    alpha: float,
+    delta: float,
+    procedure: Procedure | None = None,
+    learning: Set[str] = frozenset(),
 ) -> Certification:
     """The policy of highest coverage whose risk P(wrong | answered) is at most alpha, with probability >= 1 - delta.
 
@@ -158,6 +163,8 @@ def certify(
         alpha: tolerated risk in (0, 1).
         delta: tolerated probability that the promise is broken, in (0, 1).
         procedure: grid, bound, control and seed, chosen before.
+        learning: the groups that a fixed sequence learns its order from, where something else was learned from them,
+            too; where none of these is among ``groups``, they are drawn.
 
     Raises:
         InputError: alpha or delta outside (0, 1); no settings; not one group per question; fewer groups than could
@@ -174,7 +181,6 @@ def certify(
         raise InputError("the grid of policies is empty; give at least one setting (k, gamma)")
     policies, tests = grid(outcomes.settings, thresholds, routes), how.tests(len(outcomes.settings))
     named = Groups.from_ids(groups)
-    learning = learning_groups(len(named), how.share) if how.sequence else 0
     check_enough(len(named), alpha, delta, tests, how.share)
 
     # rows by group and id, so that a file's order cannot change what the seed draws
@@ -183,7 +189,7 @@ def certify(
     if bound == "auto":
         bound = "exact" if len(named) == len(outcomes) else "betting"
 
-    first, rest = named.split(learning, seed)
+    first, rest = _split(named, how, learning)
     if bound == "exact":
         rest = rest[named.take(rest).one_each(seed)]
     testing, tested = judged.take(rest), named.take(rest)
@@ -211,7 +217,7 @@ def certify(
         policies=len(policies),
         groups=len(tested),
         questions=len(rest),
-        learning_groups=learning,
+        learning_groups=len(named) - len(tested),
         answers=answers,
         wrong=int(testing.wrong[:, best].sum()),
         coverage=float(seen.coverage[best]),
@@ -225,8 +231,17 @@ def certify(
 
 def learning_rows(groups: Sequence[str], seed: int = 0, learning_share: float = LEARNING_SHARE) -> Rows:
     """The rows that a fixed sequence learns its order from; nothing else may be learned from labels, either."""
-    named = Groups.from_ids(groups)
-    return named.split(learning_groups(len(named), learning_share), seed)[0]
+    return _split(Groups.from_ids(groups), Procedure(seed=seed, learning_share=learning_share), frozenset())[0]
+
+
+def _split(groups: Groups, how: Procedure, learning: Set[str]) -> tuple[Rows, Rows]:
+    """The rows that the order is learned from, and those to test on; no group is on both sides."""
+    if not how.sequence:
+        return groups.split(0, how.seed)
+    chosen = np.array([name in learning for name in groups.names], dtype=np.bool_)[groups.of]
+    if chosen.any():
+        return np.flatnonzero(chosen), np.flatnonzero(~chosen)
+    return groups.split(learning_groups(len(groups), how.share), how.seed)
 
 
 def p_values(

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from rag.answering.certificate import FILE, CertificatePart, StoredCertificate, certificate_for, load_certificate
+from rag.answering.certificate import FORMAT, CertificatePart, StoredCertificate, certificate_for
+from rag.answering.confidence import Combiner
+from rag.answering.posed import Posed, wording_of
 from rag.errors import IndexStateError
+from rag.language.lexicon import Lexicon
+from rag.risk_control.novelty import Familiar
 from rag.types import Domain
 
 NOW = {"index version": "3", "generator": "reader"}
+STUDY = Posed("study")
 HERE = Domain(name="radiology", probability=1.0, out_of_domain=False)
 RADIOLOGY = CertificatePart(
     domains=("radiology",), delta=0.025, k=8, gamma=0.35, tau=0.7, rho=0.6, n=400, coverage=0.95, observed_risk=0.03,
@@ -25,26 +30,26 @@ NOTHING = STORED.model_copy(update={"parts": (RADIOLOGY.model_copy(update={"k": 
 
 
 def test_it_is_valid_for_the_questions_and_the_system_it_was_computed_with() -> None:
-    found = certificate_for(STORED, NOW, "study", HERE)
+    found = certificate_for(STORED, NOW, STUDY, HERE)
     assert (found.status, found.alpha, found.n) == ("valid", 0.1, 400)
     assert found.policy == {"k": 8, "gamma": 0.35, "tau": 0.7, "rho": 0.6}
     assert (found.domains, found.delta) == (("radiology",), 0.025), "the share of delta that was spent on it"
 
 
 def test_a_question_falls_under_the_part_of_the_domain_that_the_router_names() -> None:
-    pathology = certificate_for(STORED, NOW, "study", HERE.model_copy(update={"name": "pathology"}))
+    pathology = certificate_for(STORED, NOW, STUDY, HERE.model_copy(update={"name": "pathology"}))
     assert (pathology.status, pathology.n, pathology.domains) == ("valid", 90, ("general", "pathology"))
-    unseen = certificate_for(STORED, NOW, "study", HERE.model_copy(update={"name": "ophthalmology"}))
+    unseen = certificate_for(STORED, NOW, STUDY, HERE.model_copy(update={"name": "ophthalmology"}))
     assert (unseen.status, unseen.policy) == ("uncertified", None)
     assert "covers radiology, general, pathology, and this is ophthalmology" in unseen.why
 
 
 def test_a_domain_that_the_asker_names_is_outside_what_was_certified() -> None:
-    assert certificate_for(STORED, NOW, "study", HERE, routed=False).status == "uncertified"
+    assert certificate_for(STORED, NOW, STUDY, HERE, routed=False).status == "uncertified"
 
 
 def test_any_change_makes_it_stale_and_is_named() -> None:
-    found = certificate_for(STORED, NOW | {"generator": "another"}, "study", HERE)
+    found = certificate_for(STORED, NOW | {"generator": "another"}, STUDY, HERE)
     assert found.status == "stale"
     assert "generator" in found.why
     assert "index version" not in found.why
@@ -61,22 +66,22 @@ def test_any_change_makes_it_stale_and_is_named() -> None:
     ],
 )
 def test_what_it_does_not_cover_is_uncertified(stored, scope, domain, why: str) -> None:  # type: ignore[no-untyped-def]
-    found = certificate_for(stored, NOW, scope, domain)
+    found = certificate_for(stored, NOW, Posed(scope), domain)
     assert found.status == "uncertified"
     assert why in found.why
 
 
 def test_it_comes_back_from_disk_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    assert load_certificate(tmp_path) is None
+    assert StoredCertificate.load(tmp_path) is None
     STORED.save(tmp_path)
-    assert load_certificate(tmp_path) == STORED
+    assert StoredCertificate.load(tmp_path) == STORED
     for damaged in ('{"alpha": 2}', "[]", "not json", '{"format": "new"}'):
-        (tmp_path / FILE).write_text(damaged)
+        (tmp_path / StoredCertificate.FILE).write_text(damaged)
         with pytest.raises(IndexStateError, match="rag calibrate"):
-            load_certificate(tmp_path)
-    (tmp_path / FILE).write_text('{"format": 5}')
+            StoredCertificate.load(tmp_path)
+    (tmp_path / StoredCertificate.FILE).write_text(f'{{"format": {FORMAT + 1}}}')
     with pytest.raises(IndexStateError, match="newer ClinCite"):
-        load_certificate(tmp_path)
+        StoredCertificate.load(tmp_path)
 
 
 def test_one_of_the_first_format_is_stale_and_says_how_to_renew_it(tmp_path: Path) -> None:
@@ -85,31 +90,107 @@ def test_one_of_the_first_format_is_stale_and_says_how_to_renew_it(tmp_path: Pat
         '"coverage": 0.9, "observed_risk": 0.03, "risk_interval": [0.02, 0.06], "scope": ["study"], "why": "certified",'
         '"fingerprints": {"index version": "3"}}'
     )
-    (tmp_path / FILE).write_text(old)
-    found = certificate_for(load_certificate(tmp_path), {"index version": "3"}, "study", HERE)
+    (tmp_path / StoredCertificate.FILE).write_text(old)
+    found = certificate_for(StoredCertificate.load(tmp_path), {"index version": "3"}, STUDY, HERE)
     assert (found.status, found.policy) == ("stale", None)
     assert "rag calibrate" in found.why
 
 
 def test_an_edited_certificate_promises_nothing(tmp_path: Path) -> None:
     STORED.save(tmp_path)
-    assert load_certificate(tmp_path) == STORED
-    path = tmp_path / FILE
+    assert StoredCertificate.load(tmp_path) == STORED
+    path = tmp_path / StoredCertificate.FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"alpha": 0.001}))
-    found = certificate_for(load_certificate(tmp_path), STORED.fingerprints, "study", HERE)
+    found = certificate_for(StoredCertificate.load(tmp_path), STORED.fingerprints, STUDY, HERE)
     assert found.status == "stale"
     assert "edited" in found.why
     STORED.save(tmp_path)  # computed again
-    assert load_certificate(tmp_path) == STORED
+    assert StoredCertificate.load(tmp_path) == STORED
 
 
 def test_a_certificate_from_before_hashes_were_noted_is_taken_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(STORED.model_dump_json())
-    assert load_certificate(tmp_path) == STORED
+    (tmp_path / StoredCertificate.FILE).write_text(STORED.model_dump_json())
+    assert StoredCertificate.load(tmp_path) == STORED
 
 
 def test_a_form_of_question_that_was_not_tested_is_not_covered() -> None:
-    assert certificate_for(STORED, NOW, "study", HERE, form="presence").status == "valid"
-    found = certificate_for(STORED, NOW, "study", HERE, form="quantity")
+    assert certificate_for(STORED, NOW, STUDY, HERE).status == "valid"
+    found = certificate_for(STORED, NOW, Posed("study", "quantity"), HERE)
     assert found.status == "uncertified"
     assert "tested on questions of presence, not of quantity" in found.why
+
+
+SIDES = RADIOLOGY.model_copy(update={"forms": ("side",), "n": 200})
+PRESENCE = RADIOLOGY.model_copy(update={"forms": ("presence",), "n": 300})
+BY_FORM = STORED.model_copy(
+    update={"format": FORMAT, "forms": ("presence", "side", "degree"), "parts": (SIDES, PRESENCE)}
+)
+
+
+def test_a_part_may_be_about_some_forms_of_question_alone() -> None:
+    assert certificate_for(BY_FORM, NOW, Posed("study", "side"), HERE).n == 200
+    found = certificate_for(BY_FORM, NOW, STUDY, HERE)
+    assert (found.n, found.forms) == (300, ("presence",))
+    neither = certificate_for(BY_FORM, NOW, Posed("study", "degree"), HERE)
+    assert neither.status == "uncertified"
+    assert "this is degree in radiology" in neither.why
+
+
+SEEN = [wording_of(text, Lexicon.load()) for text in ("Is there an effusion?", "Does the film show a nodule?")]
+WORDED = STORED.model_copy(
+    update={"format": FORMAT, "familiar": Familiar.of([s.keys() for s in SEEN] * 60, [f"g{i}" for i in range(120)])}
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "strange"),
+    [
+        ("Is there a pneumothorax?", None),
+        ("Does the film show cardiomegaly?", None),
+        ("Does the film show a bean-shaped nodule?", "“bean”, “shaped”"),
+        ("Is there an effusion as in the warfarin trial?", "“trial”, “warfarin”"),
+    ],
+)
+def test_a_question_worded_unlike_those_tested_is_not_covered_and_its_words_are_named(
+    text: str, strange: str | None
+) -> None:
+    found = certificate_for(WORDED, NOW, Posed("study", "presence", wording_of(text, Lexicon.load())), HERE)
+    assert found.status == ("valid" if strange is None else "uncertified")
+    if strange is not None:
+        assert strange in found.why
+    assert found.policy == certificate_for(STORED, NOW, STUDY, HERE).policy
+
+
+def test_the_certificate_holds_no_word_of_the_questions() -> None:
+    kept = WORDED.model_dump_json()
+    assert "film" not in kept
+    assert "<finding>" in kept
+
+
+def test_what_was_learned_of_confidence_serves_questions_of_other_forms_and_wordings_too() -> None:
+    learned = Combiner(weights=(1.0, 0.5, 0.0, 0.0), intercept=0.5, forms={"presence": 0.25}, n=9)
+    stored = WORDED.model_copy(update={"parts": (RADIOLOGY.model_copy(update={"combiner": learned}),)})
+    strange = Posed("study", "presence", {"x": "bean"})
+    for posed, intercept in ((STUDY, 0.75), (strange, 0.75), (Posed("study", "quantity"), 0.5)):
+        assert certificate_for(stored, NOW, posed, HERE).weights == (1.0, 0.5, 0.0, 0.0, intercept)
+    assert certificate_for(stored, NOW, Posed("literature"), HERE).weights is None
+    assert certificate_for(stored, {}, STUDY, HERE).weights is None
+
+
+def test_a_certificate_of_the_format_before_loads_as_it_was_and_an_older_system_is_told_of_a_newer_one(
+    tmp_path: Path,
+) -> None:
+    """Forms came without a format of their own; files with and without them are read."""
+    before = json.loads(STORED.model_copy(update={"format": 4}).model_dump_json())
+    for name in ("familiar",):
+        before.pop(name)
+    for part in before["parts"]:
+        for name in ("forms", "by_form", "silence"):
+            part.pop(name)
+    for forms in (["presence", "side"], None):
+        values = {k: v for k, v in before.items() if k != "forms"} | ({"forms": forms} if forms else {})
+        (tmp_path / StoredCertificate.FILE).write_text(json.dumps(values))
+        found = StoredCertificate.load(tmp_path)
+        assert found is not None
+        assert found.forms == tuple(forms or ["presence"])
+        assert certificate_for(found, NOW, STUDY, HERE).status == "valid"

@@ -99,3 +99,36 @@ def test_the_promise_holds_when_the_weights_are_learned_on_the_ordering_groups()
             broken += bool(1 - really[answered].mean() > alpha)
     assert certified > repeats / 3, "a promise that is never made cannot be broken"
     assert broken <= stats.binom.ppf(0.999, repeats, delta)
+
+
+def test_a_form_that_the_signals_overrate_is_believed_less() -> None:
+    """Signals are alike in two forms of question, of which one is answered right and the other hardly ever."""
+    rng = np.random.default_rng(7)
+    signals = np.column_stack(
+        [rng.uniform(0.6, 0.98, 2000), *[np.ones(2000)] * 3, np.full(2000, 0.5), rng.random(2000)]
+    )
+    forms = np.array(["presence", "whole"])[rng.integers(2, size=2000)]
+    chance = np.where(forms == "presence", 0.9 + 0.09 * signals[:, 5], 0.3 + 0.2 * signals[:, 5])
+    right = rng.random(2000) < chance
+    combiner = Combiner.fit(signals, right, np.ones(2000), forms.tolist())
+    said = combiner.all(signals, forms.tolist())
+    for form in ("presence", "whole"):
+        some = forms == form
+        assert said[some].mean() == pytest.approx(right[some].mean(), abs=0.02)
+        one = Signals(*signals[some][0])
+        assert combiner.at(form)(one) == pytest.approx(said[some][0], abs=1e-6)
+    assert combiner.at("cause").intercept == combiner.intercept
+    assert len(combiner.weights) == 6, "the strength was heard"
+    assert len(set(said.round(3))) > 50
+
+
+def test_what_says_it_plainly_is_stronger_than_what_implies_it(texts: Texts) -> None:
+    asked = read_question("Is there cardiomegaly?", texts.lexicon)
+
+    def strength(text: str, verdict: str) -> float:
+        draft = Draft.model_validate({"verdict": verdict, "confidence": 0.9})
+        return signals_of(draft, 1.0, asked, [evidence(1, text)], texts, 0.8).strength
+
+    assert strength("There is cardiomegaly.", "yes") > strength("Possible cardiomegaly.", "yes")
+    assert strength("No cardiomegaly.", "no") > strength("Unremarkable chest.", "no")
+    assert strength("The lungs are clear.", "no") == 0.5, "nothing says it"

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.answering.certificate import FILE as ANSWERS
 from rag.answering.certificate import CertificatePart, StoredCertificate
 from rag.answering.engine import Engine
-from rag.answering.evidence_certificate import FILE, EvidenceCertificate, load_evidence_certificate
+from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.replay import replay
 from rag.audit.report import certificate_in_words
 from rag.calibration.calibrate import CalibrationPlan, calibrate_contexts
@@ -76,13 +75,13 @@ def test_it_promises_only_what_it_was_computed_for() -> None:
 
 
 def test_it_comes_back_from_disk_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    assert load_evidence_certificate(tmp_path) is None
+    assert EvidenceCertificate.load(tmp_path) is None
     STORED.save(tmp_path)
-    assert load_evidence_certificate(tmp_path) == STORED
+    assert EvidenceCertificate.load(tmp_path) == STORED
     for damaged in ('{"alpha": 2}', "[]", "not json", '{"format": 2}'):
-        (tmp_path / FILE).write_text(damaged)
+        (tmp_path / EvidenceCertificate.FILE).write_text(damaged)
         with pytest.raises(IndexStateError, match="missed-evidence"):
-            load_evidence_certificate(tmp_path)
+            EvidenceCertificate.load(tmp_path)
 
 
 def test_every_answer_has_at_least_so_many_contexts_and_says_why(own: Engine) -> None:
@@ -98,7 +97,7 @@ def test_every_answer_has_at_least_so_many_contexts_and_says_why(own: Engine) ->
     assert (after.selection.promise.status, after.selection.promise.alpha) == ("valid", 0.1)
     again = replay(own, own.ledger.get(after.audit_id))
     assert again.outcome == "identical", again
-    (own.store.path / FILE).unlink()
+    (own.store.path / EvidenceCertificate.FILE).unlink()
     assert replay(own, own.ledger.get(after.audit_id)).outcome == "identical", "the floor is replayed as recorded"
     assert own.ask(QUESTION).selection == before.selection
 
@@ -126,7 +125,7 @@ def test_a_certificate_about_answers_knows_the_floor_it_was_computed_with(own: E
         alpha=0.1, delta=0.05, scope=("literature",), fingerprints=own.fingerprints, parts=(part,)
     )
     stored.save(own.store.path)
-    assert (own.store.path / ANSWERS).is_file()
+    assert (own.store.path / StoredCertificate.FILE).is_file()
     assert own.ask(QUESTION).certificate.status == "valid"
     certified(own, 3)
     stale = own.ask(QUESTION).certificate
@@ -151,7 +150,7 @@ def test_a_number_that_labels_ask_for_is_certified_saved_and_applied(own: Engine
     kept = calibrate_contexts(own, labelled, alpha=0.2, delta=None)
     assert kept.k is not None
     assert kept.k >= 2
-    assert load_evidence_certificate(own.store.path) == kept
+    assert EvidenceCertificate.load(own.store.path) == kept
     assert f"at least {kept.k} contexts" in kept.report()
     seen = 0
     for answer in own.ask_many([q.question for q in labelled], record=False):

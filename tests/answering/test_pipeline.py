@@ -68,7 +68,7 @@ def test_nothing_is_computed_twice(pipeline: Pipeline, monkeypatch: pytest.Monke
         "signals_of",
         "certificate_for",
         "read_question",
-        "scope_of",
+        "pose",
     ):
         whole = f"rag.answering.pipeline.{name}"
         real = getattr(__import__("rag.answering.pipeline", fromlist=[name]), name)

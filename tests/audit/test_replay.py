@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rag.answering.certificate import FILE, CertificatePart, StoredCertificate
+from rag.answering.certificate import CertificatePart, StoredCertificate
 from rag.answering.engine import Engine
 from rag.answering.replay import Replay, replay
 from rag.audit.checks import check_entry, documents_in
@@ -146,7 +146,7 @@ def test_the_recorded_policy_applies_and_another_of_today_is_named(folder: Path)
     certificate.save(engine.store.path)
     answer = engine.ask(ENLARGED)
     assert answer.certificate.status == "valid"
-    (engine.store.path / FILE).unlink()
+    (engine.store.path / StoredCertificate.FILE).unlink()
     done = again(engine, answer)
     assert done.outcome == "identical"
     assert [(c.name, c.then[:3]) for c in done.changed] == [("policy", "k=2")]

@@ -109,7 +109,7 @@ def test_pooled_is_one_certificate_for_both_with_the_whole_delta(
     pictures: tuple[Engine, list[LabelledQuestion]],
 ) -> None:
     engine, labelled = pictures
-    (part,) = run(engine, labelled, pooled=True).certificate.parts
+    (part,) = run(engine, labelled, per="all").certificate.parts
     assert part.domains == ("ophthalmology", "radiology")
     assert part.delta == 0.2
     assert "on average over" in part.why
@@ -137,7 +137,7 @@ def test_a_domain_with_too_few_groups_is_uncertified_and_counted(
 
 def test_the_certified_policy_is_applied_as_it_was_traced(pictures: tuple[Engine, list[LabelledQuestion]]) -> None:
     engine, labelled = pictures
-    found = run(engine, labelled)
+    found = run(engine, labelled, combine=False)
     widest = (20, 100.0)
     parts = tuple(
         part.model_copy(update={"k": 20, "gamma": 100.0, "tau": 0.0, "rho": 0.0}) for part in found.certificate.parts
@@ -154,7 +154,7 @@ def test_a_question_that_the_router_is_unsure_of_is_withheld(pictures: tuple[Eng
     engine, labelled = pictures
     found = run(engine, labelled)
     parts = tuple(part.model_copy(update={"rho": 1.0}) for part in found.certificate.parts)
-    found.certificate.model_copy(update={"parts": parts}).save(engine.store.path)
+    found.certificate.model_copy(update={"parts": parts, "familiar": None}).save(engine.store.path)
     unsure = labelled[0].question.model_copy(update={"text": "Is there cardiomegaly beside the drusen of the retina?"})
     answer = engine.ask_many([unsure], record=False)[0]
     assert answer.domain.probability < 1

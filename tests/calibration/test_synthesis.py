@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
 
 from rag.calibration.synthesis import propose_questions, report_labels, rows_of
+from rag.calibration.wordings import Wordings
 from rag.corpus.source import read_source
 from rag.errors import InputError
 from rag.language.clinical_text import Texts
@@ -24,13 +26,15 @@ def reports() -> list[Document]:
     return [d for d in read_source("openi") if isinstance(d, Document)]
 
 
-def test_four_hundred_questions_from_human_codes_balanced_one_a_study(
+def test_hundreds_of_questions_from_human_codes_about_what_is_there_and_what_is_not(
     reports: list[Document], lexicon: Lexicon
 ) -> None:
     made = propose_questions(reports, lexicon, count=600)
-    assert len(made) == 600
-    assert Counter(q.answer for q in made) == {"yes": 300, "no": 300}
-    assert len({q.group for q in made}) == 600
+    assert len(made) == len({q.group for q in made}) == 600
+    assert min(Counter(q.answer for q in made).values()) > 200
+    kinds = Counter(q.asks for q in made)
+    assert {"presence", "absence", "side", "zone", "degree", "both", "either", "normal", "clear"} == set(kinds)
+    assert kinds["presence"] > kinds["absence"] > kinds["degree"]
     assert {q.labels for q in made} == {"human MeSH codes"}
     assert all(row["synthetic"] is True for row in rows_of(made))
     assert len({q.finding for q in made}) >= 10
@@ -60,7 +64,7 @@ def test_uncoded_studies_are_left_out(code: str, lexicon: Lexicon) -> None:
 
 def test_without_codes_clear_assertions_serve_and_the_row_says_so(lexicon: Lexicon) -> None:
     (made,) = propose_questions([report("The heart is enlarged. Possible effusion.")], lexicon, count=1)
-    assert made.answer == "yes"
+    assert (made.finding, made.answer) == ("cardiomegaly", "no" if made.asks == "absence" else "yes")
     assert "read by ClinCite" in made.labels
 
 
@@ -77,3 +81,47 @@ def test_multiple_choice_has_one_right_option_and_the_same_seed_the_same_questio
 def test_a_corpus_without_labels_is_refused(lexicon: Lexicon) -> None:
     with pytest.raises(InputError, match="nothing to ask"):
         propose_questions([report("Thank you for this referral.")], lexicon, count=10)
+
+
+def test_several_questions_a_study_in_different_words_and_each_id_once(
+    reports: list[Document], lexicon: Lexicon
+) -> None:
+    made = propose_questions(reports[:300], lexicon, count=400, each=4)
+    assert len(made) == len({q.id for q in made}) == len({(q.group, q.question) for q in made}) == 400
+    assert max(Counter(q.group for q in made).values()) == 4
+
+
+CODED = (
+    ["Pleural Effusion/right/small", "Cardiomegaly/mild"],
+    {
+        "Is there a right pleural effusion?": "yes",
+        "Is there a left pleural effusion?": "no",
+        "Is there small pleural effusion?": "yes",
+        "Is there large pleural effusion?": "no",
+        "Is there severe cardiomegaly?": "no",
+        "Is the heart size normal?": "no",
+        "Is the heart larger than normal?": "yes",
+        "Is there no pneumothorax?": "yes",
+        "Is this a normal study?": "no",
+    },
+)
+
+
+def test_every_wording_asks_what_the_codes_tell(lexicon: Lexicon) -> None:
+    codes, right = CODED
+    labels = report_labels(report("Small right effusion, mildly enlarged heart.", codes), Texts(lexicon))
+    assert labels is not None
+    asked: dict[str, str] = {}
+    for seed in range(300):
+        for p in Wordings.load().propose(labels, "S1", lexicon, random.Random(seed)):
+            assert asked.setdefault(p.text, p.answer) == p.answer, "one question has one answer"
+    assert {text: asked[text] for text in right} == right
+    both = {t: a for t, a in asked.items() if t.startswith("Does study S1 show both")}
+    assert set(both.values()) == {"yes", "no"}
+    assert both["Does study S1 show both cardiomegaly and a pleural effusion?"] == "yes"
+
+
+def test_a_side_that_one_code_leaves_open_is_not_asked(lexicon: Lexicon) -> None:
+    labels = report_labels(report("Effusion.", ["Pleural Effusion", "Pleural Effusion/right"]), Texts(lexicon))
+    assert labels is not None
+    assert labels.sides == {}

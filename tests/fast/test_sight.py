@@ -12,7 +12,7 @@ from PIL import Image
 
 import rag
 from rag import Engine, Settings
-from rag.answering.image_guard import FILE, load_image_effects
+from rag.answering.image_guard import ImageEffects
 from rag.calibration.blind import silence_blind
 from rag.calibration.trials import try_settings
 from rag.errors import IndexStateError, InputError
@@ -145,15 +145,15 @@ def test_nothing_is_seen_without_an_image(opened: Open) -> None:
 def test_a_damaged_file_is_one_sentence(opened: Open, questions: list[LabelledQuestion]) -> None:
     engine = opened("seeing")
     rag.evaluate(engine, "sight", questions, save=True)
-    path = engine.store.path / FILE
+    path = engine.store.path / ImageEffects.FILE
     whole = path.read_text()
     path.write_text(whole.replace('"sees"', '"blind"'))
-    edited = load_image_effects(engine.store.path)
+    edited = ImageEffects.load(engine.store.path)
     assert edited is not None
     assert not edited.holds(engine.fingerprints)
     path.write_text("{}")
     with pytest.raises(IndexStateError, match="rag evaluate sight"):
-        load_image_effects(engine.store.path)
+        ImageEffects.load(engine.store.path)
 
 
 def test_questions_without_images_are_told_so(opened: Open) -> None:

@@ -54,7 +54,7 @@ def test_whole_sums_are_not_rounded_up() -> None:
 def test_betting_is_the_capital_process_step_by_step(losses: list[float], alpha: float) -> None:
     n, capital, best, total, spread, variance = len(losses), 1.0, 1.0, 0.0, 0.0, 0.25
     for i, loss in enumerate(losses, start=1):
-        stake = min(0.75 / (1 - alpha), math.sqrt(2 * math.log(20) / (n * variance)))
+        stake = min(0.9 / (1 - alpha), math.sqrt(2 * math.log(20) / (n * variance)))
         capital *= 1 + stake * (alpha - loss)
         best = max(best, capital)
         total += loss

@@ -108,7 +108,8 @@ def test_the_order_is_learned_on_other_groups_than_the_test(seed: int) -> None:
     accepted = np.flatnonzero(fixed_sequence(p, order, 0.05))
     policies = grid(outcomes.settings, TAUS)
     assert found.accepted == tuple(policies[i] for i in accepted)
-    assert found.coverage == max(tested.answered[:, i].mean() for i in accepted)
+    if len(accepted):
+        assert found.coverage == max(tested.answered[:, i].mean() for i in accepted)
 
 
 def test_rows_in_another_order_give_the_same_certificate() -> None:

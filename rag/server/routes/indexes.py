@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from rag.answering.certificate import load_certificate
-from rag.answering.evidence_certificate import load_evidence_certificate
-from rag.answering.image_guard import load_image_effects
+from rag.answering.certificate import StoredCertificate
+from rag.answering.evidence_certificate import EvidenceCertificate
+from rag.answering.image_guard import ImageEffects
 from rag.errors import IndexStateError
 from rag.indexing.snapshot import Snapshot
 from rag.server.access.auth import Admin, Asker, Ingester
@@ -167,8 +167,8 @@ def _by_kind(snapshot: Snapshot) -> dict[str, int]:
 
 
 def _detail(served: Served) -> IndexDetail:
-    certificate, enough = load_certificate(served.store.path), load_evidence_certificate(served.store.path)
-    effects = load_image_effects(served.store.path)
+    certificate, enough = StoredCertificate.load(served.store.path), EvidenceCertificate.load(served.store.path)
+    effects = ImageEffects.load(served.store.path)
     with served.store.snapshot() as snapshot:
         return IndexDetail(
             name=served.name,
