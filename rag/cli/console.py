@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.markup import escape
@@ -24,16 +25,18 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
-from rag.audit.checks import AuditReport
-from rag.building.copying import CopyReport
-from rag.building.describe import Description
-from rag.building.ingest import IngestReport
-from rag.cohorts.criteria import Cohort
 from rag.cohorts.telling import count_in_words, warnings
-from rag.corpus.quarantine import Foreign
-from rag.indexing.records import IndexSummary, VersionInfo
-from rag.progress import Progress
-from rag.types import Answer, Event, Hit
+
+if TYPE_CHECKING:
+    from rag.audit.checks import AuditReport
+    from rag.building.copying import CopyReport
+    from rag.building.describe import Description
+    from rag.building.ingest import IngestReport
+    from rag.cohorts.criteria import Cohort
+    from rag.corpus.quarantine import Foreign
+    from rag.indexing.records import IndexSummary, VersionInfo
+    from rag.progress import Progress
+    from rag.types import Answer, Event, Hit
 
 NOTICE = "Research software, not a medical device: do not use it for diagnosis or treatment."
 out = Console(highlight=False)

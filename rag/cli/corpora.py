@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter
 
 import rag
 from rag.cli.shared import Json, Profile, bars, options_of, print_json, settings_of
@@ -34,6 +33,8 @@ def describe(
 
     made = run(rag.Source(source, format_, options_of(option, map_)))
     if as_json:
+        from pydantic import TypeAdapter
+
         print_json(TypeAdapter(type(made)).dump_python(made, mode="json"))  # asdict makes nonsense of a Counter
     else:
         from rag.cli import console

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,8 +26,6 @@ from rag.cli.shared import (
     store_of,
 )
 from rag.errors import RagError
-from rag.settings import Deidentify
-from rag.types import Question
 
 journeys = typer.Typer()
 
@@ -87,7 +85,7 @@ def ingest(
         typer.Option(help="What the source is called, if it moves or comes in several places [default: its folder]."),
     ] = None,
     deidentify: Annotated[
-        Deidentify | None,
+        Literal["off", "warn", "mask", "require"] | None,  # rag.settings.Deidentify, which the help need not load
         typer.Option(
             help="Identifiers of people: ignore, count, remove them, or set aside what has any [default: warn].",
         ),
@@ -165,6 +163,8 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer a question, every sentence cited and verified; or say why not."""
+    from rag.types import Question
+
     engine = engine_of(settings_of(indexes, profile, generator), index)
     asked = Question(
         text=question,

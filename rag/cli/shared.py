@@ -14,11 +14,11 @@ import typer
 
 import rag
 from rag.errors import InputError
-from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from rag.answering.engine import Engine
     from rag.indexing.store import IndexStore
+    from rag.settings import Settings
 
 Index = Annotated[str, typer.Option("--index", "-i", help="Name of the index.")]
 Indexes = Annotated[
@@ -42,6 +42,8 @@ Option = Annotated[
 
 
 def settings_of(indexes: Path | None, profile: str | None = None, generator: str | None = None) -> Settings:
+    from rag.settings import load_settings  # the words of the command's help need none of it
+
     given: dict[str, Any] = {"indexes": indexes} if indexes is not None else {}
     if generator is not None:
         given["generation"] = {"kind": generator}

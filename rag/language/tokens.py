@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rag.language.layout import UNTICKED
 
@@ -168,4 +169,7 @@ def _word(text: str) -> str:
 
 def lemmas_of(phrase: str) -> tuple[str, ...]:
     """The phrase's words as lemmas: hyphens, slashes and other punctuation separate words and vanish."""
-    return tuple(t.lemma for t in tokens_of(phrase) if t.is_word)
+    return tuple(_known_lemma(found) for found in _TOKEN.findall(phrase) if found[0].isalnum())
+
+
+_known_lemma = lru_cache(maxsize=1 << 14)(lemma)  # the phrases of a vocabulary have few words, many times

@@ -13,13 +13,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
 
 from rag.encoders.protocols import Vectors
 from rag.errors import InputError, MissingDependencyError
 
 FILE = "router.safetensors"
 Scores = npt.NDArray[np.float64]
+
+
+def log_shares(logits: npt.ArrayLike) -> Scores:
+    """log softmax over the last axis, as scipy.special has it; to import that takes longer than the search does."""
+    x = np.asarray(logits, dtype=np.float64)
+    below = x - x.max(axis=-1, keepdims=True)
+    return np.asarray(below - np.log(np.exp(below).sum(axis=-1, keepdims=True)))
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class TrainedHead:
 
     def log_probabilities(self, features: Vectors) -> Scores:
         """(n, domains) calibrated log-probabilities."""
-        return np.asarray(log_softmax(self.logits(features) / self.temperature, axis=1))
+        return log_shares(self.logits(features) / self.temperature)
 
     def distances(self, features: Vectors) -> Scores:
         """(n,) cosine distance in [0, 2] to the nearest prototype.

@@ -23,12 +23,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, Vectors
 from rag.errors import InputError
 from rag.retrieval.domains import GENERAL, DomainSpec, load_domains, word_votes
-from rag.retrieval.head import FILE, TrainedHead
+from rag.retrieval.head import FILE, TrainedHead, log_shares
 from rag.settings import RoutingSettings
 from rag.types import Domain, sha256_of
 
@@ -136,7 +135,7 @@ class Router:
             return Domain(name=GENERAL, probability=1.0, out_of_domain=not any(votes.values()), basis="words")
         least = min(image.values(), default=0.0)
         scores = np.array([image.get(d, least) + _WORD * votes.get(d, 0) for d in candidates])
-        shares = dict(zip(candidates, softmax(scores).tolist(), strict=True))
+        shares = dict(zip(candidates, np.exp(log_shares(scores)).tolist(), strict=True))
         name = max(shares, key=lambda d: (shares[d], d))
         return Domain(
             name=name,
@@ -190,7 +189,7 @@ class Router:
             self._prompts = tuple(d.id for d in described), np.stack(means)
         ids, means_ = self._prompts
         logits = _PROMPT_SCALE * np.asarray(vector[0] @ means_.T, dtype=np.float64)
-        return dict(zip(ids, log_softmax(logits).tolist(), strict=True))
+        return dict(zip(ids, log_shares(logits).tolist(), strict=True))
 
 
 def find_head(model: Path | None, encoder: ImageEncoder, index: Path | None) -> TrainedHead | None:
