@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from rag.generation.base import Request, refusal
 from rag.language.clinical_text import ClinicalSentence, Texts
 from rag.language.question import Asked
-from rag.language.reading import Reading, Support, read_passage
+from rag.language.reading import FOREIGN, Reading, Support, read_passage
+from rag.language.silence import why_silence_says_nothing
 from rag.types import Draft, DraftSentence, Evidence, Quote, Side
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
@@ -65,7 +66,7 @@ class ReaderGenerator:
         yes = max(((r.yes, e) for e, r in readings if r.yes), key=lambda x: x[0].weight, default=None)
         no = max(((r.no, e) for e, r in readings if r.no), key=lambda x: x[0].weight, default=None)
         whole = Reading(yes[0] if yes else None, no[0] if no else None, bool(yes or no))
-        if not whole.mentioned and (why := self._open_by_silence(asked, [r for _, r in readings])):
+        if not whole.mentioned and (why := self._open_by_silence(asked, evidence, [r for _, r in readings])):
             return refusal(why)
         if not whole.mentioned:
             quote = self._last_sentence(evidence[-1])
@@ -94,18 +95,19 @@ class ReaderGenerator:
         said = _quoted(side[1], side[0])
         return _verdict("yes" if p >= 0.5 else "no", p, f"{'Yes' if p >= 0.5 else 'No'}: {said[0]}", said[1])
 
-    def _open_by_silence(self, asked: Asked, readings: Sequence[Reading]) -> str:
+    def _open_by_silence(self, asked: Asked, evidence: Sequence[Evidence], readings: Sequence[Reading]) -> str:
         """Why a report that says nothing of it leaves the question open; empty where silence means "nothing"."""
         unmet = next((r.unmet for r in readings if r.unmet), "")
         if unmet:
-            return f"the report speaks of it, and does not say {unmet}"
+            spoken = "" if unmet == FOREIGN else "speaks of it, and "
+            return f"the report {spoken}does not say {unmet}"
         if asked.quantities:
             return "the report gives no such number"
         if asked.ends:
             return "the report does not mention it, so nothing says that it is over"
         if asked.form == "whole":
             return "the report does not say whether all of it is normal"
-        return ""
+        return next(filter(None, (why_silence_says_nothing(self._texts.of(e.text)) for e in evidence)), "")
 
     def _last_sentence(self, e: Evidence) -> Quote:
         """The last sentence of a report is the end of its impression."""

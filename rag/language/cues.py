@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -133,6 +133,7 @@ class Cues:
     lead_ins: tuple[str, ...]
     hedges: frozenset[str]
     stop_words: frozenset[str]
+    vocabulary: frozenset[str]
     fingerprint: str
 
     def place(self, tokens: Sequence[Token]) -> Place:
@@ -184,10 +185,20 @@ def load_cues() -> Cues:
             lead_ins=tuple(sorted(data["question"]["lead_ins"], key=len, reverse=True)),
             hedges=frozenset(data["question"]["hedges"]),
             stop_words=frozenset(data["question"]["stop_words"]),
+            vocabulary=frozenset(_words(data)),
             fingerprint=sha256_of(text)[:16],
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise InputError(f"the cue words {path} cannot be used: {error}") from error
+
+
+def _words(data: Any) -> Iterator[str]:
+    """Every word of every phrase."""
+    if isinstance(data, str):
+        yield from data.split()
+    elif isinstance(data, list | dict):
+        for part in data.values() if isinstance(data, dict) else data:
+            yield from _words(part)
 
 
 def _phrases(table: Mapping[Any, list[str]]) -> tuple[tuple[tuple[str, ...], Any], ...]:

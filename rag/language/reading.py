@@ -6,19 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from rag.language.clinical_text import ClinicalSentence, ClinicalText, Texts
+from rag.language.context import ContextReader
+from rag.language.cues import Status
 from rag.language.forms import tells_cause
 from rag.language.lexicon import Lexicon
 from rag.language.quantities import satisfies
 from rag.language.question import Asked
+from rag.language.silence import in_other_language
 from rag.language.statements import Assertion
 from rag.language.tokens import Token
 
 # P(yes) when a text only raises what is asked ("may represent pneumonia"): human coders of the Open-i reports
 # rarely code such a finding as present.
 RAISED = 0.35
+FOREIGN = "anything in English, and no other language is read here"
 _RAISED = {"uncertain", "hypothetical"}  # "may represent pneumonia", "rule out pneumonia"
 _NOT_NOW = {"historical", "family"}
-_NEGATORS = {"no", "not", "without", "never", "negative", "free", "absent", "resolved", "nor", "neither", "unlikely"}
+_NEGATIVE = frozenset({"negative", "absent"})
+_POLARITY = _NEGATIVE | {"positive"}  # what is asked of a receptor, not what the receptor is
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ def read_passage(asked: Asked, text: str, texts: Texts) -> Reading:
 
 def _read_passage(texts: Texts, asked: Asked, text: str) -> Reading:
     read = texts.of(text)
+    if in_other_language(read, texts.lexicon):
+        return Reading(None, None, False, FOREIGN)
     if asked.change:
         return _read_change(asked, read)
     if asked.form == "cause":
@@ -215,41 +222,51 @@ def _of_words(says_yes: bool, support: Support) -> Reading:
 
 
 def _read_words(asked: Asked, read: ClinicalText, told: Callable[[str], bool] = bool) -> tuple[bool, Support] | None:
-    """Without the lexicon: the sentence that shares most content words, and whether they stand under a negation."""
+    """Without the lexicon: the sentence that shares most content words, and what it says of them."""
+    subject = asked.words - _POLARITY or asked.words
     best: tuple[tuple[bool, float], int, int, ClinicalSentence] | None = None
     for start, end, sentence in read.sentences:
         if start in read.asides or not told(sentence.text):
             continue
-        rank = _as_numbered(asked, sentence) is True, _coverage(asked.words, sentence.words)
+        rank = _as_numbered(asked, sentence) is True, _coverage(subject, sentence.words)
         if best is None or rank > best[0]:
             best = (rank, start, end, sentence)
-    if best is None or best[0][1] < 0.6 or (best[0][1] < 0.99 and len(asked.words) < 3):
+    if best is None or best[0][1] < 0.6 or (best[0][1] < 0.99 and len(subject) < 3):
         return None
     (_, cover), start, end, chosen = best
     numbered, tokens = _as_numbered(asked, chosen), chosen.tokens
     if not numbered:
         return None if numbered is None else (False, Support(start, end, 0.9 * cover))
-    negated = _negated(asked.words, tokens)
-    positive_question = not any(c.status == "absent" for c in asked.claims)
-    return negated != positive_question, Support(start, end, 0.9 * cover)
+    status = _status(subject, tokens)
+    if status in _NOT_NOW or status == "unknown":
+        return None
+    negative = any(c.status == "absent" for c in asked.claims) or not _NEGATIVE.isdisjoint(asked.words)
+    raised = status in _RAISED and not asked.hedged
+    says = (status != "absent") != negative
+    return says, Support(start, end, 0.9 * cover, raised=says and raised)
 
 
-def _negated(words: frozenset[str], tokens: Sequence[Token]) -> bool:
-    """Whether a negator stands before the first shared word in its clause, or right after the last one."""
+def _status(words: frozenset[str], tokens: Sequence[Token]) -> Status:
+    """What a sentence says of ``words``, where they stand nearest to each other: of all of them, or denied of one."""
+    first, last = _window(words, tokens)
+    reader = ContextReader(tokens)
+    parts = [reader.context(i, i + 1).status for i in range(first, last) if tokens[i].lemma in words]
+    return "absent" if "absent" in parts else reader.context(first, last).status
+
+
+def _window(words: frozenset[str], tokens: Sequence[Token]) -> tuple[int, int]:
+    """The shortest tokens[first:last] that hold as many of ``words`` as the sentence does."""
     shared = [i for i, t in enumerate(tokens) if t.lemma in words]
-    if not shared:
-        return False
-    first, last = shared[0], shared[-1]
-    before: Sequence[str] = [t.lemma for t in tokens[:first]]
-    for stop in (";", "but", "however", "with", "."):
-        if stop in before:
-            before = before[len(before) - before[::-1].index(stop) :]
-    after = [t.lemma for t in tokens[last + 1 : last + 4]]
-    return (
-        bool(_NEGATORS & set(before))
-        or "not" in after
-        or any(tokens[i].lemma in _NEGATORS for i in range(first, last + 1))
-    )
+    wanted = len({tokens[i].lemma for i in shared})
+    best = shared[0], shared[-1] + 1
+    for n, first in enumerate(shared):
+        seen: set[str] = set()
+        for last in shared[n:]:
+            seen.add(tokens[last].lemma)
+            if len(seen) == wanted:
+                best = min(best, (first, last + 1), key=lambda span: span[1] - span[0])
+                break
+    return best
 
 
 def _read_change(asked: Asked, read: ClinicalText) -> Reading:

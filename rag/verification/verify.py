@@ -17,6 +17,7 @@ from rag.language.injection import strip_invisible
 from rag.language.quantities import quantities_of
 from rag.language.question import Asked
 from rag.language.reading import read_passage
+from rag.language.silence import why_silence_says_nothing
 from rag.language.tokens import tokens_of
 from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence
 from rag.verification.base import Verified
@@ -201,6 +202,8 @@ def support(text: str, quote: str, passage: str, asked: Asked, texts: Texts, emb
     if _SILENT.search(text):
         if read_passage(asked, passage, texts).mentioned:
             return contradicted("the passage does mention it", settled=True)
+        if why := why_silence_says_nothing(texts.of(passage)):
+            return unsupported(why, settled=True)
         return not_mentioned("the passage does not mention it", 0.8)
     inner = [q.strip() for q in _QUOTED.findall(text)]
     polarity = _POLARITY.match(text) if asked.yes_no else None
