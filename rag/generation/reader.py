@@ -69,7 +69,8 @@ class ReaderGenerator:
         if not whole.mentioned and (why := self._open_by_silence(asked, evidence, [r for _, r in readings])):
             return refusal(why)
         if not whole.mentioned:
-            quote = self._last_sentence(evidence[-1])
+            telling = [e for e in evidence if not why_silence_says_nothing(self._texts.of(e.text))]
+            quote = self._last_sentence((telling or evidence)[-1])
             if asked.denies:
                 return _verdict(
                     "yes", 1 - SILENCE, f"Not mentioned in the report: anything against {_subject(asked)}.", quote
@@ -93,7 +94,8 @@ class ReaderGenerator:
         side = yes if p >= 0.5 else no
         assert side is not None
         said = _quoted(side[1], side[0])
-        return _verdict("yes" if p >= 0.5 else "no", p, f"{'Yes' if p >= 0.5 else 'No'}: {said[0]}", said[1])
+        word = f"{'Yes' if p >= 0.5 else 'No'}{', as what was written last says' if side[0].later else ''}"
+        return _verdict("yes" if p >= 0.5 else "no", p, f"{word}: {said[0]}", said[1])
 
     def _open_by_silence(self, asked: Asked, evidence: Sequence[Evidence], readings: Sequence[Reading]) -> str:
         """Why a report that says nothing of it leaves the question open; empty where silence means "nothing"."""
@@ -107,7 +109,8 @@ class ReaderGenerator:
             return "the report does not mention it, so nothing says that it is over"
         if asked.form == "whole":
             return "the report does not say whether all of it is normal"
-        return next(filter(None, (why_silence_says_nothing(self._texts.of(e.text)) for e in evidence)), "")
+        whys = [why_silence_says_nothing(self._texts.of(e.text)) for e in evidence]
+        return whys[0] if all(whys) else ""
 
     def _last_sentence(self, e: Evidence) -> Quote:
         """The last sentence of a report is the end of its impression."""

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Any, TypeVar, TypeVarTuple
 
 from rag.corpus.sentences import sentence_spans
-from rag.language.cues import Place, load_cues
+from rag.language.cues import Place, Status, load_cues
 from rag.language.injection import blank_orders
 from rag.language.layout import with_line_ends, without_layout
 from rag.language.lexicon import Lexicon, Mention
@@ -21,6 +21,7 @@ from rag.language.question import content_of
 from rag.language.sections import asides_of
 from rag.language.statements import Assertion, moved, statements_of
 from rag.language.tokens import Token, tokens_of
+from rag.language.versions import order_of
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -77,6 +78,7 @@ class ClinicalText:
         sentences: (start, end, sentence) of each sentence of ``readable``.
         words: those that carry content.
         asides: starts of the sentences that tell why it was written, or what was before.
+        order: the start of each sentence -> how late its part was written; empty where all of it is of one time.
         statements: all that it asserts, in order. Sections such as INDICATION are history; orders are not read.
     """
 
@@ -101,12 +103,25 @@ class ClinicalText:
         return asides_of(self.readable, [(start, end) for start, end, _ in self.sentences])
 
     @cached_property
+    def order(self) -> dict[int, int]:
+        return order_of(self.readable, [(start, end) for start, end, _ in self.sentences])
+
+    @cached_property
     def statements(self) -> tuple[Assertion, ...]:
         found: list[Assertion] = []
-        for start, _, sentence in self.sentences:
-            past = start in self.asides
-            found += [moved(a, start, "historical" if past else a.status) for a in sentence.statements]
+        for n, (start, _, sentence) in enumerate(self.sentences):
+            past, answer = start in self.asides, self.answer_to(n)
+            for a in sentence.statements:
+                status = answer if answer and a.status in ("present", "uncertain") else a.status
+                found.append(moved(a, start, "historical" if past else status))
         return tuple(found)
+
+    def answer_to(self, n: int) -> Status | None:
+        """What the text itself answers to its ``n``-th sentence, where that is a question: "Pneumothorax? No."."""
+        if not self.sentences[n][2].text.endswith("?") or n + 1 == len(self.sentences):
+            return None
+        given = load_cues().answers.at(self.sentences[n + 1][2].tokens, 0)
+        return None if given is None else given.meaning
 
 
 class Texts:

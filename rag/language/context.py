@@ -108,10 +108,16 @@ class ContextReader:
             effects.add("absent")
         if "?" in clause.words[clause.last_stop(first) : first]:
             effects.add("uncertain")
+        if self._clause.words[-1] == "?" and "?" not in self._clause.words[first:-1]:
+            effects.add("uncertain")  # a question asserts nothing
         if self._of_a_relative(first, last):
             effects.add("family")
         if self._section is not None:
             effects.add(self._section)
+        if self._of_an_earlier_study(first) or self._reason_of_what_was_done(first):
+            effects.add("historical")
+        if (parted := self._parted(first, last)) is not None:
+            effects.add(parted)
         if "open" in effects:  # "effusion is not excluded"
             effects = effects - {"open", "absent"} | {"uncertain"}
         status: Status = next((s for s in _ORDER if s in effects), "present")
@@ -128,6 +134,43 @@ class ContextReader:
         earlier = before[-2]
         begins = not earlier or (not earlier[0].isalnum() and earlier != "-")
         return begins or earlier in cues.auxiliaries or earlier in cues.articles or earlier in _BEFORE_ADJECTIVE
+
+    def _of_an_earlier_study(self, first: int) -> bool:
+        """ "The prior study, which showed an effusion"; "compared with the CT of March, which demonstrated edema"."""
+        clause, cues = self._clause, load_cues()
+        words, begin = clause.words, clause.last_stop(first)
+        shown = next((i for i in range(first - 1, begin, -1) if cues.shows.at(clause.tokens, i, first)), None)
+        if shown is None or not cues.now.isdisjoint(words[shown:first]):
+            return False
+        for i in range(max(begin, shown - 12), shown):
+            if clause.tokens[i].lemma in cues.studies:
+                dated = words[i + 1 : i + 2] in (["from"], ["of"], ["on"], ["dated"])
+                if not cues.earlier_adjectives.isdisjoint(words[max(begin, i - 3) : i]) or (dated and i + 2 < shown):
+                    return True
+        return False
+
+    def _reason_of_what_was_done(self, first: int) -> bool:
+        """ "Status post treatment for tuberculosis", "s/p chest tube for effusion"."""
+        words, begin = self._clause.words, self._clause.last_stop(first)
+        before = words[max(begin, first - 8) : first]
+        if "for" not in before:
+            return False
+        done = before[: len(before) - before[::-1].index("for") - 1]
+        return any(
+            done[i : i + 2] == ["status", "post"] or done[i : i + 3] == ["s", "/", "p"] for i in range(len(done))
+        )
+
+    def _parted(self, first: int, last: int) -> Effect | None:
+        """What a verb around the phrase makes of it: "CT ruled pneumonia out"; "to rule a fracture out"."""
+        words, cues = self._clause.words, load_cues()
+        begin = max(self._clause.last_stop(first), first - 3)
+        verb = next((i for i in range(begin, first) if words[i] in cues.parted_verbs), None)
+        if verb is None or last >= len(words) or words[last] not in cues.particles:
+            return None
+        before = words[max(0, verb - 2) : verb]
+        if "not" in before or "cannot" in before:
+            return "open"
+        return "hypothetical" if "to" in before or (words[verb] == "rule" and not before) else "absent"
 
     def _of_a_relative(self, first: int, last: int) -> bool:
         """ "Mother with diabetes", "breast cancer in her sister"; not "mother reports fever"."""

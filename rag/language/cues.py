@@ -108,6 +108,12 @@ class Cues:
     negators: frozenset[str]
     answers: Phrases
     past: Phrases
+    earlier_adjectives: frozenset[str]
+    studies: frozenset[str]
+    shows: Phrases
+    now: frozenset[str]
+    parted_verbs: frozenset[str]
+    particles: frozenset[str]
     breaks: frozenset[str]
     stops: Phrases
     verbs: frozenset[str]
@@ -160,7 +166,7 @@ def load_cues() -> Cues:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
         sides, zones, degrees = (_inverted(data[name]) for name in ("side", "zone", "degree"))
-        predicate, clause, people = data["predicate"], data["clause"], data["people"]
+        predicate, clause, people, earlier = data["predicate"], data["clause"], data["people"], data["earlier"]
         return Cues(
             before=Phrases(data["before"]),
             affirming=Phrases({"present": clause["affirming"]}),
@@ -168,6 +174,12 @@ def load_cues() -> Cues:
                 {name: predicate[name] for name in ("seen", "denying", "excluding", "doubting", "assessing")}
             ),
             past=Phrases({"historical": predicate["past"]}),
+            earlier_adjectives=frozenset(earlier["adjectives"]),
+            studies=frozenset(earlier["studies"]),
+            shows=Phrases({"historical": earlier["shows"]}),
+            now=frozenset(earlier["now"]),
+            parted_verbs=frozenset(data["parted"]["verbs"]),
+            particles=frozenset(data["parted"]["particles"]),
             **{name: frozenset(predicate[name]) for name in ("auxiliaries", "adverbs", "modals", "negators")},
             answers=Phrases(data["answer"]),
             **{n: frozenset(clause[n]) for n in _CLAUSE_WORDS},

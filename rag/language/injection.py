@@ -30,6 +30,7 @@ _TURNED = re.compile("[\u202a-\u202e\u2066-\u2069][^\u202c\u2069\n]*[\u202c\u206
 class _Patterns:
     regions: tuple[re.Pattern[str], ...]
     orders: tuple[re.Pattern[str], ...]
+    answers: tuple[re.Pattern[str], ...]
     remarks: tuple[re.Pattern[str], ...]
 
 
@@ -41,6 +42,7 @@ def _patterns() -> _Patterns:
         return _Patterns(
             tuple(re.compile(p, re.I | re.S) for p in data["regions"]["patterns"]),
             tuple(re.compile(p, re.I) for p in data["orders"]["patterns"]),
+            tuple(re.compile(p, re.I) for p in data["answers"]["patterns"]),
             tuple(re.compile(p, re.I) for p in data["remarks"]["patterns"]),
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError, re.error) as error:
@@ -50,12 +52,14 @@ def _patterns() -> _Patterns:
 def blank_orders(text: str) -> str:
     """``text`` with what is not to be read blanked by spaces; as long as ``text``, so offsets hold.
 
-    Blanked are hidden parts and markup, sentences that give orders with the rest of their line, and remarks to the
-    reader.
+    Blanked are hidden parts and markup, sentences that give orders with the rest of their line, remarks to the reader,
+    and answers that say yes or no to a question that the text does not know.
     """
     if _plain(text):
         return text
     for pattern in (_TAGS, _TURNED, *_patterns().regions):
+        text = pattern.sub(_blank, text)
+    for pattern in _patterns().answers:
         text = pattern.sub(_blank, text)
     for start, end in sentence_spans(text):
         said = fold_word(unicodedata.normalize("NFKC", text[start:end]))

@@ -152,6 +152,15 @@ class Lexicon:
         return dict(table)
 
     @cached_property
+    def composed(self) -> dict[str, tuple[frozenset[str], ...]]:
+        """Findings and the words of their phrases of two words and more, which a text may put apart."""
+        table: dict[str, set[frozenset[str]]] = defaultdict(set)
+        for phrase in self._phrases:
+            if phrase.kind == "finding" and phrase.cased is None and len(phrase.words) > 1:
+                table[phrase.concept].add(frozenset(phrase.words) - {"of", "the"})
+        return {concept: tuple(sorted(sets, key=sorted)) for concept, sets in table.items()}
+
+    @cached_property
     def vocabulary(self) -> frozenset[str]:
         """Every word of its phrases."""
         return frozenset(word for phrase in self._phrases for word in phrase.words)

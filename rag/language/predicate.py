@@ -13,6 +13,7 @@ _ANSWERED = frozenset({":", "-", "=", "\u2013", "\u2014", "?"})
 _OPINIONS = frozenset({"to", "thought", "felt", "considered", "believed"})  # auxiliaries that end no search for a verb
 _WRAPPED = frozenset({"(", "[", "<", "'", '"'})
 _SHORT_ANSWERS = frozenset({"no", "not", "never", "n", "0", "f", "?"})
+_PLACED = frozenset({"in", "at", "within", "near", "on"})  # a place is no subject: "the nodule in the lung is not seen"
 _COORDINATING = frozenset({"or", "and", "nor"})
 _ANOTHER_SUBJECT = frozenset({"no", "without", "denies", "denied", "negative", "which", "that", "who"})
 _NO_OBJECT = frozenset({"by", "at", "in", "on", "with", "and", "or", "throughout", "bilaterally", "as", "for"})
@@ -58,7 +59,13 @@ def _verb(clause: Clause, last: int, stop: int, rivals: Sequence[tuple[int, int]
         if said is not None:
             between = words[last:i]
             apart = commas and not listed and "open" not in said and word not in ("difficult", "hard")
-            taken = any(last < a and b <= i and not {",", *_COORDINATING} & set(words[last:a]) for a, b in rivals)
+            taken = any(
+                last < a
+                and b <= i
+                and _PLACED.isdisjoint(words[last:a])
+                and not {",", *_COORDINATING} & set(words[last:a])
+                for a, b in rivals
+            )
             return set() if apart or taken or (between and _ANOTHER_SUBJECT & set(between)) else said
         if word in cues.auxiliaries and word not in _OPINIONS:
             return _second_verb(clause, i, stop)

@@ -92,7 +92,8 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     said, joined = tokens_of(plain_body), joined_by(body, claims)
     bounds = {i for q in quantities_of(said) for i in range(q.first, q.last)}  # "larger than 5 mm" has not grown
     place = load_cues().place([t for i, t in enumerate(said) if i not in bounds])
-    words = content_of(tokens)
+    numbered = {i for q in quantities_of(tokens) for i in range(q.first, q.last)}
+    words = content_of(t for i, t in enumerate(tokens) if i not in numbered)
     numbers = tuple(q for q in quantities_of(tokens) if not (q.dimension == "count" and q.value == 1))
     choice = yes_no and is_choice(body, claims, place)
     whole = asks_for_whole(words, claims)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from rag.language.clinical_text import ClinicalSentence, ClinicalText, Texts
 from rag.language.context import ContextReader
-from rag.language.cues import Status
+from rag.language.cues import Status, load_cues
 from rag.language.forms import tells_cause
 from rag.language.lexicon import Lexicon
 from rag.language.quantities import satisfies
@@ -19,7 +20,9 @@ from rag.language.tokens import Token
 # P(yes) when a text only raises what is asked ("may represent pneumonia"): human coders of the Open-i reports
 # rarely code such a finding as present.
 RAISED = 0.35
+UNTOLD = "whether it is there: nobody could tell"
 FOREIGN = "anything in English, and no other language is read here"
+_BETWEEN = frozenset({"in", "of", "within", "at", "cm", "mm", "measuring", "x"})
 _RAISED = {"uncertain", "hypothetical"}  # "may represent pneumonia", "rule out pneumonia"
 _NOT_NOW = {"historical", "family"}
 _NEGATIVE = frozenset({"negative", "absent"})
@@ -30,7 +33,8 @@ _POLARITY = _NEGATIVE | {"positive"}  # what is asked of a receptor, not what th
 class Support:
     """A sentence of the text and how strongly, in [0, 1], it speaks for one side.
 
-    ``derived``: follows from a broader statement; ``raised``: the sentence raises it without asserting it.
+    ``derived``: follows from a broader statement; ``raised``: the sentence raises it without asserting it;
+    ``later``: it was written after other parts of the text, and outweighs them.
     """
 
     start: int
@@ -38,6 +42,7 @@ class Support:
     weight: float
     derived: bool = False
     raised: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +121,19 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
     unmet = ""
     sides: dict[bool, Support | None] = {True: None, False: None}
 
+    latest = -1
+
     def offer(yes: bool, support: Support) -> None:
+        nonlocal latest
+        written = read.order.get(support.start, 0)
+        if written < latest:
+            return
+        if written > latest:  # what was written later outweighs all that came before
+            sides[True] = sides[False] = None
+            latest = written
         best = sides[yes]
         if best is None or support.weight > best.weight:
-            sides[yes] = support
+            sides[yes] = replace(support, later=written > 0)
 
     sentences = {start: sentence for start, _, sentence in read.sentences}
     assertions = [a for a in read.statements if a.status not in _NOT_NOW]
@@ -127,7 +141,7 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
         for a in assertions:
             if a.status == "unknown":
                 if texts.lexicon.is_a(a.concept, claim.concept) or texts.lexicon.is_a(claim.concept, a.concept):
-                    unmet = "whether it is there: nobody could tell"
+                    unmet = UNTOLD
                 continue
             match = _match(claim, a, asked, texts.lexicon)
             if match is None:
@@ -143,7 +157,14 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
             raised = says_yes and a.status in _RAISED and not asked.hedged
             derived = a.derived or a.concept != claim.concept
             offer(says_yes, Support(a.start, a.end, weight * (0.6 + 0.4 * extra), derived, raised))
+    if unmet == UNTOLD and all(s is None or s.derived for s in sides.values()):
+        return Reading(None, None, False, unmet)  # "clear lungs" say less of it than that it could not be seen
     mentioned = sides[True] is not None or sides[False] is not None
+    for claim in () if mentioned or unmet else asked.claims:
+        found = _read_parts(asked, claim, read, texts.lexicon)
+        if found is not None:
+            sides[found[0]] = found[1]
+            mentioned = True
     if by_words and not mentioned and not unmet and (not asked.claims or len(asked.words) >= 3):
         found = _read_words(asked, read)
         if found is not None:
@@ -224,26 +245,54 @@ def _of_words(says_yes: bool, support: Support) -> Reading:
 def _read_words(asked: Asked, read: ClinicalText, told: Callable[[str], bool] = bool) -> tuple[bool, Support] | None:
     """Without the lexicon: the sentence that shares most content words, and what it says of them."""
     subject = asked.words - _POLARITY or asked.words
-    best: tuple[tuple[bool, float], int, int, ClinicalSentence] | None = None
-    for start, end, sentence in read.sentences:
+    if not (subject or asked.quantities):
+        return None
+    best: tuple[tuple[bool, float, int], int] | None = None
+    for n, (start, _, sentence) in enumerate(read.sentences):
         if start in read.asides or not told(sentence.text):
             continue
-        rank = _as_numbered(asked, sentence) is True, _coverage(subject, sentence.words)
+        numbered = _as_numbered(asked, sentence)
+        cover = _coverage(subject, sentence.words) if subject else float(numbered is not None)
+        rank = numbered is True, cover, read.order.get(start, 0)
         if best is None or rank > best[0]:
-            best = (rank, start, end, sentence)
+            best = (rank, n)
     if best is None or best[0][1] < 0.6 or (best[0][1] < 0.99 and len(subject) < 3):
         return None
-    (_, cover), start, end, chosen = best
+    (_, cover, written), n = best
+    start, end, chosen = read.sentences[n]
     numbered, tokens = _as_numbered(asked, chosen), chosen.tokens
     if not numbered:
         return None if numbered is None else (False, Support(start, end, 0.9 * cover))
-    status = _status(subject, tokens)
-    if status in _NOT_NOW or status == "unknown":
+    status = read.answer_to(n) or (_status(subject, tokens) if subject else "present")
+    if status in _NOT_NOW or status == "unknown" or (subject != asked.words and _graded(subject, tokens)):
         return None
     negative = any(c.status == "absent" for c in asked.claims) or not _NEGATIVE.isdisjoint(asked.words)
     raised = status in _RAISED and not asked.hedged
     says = (status != "absent") != negative
-    return says, Support(start, end, 0.9 * cover, raised=says and raised)
+    return says, Support(start, end, 0.9 * cover, raised=says and raised, later=written > 0)
+
+
+def _read_parts(asked: Asked, claim: Assertion, read: ClinicalText, lexicon: Lexicon) -> tuple[bool, Support] | None:
+    """A finding whose words stand apart: "a stone in the left kidney", "Right kidney: a cyst of 3 cm"."""
+    between = load_cues().inside | load_cues().articles | _BETWEEN
+    for words, (start, end, sentence) in product(lexicon.composed.get(claim.concept, ()), read.sentences):
+        if start in read.asides or not words <= sentence.words:
+            continue
+        first, last = _window(words, sentence.tokens)
+        apart = (t for t in sentence.tokens[first:last] if t.lemma not in words)
+        if not all(t.lemma in between or not t.is_word or t.text[0].isdigit() for t in apart):
+            continue
+        status = _status(words, sentence.tokens)
+        if status in ("present", "absent", "uncertain") and _as_numbered(asked, sentence):
+            says = (status == "absent") == (claim.status == "absent")
+            return says, Support(start, end, 0.8, derived=True, raised=says and status == "uncertain")
+    return None
+
+
+def _graded(words: frozenset[str], tokens: Sequence[Token]) -> bool:
+    """ "HER2: 1+": neither positive nor negative before somebody has said what the grade means."""
+    _, last = _window(words, tokens)
+    return any(t.text.isdigit() for t in tokens[last : last + 2])
 
 
 def _status(words: frozenset[str], tokens: Sequence[Token]) -> Status:
@@ -258,13 +307,17 @@ def _window(words: frozenset[str], tokens: Sequence[Token]) -> tuple[int, int]:
     """The shortest tokens[first:last] that hold as many of ``words`` as the sentence does."""
     shared = [i for i, t in enumerate(tokens) if t.lemma in words]
     wanted = len({tokens[i].lemma for i in shared})
+
+    def apart(span: tuple[int, int]) -> tuple[bool, int]:
+        return any(t.text == ";" for t in tokens[span[0] : span[1]]), span[1] - span[0]
+
     best = shared[0], shared[-1] + 1
     for n, first in enumerate(shared):
         seen: set[str] = set()
         for last in shared[n:]:
             seen.add(tokens[last].lemma)
             if len(seen) == wanted:
-                best = min(best, (first, last + 1), key=lambda span: span[1] - span[0])
+                best = min(best, (first, last + 1), key=apart)
                 break
     return best
 
