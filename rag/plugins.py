@@ -70,6 +70,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "ivf-pq": "rag.indexing.backends.ivf:IvfProductIndex",
         "cuda-flat": "rag.indexing.backends.cuda:CudaFlatIndex",
         "cuda-cagra": "rag.indexing.backends.cuda:CagraIndex",
+        "torch-flat": "rag.indexing.backends.torch_flat:TorchFlatIndex",
         "milvus": "rag.indexing.backends.milvus:MilvusIndex",
     },
     "verifier": {

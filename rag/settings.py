@@ -101,8 +101,8 @@ class VectorSettings(_Group):
 
     backend: str = Field(
         "auto",
-        description="'flat', 'hnsw', 'ivf-sq8', 'ivf-pq', 'cuda-flat', 'cuda-cagra', 'milvus', or another that plugs "
-        "in; 'auto' chooses from the number of vectors and the memory.",
+        description="'flat', 'hnsw', 'ivf-sq8', 'ivf-pq', 'cuda-flat', 'cuda-cagra', 'torch-flat', 'milvus', or "
+        "another that plugs in; 'auto' chooses from the number of vectors and the memory.",
     )
     memory_gib: float | None = Field(
         None, gt=0, description="Memory that searching an index may take; half of the machine's unless given."

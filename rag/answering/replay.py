@@ -16,7 +16,7 @@ from rag.settings import Settings
 from rag.types import Answer, Question
 
 TOLERANCE = 1e-5  # of numbers: encoders round differently when questions come in batches of another size
-_EXACT = {"flat", "cuda-flat"}
+_EXACT = {"flat", "cuda-flat", "torch-flat"}
 _OWN = {"audit_id", "timings_ms", "question", "evidence"}  # differ by nature, or are compared on their own
 _WORDS = ("answer", "reason", "sentences", "citations")
 

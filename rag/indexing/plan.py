@@ -14,6 +14,7 @@ FLAT_UP_TO = 20_000  # so many vectors are compared one by one in a few millisec
 _SEGMENT_BYTES = 1 << 29
 # A process that has opened an index: interpreter, FAISS, work space of a search; and the mapped pages of the catalogue.
 _PROCESS = (128 << 20) + MAPPED
+_WORKSPACE = 768 << 20  # of an accelerator: its context, and what a search works in
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Plan:
     """A backend for ``n`` vectors of dimension ``dim`` and its cost in bytes.
 
     ``resident`` is what a process that searches the index holds once every page has been touched: the vectors' index,
-    their rows and masks, and the process itself. Word search and the encoders come on top.
+    their rows and masks, and the process itself. Word search and the encoders come on top. ``device`` is what lies in
+    the memory of an accelerator, for backends that search on one; how much it has is not known before one is there.
     """
 
     backend: str
@@ -30,6 +32,7 @@ class Plan:
     resident: int
     disk: int
     memory: int
+    device: int = 0
 
     @property
     def fits(self) -> bool:
@@ -43,7 +46,8 @@ class Plan:
     def __str__(self) -> str:
         size = f"{self.n:,} vectors of {self.dim} dimensions: {self.backend}, {_gib(self.resident)} in memory"
         bound = f"{_gib(self.memory)} allowed" if self.fits else f"MORE than the {_gib(self.memory)} allowed"
-        return f"{size} ({bound}), {_gib(self.disk)} on disk"
+        there = f", {_gib(self.device)} on the accelerator" if self.device else ""
+        return f"{size} ({bound}), {_gib(self.disk)} on disk{there}"
 
 
 def plan(n: int, dim: int, settings: VectorSettings) -> Plan:
@@ -59,7 +63,8 @@ def plan(n: int, dim: int, settings: VectorSettings) -> Plan:
         fitting = (choice for choice in choices if _resident(choice, n, dim) <= memory)
         backend = next(fitting, choices[-1])
     disk = n * (_backend(backend).cost(dim).disk + 8)
-    return Plan(backend, n, dim, _resident(backend, n, dim), disk, memory)
+    device = n * _backend(backend).cost(dim).device
+    return Plan(backend, n, dim, _resident(backend, n, dim), disk, memory, device + _WORKSPACE if device else 0)
 
 
 def rows_per_segment(dim: int) -> int:

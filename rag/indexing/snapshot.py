@@ -207,7 +207,7 @@ class Snapshot:
         return np.sort(np.concatenate(parts))
 
     def backends(self, space: str) -> dict[str, int]:
-        """How many vectors of a space each backend holds; only 'flat' and 'cuda-flat' never miss a near passage."""
+        """How many vectors of a space each backend holds; the flat ones never miss a near passage."""
         held: Counter[str] = Counter()
         for segment in self._segments[space]:
             held[segment.backend] += segment.info.n

@@ -20,7 +20,7 @@ from rag.settings import VectorSettings
 from .brute_force import batch_of, make_document
 
 N, DIM_, K = 6000, 32, 10
-EVERY = ["flat", "hnsw", "ivf-sq8", "ivf-pq", "milvus", "cuda-flat", "cuda-cagra"]
+EVERY = ["flat", "hnsw", "ivf-sq8", "ivf-pq", "milvus", "torch-flat", "cuda-flat", "cuda-cagra"]
 FEATURE = {"cuda-flat": "GpuIndexFlat", "cuda-cagra": "GpuIndexCagra"}
 
 
@@ -136,6 +136,9 @@ class TestEveryBackend:
         rows, scores = segment.search(queries, K, None)
         for number in range(0, 40, 7):
             alone = segment.search(queries[number : number + 1], K, None)
+            if segment.backend == "cuda-cagra":  # one query and a batch are walked by different kernels
+                assert recall(alone[0], [rows[number].tolist()]) >= 0.9
+                continue
             assert alone[0][0].tolist() == rows[number].tolist()
             np.testing.assert_array_equal(alone[1][0], scores[number])
 
@@ -147,7 +150,8 @@ class TestEveryBackend:
         assert recall(rows, brute_force(segment, queries, K, None)) >= 0.95
         for number in range(0, 40, 3):
             alone = segment.search(queries[number : number + 1], K, None)
-            if segment.backend == "milvus":  # what it proposes for a far question may differ from search to search
+            # what milvus proposes for a far question may differ from search to search; CAGRA walks otherwise for one
+            if segment.backend in ("milvus", "cuda-cagra"):
                 assert recall(alone[0], [rows[number].tolist()]) >= 0.7
                 continue
             assert alone[0][0].tolist() == rows[number].tolist()

@@ -1,23 +1,73 @@
 """Search on a CUDA device through a GPU build of FAISS.
 
 On disk these are flat indexes, so a machine without a device still opens them and searches exactly on its processor;
-only building asks for the device. CAGRA (Ootomo et al. 2024) builds its graph on the device when the index is opened.
+only building asks for the device. CAGRA (Ootomo et al. 2024) builds its graph on the device, and keeps it in a file.
+
+What a trial on an H100 with faiss-gpu-cuvs 1.15 has shown, and this code keeps to: two threads in one resources object
+abort the process, so one lock goes with it; each resources object takes 1.6 GiB, so all segments share one; the flat
+index ignores a filter in silence, so it is never given one; CAGRA refuses more neighbours than its ``itopk_size``.
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import math
+import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rag.errors import MissingDependencyError
-from rag.indexing.backends.exact import NOISE
+from rag.indexing.backends.effort import K, Search, choose_efforts, search_by_effort
+from rag.indexing.backends.exact import NOISE, ragged, score
+from rag.indexing.backends.faiss_files import search_parameters, write_faiss
 from rag.indexing.backends.flat import FlatIndex
-from rag.indexing.backends.protocol import Allowed, Facts, Positions, Vectors
+from rag.indexing.backends.protocol import SMALLEST_SEGMENT, Allowed, Cost, Facts, Positions, Vectors
+from rag.indexing.segments import MANIFEST
+from rag.indexing.storage import sha256_of_file
 from rag.settings import VectorSettings
 
-_MOST = 1024  # neighbours that a device returns for one query
+GRAPH = "graph.faiss"
+_MOST = 1024  # neighbours that the flat index returns for one query
+_WIDEST = 512  # candidates of CAGRA's walk, and so neighbours that it returns
+_DEGREE = 64  # links of a node of its graph, four bytes each
+_STEP = 32  # itopk_size counts in these
+_LADDER = (32, 64, 96, 128, 192, 256, 384, 512)
+_WORKSPACE = 256 << 20  # bytes of the device that FAISS keeps for its own; it would take 1.5 GiB
+_SPARE = 1.25  # times what a filter leaves on average is asked for
+_WIDER = 4  # times as many are asked for when these were too few
+
+_log = logging.getLogger(__name__)
+
+
+class Device:
+    """One CUDA device: the resources that all its indexes share, and the lock of whoever uses them."""
+
+    def __init__(self, number: int) -> None:
+        import faiss
+
+        self.number = number
+        self.lock = threading.Lock()
+        self.resources = faiss.StandardGpuResources()
+        self.resources.setTempMemory(_WORKSPACE)
+
+    def configure(self, made: Any) -> Any:
+        """A configuration of FAISS for this device, with cuVS where the build has it: four times as quick for one
+        query.
+        """
+        made.device = self.number
+        if hasattr(made, "use_cuvs"):
+            made.use_cuvs = True
+        return made
+
+
+@lru_cache(maxsize=1)
+def first_device() -> Device:
+    """The first CUDA device; its resources are made once in a process."""
+    return Device(0)
 
 
 class CudaFlatIndex(FlatIndex):
@@ -28,7 +78,15 @@ class CudaFlatIndex(FlatIndex):
 
     def __init__(self, index: Any) -> None:
         super().__init__(index)
-        self._device_index = self._upload() if missing(self.needs) is None else None
+        self._device: Device | None = first_device() if missing(self.needs) is None else None
+        self._there: Any = None
+        if self._device is not None:
+            with self._device.lock:
+                self._there = self._upload(self._device)
+
+    @classmethod
+    def cost(cls, dim: int) -> Cost:
+        return Cost(4 * dim, 4 * dim, device=4 * dim)
 
     @classmethod
     def write(cls, directory: Path, vectors: Vectors, settings: VectorSettings) -> Facts:
@@ -38,46 +96,138 @@ class CudaFlatIndex(FlatIndex):
         return super().write(directory, vectors, settings)
 
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
+        """On the device, wider for those queries of which a filter left too few or whose ties may go on; what it cannot
+        tell by its widest search, the processor does.
+        """
         n = self._index.ntotal
-        wide = min(n, k + 1 if allowed is None else 4 * k)  # masked ones are dropped afterwards
-        if self._device_index is None or wide > _MOST:
-            return super().candidates(queries, k, allowed)
-        scores, found = self._device_index.search(queries, wide)
-        positions: Positions = found
-        unsure = np.zeros(len(queries), np.bool_)
-        if allowed is not None:
-            positions = np.where((positions >= 0) & allowed.mask[np.maximum(positions, 0)], positions, -1)
-            unsure |= (positions >= 0).sum(axis=1) < k
-        if self.exact and wide < n:  # ties with the last one seen may go on beyond it
-            unsure |= scores[:, -1] >= np.sort(scores, axis=1)[:, -k] - NOISE
-        if unsure.any():
-            rest = super().candidates(np.ascontiguousarray(queries[unsure]), k, allowed)
-            width = max(rest.shape[1], positions.shape[1])
-            full = np.full((len(queries), width), -1, np.int64)
-            full[:, : positions.shape[1]] = positions
-            full[unsure] = -1
-            full[np.flatnonzero(unsure)[:, None], np.arange(rest.shape[1])] = rest
-            positions = full
-        return positions
+        share = 1.0 if allowed is None else allowed.share
+        wide = min(n, math.ceil((k + 1) / share * (1.0 if allowed is None else _SPARE)))
+        asked = np.arange(len(queries))
+        rows = [np.empty(0, np.int64)] * len(queries)
+        while len(asked) and self._there is not None and wide <= _MOST:
+            scores, found = self._search_there(np.ascontiguousarray(queries[asked]), wide)
+            there = found >= 0
+            if allowed is not None:
+                there &= allowed.mask[np.maximum(found, 0)]
+            # ties with the last one seen may go on beyond it; what is masked does not push the k-th up
+            kth = -np.sort(np.where(there, -scores, np.inf), axis=1)[:, min(k, wide) - 1]
+            unsure = (there.sum(axis=1) < k) | (scores[:, -1] >= kth - NOISE)
+            if wide == n:
+                unsure[:] = False
+            for number, row, kept in zip(asked[~unsure], found[~unsure], there[~unsure], strict=True):
+                rows[number] = row[kept]
+            asked, wide = asked[unsure], wide if wide == _MOST else min(n, _MOST, wide * _WIDER)
+            if len(asked) and wide == found.shape[1]:
+                break
+        if len(asked):
+            rest = super().candidates(np.ascontiguousarray(queries[asked]), k, allowed)
+            for number, row in zip(asked, rest, strict=True):
+                rows[number] = row[row >= 0]
+        return _at_least(ragged(rows), k)
 
-    def _upload(self) -> Any:
+    def _search_there(self, queries: Vectors, k: int) -> tuple[Vectors, Positions]:
+        assert self._device is not None
+        with self._device.lock:
+            found: tuple[Vectors, Positions] = self._there.search(queries, k)
+        return found
+
+    def _upload(self, device: Device) -> Any:
         import faiss
 
-        self._resources = faiss.StandardGpuResources()
-        return faiss.index_cpu_to_gpu(self._resources, 0, self._index)
+        index = faiss.GpuIndexFlatIP(device.resources, self._index.d, device.configure(faiss.GpuIndexFlatConfig()))
+        index.add(self._vectors)
+        return index
 
 
-class CagraIndex(CudaFlatIndex):
-    """A fixed-degree graph, built and walked on the device."""
+class CagraIndex(FlatIndex):
+    """A graph of fixed degree, built and walked on the device; effort is ``itopk_size``.
+
+    A walk of one query and of a batch are different kernels, so their answers may differ where recall is below 1.
+    """
 
     exact: ClassVar[bool] = False
+    smallest: ClassVar[int] = SMALLEST_SEGMENT  # a graph of a single row aborted the process
     needs: ClassVar[str] = "GpuIndexCagra"
 
-    def _upload(self) -> Any:
+    def __init__(self, index: Any, facts: Facts, graph: Any = None) -> None:
+        """``graph``: as it was kept; it is built where there is none. Few vectors have none and are compared."""
+        super().__init__(index)
+        self._facts = {"near_effort": 256, "far_effort": 256, **facts}  # 0.99 of a million's, where nobody measured
+        self._device = first_device() if missing(self.needs) is None and index.ntotal >= self.smallest else None
+        self._there: Any = None
+        if self._device is not None:
+            with self._device.lock:
+                self._there = self._upload(self._device, graph)
+
+    @classmethod
+    def cost(cls, dim: int) -> Cost:
+        return Cost(4 * dim, 4 * dim + 4 * _DEGREE, device=4 * dim + 4 * _DEGREE)
+
+    @classmethod
+    def write(cls, directory: Path, vectors: Vectors, settings: VectorSettings) -> Facts:
+        reason = missing(cls.needs)
+        if reason is not None:
+            raise MissingDependencyError(reason)
+        super().write(directory, vectors, settings)
         import faiss
 
-        self._resources = faiss.StandardGpuResources()
-        index = faiss.GpuIndexCagra(self._resources, self._index.d, faiss.METRIC_INNER_PRODUCT)
+        flat = faiss.IndexFlatIP(vectors.shape[1])
+        flat.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        index = cls(flat, {})
+        if index._device is None:
+            return {}
+        with index._device.lock:
+            graph = faiss.IndexHNSWCagra()
+            index._there.copyTo(graph)
+        write_faiss(graph, directory / GRAPH, faiss.IO_FLAG_SKIP_STORAGE)  # the vectors lie beside it already
+        return choose_efforts(vectors, index._walk(None), _LADDER)
+
+    @classmethod
+    def open(cls, directory: Path, n: int, dim: int, facts: Facts, settings: VectorSettings) -> CagraIndex:
+        flat = FlatIndex.open(directory, n, dim, {}, settings)
+        kept = _read_graph(directory) if missing(cls.needs) is None else None
+        return cls(flat._index, facts, kept)
+
+    def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
+        widest = k * max(self._facts.get(f"{name}_widen", 1) for name in ("near", "far"))
+        if self._there is None or widest > _WIDEST:
+            return super().candidates(queries, k, allowed)
+        share = 1.0 if allowed is None else allowed.share
+        found = search_by_effort(self._walk(allowed), queries, k, self._facts, share)
+        if allowed is None:
+            return found
+        return np.where((found >= 0) & allowed.mask[np.maximum(found, 0)], found, -1)  # trust no filter elsewhere
+
+    def _walk(self, allowed: Allowed | None) -> Search:
+        import faiss
+
+        device = self._device
+        assert device is not None
+
+        def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
+            size = min(_WIDEST, -(-max(effort if k <= K else max(effort, 2 * k), k) // _STEP) * _STEP)
+            how, selector = search_parameters(faiss.SearchParametersCagra, allowed, itopk_size=size)
+            with device.lock:
+                _, found = self._there.search(queries, k, params=how)
+            del selector  # FAISS reads it until here
+            return score(self._vectors.__getitem__, queries, found, np.float32), found
+
+        return search
+
+    def _upload(self, device: Device, graph: Any) -> Any:
+        import faiss
+
+        configuration = device.configure(faiss.GpuIndexCagraConfig())
+        configuration.graph_degree = _DEGREE
+        index = faiss.GpuIndexCagra(device.resources, self._index.d, faiss.METRIC_INNER_PRODUCT, configuration)
+        if graph is not None:
+            try:
+                graph.storage, graph.own_fields = self._index, False
+                index.copyFrom(graph)
+            except RuntimeError as error:
+                _log.warning("the kept graph of %s vectors cannot be loaded and is built anew: %s", graph.ntotal, error)
+            else:
+                return index
         index.train(self._vectors)
         return index
 
@@ -87,9 +237,37 @@ def missing(feature: str = "GpuIndexFlat") -> str | None:
     import faiss
 
     if not hasattr(faiss, "GpuIndexFlat"):
-        return "this faiss has no GPU code: install faiss-gpu in place of faiss-cpu"
+        return (
+            'this faiss has no GPU code: pip install "clincite[gpu]", then pip uninstall -y faiss-cpu, then '
+            "pip install --force-reinstall --no-deps faiss-gpu-cuvs; or use the backend torch-flat, which needs none"
+        )
     if faiss.get_num_gpus() == 0:
         return "faiss sees no CUDA device on this machine"
     if not hasattr(faiss, feature):
         return f"this build of faiss has no {feature}: install faiss-gpu-cuvs in its place"
     return None
+
+
+def _read_graph(directory: Path) -> Any:
+    """The graph that was kept, None where there is none or where it is not the one that was published.
+
+    A damaged graph would lead a walk on the device out of its memory, so the whole file is hashed first: a second for a
+    million vectors, where building takes 24.
+    """
+    import faiss
+
+    path = directory / GRAPH
+    try:
+        expected = json.loads((directory / MANIFEST).read_text("utf-8"))["files"][GRAPH]["sha256"]
+        if sha256_of_file(path) != expected:
+            _log.warning("%s is not what was published; the graph is built anew", path)
+            return None
+        return faiss.read_index(str(path))
+    except (OSError, KeyError, ValueError, RuntimeError):
+        return None
+
+
+def _at_least(found: Positions, k: int) -> Positions:
+    """With ``k`` columns or more."""
+    short = k - found.shape[1]
+    return found if short <= 0 else np.pad(found, ((0, 0), (0, short)), constant_values=-1)

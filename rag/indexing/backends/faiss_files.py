@@ -14,8 +14,8 @@ from rag.indexing.segments import SegmentGoneError, damaged
 INDEX = "index.faiss"
 
 
-def write_faiss(index: Any, path: Path) -> None:
-    """Write a FAISS index.
+def write_faiss(index: Any, path: Path, flags: int = 0) -> None:
+    """Write a FAISS index; ``flags`` are FAISS's own.
 
     Raises:
         StorageError: the disk is full or the file too large.
@@ -23,7 +23,7 @@ def write_faiss(index: Any, path: Path) -> None:
     import faiss
 
     try:
-        faiss.write_index(index, str(path))
+        faiss.write_index(index, str(path), flags)
     except RuntimeError as error:  # FAISS reports a short write like this
         raise StorageError(
             f"cannot write {path}: disk full or file too large; the index is as it was, "

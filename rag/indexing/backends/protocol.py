@@ -46,7 +46,8 @@ class Allowed:
 
 
 class Cost(NamedTuple):
-    """What a backend takes, in bytes: ``memory`` and ``disk`` for each vector, ``segment`` of memory for each segment.
+    """What a backend takes, in bytes: ``memory``, ``disk`` and memory of an accelerator (``device``) for each vector,
+    ``segment`` of memory for each segment.
 
     Memory is what a process that searches holds once every page has been touched. Rows, masks and the process itself
     are reckoned by the plan.
@@ -55,6 +56,7 @@ class Cost(NamedTuple):
     memory: int
     disk: int
     segment: int = 0
+    device: int = 0
 
 
 SMALLEST_SEGMENT = 4096  # below this an approximate index is no quicker than a flat one
