@@ -97,7 +97,7 @@ class Profile:
             elif action == "blank":
                 element.value = [] if element.VR == "SQ" else None
                 done["blanked"] += 1
-            elif action == "remap":
+            elif action == "remap" or (action == "replace" and element.VR == "UI"):
                 element.value = self._remapped(element.value)
                 done["remapped"] += 1
             elif element.VR == "SQ":

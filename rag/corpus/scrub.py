@@ -88,6 +88,8 @@ class Scrubber:
             metadata["sections"] = {
                 label: [_moved(start, removals), _moved(end, removals)] for label, (start, end) in sections.items()
             }
+        if (lines := metadata.get("lines")) and removals:  # of print, with their places
+            metadata["lines"] = [[_moved(row[0], removals), _moved(row[1], removals), *row[2:]] for row in lines]
         if metadata != document.metadata:
             changes["metadata"] = metadata
         found += self._header(document)

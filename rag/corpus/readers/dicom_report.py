@@ -13,7 +13,7 @@ from rag.corpus.dicom import REPORTS, read_dataset, study_in, unquoted
 from rag.corpus.files import File
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import CERTAIN, Reader, Record
-from rag.corpus.readers.pdf import pages_of
+from rag.corpus.readers.pdf import documents_of_pages, pages_of
 from rag.corpus.readers.sections import Publication
 from rag.corpus.text import on_one_line
 from rag.errors import InputError
@@ -44,13 +44,8 @@ def read_report(file: File, salt: str = "") -> Iterator[Record]:
             metadata={"modality": study.modality},
         )
         if "EncapsulatedDocument" in dataset:
-            _, texts, scanned = pages_of(bytes(dataset.EncapsulatedDocument))
-            for number, text in enumerate(texts, start=1):
-                if text:
-                    yield work.part(f"p{number}", f"page {number}", text, page=number)
-                elif scanned[number - 1]:
-                    reason = "It is a scanned picture without text; recognise its text first (OCR)."
-                    yield Quarantined(str(file.path), f"{file.name}, page {number}", reason)
+            _, pages = pages_of(bytes(dataset.EncapsulatedDocument))
+            yield from documents_of_pages(work, pages, file)
             return
         lines = list(_lines(dataset))
     if not lines:

@@ -1,36 +1,51 @@
-"""PDF files: one document per page, with what print has done to the words undone.
+"""PDF files: one document per page, with the place of each line on it; scanned pages are recognised and read by OCR.
 
-Text comes from pypdf. Ours is what it leaves to its callers: running heads and page numbers are recognised by their
-repetition, words hyphenated at line ends are joined, ligatures become letters, a sentence that runs over the page end
-stays whole on the page where it begins, and the list of references at the end is left out.
+Text and places come from PDFium, in a process of its own with limits on time and memory, for files from strangers can
+make any decoder run for hours; what becomes of them is :mod:`rag.corpus.layout`.
 """
 
 from __future__ import annotations
 
-import io
-import re
-from collections import Counter
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
+from PIL import Image
+
+from rag.corpus import ocr, pdf_pages
 from rag.corpus.files import File, stem
+from rag.corpus.layout import Flowed, Line, flow
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import BY_NAME, CERTAIN, Reader, Record
 from rag.corpus.readers.sections import Publication
-from rag.corpus.text import clean, on_one_line
+from rag.corpus.text import on_one_line
 from rag.errors import InputError, MissingDependencyError
 
 MAX_BYTES = 200_000_000
-MAX_PAGES = 5000
 MAX_PAGE_CHARS = 200_000
-_EDGE = 3  # lines at the top and at the bottom of a page among which running heads are looked for
-_LIGATURES = str.maketrans(
-    {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\u00ad": ""}
-)
-_HYPHENATED = re.compile(r"(?<=[^\W\d_]{2})[-\u2010]\n(?=[a-zà-ÿ]{2})")
-_DIGITS = re.compile(r"\d+")
-_PAGE_NUMBER = re.compile(r"(?:page\s*)?\d{1,4}(?:\s*(?:/|of)\s*\d{1,4})?", re.IGNORECASE)
-_REFERENCES = re.compile(r"(?:\d+\.?\s*)?(?:references|bibliography|literature cited|works cited)\s*:?", re.IGNORECASE)
-_END = re.compile(r"[.!?][\"')\]]?\s")
+TIME_LIMIT_S = 120.0  # for one file
+_SCANNED = 'It is a scanned picture without text; install the extra ocr to read it: pip install "clincite[ocr]".'
+OCR_PIXELS = 2000  # of a rendered page's longer side: 170 dpi of an A4 page
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page: its running text with the lines' places, its size in points, and how sure OCR was if it read it.
+
+    ``unread`` says why a page that shows something has no text; empty for a page with text, and for an empty one.
+    """
+
+    flowed: Flowed
+    size: tuple[float, float]
+    unread: str = ""
+    ocr_score: float | None = None
 
 
 def recognise_pdf(file: File) -> float:
@@ -39,15 +54,17 @@ def recognise_pdf(file: File) -> float:
     return CERTAIN if b"%PDF-" in file.head[:1024] else BY_NAME * (file.suffix == ".pdf")
 
 
-def read_pdf(file: File, kind: str = "literature", domain: str = "general") -> Iterator[Record]:
+def read_pdf(file: File, kind: str = "literature", domain: str = "general", ocr: str = "auto") -> Iterator[Record]:
     """Pages with text; ids are ``<path without suffix>#p<page>``, and ``metadata["page"]`` counts from 1.
 
-    A page that is only a picture comes as Quarantined. ``kind`` is "literature" or "report". Raises InputError for a
-    file that is locked, damaged or too large.
+    ``metadata["lines"]`` has a row for each line of print: start and end in the text, page, and box in points from the
+    page's top left; see :func:`rag.corpus.layout.boxes_of`. ``kind`` is "literature" or "report". ``ocr`` is "auto"
+    (scanned pages are read where the extra ``ocr`` is installed), "yes" or "no"; a scanned page that is not read comes
+    as Quarantined. Raises InputError for a file that is locked, damaged, too large or takes too long.
     """
     if kind not in ("literature", "report"):
         raise InputError(f"The option kind is {kind!r}; use literature or report.")
-    title, texts, scanned = pages_of(file.read(MAX_BYTES))
+    title, pages = pages_of(file.read(MAX_BYTES), ocr)
     work = Publication(
         id=stem(file.name, ".pdf"),
         title=title or file.path.stem,
@@ -56,108 +73,98 @@ def read_pdf(file: File, kind: str = "literature", domain: str = "general") -> I
         domain=domain,
         metadata={"file": file.name},
     )
-    for number, (text, is_scanned) in enumerate(zip(texts, scanned, strict=True), start=1):
-        if text:
-            yield work.part(f"p{number}", f"page {number}", text, page=number)
-        elif is_scanned:
-            reason = "It is a scanned picture without text; recognise its text first (OCR)."
-            yield Quarantined(str(file.path), f"{file.name}, page {number}", reason)
+    yield from documents_of_pages(work, pages, file)
 
 
-def pages_of(data: bytes) -> tuple[str, list[str], list[bool]]:
-    """The title, each page's running text, and whether it is only a picture. Raises InputError as ``read_pdf`` does."""
-    title, pages = _pages(data)
-    return title, *_mended(pages)
+def documents_of_pages(work: Publication, pages: list[Page], file: File) -> Iterator[Record]:
+    """A document for each page with text; a Quarantined for each that is a picture."""
+    for number, page in enumerate(pages, start=1):
+        if page.flowed.text:
+            more: dict[str, Any] = {
+                "page": number,
+                "page_size": page.size,
+                "lines": [list(r) for r in page.flowed.lines],
+            }
+            if page.ocr_score is not None:
+                more["ocr"] = round(page.ocr_score, 3)
+            yield work.part(f"p{number}", f"page {number}", page.flowed.text, **more)
+        elif page.unread:
+            yield Quarantined(str(file.path), f"{file.name}, page {number}", page.unread)
 
 
-def _pages(data: bytes) -> tuple[str, list[tuple[str, bool]]]:
-    """The title, and each page's text with whether the page shows a picture."""
-    try:
-        from pypdf import PdfReader
-        from pypdf.errors import PyPdfError
-    except ImportError as error:
-        raise MissingDependencyError('Reading PDF needs pypdf: pip install "clincite[corpora]".') from error
-    try:
-        reader = PdfReader(io.BytesIO(data))
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise InputError("It is locked with a password; save it without one.")
-        if len(reader.pages) > MAX_PAGES:
-            raise InputError(f"It has {len(reader.pages):,} pages; at most {MAX_PAGES:,} are read, so split it.")
-        title = on_one_line(str(reader.metadata.title or "")) if reader.metadata else ""
-        return title, [(_text(page), _has_picture(page)) for page in reader.pages]
-    except (PyPdfError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"It is a damaged PDF file ({type(error).__name__}: {error}).") from error
-
-
-def _text(page: object) -> str:
-    return clean(page.extract_text())[:MAX_PAGE_CHARS].translate(_LIGATURES)  # type: ignore[attr-defined]
-
-
-def _has_picture(page: object) -> bool:
-    resources = page.get("/Resources")  # type: ignore[attr-defined]
-    objects = resources.get_object().get("/XObject") if resources is not None else None
-    return any(
-        o.get_object().get("/Subtype") == "/Image"
-        for o in (objects.get_object().values() if objects is not None else ())
-    )
-
-
-def _mended(pages: list[tuple[str, bool]]) -> tuple[list[str], list[bool]]:
-    """The pages' running text, and whether each is a picture without text."""
-    lines = [[line.strip() for line in text.split("\n") if line.strip()] for text, _ in pages]
-    scanned = [not one and picture for one, (_, picture) in zip(lines, pages, strict=True)]
-    repeated = _running(lines)
-    kept = [
-        [
-            line
-            for place, line in enumerate(one)
-            if not (_is_edge(place, len(one)) and (_shape(line) in repeated or _PAGE_NUMBER.fullmatch(line)))
-        ]
-        for one in lines
+def pages_of(data: bytes, ocr: str = "auto") -> tuple[str, list[Page]]:
+    """The title and the pages of a PDF file. Raises InputError as ``read_pdf`` does."""
+    if ocr not in ("auto", "yes", "no"):
+        raise InputError(f"The option ocr is {ocr!r}; use auto, yes or no.")
+    with tempfile.TemporaryDirectory(prefix="rag-pdf-") as folder:
+        title, *rows = _rows(data, folder, _reads_pictures(ocr))
+        runs, scores, unread = [], [], []
+        for number, row in enumerate(rows, start=1):
+            lines = [Line(text, number, (x0, y0, x1, y1)) for text, x0, y0, x1, y1 in row["lines"]]
+            picture = Path(folder) / f"page-{number}.png"
+            seen, score = _recognised(picture, number, row["size"]) if picture.is_file() else ([], None)
+            runs.append((_bounded([*lines, *seen]), float(row["size"][0])))
+            scores.append(score)
+            unread.append("" if lines or seen else _why(row, read=picture.is_file()))
+    pages = [
+        Page(flowed, (row["size"][0], row["size"][1]), why, score)
+        for flowed, row, why, score in zip(flow(runs), rows, unread, scores, strict=True)
     ]
-    texts = [_HYPHENATED.sub("", "\n".join(one)) for one in _without_references(kept)]
-    for number in range(len(texts) - 1):
-        texts[number], texts[number + 1] = _joined(texts[number], texts[number + 1])
-    return texts, scanned
+    return on_one_line(str(title.get("title") or "")), pages
 
 
-def _running(pages: list[list[str]]) -> set[str]:
-    """Lines at page edges that come on more than half of the pages, numbers aside; at least three times."""
-    counts = Counter(
-        shape for page in pages for shape in {_shape(x) for i, x in enumerate(page) if _is_edge(i, len(page))}
-    )
-    return {shape for shape, n in counts.items() if n >= 3 and n > len(pages) / 2}
+def _why(row: dict[str, Any], *, read: bool) -> str:
+    """Why a page has no text."""
+    if "fault" in row:
+        return f"It is a damaged page ({row['fault']})."
+    if row["picture"] and read:
+        return "It is a picture in which no text was recognised."
+    return _SCANNED if row["picture"] else ""
 
 
-def _is_edge(place: int, lines: int) -> bool:
-    return place < _EDGE or place >= lines - _EDGE
+def _reads_pictures(wanted: str) -> bool:
+    if wanted == "yes" and not ocr.is_there():
+        raise MissingDependencyError('Reading scanned pages needs rapidocr: pip install "clincite[ocr]".')
+    return wanted != "no" and ocr.is_there()
 
 
-def _shape(line: str) -> str:
-    return _DIGITS.sub("0", line)
+def _rows(data: bytes, folder: str, rendered: bool) -> list[dict[str, Any]]:
+    """What pdf_pages.py prints of the file: its title first, then its pages."""
+    if find_spec("pypdfium2") is None:
+        raise MissingDependencyError('Reading PDF needs pypdfium2: pip install "clincite[corpora]".')
+    command = [sys.executable, "-I", pdf_pages.__file__, folder, str(OCR_PIXELS if rendered else 0)]
+    try:
+        done = subprocess.run(  # noqa: S603 our own program, and the file comes as its input
+            command, input=data, capture_output=True, timeout=TIME_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"It was not read within {TIME_LIMIT_S:.0f} seconds; save it anew, or split it.") from error
+    rows: list[dict[str, Any]] = []
+    with contextlib.suppress(ValueError):  # the last line may be cut where the process ended
+        rows += [json.loads(line) for line in done.stdout.splitlines()]
+    if rows and (reason := rows[0].get("error")):
+        raise InputError(reason)
+    if done.returncode or not rows:
+        raise InputError(f"It is a damaged PDF file (its decoder ended with {done.returncode}).")
+    return rows
 
 
-def _without_references(pages: list[list[str]]) -> list[list[str]]:
-    """What comes before the last heading "References", if that stands in the second half."""
-    for number in range(len(pages) - 1, -1, -1):
-        for place in range(len(pages[number]) - 1, -1, -1):
-            if _REFERENCES.fullmatch(pages[number][place]):
-                is_late = number >= len(pages) // 2 and (len(pages) > 1 or place > len(pages[0]) // 2)
-                return (
-                    [*pages[:number], pages[number][:place], *([[]] * (len(pages) - number - 1))] if is_late else pages
-                )
-    return pages
+def _recognised(picture: Path, page: int, size: list[float]) -> tuple[list[Line], float | None]:
+    """The lines of a scanned page in points, and how sure the recogniser was on average; None where it saw nothing."""
+    with Image.open(picture, formats=("PNG",)) as image:
+        seen = ocr.recognise(image)
+        scale = size[0] / image.width if image.width else 1.0
+    lines = [Line(one.text, page, tuple(scale * at for at in one.box)) for one in seen]  # type: ignore[arg-type]
+    return lines, sum(one.score for one in seen) / len(seen) if seen else None
 
 
-def _joined(page: str, following: str) -> tuple[str, str]:
-    """A sentence that a page end cuts in two stays whole on the page where it begins."""
-    if not page or not following or page.rstrip()[-1] in '.!?:"”)' or not following[0].islower():
-        return page, following
-    end = _END.search(following + "\n")
-    if end is None or end.end() > 1000:
-        return page, following
-    whole = _HYPHENATED.sub("", f"{page}\n{following[: end.end()]}").rstrip()
-    return whole, following[end.end() :].lstrip()
+def _bounded(lines: list[Line]) -> list[Line]:
+    total = 0
+    for number, line in enumerate(lines):
+        total += len(line.text)
+        if total > MAX_PAGE_CHARS:
+            return lines[:number]
+    return lines
 
 
 READER = Reader("pdf", "a PDF file", recognise_pdf, read_pdf)

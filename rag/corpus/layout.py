@@ -1,0 +1,211 @@
+"""Lines with places on pages, to running text that remembers its places: what print has done to the words undone.
+
+Runs of one printed line become one line; columns are read one after the other; running heads and page numbers are
+recognised by their repetition; words hyphenated at line ends are joined; ligatures become letters; a sentence that runs
+over a page's end stays whole on the page where it begins; the list of references at the end is left out.
+
+Rules of this size are why no layout model is used: those that exist come with weights from a hub, or as AGPL.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rag.corpus.text import clean
+
+_EDGE = 3  # printed lines at the top and at the bottom of a page among which running heads are looked for
+_GUTTER = 0.018  # narrowest space between two columns, as a share of the page's width
+_IN_COLUMNS = 3  # lines on either side that make two columns
+_MOST_LINES = 400  # of a page that is looked at for columns
+# PDFium writes U+0002 or U+FFFE for a hyphen at a line's end.
+_PRINTED = str.maketrans(
+    {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st",
+     "\u00ad": "-", "\ufffe": "-", "\x02": "-"}
+)  # fmt: skip
+_HYPHENATED = re.compile(r"(?<=[^\W\d_]{2})[-\u2010]$")
+_GOES_ON = re.compile(r"[a-zà-ÿ]{2}")
+_DIGITS = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(r"(?:page\s*)?\d{1,4}(?:\s*(?:/|of)\s*\d{1,4})?", re.IGNORECASE)
+_REFERENCES = re.compile(r"(?:\d+\.?\s*)?(?:references|bibliography|literature cited|works cited)\s*:?", re.IGNORECASE)
+_END = re.compile(r"[.!?][\"')\]]?(?:\s|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of print: its text, the page (from 1), and its box x0, y0, x1, y1 in points from the page's top left."""
+
+    text: str
+    page: int
+    box: tuple[float, float, float, float]
+
+
+Place = tuple[int, int, int, float, float, float, float]  # start and end in the text, page, and box
+
+
+@dataclass(frozen=True, slots=True)
+class Flowed:
+    """Running text, and the place of each line of print in it."""
+
+    text: str
+    lines: tuple[Place, ...]
+
+
+def flow(pages: Sequence[tuple[Sequence[Line], float]]) -> list[Flowed]:
+    """The running text of each page, given as its runs of print in any order, and its width."""
+    lines = [_in_reading_order(_printed_lines(runs), width) for runs, width in pages]
+    edges = [_edges(page) for page in lines]
+    counts = Counter(shape for page in edges for shape in {_shape(line.text) for line in page})
+    repeated = {shape for shape, n in counts.items() if n >= 3 and n > len(pages) / 2}
+    kept = [
+        [
+            one
+            for one in page
+            if not (one in edge and (_shape(one.text) in repeated or _PAGE_NUMBER.fullmatch(one.text)))
+        ]
+        for page, edge in zip(lines, edges, strict=True)
+    ]
+    kept = _without_references(kept)
+    for number in range(len(kept) - 1):
+        kept[number], kept[number + 1] = _joined(kept[number], kept[number + 1])
+    return [_flowed(page) for page in kept]
+
+
+def boxes_of(metadata: Mapping[str, Any], start: int, end: int) -> list[tuple[int, tuple[float, float, float, float]]]:
+    """Where characters start to end of a document's text are printed: page and box, line by line; empty if not known.
+
+    >>> boxes_of({"lines": [[0, 9, 3, 10, 20, 90, 30], [10, 19, 3, 10, 32, 90, 42]]}, 12, 15)
+    [(3, (10, 32, 90, 42))]
+    """
+    found = (row for row in metadata.get("lines") or () if row[0] < end and start < row[1])
+    return [(page, (x0, y0, x1, y1)) for _, _, page, x0, y0, x1, y1 in found]
+
+
+def _printed_lines(runs: Sequence[Line]) -> list[Line]:
+    """Runs beside one another, closer than the gap between columns, as one line; top to bottom."""
+    lines: list[Line] = []
+    for run in sorted(runs, key=lambda r: (r.box[0], r.box[1])):
+        text = clean(run.text.translate(_PRINTED))
+        if not text.strip():
+            continue
+        run = replace(run, text=text)
+        x0, y0, x1, y1 = run.box
+        for number in range(len(lines) - 1, -1, -1):
+            before = lines[number].box
+            least, height = sorted((y1 - y0, before[3] - before[1]))
+            overlap = min(y1, before[3]) - max(y0, before[1])
+            said = lines[number].text
+            widest = height * (2.5 if len(said.strip()) == 1 else 0.9)  # a bullet stands further off
+            if overlap > 0.5 * least and -0.5 * height <= x0 - before[2] <= widest:
+                gap = "" if said.endswith(" ") or text.startswith(" ") or x0 - before[2] < 0.12 * height else " "
+                box = (before[0], min(y0, before[1]), max(x1, before[2]), max(y1, before[3]))
+                lines[number] = Line(said + gap + text, run.page, box)
+                break
+        else:
+            lines.append(run)
+    kept = (replace(line, text=" ".join(line.text.split())) for line in lines)
+    return sorted(kept, key=lambda line: (line.box[1] + line.box[3], line.box[0]))
+
+
+def _in_reading_order(lines: list[Line], width: float) -> list[Line]:
+    """Columns one after the other between lines that run over all of them."""
+    cut = _gutter(lines, width)
+    if cut is None:
+        return lines
+    ordered: list[Line] = []
+    left: list[Line] = []
+    right: list[Line] = []
+    for line in lines:
+        if line.box[2] <= cut:
+            left.append(line)
+        elif line.box[0] >= cut:
+            right.append(line)
+        else:
+            ordered += _in_reading_order(left, width) + _in_reading_order(right, width) + [line]
+            left, right = [], []
+    return ordered + _in_reading_order(left, width) + _in_reading_order(right, width)
+
+
+def _gutter(lines: list[Line], width: float) -> float | None:
+    """Where to cut between columns: the upright strip that fewest of the lines between its columns' heights cross."""
+    if not 2 * _IN_COLUMNS <= len(lines) <= _MOST_LINES:
+        return None
+    starts, ends = sorted({line.box[0] for line in lines}), sorted({line.box[2] for line in lines})
+    cuts = {(end + starts[n]) / 2 for end in ends if (n := bisect_right(starts, end)) < len(starts)}
+    cuts |= {(ends[n - 1] + start) / 2 for start in starts if (n := bisect_left(ends, start)) > 0}
+    found = [(strip, cut) for cut in sorted(cuts) if (strip := _strip(lines, cut, _GUTTER * width)) is not None]
+    return min(found, default=((0, 0.0), None))[1]
+
+
+def _strip(lines: list[Line], cut: float, narrowest: float) -> tuple[int, float] | None:
+    """How many lines cross a cut between the heights of its columns, and its width, negative; None if it is no gutter.
+
+    A column has lines of three words or more: the cells of a table are short, and its rows are read across.
+    """
+    left = [line for line in lines if line.box[2] <= cut]
+    right = [line for line in lines if line.box[0] >= cut]
+    if not left or not right:
+        return None
+    strip = min(line.box[0] for line in right) - max(line.box[2] for line in left)
+    top = max(min(one.box[1] for one in side) for side in (left, right)) - 1
+    bottom = min(max(one.box[3] for one in side) for side in (left, right)) + 1
+    inside = [line for line in lines if top <= line.box[1] and line.box[3] <= bottom]
+    crossing = sum(line.box[0] < cut < line.box[2] for line in inside)
+    prose = [
+        sum(len(o.text.split()) >= 3 and top <= o.box[1] and o.box[3] <= bottom for o in side) for side in (left, right)
+    ]
+    if strip < narrowest or min(prose) < _IN_COLUMNS or crossing > 0.25 * len(inside):
+        return None
+    return crossing, -strip
+
+
+def _edges(lines: list[Line]) -> set[Line]:
+    """The lines at the page's first and last heights."""
+    heights = sorted({round(line.box[1]) for line in lines})
+    outer = {*heights[:_EDGE], *heights[-_EDGE:]}
+    return {line for line in lines if round(line.box[1]) in outer}
+
+
+def _shape(line: str) -> str:
+    return _DIGITS.sub("0", line)
+
+
+def _without_references(pages: list[list[Line]]) -> list[list[Line]]:
+    """What comes before the last heading "References", if that stands in the second half."""
+    for number in range(len(pages) - 1, -1, -1):
+        for place in range(len(pages[number]) - 1, -1, -1):
+            if _REFERENCES.fullmatch(pages[number][place].text):
+                is_late = number >= len(pages) // 2 and (len(pages) > 1 or place > len(pages[0]) // 2)
+                none: list[list[Line]] = [[] for _ in pages[number + 1 :]]
+                return [*pages[:number], pages[number][:place], *none] if is_late else pages
+    return pages
+
+
+def _joined(page: list[Line], following: list[Line]) -> tuple[list[Line], list[Line]]:
+    """A sentence that a page end cuts in two stays whole on the page where it begins."""
+    if not page or not following or page[-1].text[-1] in '.!?:"”)' or not following[0].text[0].islower():
+        return page, following
+    for number, line in enumerate(following[:20]):
+        if (end := _END.search(line.text)) is not None:
+            first, rest = line.text[: end.end()].strip(), line.text[end.end() :].strip()
+            over = [*following[:number], replace(line, text=first)]
+            return [*page, *over], [*([replace(line, text=rest)] if rest else []), *following[number + 1 :]]
+    return page, following
+
+
+def _flowed(lines: list[Line]) -> Flowed:
+    text, places = "", list[Place]()
+    for line in lines:
+        if _HYPHENATED.search(text) and _GOES_ON.match(line.text):
+            text = text[:-1]
+            places[-1] = (places[-1][0], places[-1][1] - 1, *places[-1][2:])
+        elif text:
+            text += "\n"
+        x0, y0, x1, y1 = (round(one, 1) for one in line.box)
+        places.append((len(text), len(text) + len(line.text), line.page, x0, y0, x1, y1))
+        text += line.text
+    return Flowed(text, tuple(places))
