@@ -88,6 +88,12 @@ class DeidentificationSettings(_Group):
         "deid), or a finder that plugs in, by name or dotted path.",
     )
 
+    pixels: bool = Field(
+        False,
+        description="Look for text burnt into images, too (extra ocr; about two seconds an image). An ingest flags "
+        "such images or, by require, sets them aside; 'rag deidentify --pixels' blackens the text in copies.",
+    )
+
     @field_validator("finders")
     @classmethod
     def _are_known(cls, finders: tuple[str, ...]) -> tuple[str, ...]:

@@ -219,7 +219,8 @@ class Index:
 
 def scrubber_of(settings: Settings, mode: Deidentify | None = None) -> Scrubber:
     """Who looks for identifiers, by the settings; ``mode`` counts more than theirs."""
-    return Scrubber(mode or settings.deidentification.mode, settings.deidentification.finders)
+    chosen = settings.deidentification
+    return Scrubber(mode or chosen.mode, chosen.finders, pixels=chosen.pixels)
 
 
 def index_path(where: str | Path, settings: Settings) -> Path:

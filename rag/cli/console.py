@@ -240,16 +240,18 @@ def _show_identifiers(report: IngestReport) -> None:
 
 def show_copies(made: CopyReport) -> None:
     """What was copied without identities, and what was not."""
+    header = _counted(made.header) or "nothing"
     out.print(
-        f"[bold]{escape(made.target)}[/]: {made.images:,} DICOM images ({_counted(made.header)} elements of headers), "
-        f"{made.texts:,} texts ({_counted(made.identifiers) or 'no identifiers found'}); "
+        f"[bold]{escape(made.target)}[/]: {made.images:,} images (elements of headers: {header}; {made.blackened:,} "
+        f"lines of text blackened), {made.texts:,} texts ({_counted(made.identifiers) or 'no identifiers found'}); "
         f"{len(made.quarantined):,} set aside",
         soft_wrap=True,
     )
     for q in made.quarantined[:50]:
         out.print(f"[yellow]  set aside[/] {escape(q.record)}: {escape(q.reason)}", soft_wrap=True)
     show_foreign(made.foreign)
-    out.print("[dim]Text burnt into pixels is still there. Look before you share.[/]")
+    if not made.blackened:
+        out.print("[dim]Text burnt into pixels, if there was any, is still there.[/]")
 
 
 def show_description(made: Description) -> None:

@@ -53,6 +53,10 @@ def deidentify(
             "have the same patients fit [default: a key that is forgotten]."
         ),
     ] = None,
+    pixels: Annotated[
+        bool,
+        typer.Option("--pixels", help="Find text burnt into images and blacken it (extra ocr); PNG and JPEG, too."),
+    ] = False,
     profile: Profile = None,
     as_json: Json = False,
 ) -> None:
@@ -63,7 +67,8 @@ def deidentify(
 
     settings = settings_of(None, profile)
     with bars(as_json) as progress:
-        made = copy_without_identities(source, target, key_of(key), scrubber_of(settings, "mask"), progress)
+        scrubber = scrubber_of(settings, "mask")
+        made = copy_without_identities(source, target, key_of(key), scrubber, progress, pixels=pixels)
     if as_json:
         print_json(asdict(made))
     else:

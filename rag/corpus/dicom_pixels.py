@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,3 +159,33 @@ def _first(value: Any) -> float | None:
         return float(value if isinstance(value, str | int | float) else value[0])
     except (TypeError, ValueError, IndexError):
         return float(value) if hasattr(value, "__float__") else None
+
+
+def blacken(dataset: Dataset, boxes: Sequence[tuple[float, float, float, float]]) -> None:
+    """Overwrite boxes (x0, y0, x1, y1 in pixels) in every frame with its lowest value, and leave them uncompressed.
+
+    Raises InputError as ``load_dicom`` does.
+    """
+    if not boxes:
+        return
+    from pydicom.pixels.utils import pixel_array
+
+    if int(dataset.BitsAllocated) not in (8, 16, 32):
+        raise InputError(f"Its pixels have {dataset.BitsAllocated} bits, and text is blackened in 8, 16 and 32 only.")
+    _decoded(dataset, 0)  # where it cannot be decoded, this says by what it could
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+        dataset.decompress()
+    frames = np.array(pixel_array(dataset, raw=True))
+    samples = int(dataset.SamplesPerPixel)
+    pixels = frames.reshape(-1, int(dataset.Rows), int(dataset.Columns), samples)
+    for x0, y0, x1, y1 in boxes:
+        rows = slice(max(int(y0) - 1, 0), int(np.ceil(y1)) + 2)
+        columns = slice(max(int(x0) - 1, 0), int(np.ceil(x1)) + 2)
+        pixels[:, rows, columns] = pixels.min(axis=(1, 2), keepdims=True)
+    data = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    dataset.PixelData = data + b"\0" * (len(data) % 2)
+    if samples > 1:
+        dataset.PlanarConfiguration = 0
+    if dataset.PhotometricInterpretation == "YBR_FULL_422":
+        dataset.PhotometricInterpretation = "YBR_FULL"
+    dataset.BurnedInAnnotation = "NO"

@@ -31,6 +31,7 @@ Action = Literal["remove", "blank", "replace", "remap", "enter"]
 EDITION = "2026c"
 MAX_DEPTH = 50
 _PROFILE = ("113100", "Basic Application Confidentiality Profile")
+_CLEAN_PIXELS = ("113101", "Clean Pixel Data Option")
 # Where the table leaves a choice by the object's type, what is legal in every type is taken.
 _ACTIONS: Mapping[str, Action] = {
     "X_TAGS": "remove",
@@ -56,12 +57,12 @@ class Profile:
         self._key = key
         self._actions, self._ranges = _table()
 
-    def apply(self, dataset: Dataset) -> Counter[str]:
+    def apply(self, dataset: Dataset, *, pixels_cleaned: bool = False) -> Counter[str]:
         """Take the identities out of a data set, in place, at every depth; counts what was done to how many elements.
 
         What is not in the table stays, but for private elements and names of persons. A patient's number becomes a
-        pseudonym, unless the file says that its identities were removed before. Raises InputError for what is nested
-        too deeply.
+        pseudonym, unless the file says that its identities were removed before. ``pixels_cleaned`` says in the header
+        that burnt-in text was looked for and blackened. Raises InputError for what is nested too deeply.
         """
         done = Counter[str]()
         had = str(dataset.get("PatientIdentityRemoved") or "").strip().upper() == "YES"
@@ -73,7 +74,8 @@ class Profile:
         dataset.PatientIdentityRemoved = "YES"
         dataset.LongitudinalTemporalInformationModified = "REMOVED"
         dataset.DeidentificationMethod = f"PS3.15 basic profile {EDITION}"
-        dataset.DeidentificationMethodCodeSequence = [_code(*_PROFILE)]
+        options = [_PROFILE, *[_CLEAN_PIXELS] * pixels_cleaned]
+        dataset.DeidentificationMethodCodeSequence = [_code(*option) for option in options]
         meta = getattr(dataset, "file_meta", None)
         if meta is not None:
             kept = ("TransferSyntaxUID", "MediaStorageSOPClassUID")

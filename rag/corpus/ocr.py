@@ -18,7 +18,9 @@ from PIL import Image
 from rag.errors import MissingDependencyError
 
 MIN_SCORE = 0.5
+_MARKER = 3  # letters and digits of a mark for the reader ("L", "AP"); more could be a name or a number
 _LOCK = threading.Lock()
+_MISSING = 'Reading text in pictures needs rapidocr: pip install "clincite[ocr]".'
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,17 @@ class Seen:
 def is_there() -> bool:
     """Whether the packages are installed."""
     return find_spec("rapidocr") is not None and find_spec("onnxruntime") is not None
+
+
+def need_ocr() -> None:
+    """Raises MissingDependencyError where the packages are not installed."""
+    if not is_there():
+        raise MissingDependencyError(_MISSING)
+
+
+def burnt_in(image: Image.Image) -> list[Seen]:
+    """The lines of text in a picture that could name somebody: all but marks of side and view."""
+    return [seen for seen in recognise(image) if sum(map(str.isalnum, seen.text)) > _MARKER]
 
 
 def recognise(image: Image.Image) -> list[Seen]:
@@ -61,5 +74,5 @@ def _engine() -> Any:
     try:
         from rapidocr import RapidOCR
     except ImportError as error:
-        raise MissingDependencyError('Reading text in pictures needs rapidocr: pip install "clincite[ocr]".') from error
+        raise MissingDependencyError(_MISSING) from error
     return RapidOCR(params={"Global.log_level": "critical", "EngineConfig.onnxruntime.intra_op_num_threads": 2})

@@ -11,6 +11,8 @@ from typing import Any
 
 from rag.corpus.dicom import names_patient
 from rag.corpus.identifiers import Finder, Identifier, apart
+from rag.corpus.images import load_image
+from rag.corpus.ocr import burnt_in, need_ocr
 from rag.plugins import find
 from rag.settings import Deidentify
 from rag.types import Document
@@ -43,15 +45,19 @@ class Scrubber:
     ('MRN: [REMOVED]. Clear.', 'record')
     """
 
-    def __init__(self, mode: Deidentify = "warn", finders: Sequence[str] = ("rules",)) -> None:
+    def __init__(self, mode: Deidentify = "warn", finders: Sequence[str] = ("rules",), *, pixels: bool = False) -> None:
+        """``pixels``: images are searched for text, too. Raises MissingDependencyError without the extra ocr."""
         self.mode = mode
+        self._pixels = pixels
+        if pixels:
+            need_ocr()
         self._names = tuple(finders)
         self._finders: list[Finder] = [
             find("identifiers", name, setting="deidentification.finders")() for name in finders
         ]
 
     def __str__(self) -> str:
-        return f"{self.mode} by {', '.join(self._names)}"
+        return f"{self.mode} by {', '.join(self._names)}{' and pixels' if self._pixels else ''}"
 
     def find(self, text: str) -> list[Identifier]:
         """Where identifiers stand in a text, in order and apart from one another."""
@@ -92,7 +98,7 @@ class Scrubber:
             metadata["lines"] = [[_moved(row[0], removals), _moved(row[1], removals), *row[2:]] for row in lines]
         if metadata != document.metadata:
             changes["metadata"] = metadata
-        found += self._header(document)
+        found += self._image(document)
         return (document.model_copy(update=changes) if changes else document), found
 
     def mask_text(self, text: str) -> tuple[str, Counter[str]]:
@@ -100,11 +106,18 @@ class Scrubber:
         spans = self.find(text)
         return _without(text, spans), Counter(one.kind for one in spans)
 
-    def _header(self, document: Document) -> list[Identified]:
-        """A DICOM file that names its patient. The index takes nothing over from the header but pseudonyms."""
-        if document.kind != "image" or document.image is None or not names_patient(Path(document.image)):
+    def _image(self, document: Document) -> list[Identified]:
+        """What an image file itself tells: a DICOM header that names its patient (of which the index takes nothing over
+        but pseudonyms), and text burnt into the picture, by kind as far as it says what it is."""
+        if document.kind != "image" or document.image is None:
             return []
-        return [Identified(document.id, "header of its file", "name", 1)]
+        found = [Identified(document.id, "header of its file", "name", 1)] * names_patient(Path(document.image))
+        if self._pixels:
+            kinds = Counter[str]()
+            for seen in burnt_in(load_image(document.image)):
+                kinds.update([one.kind for one in self.find(seen.text)] or ["text"])
+            found += [Identified(document.id, "pixels", kind, n) for kind, n in sorted(kinds.items())]
+        return found
 
     def _noted(self, document: str, field: str, text: str, found: list[Identified]) -> list[Identifier]:
         spans = self.find(text)

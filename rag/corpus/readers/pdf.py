@@ -123,8 +123,8 @@ def _why(row: dict[str, Any], *, read: bool) -> str:
 
 
 def _reads_pictures(wanted: str) -> bool:
-    if wanted == "yes" and not ocr.is_there():
-        raise MissingDependencyError('Reading scanned pages needs rapidocr: pip install "clincite[ocr]".')
+    if wanted == "yes":
+        ocr.need_ocr()
     return wanted != "no" and ocr.is_there()
 
 
