@@ -44,6 +44,8 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "dicom-report": "rag.corpus.readers.dicom_report:READER",
         "docx": "rag.corpus.readers.documents:WORD",
         "html": "rag.corpus.readers.documents:HTML",
+        "pptx": "rag.corpus.readers.slides:READER",
+        "mail": "rag.corpus.readers.mail:READER",
         "images": "rag.corpus.readers.images:READER",
     },
     "identifiers": {

@@ -23,7 +23,7 @@ from rag.errors import InputError
 from rag.types import Document
 
 from .test_clinical import PIXELS, dicom, item
-from .test_literature import FORMATS, pdf_of
+from .test_literature import FORMATS, MESSAGE, pdf_of, slides
 from .test_rows import as_csv, as_excel, as_parquet
 
 MUTATIONS = int(os.environ.get("RAG_MUTATIONS", "200"))
@@ -44,7 +44,7 @@ TOKENS = (
     b"/Length 9999",
     b"&a;",
 )
-FORMATS_TRIED = ("pubmed", "jats", "pdf", "fhir", "dicom-report", "tables", "images", "open-i", "obo")
+FORMATS_TRIED = ("pubmed", "jats", "pdf", "pptx", "mail", "fhir", "dicom-report", "tables", "images", "open-i", "obo")
 NOTE = "---\nid: n\ntitle: T\ndomain: general\nkind: literature\nauthor: A\nlicence: CC0\n---\nBody."
 REPORT = '<eCitation><uId id="R"/><AbstractText Label="FINDINGS">Clear.</AbstractText></eCitation>'
 
@@ -63,6 +63,8 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     word = docx.Document()
     word.add_paragraph("Clamp never.")
     word.save(folder / "word.docx")
+    slides(folder / "deck.pptx")
+    (folder / "letter.eml").write_bytes(MESSAGE)
     as_excel(folder / "x.xlsx")
     as_parquet(folder / "x.parquet")
     dicom(folder / "IM0001", "p", "1.2.3", **PIXELS)

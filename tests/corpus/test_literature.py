@@ -174,6 +174,70 @@ class TestPdf:
             read_source(path)
 
 
+MESSAGE = (
+    b"Received: from a.example\r\nFrom: Jane Roe <jane@hospital.example>\r\nTo: John Doe <john@hospital.example>\r\n"
+    b"Subject: =?utf-8?q?R=C3=B6ntgen_of_today?=\r\nDate: Fri, 27 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n"
+    b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    b"The effusion is gone.\r\nNo drain needed.\r\n\r\nOn Thu, 26 Nov 2026, John Doe wrote:\r\n> Is it still there?\r\n"
+    b"-- \r\nJane Roe, Ward 7\r\n"
+    b'--b\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename="scan.pdf"\r\n\r\nxx\r\n--b--'
+)
+
+
+def slides(path: Path) -> Path:
+    """Two slides: a title with a bullet and a note, and a table."""
+    from pptx import Presentation
+    from pptx.util import Inches
+
+    deck = Presentation()
+    deck.core_properties.title = "Drain course"
+    first = deck.slides.add_slide(deck.slide_layouts[1])
+    first.shapes.title.text = "When to clamp"
+    first.placeholders[1].text = "Clamp never."
+    first.notes_slide.notes_text_frame.text = "Ask why."
+    second = deck.slides.add_slide(deck.slide_layouts[6])
+    table = second.shapes.add_table(1, 2, Inches(1), Inches(1), Inches(4), Inches(1)).table
+    table.cell(0, 0).text, table.cell(0, 1).text = "Size", "24 F"
+    deck.slides.add_slide(deck.slide_layouts[6])
+    deck.save(path)
+    return path
+
+
+class TestSlidesAndMail:
+    def test_a_slide_is_a_document(self, tmp_path: Path) -> None:
+        documents, quarantined = split(read_source(slides(tmp_path / "deck.pptx")))
+        assert quarantined == []
+        assert [(d.id, d.title, d.text) for d in documents] == [
+            ("deck#s1", "Drain course, slide 1", "When to clamp\nClamp never.\nNotes: Ask why."),
+            ("deck#s2", "Drain course, slide 2", "Size | 24 F"),
+        ]
+        assert documents[0].metadata["section"] == "When to clamp"
+        assert {d.group_id for d in documents} == {"deck"}
+
+    def test_a_message_is_its_own_words_and_names_nobody(self, tmp_path: Path) -> None:
+        (tmp_path / "a.eml").write_bytes(MESSAGE)
+        ((document,), (attached,)) = split(read_source(tmp_path / "a.eml"))
+        assert (document.id, document.title, document.kind) == ("a", "Röntgen of today", "report")
+        assert document.text == "The effusion is gone.\nNo drain needed."
+        assert "Roe" not in str(document) and "Doe" not in str(document)
+        assert attached.record == "a.eml, attachment scan.pdf" and "save it as a file" in attached.reason
+
+    def test_a_message_of_html_is_read_and_an_empty_one_is_counted(self, tmp_path: Path) -> None:
+        head = "From: a@b.example\nTo: c@d.example\nSubject: S\n"
+        (tmp_path / "h.eml").write_text(f"{head}Content-Type: text/html\n\n<p>The lung is <b>clear</b>.</p>")
+        (tmp_path / "e.eml").write_text(f"{head}\n")
+        documents, quarantined = split(read_source(tmp_path))
+        assert [d.text for d in documents] == ["The lung is clear."]
+        assert [(q.record, q.empty) for q in quarantined] == [("e.eml", True)]
+
+    def test_damaged_slides_are_refused(self, tmp_path: Path) -> None:
+        data = slides(tmp_path / "deck.pptx").read_bytes()
+        (tmp_path / "cut.pptx").write_bytes(data[: len(data) // 2])
+        with pytest.raises(InputError, match=r"cut.pptx.*damaged ZIP"):
+            read_source(tmp_path / "cut.pptx")
+
+
 class TestDocuments:
     def test_a_word_file_by_its_headings(self, tmp_path: Path) -> None:
         import docx
