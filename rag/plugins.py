@@ -32,6 +32,9 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
     "reader": {
         "cases": "rag.corpus.readers.cases:READER",
         "questions": "rag.corpus.readers.questions:READER",
+        "roco": "rag.corpus.readers.roco:READER",
+        "medpix": "rag.corpus.readers.medpix:READER",
+        "padchest": "rag.corpus.readers.padchest:READER",
         "tables": "rag.corpus.readers.tables:READER",
         "open-i": "rag.corpus.readers.openi:READER",
         "obo": "rag.corpus.readers.obo:READER",
