@@ -18,6 +18,7 @@ from typing import Any
 from rag.building.identity import Identities, Incoming, salt_of
 from rag.building.reread import reread
 from rag.corpus.chunking import passages_of
+from rag.corpus.duplicates import Alike, Duplicates, find_duplicates
 from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
 from rag.corpus.scrub import Identified, Scrubber
 from rag.corpus.source import Survey, survey
@@ -47,6 +48,7 @@ class Source:
         options: for the readers that know them.
         label: what the source is called; documents of one name are one source's, wherever they are read. Unless given,
             a source is the folder it lies in.
+        fold: of its documents that say the same one is kept, which names the others; see rag.corpus.duplicates.
         named_only: ``format`` came over a network, so it may name a reader but no code; see ``rag.plugins.find``.
     """
 
@@ -55,6 +57,7 @@ class Source:
     options: dict[str, Any] = field(default_factory=dict)
     named_only: bool = False
     label: str | None = None
+    fold: bool = False
 
     def survey(self) -> Survey:
         """Its files and what reads them. Raises InputError if there is nothing to read."""
@@ -83,6 +86,8 @@ class IngestReport:
     apart: dict[str, str] = field(default_factory=dict)  # ids that another source has: what they are here
     identifiers: list[Identified] = field(default_factory=list)  # what was found where, whatever became of it
     deidentification: str = "off"  # what became of them: off, warn, mask or require
+    alike: list[Alike] = field(default_factory=list)  # documents that are like another, where that was looked for
+    folded: dict[str, str] = field(default_factory=dict)  # ids left out: which document stands for them
     plans: dict[str, str] = field(default_factory=dict)  # per vector space: its backend, memory and disk
     by_kind: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "encode": 0.0, "store": 0.0})
@@ -168,6 +173,8 @@ class SourceReading:
             raise InputError(f"a source cannot be called {source.label!r}; use a name without a colon")
         self._found = source.survey()
         self._found.salt = salt
+        self._twice = find_duplicates(source.survey()) if source.fold else Duplicates()
+        report.alike += self._twice.alike
         self._ids = Identities(self._found, source.label, taken)
         self._report = report
         self._corpora: set[str] = set()
@@ -231,9 +238,11 @@ class SourceReading:
                 continue
             elif record.kind == "image" and not images:
                 self._set_aside(Quarantined(record.source, record.id, "No image encoder is configured."), file.name)
+            elif (kept := self._twice.fold(record)) is None:
+                self._report.folded[record.id] = self._twice.folded[record.id]
             else:
                 self.withdrawn.discard(record.id)
-                yield Incoming(record, reader, file)
+                yield Incoming(kept, reader, file)
 
     def _screened(self, some: list[Incoming], scrubber: Scrubber) -> Iterator[Incoming]:
         for one in some:

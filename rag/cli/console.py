@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rag.building.describe import Description
     from rag.building.ingest import IngestReport
     from rag.cohorts.criteria import Cohort
+    from rag.corpus.duplicates import Alike
     from rag.corpus.quarantine import Foreign
     from rag.indexing.records import IndexSummary, VersionInfo
     from rag.progress import Progress
@@ -208,6 +209,8 @@ def show_ingest(report: IngestReport, *, dry_run: bool = False) -> None:
         out.print(f"[yellow]  … and {len(report.quarantined) - 50} more (all of them with --json)[/]")
     show_foreign(report.foreign)
     _show_identifiers(report)
+    if report.alike:
+        show_duplicates(report.alike, report.folded)
     _show_ids("updated", report.changed)
     _show_ids("removed: no longer in the source", report.left)
     _show_ids("removed: withdrawn by the source", report.withdrawn)
@@ -236,6 +239,21 @@ def _show_identifiers(report: IngestReport) -> None:
         f"{escape(some)}",
         soft_wrap=True,
     )
+
+
+def show_duplicates(alike: Sequence[Alike], folded: Mapping[str, str]) -> None:
+    """Which documents are like which, those of several patients or articles first."""
+    across = sum(one.across > 1 for one in alike)
+    out.print(
+        f"{len(alike):,} documents have others like them, {across:,} of them in more than one patient or article; "
+        f"{len(folded):,} say nothing new beside another of their study",
+        soft_wrap=True,
+    )
+    for one in sorted(alike, key=lambda one: -one.across)[:30]:
+        some = ", ".join(one.ids[:6]) + (f", … ({len(one.ids):,})" if len(one.ids) > 6 else "")
+        how = "equal" if one.equal else "alike"
+        where = f"[yellow]of {one.across:,} patients or articles[/]" if one.across > 1 else "of one"
+        out.print(f"  {one.kind}s {how}, {where}: {escape(some)}", soft_wrap=True)
 
 
 def show_copies(made: CopyReport) -> None:

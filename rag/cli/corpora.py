@@ -42,6 +42,25 @@ def describe(
         console.show_description(made)
 
 
+@app.command(epilog="Example: rag corpus duplicates ./export --json")
+def duplicates(
+    source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
+    format_: Annotated[str | None, typer.Option("--format", help="A reader [default: auto, by content].")] = None,
+    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="Reader option; repeatable.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find texts and pictures that are there twice, or nearly, and whether they are another patient's."""
+    from rag.corpus.duplicates import find_duplicates
+
+    found = find_duplicates(rag.Source(source, format_, options_of(option)).survey())
+    if as_json:
+        print_json(asdict(found))
+    else:
+        from rag.cli import console
+
+        console.show_duplicates(found.alike, found.folded)
+
+
 @copies.command(epilog="Example: rag deidentify ./export ./clean --key hospital.key")
 def deidentify(
     source: Annotated[Path, typer.Argument(help="A file or folder of DICOM images and plain texts.")],

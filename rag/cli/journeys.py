@@ -92,6 +92,12 @@ def ingest(
     ] = None,
     workers: Workers = None,
     sync: Annotated[bool, typer.Option("--sync", help="Also remove documents that have left this source.")] = False,
+    fold: Annotated[
+        bool,
+        typer.Option(
+            "--fold", help="Keep documents of a study, or literature, that say the same once (extra duplicates)."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen; write nothing.")] = False,
     indexes: Indexes = None,
     profile: Profile = None,
@@ -99,7 +105,7 @@ def ingest(
 ) -> None:
     """Add a corpus to an index, or bring it up to date. Unchanged documents are not encoded again."""
     settings = settings_of(indexes, profile)
-    corpus = rag.Source(source, format_, options_of(option, map_), label=name)
+    corpus = rag.Source(source, format_, options_of(option, map_), label=name, fold=fold)
     made = not (settings.indexes / index).exists()
     if dry_run:
         from rag.building.describe import preview

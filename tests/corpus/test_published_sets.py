@@ -103,8 +103,8 @@ def padchest(path: Path) -> Path:
         "labelCUIS",
     ]
     rows = [
-        ["0", "s1_a.png", "0", "s1", "p1", "1930.0", "PA", " cardiomegali .", "Physician", "['cardiomegaly']", "['C1']"],
-        ["1", "s1_b.png", "0", "s1", "p1", "1930.0", "L", " cardiomegali .", "Physician", "['cardiomegaly']", "['C1']"],
+        ["0", "s1_a.png", "0", "s1", "p1", "1930.0", "PA", " cardiomegali .", "RNN", "['cardiomegaly']", "['C1']"],
+        ["1", "s1_b.png", "0", "s1", "p1", "1930.0", "L", " cardiomegali .", "RNN", "['cardiomegaly']", "['C1']"],
         ["2", "s2_a.png", "0", "s2", "p1", "1930.0", "PA", "", "RNN_model", "[]", "[]"],
     ]  # fmt: skip
     with gzip.open(path, "wt", newline="") as file:
