@@ -133,7 +133,11 @@ def drawn(
 
 def sight(data: Path, each: int) -> Table:
     questions = [*drawn(about_cases(data, "test"), each), *drawn(about_radiographs(data), each)]
-    effects = effects_of_kinds(asked_of_the_model(questions))
+    return marks(asked_of_the_model(questions))
+
+
+def marks(looked: list[Looked]) -> Table:
+    effects = effects_of_kinds(looked)
     rows = [
         (e.domain, e.form or "all", e.questions, e.groups, e.right, e.swapped, e.noised, *e.effect, e.status)
         for e in effects
@@ -177,8 +181,9 @@ def ablation(data: Path, index: Path, each: int) -> Table:
     held = [q for q in about_studies(data) if engine.has_study(q.question.study or "")]
     questions = [*held, *about_literature(data), *(q for q, _ in about_cases(data, "dev"))]
     models = os.environ.get("MODELS", "sft=compact-lvlm")
+    contexts = int(os.environ.get("CONTEXTS", "5"))
     plot = Path(os.environ["PLOT"]) if "PLOT" in os.environ else None
-    found = rag.evaluate(engine, "ablation", questions, models=models, each=each, plot=plot)
+    found = rag.evaluate(engine, "ablation", questions, models=models, each=each, k=contexts, plot=plot)
     names = ("accuracy", "coverage", "over_reliance", "image_effect")
     rows = [(*r.of.values(), r.counts["questions"], *(_cell(r.metrics[name]) for name in names)) for r in found.rows]
     return Table(
@@ -187,7 +192,7 @@ def ablation(data: Path, index: Path, each: int) -> Table:
         columns=("model", "questions about", "retrieval", "contexts", "n", "accuracy", "coverage", "over-reliance",
                  "image effect"),
         runs=(measured(rows, ("torch", "transformers")),),
-        command="EACH=24 MODELS=… python benchmarks/images.py ablation DATA INDEX",
+        command="EACH=12 CONTEXTS=3 MODELS=… python benchmarks/images.py ablation DATA INDEX",
         note="First words of the model, unverified; unseen studies, BioASQ 7B, split dev of the cases; 95% intervals.",
     )  # fmt: skip
 

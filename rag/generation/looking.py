@@ -8,7 +8,8 @@ opinion of the image alone and the vote of the similar cases are two witnesses, 
 with w of the settings (``generation.similar_cases``), learned on questions apart from those that are reported. What the
 model sees is cited to the image, which nothing verifies; what similar cases say is quoted as what they say.
 
-An open question is answered by quotes, never by a caption of the model's own: how often those are right is not known.
+An open question is answered by what the model was measured to tell rightly (:mod:`rag.generation.describing`) and by
+quotes, never by a caption of the model's own: nobody knows how often those are right.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ from dataclasses import replace
 
 from rag.generation.base import Request, refusal
 from rag.generation.chat import ChatModel, LanguageGenerator
+from rag.generation.describing import descriptions_of
 from rag.generation.messages import Messages
 from rag.generation.reader import ReaderGenerator
 from rag.language.clinical_text import Texts
 from rag.settings import GenerationSettings
-from rag.types import Draft, DraftSentence, Side
+from rag.types import Draft, DraftSentence, Side, sha256_of
 
 _TOLD = 0.8  # how sure a model is taken to be that tells no probabilities
 _EDGE = 1e-4  # no witness is surer than this
 _UNSEEN = "the model does not see it in the image"
 _YES_NO = re.compile(r"[\W_]*(yes|no)\b", re.I)
+_LONG = 80  # characters of an answer that is no description
 _CASES = 2  # similar cases that are quoted beside what was seen
 
 
@@ -53,7 +56,8 @@ class LookingGenerator(LanguageGenerator):
 
     @property
     def fingerprint(self) -> str:
-        return f"{super().fingerprint}:looking-1:{self._settings.similar_cases:g}:{self._reader.fingerprint}"
+        told = sha256_of(repr(descriptions_of(self._settings.transformers.model)))[:8]
+        return f"{super().fingerprint}:looking-1:{self._settings.similar_cases:g}:{told}:{self._reader.fingerprint}"
 
     def stream(self, request: Request) -> Iterator[Draft]:
         """See :class:`~rag.generation.base.StreamingGenerator`; what was seen comes at once."""
@@ -62,7 +66,33 @@ class LookingGenerator(LanguageGenerator):
         elif request.asked.yes_no:
             yield self._verdict(request)
         else:
-            yield self._reader.generate(request)
+            yield self._described(request)
+
+    def _described(self, request: Request) -> Draft:
+        """What kind of image it is, what of it the model can tell (and how often rightly), what similar cases say."""
+        quoted = self._reader.generate(request)
+        if quoted.refusal is not None or request.domain is None:
+            return quoted
+        of = [d for d in descriptions_of(self._settings.transformers.model) if d.domain == request.domain.name]
+        texts = [d.told(self._answer(request, d.question)) for d in of]
+        told = [DraftSentence(text=text, seen_by=self._name) for text in texts if text is not None]
+        first, *others = quoted.sentences
+        most = max(1, request.max_sentences)
+        return quoted.model_copy(update={"sentences": (first, *told, *others)[:most]})
+
+    def _answer(self, request: Request, question: str) -> str:
+        """What the model says to another question about the image alone; its first words, up to a full stop."""
+        asked = replace(request.asked, text=question, yes_no=False)
+        other = request.question.model_copy(update={"text": question})
+        messages, _ = self._fitted(replace(request, question=other, asked=asked, evidence=(), objections=()))
+        text = ""
+        if not isinstance(messages, str):
+            with closing(self._model.chat(messages)) as pieces:
+                for piece in pieces:
+                    text += piece.text
+                    if "." in text or len(text) > _LONG:
+                        break
+        return text
 
     def _verdict(self, request: Request) -> Draft:
         """Yes or no by the image, and by what similar cases say as far as they count."""

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import rag.generation.looking
+from rag.answering.image_guard import effects_that_hold
+from rag.errors import InputError
 from rag.generation.base import Request
 from rag.generation.chat import Piece
+from rag.generation.describing import FILE, Description, descriptions_of
 from rag.generation.looking import LookingGenerator
 from rag.generation.messages import Messages
 from rag.language.clinical_text import Texts
@@ -89,18 +93,31 @@ def test_a_server_that_tells_no_probabilities_is_believed_by_its_word(about: Req
     assert (draft.verdict, draft.probability) == ("no", 0.2)
 
 
+@pytest.mark.parametrize(("answer", "told"), [("Cardiopulmonary.", 1), ("A large mass.", 0), ("Brain and lungs.", 0)])
 def test_an_open_question_begins_with_the_kind_of_image_and_quotes_similar_cases_as_such(
-    about: Request, texts: Texts
+    about: Request, texts: Texts, monkeypatch: pytest.MonkeyPatch, answer: str, told: int
 ) -> None:
-    model = Fake("A large mass.", None)
+    region = Description(
+        domain="radiology",
+        question="What organ system is imaged?",
+        text="It looks like an image of {}",
+        means={"cardio": "the chest", "lung": "the chest", "brain": "the head"},
+        right=0.9,
+        images=50,
+        measured_on="nothing",
+    )
+    monkeypatch.setattr(rag.generation.looking, "descriptions_of", lambda _: (region,))
+    model = Fake(answer, None)
     asked = Question(text="What does this image show?", image=about.question.image)
     domain = Domain(name="radiology", probability=0.97, out_of_domain=False, basis="trained router")
     request = replace(about, question=asked, asked=read_question(asked.text, texts.lexicon), domain=domain)
     draft = looking(model, texts).generate(request)
-    assert model.sent == [], "no caption of its own"
+    assert [m.user.splitlines()[-1] for m in model.sent] == ["Question: What organ system is imaged?"], "no caption"
     assert draft.sentences[0].text == "This looks like an image of radiology (probability 0.97)."
     assert draft.sentences[0].seen_by == "trained router"
-    assert all(s.text.startswith("A similar case") for s in draft.sentences[1:])
+    seen = [s.text for s in draft.sentences[1:] if s.seen_by == "compact-lvlm"]
+    assert seen == ["It looks like an image of the chest (which was right for 90% of 50 images)."] * told
+    assert all(s.text.startswith("A similar case") for s in draft.sentences[1 + told :])
 
 
 def test_a_study_is_answered_from_its_report(about: Request, texts: Texts) -> None:
@@ -108,3 +125,26 @@ def test_a_study_is_answered_from_its_report(about: Request, texts: Texts) -> No
     draft = looking(model, texts).generate(replace(about, evidence=(evidence(1, NO, "study"),)))
     assert "No pneumothorax" in model.sent[0].user
     assert all(s.seen_by is None for s in draft.sentences)
+
+
+def test_who_was_not_measured_tells_nothing_and_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
+    assert descriptions_of(None) == descriptions_of(str(tmp_path)) == ()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / FILE).write_text('{"format": 1, "of": [{"domain": "radiology"}]}')
+    with pytest.raises(InputError, match="what the model can describe"):
+        descriptions_of(str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    ("domain", "form", "status"),
+    [("radiology", "presence", "blind"), ("radiology", "side", "blind"), ("pathology", "presence", "sees"),
+     ("ophthalmology", "presence", "sees"), ("ophthalmology", "normality", "sees")],
+)  # fmt: skip
+def test_the_shipped_model_brings_what_was_measured_of_it(tmp_path: Path, domain: str, form: str, status: str) -> None:
+    profile = load_settings("compact-lvlm").generation
+    measured = effects_that_hold(tmp_path, profile, {"generator": "whoever"})
+    assert measured is not None
+    effect = measured.of(domain, form)
+    assert effect is not None
+    assert effect.status == status
+    assert effects_that_hold(tmp_path, load_settings().generation, {}) is None, "the reader was not measured"
