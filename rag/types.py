@@ -297,6 +297,14 @@ class ImageEffect(Noun):
         """In words: 'presence in radiology'."""
         return f"{self.form or 'any form'} in {self.domain}"
 
+    def __str__(self) -> str:
+        value, low, high = self.effect
+        found = f"right {self.right:.2f}, with another's image {self.swapped:.2f}, with noise {self.noised:.2f}"
+        of = f"{self.questions} questions, {self.groups} patients"
+        if self.status == "untested":
+            return f"{self.kind}: not shown, too few for that ({found}; {of})"
+        return f"{self.kind}: {self.status}; {found}; image effect {value:+.2f} ({low:+.2f} to {high:+.2f}), {of}"
+
 
 class Certificate(Noun):
     """The statistical guarantee an answer was given under, or the reason there is none."""

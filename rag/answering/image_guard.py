@@ -57,24 +57,8 @@ class ImageEffects(NotedFile):
         """Whether those who look now are those who were measured."""
         return all(self.fingerprints.get(name) == fingerprints.get(name) for name in LOOKING)
 
-    def report(self) -> list[str]:
-        """A line for each kind."""
-        return [in_words(e) for e in self.effects]
-
     def edited(self) -> ImageEffects:
         return self.model_copy(update={"fingerprints": {"file": "edited since it was measured"}})
-
-
-def in_words(e: ImageEffect) -> str:
-    """What was measured of a kind, in one line."""
-    value, low, high = e.effect
-    found = f"right {e.right:.2f}, with another's image {e.swapped:.2f}, with noise {e.noised:.2f}"
-    if e.status == "untested":
-        return f"{e.kind}: not shown, {e.groups} patients are too few ({found})"
-    return (
-        f"{e.kind}: {e.status}; {found}; image effect {value:+.2f} "
-        f"({low:+.2f} to {high:+.2f}), {e.questions} questions, {e.groups} patients"
-    )
 
 
 def refuse_blind(effect: ImageEffect | None) -> str | None:

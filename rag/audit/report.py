@@ -93,7 +93,13 @@ def _source_hash(style: str) -> str:
 
 
 def certificate_in_words(certificate: Certificate) -> str:
-    """What is promised about an answer, or that nothing is."""
+    """What is promised about an answer, or that nothing is; and whether such answers depend on the image."""
+    effect = certificate.image_effect
+    seeing = "" if effect is None else f" Whether such answers depend on the image: {effect}."
+    return f"{_promise_in_words(certificate)}{seeing}"
+
+
+def _promise_in_words(certificate: Certificate) -> str:
     why = certificate.why.rstrip(".")
     if certificate.status == "stale":
         return f"Nothing is promised about errors: the certificate of the index does not hold any more ({why})."

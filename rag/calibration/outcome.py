@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.answering.certificate import StoredCertificate, Tested
-from rag.answering.image_guard import in_words
 from rag.risk_control.policy import SETTINGS, Outcomes, Policy
 from rag.risk_control.procedure import Certification
 from rag.risk_control.strata import Stratum
@@ -100,7 +99,7 @@ class Calibration:
             f"covers yes/no questions about: {', '.join(certificate.scope)}; of the forms: "
             f"{', '.join(certificate.forms)}; worded like these"
         )
-        lines += [f"questions about images: {in_words(effect)}" for effect in self.image_effects]
+        lines += [f"questions about images: {effect}" for effect in self.image_effects]
         if not self.saved:
             lines.append("nothing was certified, and the index keeps the certificate that it has, which still holds")
         return "\n".join(lines)

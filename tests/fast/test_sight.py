@@ -13,6 +13,8 @@ from PIL import Image
 import rag
 from rag import Engine, Settings
 from rag.answering.image_guard import ImageEffects
+from rag.audit.checks import documents_in
+from rag.audit.report import html_report
 from rag.calibration.blind import silence_blind
 from rag.calibration.trials import try_settings
 from rag.errors import IndexStateError, InputError
@@ -177,3 +179,17 @@ def test_an_open_question_says_the_kind_of_image_first_and_quotes_no_case_that_i
     Image.new("RGB", (24, 24), (90, 60, 255)).save(tmp_path / "asked.png")
     (only,) = stricter.ask(question).sentences
     assert only.seen_by is not None
+
+
+def test_what_was_found_stands_beside_answers_in_measurements_and_in_the_audit(
+    opened: Open, questions: list[LabelledQuestion], tmp_path: Path
+) -> None:
+    engine = opened("seeing")
+    rag.evaluate(engine, "sight", questions, save=True)
+    answer = engine.ask(questions[1].question)
+    page = engine.ledger.answered(answer.audit_id)
+    shown = html_report(page, documents_in(engine.store), engine.verify(answer.audit_id), engine.ledger.images)
+    assert "Whether such answers depend on the image: presence in ophthalmology: sees" in shown
+    assert SEEN in shown
+    report = rag.evaluate(engine, "questions", questions[:3])
+    assert any("presence in ophthalmology: sees" in note for note in report.notes)

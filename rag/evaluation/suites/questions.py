@@ -60,7 +60,9 @@ class QuestionSuite:
         ]
         wrong = [q.id for q, answer in zip(questions, said, strict=True) if answer != q.answer]
         details = {"wrong": wrong, "outcomes": outcomes}
-        return Report(self.name, measured_index(engine), tuple(rows), sample.left_out, details=details)
+        effects = engine.pipeline().image_effects if any(q.question.image for q in questions) else None
+        notes = tuple(f"depends on the image? {effect}" for effect in effects.effects) if effects else ()
+        return Report(self.name, measured_index(engine), tuple(rows), sample.left_out, notes, details)
 
 
 def _selection(questions: Sequence[LabelledQuestion], answers: Sequence[Answer]) -> dict[str, Estimate]:
