@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from rag.audit.record import Entry
     from rag.indexing.store import IndexStore
 
-Format = Literal["jsonl", "html", "questions"]
+Format = Literal["jsonl", "html", "fhir", "sr", "questions"]
+ONE_ANSWER = ("html", "fhir", "sr")
 ledgers = typer.Typer()
 
 
@@ -30,10 +31,11 @@ ledgers = typer.Typer()
     "export",
     epilog="Examples: rag audit export --index demo --out ledger.jsonl · "
     "rag audit export a-20261123-7f3k2m9q --format html --out answer.html · "
+    "rag audit export a-20261123-7f3k2m9q --format fhir --out answer.json · "
     "rag audit export --index demo --format questions --out judged.jsonl",
 )
 def audit_export(
-    audit_id: Annotated[str | None, typer.Argument(help="Only this answer (html, jsonl).")] = None,
+    audit_id: Annotated[str | None, typer.Argument(help="Only this answer (html, fhir, sr, jsonl).")] = None,
     index: SomeIndex = None,
     format_: Annotated[
         Format | None, typer.Option("--format", help="[default: html for one answer, jsonl for a ledger]")
@@ -45,8 +47,9 @@ def audit_export(
     indexes: Indexes = None,
     as_json: Json = False,
 ) -> None:
-    """Write a ledger as JSONL that others can verify, one answer as a readable report, or judged answers as questions.
+    """Write a ledger as JSONL that others can verify, one answer as a report, or judged answers as questions.
 
+    A report is a page (html), FHIR's DiagnosticReport with Provenance (fhir), or a DICOM structured report (sr).
     How the JSONL is verified without this program stands in the documentation of rag.audit.export.
     Judged answers are not a random sample: a certificate from them speaks of questions like those that people judge.
     """
@@ -55,14 +58,14 @@ def audit_export(
 
     settings = settings_of(indexes)
     chosen = format_ or ("html" if audit_id else "jsonl")
-    if (chosen == "html" and audit_id is None) or (chosen == "questions" and audit_id is not None):
-        raise InputError("html is a report of one answer, questions are of a whole ledger: give an id, or --index NAME")
+    if (chosen in ONE_ANSWER and audit_id is None) or (chosen == "questions" and audit_id is not None):
+        raise InputError(
+            "html, fhir and sr are reports of one answer, questions are of a whole ledger: give an id, or --index NAME"
+        )
     told: dict[str, Any] = {"format": chosen, "out": out and str(out)}
     if audit_id is not None:
         store, entry = entry_of(settings, audit_id, index)
-        lines = [_report(store, entry)] if chosen == "html" else list(jsonl([entry], texts))
-        told["entries"] = 1
-        _write(out, lines, as_json)
+        told["entries"] = _write(out, _rendered(store, entry, chosen, texts), as_json)
     elif chosen == "jsonl":
         ledger = ledger_of(store_of(settings, named(index)))
         with bars(as_json or out is None) as progress:
@@ -154,6 +157,24 @@ def audit_feedback(
     say(asdict(given), f"recorded as {given.audit_id}: {audit_id} is {mark}", as_json)
 
 
+def _rendered(store: IndexStore, entry: Entry, chosen: Format, texts: bool) -> Iterator[str | bytes]:
+    """One answer, in its form."""
+    if chosen == "sr":
+        from rag.audit.sr import structured_report
+
+        yield structured_report(entry)
+    elif chosen == "fhir":
+        from rag.audit.fhir import fhir_bundle
+
+        yield fhir_bundle(entry, _report(store, entry))
+    elif chosen == "html":
+        yield _report(store, entry)
+    else:
+        from rag.audit.export import jsonl
+
+        yield from jsonl([entry], texts)
+
+
 def _report(store: IndexStore, entry: Entry) -> str:
     from rag.audit.checks import check_entry, documents_in
     from rag.audit.feedback import feedback_on
@@ -180,18 +201,21 @@ def _counted(entries: Iterable[Entry], advance: Callable[[int], None]) -> Iterat
         advance(1)
 
 
-def _write(out: Path | None, lines: Iterable[str], as_json: bool) -> int:
+def _write(out: Path | None, lines: Iterable[str | bytes], as_json: bool) -> int:
     """Write lines to a file that its owner alone may read, or to standard output; returns how many."""
     if out is None:
         if as_json:
             raise InputError("--json describes the file that was written: name one with --out FILE")
-        sys.stdout.writelines(lines)
+        for line in lines:
+            if isinstance(line, bytes):
+                raise InputError("a structured report is a DICOM file, not text: name one with --out FILE")
+            sys.stdout.write(line)
         return 0
     written = 0
     try:
-        with open(out, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        with open(out, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             for line in lines:
-                file.write(line)
+                file.write(line.encode() if isinstance(line, str) else line)
                 written += 1
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror}; choose another file with --out") from error

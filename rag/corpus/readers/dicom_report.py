@@ -11,6 +11,7 @@ from typing import Any
 
 from rag.corpus.dicom import REPORTS, read_dataset, study_in, unquoted
 from rag.corpus.files import File
+from rag.corpus.own import MAKER, REASON
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import CERTAIN, Reader, Record
 from rag.corpus.readers.pdf import documents_of_pages, pages_of
@@ -31,6 +32,8 @@ def read_report(file: File, salt: str = "") -> Iterator[Record]:
     """The report; its case is the study and its group the patient, as pseudonyms by ``salt``."""
     with unquoted():
         dataset = read_dataset(file.path)
+        if str(dataset.get("Manufacturer", "")) == MAKER and dataset.get("Modality") == "SR":
+            raise InputError(REASON)
         study = study_in(dataset, salt)
         work = Publication(
             id=file.name,

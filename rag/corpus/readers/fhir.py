@@ -14,6 +14,7 @@ from typing import Any
 
 from rag.corpus.files import File
 from rag.corpus.html import text_of_html
+from rag.corpus.own import REASON, is_own_resource
 from rag.corpus.pseudonyms import pseudonym
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import CERTAIN, Reader, Record
@@ -51,6 +52,8 @@ def read_fhir(file: File, salt: str = "") -> Iterator[Record]:
                 resource.get("verificationStatus")
             ):
                 raise InputError("It was entered in error, as its status says.")
+            if is_own_resource(resource):
+                raise InputError(REASON)
             lines = [line for line in _TEXTS[kind](resource, resources) if line] if kind in _TEXTS else []
             if not lines:
                 reason = f"empty resource: {name} has no text" + ("." if kind in _TEXTS else " that is read.")
