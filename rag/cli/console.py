@@ -203,6 +203,10 @@ def show_ingest(report: IngestReport, *, dry_run: bool = False) -> None:
     out.print(f"[dim]files: {', '.join(f'{n:,} {reader}' for reader, n in sorted(report.files.items()))}[/]")
     s = report.seconds
     out.print(f"[dim]reading {s['read']:.1f} s, encoding {s['encode']:.1f} s, storing {s['store']:.1f} s[/]")
+    if report.images_a_second:
+        rates = ", ".join(f"{what} {rate:,.0f}" for what, rate in report.images_a_second.items())
+        stored = f"; {report.passages / s['store']:,.0f} passages/s written" if s["store"] else ""
+        out.print(f"[dim]images/s: {rates}{stored}[/]")
     for q in report.quarantined[:50]:
         out.print(f"[yellow]  quarantined[/] {escape(q.source)} {escape(q.record)}: {escape(q.reason)}", soft_wrap=True)
     if len(report.quarantined) > 50:

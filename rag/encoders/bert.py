@@ -92,7 +92,7 @@ class Bert:
     ) -> None:
         self._tokenizer = _read_tokenizer(tokenizer, context)
         self._shape = shape
-        self._batch = batch or BatchSize(32)
+        self._batch = batch or BatchSize()
         try:
             self._words, self._positions, kinds = (
                 tensors[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")
@@ -122,8 +122,8 @@ class Bert:
         ids = self.tokens(unique)
         few = sum(map(len, ids)) <= _FEW
         order = sorted(range(len(ids)), key=lambda n: -len(ids[n]))  # what does not fit in memory shows at once
-        step = self._batch.size * _CHUNK
-        for begin in range(0, len(order), step):
+        step = len(ids) if few else self._batch.size * _CHUNK
+        for begin in range(0, len(order), max(1, step)):
             chunk = order[begin : begin + step]
             found = (self._few if few else self._many)([ids[n] for n in chunk])
             for n, vector in zip(chunk, found, strict=True):

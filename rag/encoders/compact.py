@@ -36,7 +36,7 @@ class Preprocessing(NamedTuple):
 class CompactModel:
     """Both towers of a checkpoint of this architecture; see :meth:`of`. The text side imports no torch for a question.
 
-    >>> model = CompactModel.of(Checkpoint.find("compact"), BatchSize(32))               # doctest: +SKIP
+    >>> model = CompactModel.of(Checkpoint.find("compact"), BatchSize())                 # doctest: +SKIP
     >>> model.texts(["The heart is enlarged."]).shape                                    # doctest: +SKIP
     (1, 256)
     """

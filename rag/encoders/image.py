@@ -28,8 +28,8 @@ class ImageNetEncoder:
 
     dim = 1280
 
-    def __init__(self, batch_size: int = 64) -> None:
-        self._batch_size = batch_size
+    def __init__(self, batch_size: int | None = None) -> None:
+        self._batch_size = batch_size or 64
         self._weights = _weights_file()
 
     @cached_property

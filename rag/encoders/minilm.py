@@ -32,7 +32,7 @@ class MiniLmEncoder:
 
     dim = 384
 
-    def __init__(self, batch_size: int = 32) -> None:
+    def __init__(self, batch_size: int | None = None) -> None:
         self._batch = BatchSize(batch_size)
         self._folder = minilm_folder()
 

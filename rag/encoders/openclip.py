@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from rag.corpus.images import load_image
 from rag.encoders.bert import unit
 from rag.encoders.checkpoint import Checkpoint
 from rag.encoders.compact import CompactModel, Preprocessing
-from rag.encoders.decoding import batches
+from rag.encoders.decoding import Pace, batches
 from rag.encoders.protocols import Vectors
 from rag.encoders.runtime import BatchSize, device, mixed_precision, torch
 from rag.errors import InputError
@@ -35,7 +36,7 @@ class OpenClipEncoder:
         InputError: its files cannot be used.
     """
 
-    def __init__(self, model: str = "compact", batch_size: int = 32, workers: int = 2) -> None:
+    def __init__(self, model: str = "compact", batch_size: int | None = None, workers: int | None = None) -> None:
         self._files = Checkpoint.find(model)
         self.name = self._files.name
         self.dim = int(self._files.config["model_cfg"]["embed_dim"])
@@ -58,7 +59,8 @@ class OpenClipEncoder:
         out = np.zeros((len(images), self.dim), dtype=np.float32)
         done = 0
         for pixels in self._decoded(images):
-            out[done : done + len(pixels)] = self._encode(self._encode_pixels, pixels)
+            with self.pace.encodes(len(pixels)):
+                out[done : done + len(pixels)] = self._encode(self._encode_pixels, pixels)
             done += len(pixels)
             if progress:
                 progress(len(pixels))
@@ -85,7 +87,8 @@ class OpenClipEncoder:
 
         found = []
         for pixels in self._decoded(images):
-            found.append(self._encode(both, pixels) * np.float32(2**0.5))  # two unit vectors side by side
+            with self.pace.encodes(len(pixels)):
+                found.append(self._encode(both, pixels) * np.float32(2**0.5))  # two unit vectors side by side
             if progress:
                 progress(len(pixels))
         joined = np.concatenate(found)
@@ -128,10 +131,11 @@ class OpenClipEncoder:
         if not images:
             return
         _ = self._visual, self._preprocessing  # the model is loaded once, before the threads ask for it
-        yield from batches(images, self._decode, self._stack, self._batch.size, self._workers)
+        yield from batches(images, self._decode, self._stack, self._batch.size, self.pace.threads)
 
     def _decode(self, path: str | Path) -> npt.NDArray[np.uint8]:
-        return self._resized(load_image(Path(path)))
+        with self.pace.decodes():
+            return self._resized(load_image(Path(path)))
 
     def _resized(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """(height, width, 3): no torch here, whose threads would fight those of the model in every decoding thread."""
@@ -172,6 +176,12 @@ class OpenClipEncoder:
                 parts.append(self._batch.fit(forward))
                 begin += len(parts[-1])
         return np.concatenate(parts)
+
+    @cached_property
+    def pace(self) -> Pace:
+        """Counted since the encoder was made. A device outruns two threads of decoders, so there every core decodes."""
+        usual = (os.cpu_count() or 2) if self._device == "cuda" else 2
+        return Pace(self._workers or usual)
 
     @cached_property
     def _device(self) -> str:

@@ -62,7 +62,7 @@ def make_imagenet_encoder(settings: EncoderSettings) -> ImageEncoder:
 
 
 @lru_cache(maxsize=4)
-def _text(name: str, pooling: str | None, batch_size: int) -> TextEncoder:
+def _text(name: str, pooling: str | None, batch_size: int | None) -> TextEncoder:
     settings = EncoderSettings.model_validate({"text": name, "pooling": pooling, "batch_size": batch_size})
     make = _part("text-encoder", name, "encoders.text") or make_sentence_encoder
     made: TextEncoder = make(settings)
@@ -70,7 +70,7 @@ def _text(name: str, pooling: str | None, batch_size: int) -> TextEncoder:
 
 
 @lru_cache(maxsize=4)
-def _image(name: str, batch_size: int) -> ImageEncoder:
+def _image(name: str, batch_size: int | None) -> ImageEncoder:
     settings = EncoderSettings.model_validate({"image": name, "batch_size": batch_size})
     make = _part("image-encoder", name, "encoders.image") or make_open_clip_encoder
     made: ImageEncoder = make(settings)

@@ -28,7 +28,7 @@ class SentenceEncoder:
         MissingDependencyError: the model or its library is not on this machine.
     """
 
-    def __init__(self, model: str, batch_size: int = 32, pooling: str | None = None) -> None:
+    def __init__(self, model: str, batch_size: int | None = None, pooling: str | None = None) -> None:
         self.name = model
         self._pooling = pooling
         self._batch = BatchSize(batch_size)

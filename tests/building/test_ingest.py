@@ -128,3 +128,15 @@ def test_a_description_is_one_json_object(tmp_path: Path) -> None:
         [*command, str(corpus(tmp_path / "c.jsonl", 3))], capture_output=True, text=True, timeout=120, check=True
     )
     assert json.loads(done.stdout)["by_kind"] == {"report": 3}
+
+
+def test_an_ingest_of_images_says_how_fast_it_decodes_and_encodes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rag.cli.console import show_ingest
+
+    with IndexStore.create(tmp_path / "index") as store:
+        report = ingest([Source("samples")], store, Encoders(Counting(), load_image_encoder(Settings().encoders)))
+    assert report.images_a_second["decode"] > 0 and report.images_a_second["encode"] > 0
+    show_ingest(report)
+    assert "images/s: decode" in (said := capsys.readouterr().out) and "passages/s written" in said

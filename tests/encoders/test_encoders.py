@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rag.corpus.packaged import packaged_file
+from rag.encoders import runtime
 from rag.encoders.bert import read_tensors
 from rag.encoders.compact import CompactModel
 from rag.encoders.image import ImageNetEncoder
@@ -148,3 +149,33 @@ def test_fingerprints_name_model_and_weights(text: MiniLmEncoder, image: ImageNe
     assert text.fingerprint.startswith("minilm:")
     assert image.fingerprint.startswith("imagenet")
     assert text.fingerprint != image.fingerprint
+
+
+@pytest.mark.parametrize(("where", "size"), [("cpu", 32), ("cuda", 1024)])
+def test_batches_suit_the_device_and_are_halved_where_they_do_not_fit(
+    where: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "device", lambda: where)
+    monkeypatch.setattr(runtime.torch().cuda, "empty_cache", lambda: None)
+    tried: list[int] = []
+
+    def forward(size: int) -> int:
+        tried.append(size)
+        if len(tried) < 3:
+            raise runtime.torch().OutOfMemoryError("out of memory")
+        return size
+
+    batch = runtime.BatchSize()
+    assert batch.fit(forward) == batch.size == size // 4
+    assert runtime.BatchSize(5).size == 5
+
+
+def test_the_pace_of_decoding_and_encoding_is_told() -> None:
+    files = [packaged_file("skimage", "data", f) for f in ("retina.jpg", "ihc.png", "camera.png")]
+    encoder = OpenClipEncoder("compact", batch_size=2, workers=3)
+    assert encoder.pace.rates() == {}
+    encoder.encode_images(files)
+    assert encoder.pace.images == 3 and encoder.pace.threads == 3
+    rates = encoder.pace.rates()
+    assert rates["decode"] == pytest.approx(9 / encoder.pace.decoding)
+    assert rates["encode"] == pytest.approx(3 / encoder.pace.encoding)
