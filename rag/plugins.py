@@ -90,6 +90,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "labels": "rag.evaluation.suites.labels:LabelSuite",
         "statements": "rag.evaluation.suites.statements:StatementSuite",
         "assertion": "rag.evaluation.suites.assertion:AssertionSuite",
+        "claims": "rag.evaluation.suites.claims:ClaimSuite",
         "reliance": "rag.evaluation.suites.reliance:RelianceSuite",
         "abstracts": "rag.evaluation.suites.abstracts:AbstractSuite",
         "retrieval": "rag.evaluation.suites.retrieval:RetrievalSuite",

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from rag.corpus.images import check_image
 from rag.errors import InputError
 from rag.indexing.snapshot import Snapshot
+from rag.language.naming import named_after_word, names_in, spellings
 from rag.types import Question
-
-_STUDY = re.compile(r"\b(?:study|case)\s+([A-Za-z]+[-_/]?\d\w*)", re.I)
-_IDENTIFIER = re.compile(r"[A-Za-z][\w./:-]*\d[\w./:-]*")
 
 
 def check_question(q: Question, snapshot: Snapshot, index: str, most: int) -> Question:
@@ -34,13 +31,16 @@ def check_question(q: Question, snapshot: Snapshot, index: str, most: int) -> Qu
         check_image(Path(q.image))
         if not snapshot.spaces().keys() & {"image", "joint"}:
             raise InputError(f"index {index!r} has no images to compare with; ask without {q.image}")
-    named = _STUDY.search(q.text)
-    wanted = q.study or (named[1] if named else None)
+    wanted = q.study or named_after_word(q.text)
     if wanted is not None:
-        if (case := snapshot.has_case(wanted)) is None:
+        if (case := _case(wanted, snapshot) or snapshot.case_ending(wanted)) is None:
             raise InputError(f"index {index!r} has no study {wanted!r}; see the ids with: rag search")
         return q.model_copy(update={"study": case})
-    cases = {c for word in _IDENTIFIER.findall(q.text) if (c := snapshot.has_case(word.rstrip(".:/-")))}
+    cases = {case for name in names_in(q.text) if (case := _case(name, snapshot))}
     if len(cases) == 1 and any(d.kind == "report" for d in snapshot.case(min(cases))):
         return q.model_copy(update={"study": min(cases)})
     return q
+
+
+def _case(name: str, snapshot: Snapshot) -> str | None:
+    return next((case for spelling in spellings(name) if (case := snapshot.has_case(spelling))), None)

@@ -164,6 +164,17 @@ def assertion(
     say(found.json(), words, as_json)
 
 
+@evaluate.command(epilog="Example: rag evaluate claims healthver.jsonl")
+def claims(
+    pairs: Annotated[Path, typer.Argument(help="JSONL of claim, evidence and label: supports, refutes or neutral.")],
+    as_json: Json = False,
+) -> None:
+    """How well the verifier tells evidence that supports a claim from evidence that refutes it or says neither."""
+    from rag.evaluation.suites.claims import ClaimSuite
+
+    _run(settings_of(None), ClaimSuite(), pairs, as_json)
+
+
 @evaluate.command(epilog="Example: rag evaluate reliance questions.jsonl --index demo")
 def reliance(
     questions: Annotated[Path, typer.Argument(help="JSONL of yes/no questions with answers, each naming a study.")],

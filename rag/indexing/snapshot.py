@@ -188,6 +188,15 @@ class Snapshot:
                 return str(found)
         return None
 
+    def case_ending(self, name: str) -> str | None:
+        """The one case whose id is a path that ends with ``name``; None where there is none, or several."""
+        escaped = name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        query = (
+            f"SELECT DISTINCT d.case_id FROM documents d WHERE d.case_id LIKE :value ESCAPE '\\' AND {ALIVE} LIMIT 2"
+        )
+        found = list(self._catalogue.fetch(query, {"value": f"%/{escaped}", "v": self.version}))
+        return str(found[0][0]) if len(found) == 1 else None
+
     def spaces(self) -> dict[str, SpaceInfo]:
         """The vector spaces of this version; ``n`` counts the vectors of its own documents."""
         return dict(self._spaces)

@@ -138,6 +138,7 @@ class Cues:
     inside: frozenset[str]
     lead_ins: tuple[str, ...]
     hedges: frozenset[str]
+    general: frozenset[str]
     stop_words: frozenset[str]
     vocabulary: frozenset[str]
     fingerprint: str
@@ -196,6 +197,7 @@ def load_cues() -> Cues:
             inside=frozenset({*sides, *zones, *degrees, *data["inside"]["words"]}),
             lead_ins=tuple(sorted(data["question"]["lead_ins"], key=len, reverse=True)),
             hedges=frozenset(data["question"]["hedges"]),
+            general=frozenset(data["question"]["general"]),
             stop_words=frozenset(data["question"]["stop_words"]),
             vocabulary=frozenset(_words(data)),
             fingerprint=sha256_of(text)[:16],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -20,6 +20,7 @@ from rag.language.forms import (
     unread_part,
 )
 from rag.language.lexicon import Lexicon
+from rag.language.naming import without_study
 from rag.language.quantities import Quantity, quantities_of
 from rag.language.statements import Assertion, statements_of
 from rag.language.tokens import Token, tokens_of
@@ -30,16 +31,19 @@ _LEADING = re.compile(rf"^(?:[^,?]{{1,80}},\s*)?(?:{_AUXILIARY})\b\s*(?:there\b|
 
 
 _PATIENT = re.compile(
-    rf"^(?:{_AUXILIARY})\s+(?:there|the|this|these|his|her|their|both)\b|\b(?:this|the|my|your)\s+(?:patient|person|image|"
-    r"picture|photo\w*|x-?ray|radiograph|film|scan|slide|section|study|case|report|chest)\b",
+    rf"^(?:{_AUXILIARY})\s+(?:this|these|his|her)\b|\b(?:this|the|my|your)\s+(?:patient|person|image|picture|"
+    r"photo\w*|x-?ray|radiograph|film|scan|slide|section|study|case|report|chest)\b|\bmy\s+\w|"
+    r"\b(?:i|he|she)(?:'(?:m|ve|s))?\s+(?:have|has|had|am|is|was|feel|feels|felt|got|took|takes?)\b",
     re.I,
 )
+_OPENS = re.compile(rf"^(?:{_AUXILIARY})\s+(?:there|the|their|both)\b", re.I)
+_FEW = 2  # content words that no finding accounts for
 _REPORTS = re.compile(r"\b(?:report|case|stud(?:y|ies)|patient|example)s?\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, read.
+    """A question, read; ``plain`` is its text without the study that it names.
 
     ``claims`` are what a *yes* would assert; one of them is enough. ``words`` are the lemmas that carry content, for
     texts the lexicon does not know. ``topics`` are the concepts mentioned, whatever is said of them. ``about_patient``
@@ -50,6 +54,7 @@ class Asked:
     """
 
     text: str
+    plain: str
     yes_no: bool
     claims: tuple[Assertion, ...]
     words: frozenset[str]
@@ -73,7 +78,7 @@ class Asked:
 
 def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Asked:
     """Parse ``text``; ``ignore`` (a study id) is taken out first."""
-    plain = text.replace(ignore, " ") if ignore else text
+    plain = without_study(text, ignore) if ignore else text
     plain = re.sub(
         r"\b(?:study|case|report|patient|image)\s+(?=show|demonstrate|have|has|\W|$)", " ", plain, flags=re.I
     )
@@ -99,11 +104,13 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     whole = asks_for_whole(words, claims)
     return Asked(
         text=text,
+        plain=" ".join(plain.split()),
         yes_no=yes_no and not choice,
         claims=claims,
         words=words,
         topics=frozenset(m.concept for m in lexicon.mentions(tokens)),
-        about_patient=bool(_PATIENT.search(plain.strip())),
+        about_patient=bool(_PATIENT.search(plain.strip()))
+        or (bool(_OPENS.match(plain.strip())) and _of_somebody(tokens, words, lexicon)),
         for_reports=bool(_REPORTS.search(text)),
         place=place,
         hedged=not load_cues().hedges.isdisjoint(t.text.lower() for t in tokens),
@@ -115,6 +122,17 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
         unread=unread_part(body) if yes_no else "",
         ends=presupposes(body),
     )
+
+
+def _of_somebody(tokens: Sequence[Token], words: frozenset[str], lexicon: Lexicon) -> bool:
+    """Whether "is there …", "is the …" asks for a finding, and not for what is known of many: a cure, a risk."""
+    cues = load_cues()
+    if not cues.general.isdisjoint(words):
+        return False
+    named = {tokens[i].lemma for m in lexicon.mentions(tokens) for i in range(m.first, m.last)}
+    where = {*cues.sides, *cues.zones, *cues.degrees}
+    left = words - named - where
+    return len(left) <= max(_FEW, len(words & named))
 
 
 def content_of(tokens: Iterable[Token]) -> frozenset[str]:

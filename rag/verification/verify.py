@@ -24,6 +24,7 @@ from rag.verification.base import Verified
 from rag.verification.rules.entailment import judge
 from rag.verification.rules.judgement import Entailment, Judgement, contradicted, not_mentioned, supported, unsupported
 from rag.verification.rules.quoting import best_quote
+from rag.verification.rules.second_reading import follows
 from rag.verification.rules.wording import Embed
 
 _QUOTED = re.compile(r"“([^”]*)”")
@@ -207,8 +208,10 @@ def support(text: str, quote: str, passage: str, asked: Asked, texts: Texts, emb
         return not_mentioned("the passage does not mention it", 0.8)
     inner = [q.strip() for q in _QUOTED.findall(text)]
     polarity = _POLARITY.match(text) if asked.yes_no else None
+    read = False  # as one claim, which can be read again
     if polarity:
         reading = read_passage(asked, quote, texts)
+        read = reading.mentioned and not asked.joined and asked.form != "cause"
         if reading.mentioned and (reading.probability >= 0.5) != (polarity[1].lower() == "yes"):
             return Judgement(
                 "contradicted", 0.0, f"it says {polarity[1].lower()}, its quote the opposite", settled=True
@@ -221,6 +224,8 @@ def support(text: str, quote: str, passage: str, asked: Asked, texts: Texts, emb
     if inner:
         if not all(_squeeze(q) in _squeeze(quote) for q in inner):
             return unsupported("what it puts in quotation marks is not in its quote", settled=True)
+        if polarity and read:
+            return follows(asked, "yes" if polarity[1].lower() == "yes" else "no", quote, texts)
         return supported("it is quoted word for word", settled=True)
     return judge(text, quote, texts, embed)
 

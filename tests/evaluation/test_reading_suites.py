@@ -178,3 +178,22 @@ def test_abstracts_by_command(tmp_path: Path) -> None:
     done = rag("abstracts", str(path), "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rows"][0]["questions"] == 1
+
+
+def test_claims_are_judged_beside_what_anybody_gets_without_reading(tmp_path: Path) -> None:
+    from rag.evaluation.suites.claims import ClaimSuite
+
+    rows = [
+        {"claim": "Aspirin reduced mortality.", "evidence": "Aspirin reduced mortality.", "label": "supports"},
+        {"claim": "Aspirin reduced mortality.", "evidence": "Aspirin did not reduce mortality.", "label": "refutes"},
+        {"claim": "Aspirin reduced mortality.", "evidence": "Vitamin D is a hormone.", "label": "neutral"},
+        {"claim": "Zinc helps.", "evidence": "Masks are worn.", "label": "neutral"},
+    ]
+    (tmp_path / "claims.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = evaluate(Settings(), ClaimSuite(), tmp_path / "claims.jsonl")
+    by_judge = {row.of["judge"]: row.metrics for row in found.rows}
+    assert by_judge["the rules"]["macro_F1"].value == 1.0
+    assert by_judge["always neutral"]["accuracy"].value == 0.5
+    (tmp_path / "claims.jsonl").write_text(json.dumps({"claim": "x", "evidence": "y", "label": "maybe"}))
+    with pytest.raises(InputError, match="line 1"):
+        ClaimSuite().read(tmp_path / "claims.jsonl")
