@@ -57,6 +57,15 @@ class ImageEffects(NotedFile):
         """Whether those who look now are those who were measured."""
         return all(self.fingerprints.get(name) == fingerprints.get(name) for name in LOOKING)
 
+    def over(self, other: ImageEffects | None) -> ImageEffects:
+        """These, and of the domains for which they show nothing what another measurement shows."""
+        if other is None:
+            return self
+        tested = {e.domain for e in self.effects if e.form is None and e.status != "untested"}
+        kept = [e for e in other.effects if e.domain not in tested]
+        again = {e.domain for e in kept}
+        return self.model_copy(update={"effects": (*(e for e in self.effects if e.domain not in again), *kept)})
+
     def edited(self) -> ImageEffects:
         return self.model_copy(update={"fingerprints": {"file": "edited since it was measured"}})
 
@@ -81,9 +90,12 @@ def effects_that_hold(
         IndexStateError: the file beside the index is damaged, or of a later format.
         InputError: the file that came with the model is damaged.
     """
-    measured = ImageEffects.load(folder)
-    if measured is not None and measured.holds(fingerprints):
-        return measured
+    measured, shipped = ImageEffects.load(folder), _of_model(settings)
+    return measured.over(shipped) if measured is not None and measured.holds(fingerprints) else shipped
+
+
+def _of_model(settings: GenerationSettings) -> ImageEffects | None:
+    """What a shipped model brings, where it is asked about images as it was when it was measured."""
     if settings.image_questions != "image" or settings.language_model != "transformers":
         return None
     model = settings.transformers.model

@@ -139,6 +139,7 @@ def _look(
     if not about:
         return engine.pipeline().image_effects
     effects = measure_sight(about, engine, progress, seed=plan.seed, measured_on="questions of a calibration")
+    effects = effects.over(engine.pipeline().image_effects)
     effects.save(engine.store.path)
     engine.refresh()
     return effects

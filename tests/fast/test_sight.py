@@ -16,6 +16,7 @@ from rag.answering.image_guard import ImageEffects
 from rag.audit.checks import documents_in
 from rag.audit.report import html_report
 from rag.calibration.blind import silence_blind
+from rag.calibration.calibrate import CalibrationPlan, calibrate
 from rag.calibration.trials import try_settings
 from rag.errors import IndexStateError, InputError
 from rag.evaluation.questions import LabelledQuestion
@@ -43,9 +44,21 @@ def opened(built: Path, settings: Settings, tmp_path: Path) -> Open:
 
 @pytest.fixture
 def questions(tmp_path: Path) -> list[LabelledQuestion]:
+    return asked_about(PATIENTS, tmp_path)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> list[LabelledQuestion]:
+    """Enough for a calibration to set some apart; the router says where they belong."""
+    return [
+        q._replace(question=q.question.model_copy(update={"domain": None})) for q in asked_about(4 * PATIENTS, tmp_path)
+    ]
+
+
+def asked_about(patients: int, tmp_path: Path) -> list[LabelledQuestion]:
     """Is a haemorrhage seen? It is where the picture is red: two patients in three."""
     made = []
-    for n in range(PATIENTS):
+    for n in range(patients):
         red = n % 3 > 0
         Image.new("RGB", (24 + n % 5, 24), "red" if red else "blue").save(tmp_path / f"q{n}.png")
         asked = Question(
@@ -106,7 +119,8 @@ def test_what_is_blind_counts_as_silence_in_a_calibration(opened: Open, question
     pipeline = engine.pipeline()
     trials = try_settings([q.question for q in questions[:3]], pipeline, SETTINGS[:2])
     assert all(said.verdict == "yes" for t in trials for said in t.outcomes), "trials know no guard"
-    heard = silence_blind(questions[:3], trials, pipeline.lexicon, pipeline.image_effects)
+    plain = LabelledQuestion("s", Question(text="Is there cardiomegaly?", study="r1"), "yes", "r1")
+    heard = silence_blind([*questions[:3], plain], [*trials, trials[0]], pipeline.lexicon, pipeline.image_effects)[:3]
     assert all(said.verdict is None for t in heard for said in t.outcomes)
     assert silence_blind(questions[:3], trials, pipeline.lexicon, None) == trials
 
@@ -193,3 +207,26 @@ def test_what_was_found_stands_beside_answers_in_measurements_and_in_the_audit(
     assert SEEN in shown
     report = rag.evaluate(engine, "questions", questions[:3])
     assert any("presence in ophthalmology: sees" in note for note in report.notes)
+
+
+def test_a_calibration_asks_with_wrong_images(opened: Open, many: list[LabelledQuestion]) -> None:
+    engine = opened("seeing")
+    result = calibrate(engine, many, alpha=0.4, delta=0.1, plan=CalibrationPlan(allow_perfect=True))
+    assert {e.status for e in result.image_effects} == {"sees"}
+    assert "presence in ophthalmology: sees" in result.report()
+    assert result.certificate.promises
+    assert engine.ask(many[1].question).certificate.image_effect is not None
+
+
+def test_a_calibration_certifies_nothing_blind(opened: Open, many: list[LabelledQuestion]) -> None:
+    engine = opened("blind")
+    with pytest.raises(InputError, match="do not depend on the image"):
+        calibrate(engine, many, alpha=0.4, delta=0.1, plan=CalibrationPlan(allow_perfect=True))
+    assert engine.ask(many[1].question).decision == "abstained"
+
+
+def test_a_small_measurement_takes_no_mark_away(opened: Open, questions: list[LabelledQuestion]) -> None:
+    engine = opened("blind")
+    rag.evaluate(engine, "sight", questions, save=True)
+    rag.evaluate(engine, "sight", questions[:6], save=True)
+    assert engine.ask(questions[1].question).decision == "abstained"

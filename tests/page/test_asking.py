@@ -69,6 +69,9 @@ def test_an_image_is_chosen_asked_about_and_compared(page: Page) -> None:
     image = page.locator(".card .thumbnail img").first
     page.wait_for_function("(i) => i.complete && i.naturalWidth > 100", arg=image.element_handle())
     expect(page.locator(".how")).to_contain_text("Ophthalmology")
+    expect(page.locator(".sentences .seen")).to_have_text(
+        "[image] seen by the model in the image, not verified by a text"
+    )
     page.evaluate("scrollTo(0, 0)")
     shot(page, "image")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -68,6 +69,10 @@ def test_an_image_is_asked_about_and_not_kept(served: Served, form: str, tempora
     assert response.status_code == 200, response.text
     answer = response.json()
     assert answer["domain"]["name"] == "ophthalmology"
+    (seen,) = answer["image_citations"]
+    assert (seen["sentence"], seen["seen_by"]) == (0, answer["sentences"][0]["seen_by"])
+    assert seen["label"] == "seen by the model in the image, not verified by a text"
+    assert seen["sha256"] == hashlib.sha256(content).hexdigest()
     shown = served.client.get(answer["question"]["image"])  # the ledger keeps it, for whoever replays the answer
     assert shown.headers["content-type"] == "image/jpeg"
     assert not list(temporary.iterdir())

@@ -43,7 +43,7 @@ class SightSuite:
         questions = [q.labelled() for q in sample.rows]
         found = measure_sight(questions, engine, progress, seed=self.seed, measured_on=f"{len(questions)} questions")
         if self.save:
-            found.save(engine.store.path)
+            found.over(engine.pipeline().image_effects).save(engine.store.path)
         rows = tuple(
             Row(
                 {"domain": e.domain, "form": e.form or "all", "status": e.status},
