@@ -113,7 +113,7 @@ def test_a_risk_is_added_and_governs_answers(
     labelled: list[LabelledQuestion] = [q.labelled() for q in made]
     plan = CalibrationPlan(allow_perfect=True, risk="add_risk:MissedFinding")
     result = calibrate(engine, labelled, alpha=0.2, delta=0.2, plan=plan)
-    assert (result.certificate.risk, result.certificate.format) == ("missed-finding", 4)
+    assert (result.certificate.risk, result.certificate.format) == ("missed-finding", 5)
     answer = engine.ask_many([labelled[0].question], record=False)[0]
     assert (answer.certificate.status, answer.certificate.risk) == ("valid", "missed-finding")
     trials = trace(labelled, engine, Silent())

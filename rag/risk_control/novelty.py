@@ -34,7 +34,7 @@ class Familiar(BaseModel):
 
     >>> seen = Familiar.of([{"finding"}, {"finding", "side"}, {"finding"}], ["a", "b", "c"])
     >>> seen.p_value({"finding"}), seen.p_value({"finding", "cause"}), seen.strange({"finding", "cause"})
-    (1.0, 0.25, frozenset({'cause'}))
+    (1.0, 0.5, frozenset({'cause'}))
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

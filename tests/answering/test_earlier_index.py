@@ -12,7 +12,12 @@ from rag.answering.replay import replay
 from rag.audit.checks import check_entry, documents_in
 from rag.indexing import IndexStore
 
-RULES = {"generator", "verifier", "index version"}  # what may change when the rules of reading do
+RULES = {
+    "generator",
+    "verifier",
+    "index version",
+    "retrieval settings",
+}  # what may change when rules do, or settings come
 
 
 @pytest.fixture(scope="module")

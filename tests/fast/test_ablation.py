@@ -25,6 +25,7 @@ class Parrot:
     fingerprint = "parrot:1"
     window = None
     parallel = 1
+    may_think = False
 
     def __init__(self, follows: bool) -> None:
         self.follows = follows
