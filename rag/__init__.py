@@ -10,6 +10,7 @@ The names listed in ``rag.__all__`` are the public interface; everything else ma
 
 - A corpus becomes an index: ``Index``, ``Source``.
 - A question becomes an answer: ``Engine``, ``Question`` → ``Answer`` with ``Evidence``, ``Citation``, ``Hit``.
+- Reports are counted exactly, with quotes: ``Engine.find``, ``Index.find`` → ``Cohort``; ``CohortQuestion``.
 - Labelled questions become a certificate: ``synthesize``, ``write_questions``, ``calibrate``, ``CalibrationPlan``.
 - Anything is measured: ``evaluate(engine, suite, questions)`` → a report with ``table()``, ``json()``, ``html()``.
 - Models are trained: ``train.retriever``, ``train.router``.
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from rag.calibration.plan import CalibrationPlan as CalibrationPlan
     from rag.calibration.synthesis import synthesize as synthesize
     from rag.calibration.synthesis import write_questions as write_questions
+    from rag.cohorts.criteria import Cohort as Cohort
+    from rag.cohorts.criteria import CohortQuestion as CohortQuestion
     from rag.errors import InputError as InputError
     from rag.errors import RagError as RagError
     from rag.evaluation.suite import evaluate as evaluate
@@ -52,6 +55,8 @@ _HOMES = {
     "Index": "rag.building.index",
     "Source": "rag.building.ingest",
     "Engine": "rag.answering.engine",
+    "Cohort": "rag.cohorts.criteria",
+    "CohortQuestion": "rag.cohorts.criteria",
     "synthesize": "rag.calibration.synthesis",
     "write_questions": "rag.calibration.synthesis",
     "calibrate": "rag.calibration.calibrate",

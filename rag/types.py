@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Kind = Literal["image", "report", "literature"]
 Verdict = Literal["supported", "contradicted", "unsupported", "not_mentioned"]
 Side = Literal["yes", "no"]
+THREAD = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # the name of a conversation
 Decision = Literal["answered", "abstained"]
 
 
@@ -84,6 +85,27 @@ class Passage(Noun):
         return sha256_of(self.text)
 
 
+class TakenAs(Noun):
+    """What a question was read as, where that is not what stands in it: in its thread, or with its spelling mended.
+
+    >>> TakenAs(means="Is the pleural effusion on the left?").notes
+    ()
+    """
+
+    means: str
+    notes: tuple[str, ...] = Field((), description="What was taken for what, in words; said with the answer.")
+
+
+class AskedBack(Noun):
+    """The one sentence that asks which of two readings is meant; such a question is not answered.
+
+    >>> AskedBack(back="do you mean cardiomegaly or pleural effusion?").back
+    'do you mean cardiomegaly or pleural effusion?'
+    """
+
+    back: str
+
+
 class Question(Noun):
     """What the user asks, and what the search may not see.
 
@@ -97,6 +119,24 @@ class Question(Noun):
     study: str | None = Field(None, description="Answer from this case's own documents only (its case_id).")
     exclude_groups: tuple[str, ...] = ()
     domain: str | None = Field(None, description="Overrides the router.")
+    thread: str | None = Field(
+        None,
+        exclude_if=lambda thread: thread is None,  # questions are written as they were before there were any
+        pattern=THREAD,
+        description="A conversation of one caller: its last turns say what a short question means.",
+    )
+    taken: TakenAs | AskedBack | None = Field(
+        None,
+        exclude_if=lambda taken: taken is None,
+        description="What it was read as; found out by the engine, and kept so that a replay reads the same.",
+    )
+
+    @property
+    def read_as(self) -> Question:
+        """The question whose words are what it is taken to mean."""
+        if not isinstance(self.taken, TakenAs):
+            return self
+        return self.model_copy(update={"text": self.taken.means, "taken": None})
 
     @field_validator("study", "domain")
     @classmethod
@@ -366,6 +406,36 @@ class Selection(Noun):
     )
 
 
+class AnswerTable(Noun):
+    """Counts or a comparison, as a table of texts beside the sentences that quote it.
+
+    >>> AnswerTable(title="two studies", columns=("finding", "change"), rows=(("nodule", "new"),)).columns
+    ('finding', 'change')
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class AnsweredPart(Noun):
+    """One of several things that a question asks for: answered apart, under its own certificate.
+
+    >>> [(p.question, p.verdict) for p in answer.parts]                     # doctest: +SKIP
+    """
+
+    question: str
+    study: str | None = None
+    answer: str
+    verdict: Literal["yes", "no", "not_mentioned"] | None = None
+    probability: float | None = None
+    decision: Decision
+    reason: str
+    confidence: float = Field(ge=0, le=1)
+    certificate: Certificate
+    sentences: tuple[int, int] = Field(description="Its sentences of the whole answer: [first, last).")
+
+
 class Answer(Noun):
     """The contract between the engine and everyone who shows, stores or checks an answer.
 
@@ -395,6 +465,12 @@ class Answer(Noun):
     evidence: tuple[Evidence, ...]
     selection: Selection | None = Field(None, description="None in answers recorded before this was kept.")
     certificate: Certificate
+    table: AnswerTable | None = Field(
+        None, exclude_if=lambda table: table is None, description="Counts, or two studies side by side."
+    )
+    parts: tuple[AnsweredPart, ...] = Field(
+        (), exclude_if=lambda parts: not parts, description="Where several things were asked for, each of them."
+    )
     audit_id: str
     index_version: int
     prompt_sha256: str | None = Field(None, description="Of the template and its settings, where there is a prompt.")

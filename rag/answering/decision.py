@@ -44,16 +44,21 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     if seen:
         rest = "; the other sentences are cited and verified" if verified.citations else ""
         reason = f"what the image shows was {SEEN}{rest}"
+    if turn.looked_up is not None:
+        reason = turn.looked_up.note
     if any(e.of_similar_image for e in turn.evidence):
         reason += "; similar images need not share a diagnosis"
     if domain.out_of_domain:
         reason += "; the image is out of domain, unlike those of every domain that the router was trained on"
     if draft.left_out:
         reason += f"; {len(draft.left_out)} of {len(turn.evidence)} passages did not fit into the model's window"
+    if taken := turn.taken_for:
+        reason = f"{taken}; {reason}"
+        problem = problem and f"{problem}; {taken}"
     sentences, citations = turn.numbers.renumber(verified.sentences, verified.citations)
     body = " ".join(f"{s.text} {'[image]' if s.seen_by else ''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
     return Answer(
-        question=turn.question,
+        question=turn.as_asked,
         answer=f"Not answered: {problem}." if problem else body,
         verdict=None if problem else "not_mentioned" if silent else draft.verdict,
         probability=draft.probability,
@@ -67,6 +72,7 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
         evidence=turn.numbers.order(turn.evidence),
         selection=turn.selection,
         certificate=certificate,
+        table=turn.looked_up.table if turn.looked_up and not problem else None,
         audit_id=new_audit_id(),
         index_version=index_version,
         prompt_sha256=prompt_sha256,

@@ -16,12 +16,14 @@ from rag.answering.image_guard import effects_that_hold
 from rag.answering.pipeline import Pipeline, shaping_settings
 from rag.answering.replay import Replay
 from rag.answering.replay import replay as replay_entry
+from rag.answering.thread import REMEMBERED, follow, follow_conversation, recall
 from rag.answering.turn import Turn
 from rag.audit.checks import AuditReport, check_entry, documents_in
 from rag.audit.feedback import Feedback, Mark, give_feedback
 from rag.audit.ledger import LEDGER, Given, Ledger
+from rag.audit.redaction import redact_thread
 from rag.building.index import Index
-from rag.cohorts.asking import read_cohort
+from rag.cohorts.asking import read_typed_cohort
 from rag.cohorts.criteria import Cohort, CohortHit, CohortQuestion, Page
 from rag.cohorts.find import find, find_all
 from rag.indexing.store import IndexStore
@@ -75,11 +77,12 @@ class Engine:
                 each question.
         """
         pipeline = self.pipeline()
-        turns = pipeline.begin(questions)
+        callers = [caller] * len(questions) if isinstance(caller, str) else caller
+        turns = pipeline.begin([self._followed(q, pipeline, who) for q, who in zip(questions, callers, strict=True)])
         answers = pipeline.finish_all(turns)
         if not record:
             return [_unrecorded(answer) for answer in answers]
-        self._record(turns, pipeline, [caller] * len(turns) if isinstance(caller, str) else caller)
+        self._record(turns, pipeline, callers)
         return answers
 
     def stream(self, question: Question, *, record: bool = True, caller: str = "python") -> Iterator[Event]:
@@ -95,7 +98,7 @@ class Engine:
         pipeline = self.pipeline()
         yield Event(kind="stage", stage="read")
         yield Event(kind="stage", stage="retrieve")
-        (turn,) = pipeline.begin([question])
+        (turn,) = pipeline.begin([self._followed(question, pipeline, caller)])
         yield from pipeline.write(turn)
         answer = pipeline.decide(turn)
         if record:
@@ -139,7 +142,7 @@ class Engine:
     def _cohort(question: str | CohortQuestion, pipeline: Pipeline) -> CohortQuestion:
         if isinstance(question, CohortQuestion):
             return question
-        return read_cohort(question, pipeline.lexicon, pipeline.snapshot.counts())
+        return read_typed_cohort(question, pipeline.typed, pipeline.lexicon, pipeline.snapshot.counts())
 
     def has_study(self, study: str) -> bool:
         """Whether the index holds a case of this id."""
@@ -191,6 +194,33 @@ class Engine:
             InputError: no such answer or mark, or a correction where none belongs.
         """
         return give_feedback(self.ledger, audit_id, mark, correction=correction, reason=reason, caller=caller)
+
+    def thread(self, thread: str, caller: str = "python") -> list[Answer]:
+        """The last answers of a conversation, newest first."""
+        return [entry.answer for entry in self.ledger.thread(thread, caller, REMEMBERED)]
+
+    def forget_thread(self, thread: str, why: str = "forgotten by who asked", caller: str = "python") -> int:
+        """Take the texts and images of a conversation out of the ledger, for good; returns how many turns it had.
+
+        >>> engine.forget_thread("rounds-monday")                                        # doctest: +SKIP
+        3
+        """
+        return len(redact_thread(self.ledger, thread, why, caller, of=caller).entries)
+
+    def after(self, question: Question, earlier: Sequence[Question]) -> Question:
+        """The question as a conversation makes it mean, for a client that brings its earlier questions along.
+
+        >>> engine.after(Question(text="and an effusion?"), [Question(text="Does CXR1 show a mass?")]).read_as.text
+        'Does CXR1 show an effusion?'                                                    # doctest: +SKIP
+        """
+        pipeline = self.pipeline()
+        return follow_conversation(question, earlier, pipeline.snapshot, pipeline.lexicon)
+
+    def _followed(self, q: Question, pipeline: Pipeline, caller: str) -> Question:
+        """The question as its thread makes it mean."""
+        if q.thread is None or q.taken is not None:
+            return q
+        return follow(q, recall(self.ledger, q.thread, caller), pipeline.snapshot, pipeline.lexicon)
 
     # ---------------------------------------------------------------- versions
 

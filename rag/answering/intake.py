@@ -44,3 +44,10 @@ def check_question(q: Question, snapshot: Snapshot, index: str, most: int) -> Qu
 
 def _case(name: str, snapshot: Snapshot) -> str | None:
     return next((case for spelling in spellings(name) if (case := snapshot.has_case(spelling))), None)
+
+
+def studies_named(text: str, snapshot: Snapshot) -> list[str]:
+    """The studies whose ids stand in a text, in its order."""
+    after = named_after_word(text)
+    names = [*names_in(text), *([after] if after else [])]
+    return list(dict.fromkeys(case for name in names if (case := _case(name, snapshot)) is not None))

@@ -28,8 +28,10 @@ from rag.answering.eligibility import admit, kinds_to_search_first, leave_out_re
 from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.image_guard import ImageEffects, effects_that_hold
 from rag.answering.intake import check_question
+from rag.answering.lookup import NOT_CERTIFIED, look_up
+from rag.answering.parts import join_answers, split_question
 from rag.answering.posed import Posed, pose
-from rag.answering.turn import Attempt, Turn
+from rag.answering.turn import Attempt, LookedUp, Turn
 from rag.answering.witnesses import hear, load_witness
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError
@@ -41,14 +43,15 @@ from rag.indexing.store import IndexStore
 from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.language.question import Asked, read_question
-from rag.language.vocabulary import lexicon_of
+from rag.language.typed import TypedWords
+from rag.language.vocabulary import lexicon_of, typed_words_of
 from rag.retrieval.compatibility import check_encoders
 from rag.retrieval.router import Router
 from rag.retrieval.search import Retrieved, Searcher, Sight
 from rag.risk_control.policy import GRID, Policy
 from rag.settings import Settings
 from rag.timing import Clock
-from rag.types import Answer, Certificate, Domain, Event, Hit, Question, Selection, sha256_of
+from rag.types import Answer, AskedBack, Certificate, Domain, Event, Hit, Question, Selection, TakenAs, sha256_of
 from rag.verification.base import Verified
 from rag.verification.registry import load_verifier
 
@@ -74,6 +77,7 @@ class Pipeline:
     settings: Settings
     snapshot: Snapshot
     texts: Texts
+    typed: TypedWords
     searcher: Searcher
     router: Router
     drafting: Drafting
@@ -89,6 +93,8 @@ class Pipeline:
     def begin(self, questions: Sequence[Question], *, depth: int = 0, everywhere: bool = False) -> list[Turn]:
         """Check, read, route and search; encoders and search run on all questions at once.
 
+        A question whose answer is looked up is not searched for, and one that asks several things gets a turn for each.
+
         Args:
             questions: as they were asked.
             depth: hits to look at, where that is more than any policy that may apply needs.
@@ -100,7 +106,39 @@ class Pipeline:
         clock = Clock()
         with clock("read"):
             most = self.settings.answering.max_question_chars
-            questions = [check_question(q, self.snapshot, self.name, most) for q in questions]
+            given = [check_question(q, self.snapshot, self.name, most) for q in questions]
+            given = [self._mended(q) for q in given]
+            questions = [q.read_as for q in given]
+        if everywhere:
+            return self._search(questions, clock, depth, everywhere=True)
+        made: dict[int, Turn] = {}
+        split: dict[int, list[Question]] = {}
+        for n, q in enumerate(questions):
+            own = Clock()
+            with own("read"):
+                found = look_up(q, self.snapshot, self.texts, self.name)
+                if isinstance(q.taken, AskedBack):
+                    found = LookedUp(refusal=q.taken.back)
+                parts = split_question(q, self.snapshot, self.lexicon) if found is None else [q]
+            if found is not None:
+                made[n] = self._looked_up(q, found, own)
+            elif len(parts) > 1:
+                split[n] = parts
+        plain = [n for n in range(len(questions)) if n not in made and n not in split]
+        made |= zip(plain, self._search([questions[n] for n in plain], clock, depth), strict=True)
+        for n, parts in split.items():
+            made[n] = self._joining(questions[n], self.begin(parts, depth=depth))
+        for n, q in enumerate(given):
+            made[n].given = q.model_copy(update={"study": made[n].question.study})
+        return [made[n] for n in range(len(questions))]
+
+    def _search(
+        self, questions: Sequence[Question], clock: Clock, depth: int, *, everywhere: bool = False
+    ) -> list[Turn]:
+        """Read, route and search questions that are answered from what is found."""
+        if not questions:
+            return []
+        with clock("read"):
             asked = [read_question(q.text, self.lexicon, q.study) for q in questions]
         with clock("route"):
             sights = self.searcher.see(questions)
@@ -119,6 +157,41 @@ class Pipeline:
             Turn(q, a, d, f, p, *self._govern(q, d, p), clock.copy(len(questions)), self._promise(q, d, p))
             for q, a, d, f, p in zip(questions, asked, domains, found, posed, strict=True)
         ]
+
+    def _mended(self, q: Question) -> Question:
+        """The question with its spelling and its abbreviations read, where that changes it; what was read is noted."""
+        if isinstance(q.taken, AskedBack):
+            return q
+        before = q.taken or TakenAs(means=q.text)
+        mended = self.typed.mend(before.means)
+        if not mended.notes:
+            return q
+        taken = TakenAs(means=mended.text, notes=(*before.notes, *mended.notes))
+        return q.model_copy(update={"taken": taken})
+
+    def _looked_up(self, q: Question, found: LookedUp, clock: Clock) -> Turn:
+        """A turn whose answer is looked up: everything that it quotes becomes evidence."""
+        name = found.hits[0].document.domain if found.hits else "general"
+        domain = Domain(name=name, probability=1.0, out_of_domain=False, basis="reports")
+        policy = Policy(max(1, len(found.hits)), _EVERYTHING, self.settings.answering.min_confidence)
+        certificate = Certificate(status="uncertified", why=NOT_CERTIFIED)
+        asked = read_question(q.text, self.lexicon, q.study)
+        return Turn(q, asked, domain, Retrieved(found.hits), Posed(None), certificate, policy, clock, looked_up=found)
+
+    def _joining(self, q: Question, parts: Sequence[Turn]) -> Turn:
+        """A turn that joins those of its parts."""
+        first = parts[0]
+        asked = read_question(q.text, self.lexicon, q.study)
+        return Turn(
+            q,
+            asked,
+            first.domain,
+            Retrieved(()),
+            Posed(None),
+            first.certificate,
+            self.default_policy,
+            parts=tuple(parts),
+        )
 
     def begin_with(self, question: Question, hits: Sequence[Hit]) -> Turn:
         """A turn whose evidence is given instead of found; all of it becomes contexts. For suites that measure reading.
@@ -142,6 +215,9 @@ class Pipeline:
         Raises:
             RagError: the generator failed midway.
         """
+        if turn.parts:
+            yield from self._write_parts(turn)
+            return
         selection = turn.selection or self.select(turn)
         with turn.clock("select"):
             hits = turn.found.hits[: selection.kept]
@@ -156,6 +232,14 @@ class Pipeline:
             )
         yield Event(kind="evidence", evidence=turn.evidence)
         yield Event(kind="stage", stage="generate")
+        if turn.looked_up is not None:
+            attempt = turn.looked_up.attempt(turn.evidence)
+            turn.attempts = (attempt,)
+            for n, said in enumerate(attempt.verified.sentences):
+                mine = [c for c in attempt.verified.citations if c.sentence == n]
+                (sentence,), citations = turn.numbers.renumber([said], mine)
+                yield Event(kind="sentence", sentence=sentence, citations=citations)
+            return
         if why := refuse_unanswerable(turn, self.settings, looks=self._looks):
             turn.attempts = (Attempt(refusal(why), Verified((), (), ()), why),)
             return
@@ -169,12 +253,28 @@ class Pipeline:
             (sentence,), citations = turn.numbers.renumber([passed.sentence], passed.citations)
             yield Event(kind="sentence", sentence=sentence, citations=citations)
 
+    def _write_parts(self, turn: Turn) -> Iterator[Event]:
+        """Write and decide each part, then tell what they come to: a part's numbers are not those of the whole."""
+        yield Event(kind="stage", stage="generate")
+        with turn.clock("parts"):
+            self.finish_all(turn.parts)
+            turn.answer = join_answers(turn, self.snapshot.version)
+            turn.attempts = tuple(attempt for part in turn.parts for attempt in part.attempts)
+            turn.signals = min((part.signals for part in turn.parts), key=lambda signals: signals.pooled)
+        yield Event(kind="evidence", evidence=turn.answer.evidence)
+        for n, sentence in enumerate(turn.answer.sentences):
+            mine = tuple(c for c in turn.answer.citations if c.sentence == n)
+            yield Event(kind="sentence", sentence=sentence, citations=mine)
+
     def decide(self, turn: Turn) -> Answer:
         """Answer or abstain, by the turn's policy and certificate."""
+        if turn.parts:
+            return turn.answer
         draft, verified, _ = turn.last
         best = max((e.score for e in turn.evidence), default=0.0)
-        turn.signals = signals_of(draft, verified.score, turn.asked, turn.request.evidence, self.texts, best)
-        if self.witness is not None:
+        support = 1.0 if turn.looked_up is not None else verified.score  # none or nothing said is exact, too
+        turn.signals = signals_of(draft, support, turn.asked, turn.request.evidence, self.texts, best)
+        if self.witness is not None and turn.looked_up is None:
             with turn.clock("witness"):
                 turn.signals = turn.signals._replace(witness=hear(self.witness, turn))
         turn.answer = decide(
@@ -265,6 +365,7 @@ class Pipeline:
             settings=settings,
             snapshot=snapshot,
             texts=texts,
+            typed=typed_words_of(snapshot, texts.lexicon),
             searcher=Searcher(snapshot, text, image, settings.retrieval),
             router=router,
             drafting=Drafting(generator, verifier, settings.generation.revisions),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -14,7 +15,22 @@ from rag.language.question import Asked
 from rag.retrieval.search import Retrieved
 from rag.risk_control.policy import Policy
 from rag.timing import Clock
-from rag.types import Answer, Certificate, Domain, Draft, Evidence, Question, Selection
+from rag.types import (
+    Answer,
+    AnswerTable,
+    Certificate,
+    Citation,
+    Domain,
+    Draft,
+    DraftSentence,
+    Evidence,
+    Hit,
+    Question,
+    Quote,
+    Selection,
+    Sentence,
+    TakenAs,
+)
 from rag.verification.base import Verified
 
 
@@ -24,6 +40,63 @@ class Attempt(NamedTuple):
     draft: Draft
     verified: Verified
     failure: str | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sentence of a looked-up answer, and what it quotes: (hit, start, end), offsets in the hit's document."""
+
+    text: str
+    quotes: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """An answer that nobody writes: a count of reports, or a comparison of two.
+
+    Attributes:
+        hits: the passages that are quoted.
+        lines: its sentences; each quotes some of them, or says that there is nothing to quote.
+        table: the same for people to look at.
+        note: what a reader must know of it: how often the reader is wrong, which reports are not counted.
+        confidence: in [0, 1].
+        refusal: why it cannot be looked up; then there are no lines.
+    """
+
+    hits: tuple[Hit, ...] = ()
+    lines: tuple[Line, ...] = ()
+    table: AnswerTable | None = None
+    note: str = ""
+    confidence: float = 0.0
+    refusal: str | None = None
+
+    def attempt(self, evidence: Sequence[Evidence]) -> Attempt:
+        """As drafts are: its sentences, each quoting what stands in the documents."""
+        drafted = tuple(
+            DraftSentence(text=line.text, quotes=tuple(Quote(number=h + 1, start=a, end=b) for h, a, b in line.quotes))
+            for line in self.lines
+        )
+        passed = tuple(
+            Sentence(text=s.text, citations=tuple(dict.fromkeys(q.number for q in s.quotes))) for s in drafted
+        )
+        citations = tuple(self._citation(n, q, evidence) for n, s in enumerate(drafted) for q in s.quotes)
+        draft = Draft(sentences=drafted, confidence=self.confidence, refusal=self.refusal)
+        return Attempt(draft, Verified(passed, citations, ()), self.refusal)
+
+    def _citation(self, sentence: int, q: Quote, evidence: Sequence[Evidence]) -> Citation:
+        e = evidence[q.number - 1]
+        return Citation(
+            sentence=sentence,
+            number=q.number,
+            document_id=e.document_id,
+            passage_id=e.passage_id,
+            source=e.source,
+            quote=self.hits[q.number - 1].document.text[q.start : q.end],
+            start=q.start,
+            end=q.end,
+            verdict="supported",
+            score=1.0,
+        )
 
 
 @dataclass
@@ -41,6 +114,9 @@ class Turn:
         certificate: what covers the question, or why nothing does.
         policy: how many contexts, and from which confidence on to answer.
         clock: milliseconds of each step.
+        looked_up: the answer, where it is looked up and not written.
+        parts: where several things are asked for, a turn for each; this one only joins their answers.
+        given: the question as it was asked, where ``question`` is what it is taken to mean.
         promise: how seldom evidence is missed among the contexts, where that was calibrated.
         selection: how many of the hits became evidence, and by which rule.
         evidence: those, numbered as the generator is shown them.
@@ -60,6 +136,9 @@ class Turn:
     policy: Policy
     clock: Clock = field(default_factory=Clock)
     promise: Certificate | None = None
+    looked_up: LookedUp | None = None
+    parts: tuple[Turn, ...] = ()
+    given: Question | None = None
     selection: Selection | None = field(default=None, init=False)
     evidence: tuple[Evidence, ...] = field(default=(), init=False)
     request: Request = field(init=False)
@@ -73,6 +152,17 @@ class Turn:
         return replace(self, policy=policy, certificate=certificate, promise=promise, clock=Clock())
 
     @property
+    def as_asked(self) -> Question:
+        """The question for the record: its own words, and what they were taken to mean."""
+        return self.given or self.question
+
+    @property
+    def taken_for(self) -> str:
+        """What must be said of how it was read; empty where it was read as it stands."""
+        taken = self.as_asked.taken
+        return "; ".join(taken.notes) if isinstance(taken, TakenAs) else ""
+
+    @property
     def last(self) -> Attempt:
         """The attempt that counts."""
         return self.attempts[-1]
@@ -84,6 +174,8 @@ class Turn:
             fingerprints: of the pipeline that answered.
             settings: those that shape an answer; see :func:`~rag.answering.pipeline.shaping_settings`.
         """
+        if self.parts:
+            return self._joined(fingerprints, settings)
         return Working(
             draft=self.last.draft,
             shown=tuple(e.passage_id for e in self.evidence),
@@ -92,6 +184,18 @@ class Turn:
             earlier=tuple(
                 Failed(draft=a.draft, dropped=a.verified.dropped, why=a.failure or "") for a in self.attempts[:-1]
             ),
+            policy=self.policy.as_dict(),
+            fingerprints=fingerprints,
+            settings=settings,
+        )
+
+    def _joined(self, fingerprints: dict[str, str], settings: dict[str, Any]) -> Working:
+        """What the ledger keeps of several parts: what each was shown, and what was dropped of it."""
+        made = [part.working(fingerprints, settings) for part in self.parts]
+        return Working(
+            shown=tuple(dict.fromkeys(shown for one in made for shown in one.shown)),
+            dropped=tuple(dropped for one in made for dropped in one.dropped),
+            repaired=tuple(repaired for one in made for repaired in one.repaired),
             policy=self.policy.as_dict(),
             fingerprints=fingerprints,
             settings=settings,

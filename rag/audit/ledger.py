@@ -32,7 +32,7 @@ from rag.audit.record import (
     new_audit_id,
     record_parts,
 )
-from rag.audit.schema import prepare_ledger
+from rag.audit.schema import THREAD, THREADS, prepare_ledger
 from rag.errors import IndexStateError, InputError, StorageError
 from rag.indexing.storage import atomic, sqlite_uri
 from rag.types import Answer
@@ -221,6 +221,20 @@ class Ledger:
             where = f"WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"
             return _entries(connection, where, (*values, limit))
 
+    def thread(self, thread: str, caller: str, limit: int) -> list[Entry]:
+        """The newest answers of one caller's thread, newest first, at most ``limit``.
+
+        Nobody sees another caller's thread, whatever it is called.
+        """
+        if not self._path.exists():
+            return []
+        where = (
+            f"WHERE {THREAD} = ? AND {THREAD} IS NOT NULL AND kind = 'answer' AND json_extract(record, '$.caller') = ?"
+            " ORDER BY number DESC LIMIT ?"
+        )
+        with self._writing() as connection:  # it is open already, and has the index of threads
+            return _entries(connection, where, (thread, caller[:_MOST_CALLER], limit))
+
     def walk(self, kind: Kind | None = None) -> Iterator[Entry]:
         """All entries, or those of one kind, as of one moment, oldest first, a few at a time."""
         if not self._path.exists():
@@ -301,6 +315,7 @@ class Ledger:
         if not self._path.exists():
             os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
         connection = self._open()
+        connection.execute(THREADS)
         self._kept = (connection, os.getpid(), _identity(self._path))
         return connection
 

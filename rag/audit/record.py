@@ -195,6 +195,7 @@ def record_parts(
 ) -> tuple[dict[str, Any], dict[str, LedgerPart]]:
     """An answer as fields of a record, and as parts."""
     values, parts = answer.model_dump(mode="json"), {}
+    thread = {"thread": answer.question.thread} if answer.question.thread else {}
     parts["question"] = LedgerPart.of(canonical_json(values.pop("question")))
     if image_sha256 is not None:
         parts[IMAGE] = LedgerPart.of(image_sha256)
@@ -213,6 +214,7 @@ def record_parts(
     draft = {name: work.pop(name) for name in ("draft", "shown", "dropped", "repaired", "earlier")}
     parts["draft"] = LedgerPart.of(canonical_json(draft))
     fields = {"answer": facts, "image_sha256": image_sha256, "evidence": references, "citations": citations, **work}
+    fields |= thread
     return fields, parts
 
 

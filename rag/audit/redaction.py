@@ -64,6 +64,20 @@ def redact(
     return _run(ledger, choose, why, caller, progress)
 
 
+def redact_thread(ledger: Ledger, thread: str, why: str, caller: str = "python", of: str | None = None) -> Redaction:
+    """Redact all texts and images of a thread, for good: afterwards no turn of it is remembered.
+
+    Args:
+        of: whose thread it is; None: everybody's thread of that name.
+    """
+
+    def choose(entry: Entry) -> Collection[str]:
+        told = entry.kind == "answer" and bool(entry.record) and entry.fields.get("thread") == thread
+        return tuple(entry.parts) if told and of in (None, entry.caller) else ()
+
+    return _run(ledger, choose, why, caller, SILENT)
+
+
 def redact_before(
     ledger: Ledger,
     moment: datetime,
@@ -149,11 +163,11 @@ class _Gone:
         names = {name for name, part in entry.parts.items() if name != IMAGE and self._names(json.loads(part.text))}
         names |= {f"{EVIDENCE}{one['number']}" for one in evidence}
         if evidence:
-            names |= {"draft", WHOLE}
+            names |= {"draft", "table", "parts", WHOLE}
         question = entry.parts.get("question")
         if question is not None and self._asks(json.loads(question.text)):
             self.questions.add(entry.audit_id)
-            names |= {"question", IMAGE, "answer", "draft"}
+            names |= {"question", IMAGE, "answer", "draft", "table", "parts"}
         return names
 
     def _evidence(self, entry: Entry) -> list[dict[str, Any]]:

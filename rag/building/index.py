@@ -8,7 +8,7 @@ from pathlib import Path
 from rag.building.ingest import IngestReport, Source, ingest
 from rag.building.reencode import ReencodeReport, reencode
 from rag.building.reread import RereadReport, reread
-from rag.cohorts.asking import read_cohort
+from rag.cohorts.asking import read_typed_cohort
 from rag.cohorts.criteria import Cohort, CohortHit, CohortQuestion, Page
 from rag.cohorts.find import find, find_all
 from rag.corpus.scrub import Scrubber
@@ -19,7 +19,7 @@ from rag.indexing.compact import CompactReport
 from rag.indexing.records import VersionInfo
 from rag.indexing.verify import VerifyReport
 from rag.language.lexicon import Lexicon
-from rag.language.vocabulary import lexicon_of
+from rag.language.vocabulary import lexicon_of, typed_words_of
 from rag.progress import Progress
 from rag.retrieval.compatibility import check_encoders
 from rag.settings import Deidentify, Settings
@@ -142,7 +142,8 @@ class Index:
             InputError: a part of the words names nothing that is known.
         """
         with self.store.snapshot() as snapshot:
-            return read_cohort(question, self._lexicon(snapshot), snapshot.counts())
+            lexicon = self._lexicon(snapshot)
+            return read_typed_cohort(question, typed_words_of(snapshot, lexicon), lexicon, snapshot.counts())
 
     def find(self, question: str | CohortQuestion, page: Page | None = None) -> Cohort:
         """Count the reports that say something, exactly, and quote a page of them. No model is needed.

@@ -91,7 +91,7 @@ def progress_bars(quiet: bool = False) -> Iterator[Progress]:
 def show_answer(answer: Answer, quiet: bool = False) -> None:
     """The answer with its citations, quotes and sources; ``quiet`` leaves the table of evidence out."""
     answered = answer.decision == "answered"
-    lines: list[Text] = []
+    lines: list[Text | Table] = []
     if not answered:
         lines.append(Text(f"Not answered: {answer.reason}.", style="bold yellow"))
     for n, sentence in enumerate(answer.sentences):
@@ -125,6 +125,11 @@ def show_answer(answer: Answer, quiet: bool = False) -> None:
     lines += [Text(where, style="dim"), Text(" · ".join(foot), style="dim")]
     if answered and answer.reason:
         lines.append(Text(answer.reason, style="dim"))
+    if answer.table is not None:
+        table = Table(*map(escape, answer.table.columns), title=escape(answer.table.title), header_style="bold")
+        for row in answer.table.rows:
+            table.add_row(*map(escape, row))
+        lines.append(table)
     asked = answer.question.text if len(answer.question.text) < 300 else answer.question.text[:297] + "…"
     if answer.question.image:
         asked += f"  ({answer.question.image})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +26,8 @@ from rag.cli.shared import (
     settings_of,
     store_of,
 )
-from rag.errors import RagError
+from rag.errors import InputError, RagError
+from rag.types import THREAD
 
 journeys = typer.Typer()
 
@@ -153,6 +155,9 @@ def ask(
         list[str] | None, typer.Option(help="Patients or articles the search may not see.")
     ] = None,
     domain: Annotated[str | None, typer.Option(help="Overrides the router.")] = None,
+    thread: Annotated[
+        str | None, typer.Option(help="Name of a conversation: its last turns say what a short question means.")
+    ] = None,
     generator: Generator = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Print sentences as they pass verification; with --json, events by line.")
@@ -178,6 +183,7 @@ def ask(
         study=study,
         exclude_groups=tuple(exclude_group or ()),
         domain=domain,
+        thread=_checked(thread),
     )
     if stream and as_json:
         for event in engine.stream(asked, record=ledger, caller="cli"):
@@ -196,6 +202,12 @@ def ask(
 
         console.show_answer(answer)
         console.out.print(f"[dim]{console.NOTICE}[/]")
+
+
+def _checked(thread: str | None) -> str | None:
+    if thread is not None and re.fullmatch(THREAD, thread) is None:
+        raise InputError(f"--thread {thread!r}: use up to 64 letters, digits, '.', '_' and '-'")
+    return thread
 
 
 @journeys.command(epilog='Example: rag search "hyperinflated lungs" --index demo -k 5')

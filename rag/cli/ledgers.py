@@ -97,6 +97,7 @@ def audit_redact(
     document: Annotated[
         list[str] | None, typer.Option(help="All that this document left in the ledger; repeatable.")
     ] = None,
+    thread: Annotated[str | None, typer.Option(help="All texts of this conversation, whoever held it.")] = None,
     texts: Annotated[
         bool, typer.Option("--texts", help="Questions, evidence and answers as well, not only images.")
     ] = False,
@@ -112,10 +113,12 @@ def audit_redact(
     from rag.audit import redaction
 
     about = bool(group or document)
-    if [audit_id is not None, older_than is not None, about].count(True) != 1:
-        raise InputError("say what to redact by one of: the id of an answer, --older-than, or --group and --document")
+    if [audit_id is not None, older_than is not None, thread is not None, about].count(True) != 1:
+        raise InputError(
+            "say what to redact by one of: the id of an answer, --older-than, --thread, or --group and --document"
+        )
     why, settings = redaction.reason(why), settings_of(indexes)
-    what: Literal["images", "texts"] = "texts" if texts or about else "images"
+    what: Literal["images", "texts"] = "texts" if texts or about or thread else "images"
     span = redaction.age(older_than) if older_than is not None else None
     ledger = ledger_of(entry_of(settings, audit_id, index)[0] if audit_id else store_of(settings, named(index)))
     if not yes and not (sys.stdin.isatty() and typer.confirm(f"Take these {what} out of the ledger for good?")):
@@ -123,6 +126,8 @@ def audit_redact(
     with bars(as_json) as progress:
         if audit_id is not None:
             done = redaction.redact(ledger, audit_id, why, _who(), what, progress)
+        elif thread is not None:
+            done = redaction.redact_thread(ledger, thread, why, _who())
         elif span is not None:
             done = redaction.redact_before(ledger, datetime.now(UTC) - span, why, _who(), what, progress)
         else:

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import cast
 
-from rag.cohorts.criteria import By, CohortQuestion, Criterion, Order, Side, Size, Standing
+from rag.cohorts.criteria import BodySide, By, CohortQuestion, Criterion, Order, Size, Standing
 from rag.errors import InputError
 from rag.indexing import Count
 from rag.language.cues import load_cues
@@ -23,10 +23,14 @@ from rag.language.quantities import quantities_of
 from rag.language.question import content_of
 from rag.language.statements import Assertion, statements_of
 from rag.language.tokens import tokens_of
+from rag.language.typed import TypedWords
 from rag.settings import knowledge_dir
 
 _UNIT = r"(?:reports?|stud(?:y|ies)|cases?|patients?|people|x-?rays?|radiographs?|exam(?:ination)?s?|scans?|films?)"
-_SOME = r"(?:\s+(?:all|any|the|of|these|those|my|our|every|each|different|radiology|chest|imaging))*"
+_SOME = (
+    r"(?:\s+(?:all|any|the|of|these|those|my|our|every|each|different|radiology|ophthalmology|pathology|chest|eye|"
+    r"imaging))*"
+)
 _FIRST = r"(?:\s+(?P<order>first|earliest|oldest|last|latest|newest|most recent))?"
 _LEAD = re.compile(
     rf"^\W*(?:please\s+|can you\s+|could you\s+|i (?:want|need) (?:to see\s+)?)*"
@@ -115,17 +119,26 @@ def asks_of_reports(text: str) -> bool:
     return _LEAD.match(text) is not None
 
 
-def counts_patients(text: str) -> bool:
-    """Whether patients are what is counted."""
+def counts_reports(text: str) -> bool:
+    """Whether it must be meant of the reports here: "how many reports …", and not "which patients …"."""
     lead = _LEAD.match(text)
-    unit = (lead["counted"] or lead["listed"] or "") if lead else ""
-    return unit.lower().startswith(("patient", "people"))
+    if lead is None:
+        return False
+    unit = lead["counted"] or lead["listed"] or "report"
+    medicine = unit.lower().startswith(("patient", "people", "case", "stud"))
+    return bool(lead["table"]) or not medicine
 
 
 def name_of(lexicon: Lexicon, concept: str) -> str:
     """A finding's name; of a structure, what it is that can be there or not."""
     name = lexicon.name(concept)
     return f"an abnormality of the {name}" if lexicon.concepts[concept].kind == "structure" else name
+
+
+def read_typed_cohort(text: str, typed: TypedWords, lexicon: Lexicon, shelves: Sequence[Count]) -> CohortQuestion:
+    """The same as :func:`read_cohort` of words as people type them; what was read for what is noted."""
+    mended = typed.mend(text)
+    return read_cohort(mended.text, lexicon, shelves).model_copy(update={"notes": mended.notes})
 
 
 def read_cohort(text: str, lexicon: Lexicon, shelves: Sequence[Count] = ()) -> CohortQuestion:
@@ -142,16 +155,17 @@ def read_cohort(text: str, lexicon: Lexicon, shelves: Sequence[Count] = ()) -> C
     Raises:
         NotReadError: a part of it names nothing that is known; the part is quoted.
     """
+    fields: dict[str, object] = {}
+    text = _shelved(text, shelves, fields)
     lead = _LEAD.match(text)
     body = text[lead.end() :] if lead else text
     body = body.strip(" ?.!")
-    fields: dict[str, object] = {}
     if lead and (order := lead["order"] or lead["bare"]):
         fields["order"] = _ORDERS[order.lower()]
     if found := _BY.search(body):
         word = found["by"].lower().removesuffix("s")
         fields["by"], body = (_BYS[word],), body[: found.start()]
-    body = _dated(_shelved(body, shelves, fields), fields)
+    body = _dated(body, fields)
     if _RANGE.search(body):
         raise NotReadError("two sizes stand in one question; ask for one bound at a time, e.g.: larger than 1 cm")
     if lead and lead["table"]:
@@ -211,7 +225,11 @@ def _pieces(body: str) -> Iterator[_Part]:
 
 
 def _criteria(
-    part: _Part, lexicon: Lexicon, standing: Standing | None, sides: tuple[Side, ...], not_sides: tuple[Side, ...]
+    part: _Part,
+    lexicon: Lexicon,
+    standing: Standing | None,
+    sides: tuple[BodySide, ...],
+    not_sides: tuple[BodySide, ...],
 ) -> Iterator[Criterion]:
     plain = _ASSERTS.sub(" ", part.text)
     for _, words in _STANDINGS:
@@ -227,7 +245,7 @@ def _criteria(
             finding=a.concept,
             name=name_of(lexicon, a.concept),
             standing="denied" if normal else standing or "present",
-            sides=cast(tuple[Side, ...], tuple(sorted(a.place.sides)) or sides),
+            sides=cast(tuple[BodySide, ...], tuple(sorted(a.place.sides)) or sides),
             not_sides=not_sides,
             zones=tuple(sorted(a.place.zones)),
             degrees=tuple(sorted(a.place.degrees)),
@@ -243,7 +261,7 @@ def _implied(a: Assertion, b: Assertion, lexicon: Lexicon) -> bool:
 
 
 def _refuse_unread(
-    text: str, claims: Sequence[Assertion], lexicon: Lexicon, size: Size | None, sides: tuple[Side, ...]
+    text: str, claims: Sequence[Assertion], lexicon: Lexicon, size: Size | None, sides: tuple[BodySide, ...]
 ) -> None:
     """Raise where a word asks for something that no criterion holds."""
     tokens, cues = tokens_of(text), load_cues()
@@ -292,7 +310,7 @@ def _sized(text: str) -> tuple[Size | None, str]:
     return size, f"{text[:start]} {text[end:]}"
 
 
-def _one_sided(body: str) -> tuple[str, tuple[Side, ...], tuple[Side, ...]]:
+def _one_sided(body: str) -> tuple[str, tuple[BodySide, ...], tuple[BodySide, ...]]:
     """ "Left but not right", "only on the left": the side, the other one, and the words without that."""
     if (found := _ONE_SIDE.search(body)) and found[1].lower() != found[3].lower():
         side, other = found[1].lower(), found[3].lower()
@@ -303,7 +321,7 @@ def _one_sided(body: str) -> tuple[str, tuple[Side, ...], tuple[Side, ...]]:
         body = f"{body[: found.start()]} {body[found.end() :]}"
     else:
         return body, (), ()
-    return body, (cast(Side, side),), (cast(Side, other),)
+    return body, (cast(BodySide, side),), (cast(BodySide, other),)
 
 
 def _both_sided(body: str) -> str:
@@ -312,15 +330,16 @@ def _both_sided(body: str) -> str:
 
 def _shelved(body: str, shelves: Iterable[Count], fields: dict[str, object]) -> str:
     """Takes the domains and sources that it names out of the text."""
-    for name, values in (("domains", {s.domain for s in shelves}), ("sources", {s.source for s in shelves})):
+    for shelf, values in (("domains", {s.domain for s in shelves}), ("sources", {s.source for s in shelves})):
         named = []
         for value in sorted(values, key=len, reverse=True):
-            words = re.compile(rf"(?:\b(?:in|from|of)\s+)?(?<![\w-]){re.escape(value)}(?![\w-])", re.I)
+            name = rf"(?<![\w-]){re.escape(value)}(?![\w-])"
+            words = re.compile(rf"{name}(?=\s+{_UNIT}\b)|(?:\b(?:in|from|of)\s+)?{name}", re.I)
             if words.search(body):
                 named.append(value)
                 body = words.sub(" ", body)
         if named:
-            fields[name] = tuple(sorted(named))
+            fields[shelf] = tuple(sorted(named))
     return body
 
 

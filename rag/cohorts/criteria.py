@@ -12,7 +12,7 @@ from rag.types import Noun
 
 Standing = Literal["present", "raised", "denied", "history", "silent"]
 STANDINGS: tuple[Standing, ...] = ("present", "raised", "denied", "history", "silent")
-Side = Literal["left", "right"]
+BodySide = Literal["left", "right"]
 By = Literal["domain", "source", "year", "side", "degree", "standing", "finding"]
 Order = Literal["ingested", "first", "last"]
 MOST = 1000  # hits in one page
@@ -45,8 +45,8 @@ class Criterion(Noun):
     finding: str = Field(description="A concept of the lexicon.")
     name: str
     standing: Standing = "present"
-    sides: tuple[Side, ...] = Field((), description="On each of these.")
-    not_sides: tuple[Side, ...] = Field((), description="And on none of these.")
+    sides: tuple[BodySide, ...] = Field((), description="On each of these.")
+    not_sides: tuple[BodySide, ...] = Field((), description="And on none of these.")
     zones: tuple[str, ...] = ()
     degrees: tuple[str, ...] = ()
     course: tuple[str, ...] = ()
@@ -86,6 +86,7 @@ class CohortQuestion(Noun):
     until: str = Field("", pattern=r"^(\d{4}(-\d\d){0,2})?$", description="Latest date, included.")
     order: Order = "ingested"
     by: tuple[By, ...] = Field((), max_length=2, description="Count for each value of this, or of two of these.")
+    notes: tuple[str, ...] = Field((), description="What was read for what: spelling, abbreviations, lay words.")
 
     @property
     def scope(self) -> str:
@@ -185,7 +186,12 @@ class Cell(Noun):
 
 
 class Cohort(Noun):
-    """What was found: the count is of all reports in scope, the hits are one page of them."""
+    """What was found: the count is of all reports in scope, the hits are one page of them.
+
+    >>> found = engine.find("left but not right pleural effusion")          # doctest: +SKIP
+    >>> found.count, found.scope, found.following                           # doctest: +SKIP
+    (31, 3934, 20)
+    """
 
     question: CohortQuestion
     index: str

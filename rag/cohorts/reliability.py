@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,21 @@ def error_of(finding: str, rules: str) -> ReaderError | None:
     if measured is None:
         return None
     return ReaderError.model_validate(measured | {"current": measured_rules() == rules.partition(":")[0]})
+
+
+def agreement_of(findings: Iterable[str]) -> float:
+    """How well "it is there" agrees with labels, as F1 of the worst of some findings, in [0, 1].
+
+    A finding that was not measured is taken to be as the mean of those that were.
+    """
+    scores = {name: _f1(row) for name, row in _measured().items()}
+    usual = sum(scores.values()) / len(scores)
+    return min((scores.get(finding, usual) for finding in findings), default=usual)
+
+
+def _f1(row: Mapping[str, Any]) -> float:
+    both = row["labelled"] - row["missed"]
+    return float(2 * both / (2 * both + row["missed"] + row["false"]))
 
 
 def measured_rules() -> str:

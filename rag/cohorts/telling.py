@@ -53,7 +53,7 @@ def count_in_words(found: Cohort) -> str:
 
 def warnings(found: Cohort) -> list[str]:
     """What a reader of the count must know: how often the reader is wrong, and which reports are not in it."""
-    told = [f"{t.name}: {t.error}" for t in found.tallies if t.error]
+    told = [*found.question.notes, *(f"{t.name}: {t.error}" for t in found.tallies if t.error)]
     unmeasured = [t.name for t in found.tallies if not t.error]
     if unmeasured:
         told.append(f"how often the reader is wrong about {', '.join(unmeasured)} has not been measured")

@@ -168,6 +168,10 @@ class Snapshot:
         """The documents of a case (a report and its images, say), in the order they were ingested."""
         return self._documents("d.case_id = :value", case_id)
 
+    def documents_of_group(self, group_id: str) -> list[Document]:
+        """The documents of a patient or an article, in the order they were ingested."""
+        return self._documents("d.group_id = :value", group_id)
+
     def documents(self, kind: Kind) -> list[Document]:
         """All documents of a kind, in the order they were ingested."""
         return self._documents("d.kind = :value", kind)

@@ -25,8 +25,10 @@ from rag.audit.feedback import feedback_on
 from rag.audit.images import small_jpeg
 from rag.audit.record import Entry
 from rag.audit.report import NOTICE, certificate_in_words, image_of
+from rag.cohorts.criteria import Page
+from rag.cohorts.telling import count_in_words, warnings
 from rag.errors import InputError, MissingDependencyError, RagError
-from rag.types import Answer, Hit
+from rag.types import THREAD, Answer, Hit
 
 try:
     from mcp.server.mcpserver import MCPServer
@@ -56,11 +58,18 @@ Text = Annotated[str, Field(description="The question, e.g. 'Does study CXR2814 
 Image = Annotated[str | None, Field(description="File name of an image below the folder that the server may read.")]
 Study = Annotated[Id | None, Field(description="Answer from the documents of this study alone.")]
 Groups = Annotated[list[Id] | None, Field(description="Patients or articles that the search may not see.")]
+ThreadName = Annotated[
+    str | None,
+    Field(
+        pattern=THREAD,
+        description="A name for this conversation, the same in each call: then 'is it on the left?' is understood.",
+    ),
+]
 AuditId = Annotated[str, Field(description="The audit_id of an answer.")]
 
 
 def build_server(engine: Engine, images: Path | None = None) -> MCPServer[Any]:
-    """A server with the tools ask, search, show_evidence and audit.
+    """A server with the tools ask, find, search, show_evidence, audit and forget_thread.
 
     Args:
         engine: answers the questions; its ledger names the caller 'mcp'.
@@ -72,6 +81,9 @@ def build_server(engine: Engine, images: Path | None = None) -> MCPServer[Any]:
     tools = Tools(engine, images)
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     writes = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)  # the ledger grows
+    forgets = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world_hint=False)
+    server.add_tool(_told(tools.find), annotations=reads)
+    server.add_tool(_told(tools.forget_thread), annotations=forgets)
     for tool, hints in ((tools.ask, writes), (tools.search, reads), (tools.show_evidence, reads), (tools.audit, reads)):
         server.add_tool(_told(tool), annotations=hints)
     return server
@@ -93,13 +105,44 @@ class Tools:
         self._lookup = documents_in(engine.store)
 
     def ask(
-        self, question: Text, study: Study = None, image: Image = None, exclude_groups: Groups = None
+        self,
+        question: Text,
+        study: Study = None,
+        image: Image = None,
+        exclude_groups: Groups = None,
+        thread: ThreadName = None,
     ) -> CallToolResult:
         """Answer a clinical question from the indexed evidence, with citations, or say why it cannot be answered."""
         answer = self._engine.ask(
-            question, caller=CALLER, study=study, image=self._image(image), exclude_groups=tuple(exclude_groups or ())
+            question,
+            caller=CALLER,
+            study=study,
+            image=self._image(image),
+            exclude_groups=tuple(exclude_groups or ()),
+            thread=thread,
         )
         return _result(answer.model_dump(mode="json"), _answer_in_words(answer))
+
+    def find(
+        self,
+        question: Annotated[str, Field(description="In plain words, e.g. 'left but not right pleural effusion'.")],
+        limit: Annotated[int, Field(ge=0, le=_MOST_HITS, description="How many reports to quote.")] = 10,
+        offset: Annotated[int, Field(ge=0, description="From which one on.")] = 0,
+    ) -> CallToolResult:
+        """Count the reports that say something, exactly, and quote them; nothing is generated."""
+        found = self._engine.find(question, Page(offset=offset, limit=limit))
+        lines = [count_in_words(found), *warnings(found)]
+        lines += [f"{' · '.join(cell.values)}: {cell.reports:,}" for cell in found.cells]
+        lines += [f"{hit.case_id} ({hit.source}): “{s.quote}”" for hit in found.hits for s in hit.statements]
+        lines += [f"more: offset {found.following}"] if found.following is not None else []
+        return _result(found.model_dump(mode="json") | {"next_offset": found.following}, "\n".join(lines))
+
+    def forget_thread(
+        self, thread: Annotated[str, Field(description="The name of a conversation that was asked in.")]
+    ) -> CallToolResult:
+        """Take the texts and images of a conversation out of the ledger, for good."""
+        turns = self._engine.forget_thread(thread, caller=CALLER)
+        return _result({"turns": turns}, f"{turns} turns were taken out of the ledger")
 
     def search(
         self,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from rag.indexing.snapshot import Snapshot
 from rag.language.lexicon import Lexicon, Term
+from rag.language.typed import TypedWords
+
+_OWN_WORD = 3  # passages that have a word before it counts as the index's own and not as a slip
 
 
 def lexicon_of(snapshot: Snapshot, known: Lexicon | None = None) -> Lexicon:
@@ -13,3 +16,8 @@ def lexicon_of(snapshot: Snapshot, known: Lexicon | None = None) -> Lexicon:
     """
     terms = tuple(Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms())
     return known if known is not None and known.terms == terms else Lexicon.load(terms=terms)
+
+
+def typed_words_of(snapshot: Snapshot, lexicon: Lexicon) -> TypedWords:
+    """What people type, read in the words of the lexicon and of the index."""
+    return TypedWords(lexicon, lambda word: len(snapshot.search_words(word, _OWN_WORD)) >= _OWN_WORD)

@@ -51,7 +51,7 @@ def words(result: Any) -> str:
 def test_an_assistant_asks_searches_looks_and_audits(small: Path) -> None:
     async def conversation(client: Client) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == {"ask", "search", "show_evidence", "audit"}
+        assert set(tools) == {"ask", "find", "search", "show_evidence", "audit", "forget_thread"}
         assert all(tool.description for tool in tools.values())
         assert tools["ask"].input_schema["required"] == ["question"]
         assert "never follow instructions" in (client.instructions or "")
@@ -174,3 +174,19 @@ def test_an_index_that_is_not_there_is_told_before_anything_is_served(small: Pat
     done = subprocess.run(command, input="", capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     assert "nope" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_assistant_counts_and_goes_on_asking(small: Path) -> None:
+    async def conversation(client: Client) -> None:
+        found = await client.call_tool("find", {"question": "How many reports mention cardiomegaly?"})
+        assert found.structured_content["count"] >= 1
+        assert "asserts cardiomegaly" in words(found)
+        unknown = await client.call_tool("find", {"question": "How many reports mention zebras?"})
+        assert unknown.is_error and "zebras" in words(unknown)
+        await client.call_tool("ask", {"question": ENLARGED, "thread": "talk"})
+        then = await client.call_tool("ask", {"question": "and an effusion?", "thread": "talk"})
+        assert then.structured_content["question"]["taken"]["means"] == "Does study c1 show an effusion?"
+        gone = await client.call_tool("forget_thread", {"thread": "talk"})
+        assert gone.structured_content == {"turns": 2}
+
+    talk(small, conversation)

@@ -166,3 +166,21 @@ def test_an_answer_on_its_way_can_be_stopped(page: Page) -> None:
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".outcome .problem")).to_have_text("Stopped.")
     expect(page.get_by_role("button", name="Ask", exact=True)).to_be_enabled()
+
+
+def test_a_count_is_a_small_table_beside_its_quotes(page: Page) -> None:
+    ask(page, "How many reports mention cardiomegaly?")
+    expect(page.locator(".sentences li").first).to_contain_text("assert cardiomegaly")
+    expect(page.locator("table.counts th[scope=row]")).to_have_text("cardiomegaly")
+    expect(page.locator("table.counts thead th").nth(1)).to_have_text("present")
+    shot(page, "count")
+
+
+def test_a_short_question_goes_on_from_the_one_before_until_one_begins_anew(page: Page) -> None:
+    ask(page, "Does study CXR2814 show cardiomegaly?")
+    ask(page, "and a pneumothorax?")
+    expect(page.locator(".taken")).to_contain_text("Does study CXR2814 show a pneumothorax?")
+    expect(page.locator(".verdict")).to_be_visible()
+    page.click("#anew")
+    ask(page, "and a pneumothorax?")
+    expect(page.locator(".taken")).to_have_text("")

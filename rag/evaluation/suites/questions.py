@@ -1,4 +1,4 @@
-"""Labelled yes/no questions, asked of an index: how many are answered, how many of those rightly, and beside what."""
+"""Questions asked of an index: labelled yes/no ones beside what they are compared with, or ones of every kind."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import ClassVar
 from rag.answering.engine import Engine
 from rag.evaluation import baselines
 from rag.evaluation.metrics import Estimate
-from rag.evaluation.questions import LabelledQuestion, agreement, answers_to, read_yes_no, side_of
+from rag.evaluation.questions import LabelledQuestion, agreement, answers_to, json_lines, read_yes_no, side_of
 from rag.evaluation.report import Report, Row
 from rag.evaluation.selective import measure_selection
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
+from rag.evaluation.suites.kinds import KindQuestion, measure_kinds, read_kinds
 from rag.progress import Progress
 from rag.types import Answer
 
@@ -24,7 +25,8 @@ OURS = "as asked"
 
 @dataclass(frozen=True)
 class QuestionSuite:
-    """Rows of :func:`~rag.evaluation.questions.read_yes_no`, or whatever is ``labelled()``.
+    """Rows of :func:`~rag.evaluation.questions.read_yes_no`, or whatever is ``labelled()``; or, where the rows have an
+    ``expect``, of :func:`~rag.evaluation.suites.kinds.read_kinds`.
 
     The first row is the index as it answers. Beside it stand a constant answer, what the question's words alone give,
     and what the same generator says without evidence, with another group's evidence, and with the labels' own.
@@ -40,11 +42,16 @@ class QuestionSuite:
     name: ClassVar[str] = "questions"
 
     def read(self, path: Path) -> Sample:
+        first = next((row for _, row in json_lines(path)), {})
+        if "expect" in first:
+            return Sample(read_kinds(path))
         rows, skipped = read_yes_no(path)
         return Sample(rows, Counter({SKIPPED: skipped} if skipped else {}))
 
     def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:
         engine = need_engine(subject, self)
+        if kinds := [row for row in sample.rows if isinstance(row, KindQuestion)]:
+            return measure_kinds(engine, kinds, sample.left_out, progress)
         questions = [q.labelled() for q in sample.rows]
         answers = list(answers_to(questions, engine, progress))
         said = [side_of(answer) for answer in answers]

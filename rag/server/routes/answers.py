@@ -31,7 +31,7 @@ from rag.server.web.schemas import (
 )
 from rag.server.web.sse import EVENT_SCHEMA, EventStream, event
 from rag.server.work.service import Served, Service
-from rag.types import Event, Question
+from rag.types import THREAD, Event, Question
 
 router = APIRouter(tags=["answers"])
 Edge = Annotated[int, Query(ge=64, le=EDGE, description="Longest side in pixels.")]
@@ -45,7 +45,8 @@ _FIELDS: dict[str, Any] = {
     "image": {"type": "string", "format": "binary"},
 }
 _MULTIPART = {"type": "object", "required": ["question"], "additionalProperties": False, "properties": _FIELDS}
-_ASK = _MULTIPART | {"properties": _FIELDS | {"stream": {"type": "boolean"}}}
+_THREAD = {"type": "string", "pattern": THREAD}
+_ASK = _MULTIPART | {"properties": _FIELDS | {"stream": {"type": "boolean"}, "thread": _THREAD}}
 _SEARCH = _MULTIPART | {"properties": _FIELDS | {"k": {"type": "integer", "minimum": 1, "maximum": 100}}}
 _EVENTS = {
     "description": "The answer; with `stream`, events: `stage`, `evidence`, `sentence` (each with its citations, as "
@@ -63,7 +64,12 @@ def service_of(request: Request) -> Service:
 
 def question_of(body: AskBody | SearchBody, image: str | None) -> Question:
     return Question(
-        text=body.question, image=image, study=body.study, exclude_groups=body.exclude_groups, domain=body.domain
+        text=body.question,
+        image=image,
+        study=body.study,
+        exclude_groups=body.exclude_groups,
+        domain=body.domain,
+        thread=getattr(body, "thread", None),
     )
 
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from rag.server.access.auth import Asker
 from rag.server.routes.answers import ASKED, service_of
 from rag.server.web.bodies import gone, held_image, read_json, takes
 from rag.server.web.chores import Chore, chore_in
-from rag.server.web.conversation import ChatBody, ChatOut, asked_in
+from rag.server.web.conversation import ChatBody, ChatOut, asked_before, asked_in
 from rag.server.web.problems import documented, problem_of, response_to
 from rag.server.web.schemas import json_bytes
 from rag.server.web.sse import EVENT_SCHEMA, EventStream, event
@@ -59,11 +60,13 @@ async def chat(request: Request, caller: Asker) -> Response:
             return _done(chore, body)
         text, image = asked_in(body.messages)
         path = await held_image(image, service.settings.serving, held)
+        question = Question(text=text, image=path)
+        if before := [Question(text=words) for words in asked_before(body.messages)]:
+            question = await run_in_threadpool(served.engine.after, question, before)
     except BaseException:
         held.close()
         raise
     base = str(request.base_url).rstrip("/")
-    question = Question(text=text, image=path)
     if body.stream:
         asked = served.batcher.submit(question, caller.id, held)
         return EventStream(_chunks(service, served, asked, body.model, base), asked.cancel)
@@ -148,6 +151,7 @@ def _about(answer: Answer) -> dict[str, Any]:
         "audit_id": answer.audit_id,
         "decision": answer.decision,
         "reason": answer.reason,
+        "taken": answer.question.taken.model_dump(mode="json") if answer.question.taken else None,
         "confidence": answer.confidence,
         "certificate": answer.certificate.model_dump(mode="json"),
         "index_version": answer.index_version,

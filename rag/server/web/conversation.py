@@ -1,7 +1,8 @@
 """What chat clients send: messages of text and images, in the shapes that are about, and the question in them.
 
-The last message of the user is the question. Earlier ones are not read, since an answer must stand on its evidence
-alone; but what cannot be read of the last one, or an image that stands in an earlier one, is refused, never left out.
+The last message of the user is the question. Earlier ones of the user say what a short question means ("is it on the
+left?") and nothing else; what the assistant said is not read, since an answer must stand on its evidence alone. What
+cannot be read of the last one, or an image that stands in an earlier one, is refused, never left out.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class OtherPart(BaseModel):
 
 
 class Message(BaseModel):
-    """A message; only the user's last one is read."""
+    """A message; the user's alone are read."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -123,3 +124,9 @@ def asked_in(messages: list[Message]) -> tuple[str, str | None]:
             "this question, or begin a new chat",
         )
     return last.text, next(iter(last.images), None)
+
+
+def asked_before(messages: list[Message]) -> list[str]:
+    """The words of the user's messages before the last one, oldest first."""
+    of_user = [m for m in messages if m.role == "user"]
+    return [text for m in of_user[:-1] if (text := m.text.strip())]

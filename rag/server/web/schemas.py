@@ -7,13 +7,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
+from rag.cohorts.criteria import Cohort, CohortQuestion
 from rag.settings import Deidentify
-from rag.types import Answer, Citation, Evidence, Hit, Sentence
+from rag.types import THREAD, Answer, Citation, Evidence, Hit, Sentence
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Perhaps = Annotated[str, StringConstraints(max_length=1000)]  # empty: not given
+
+
+ThreadName = Annotated[str, StringConstraints(pattern=THREAD)]
 
 
 class Body(BaseModel):
@@ -33,6 +37,9 @@ class AskBody(Body):
     study: Perhaps | None = Field(None, description="Answer from this study's own documents.")
     domain: Perhaps | None = Field(None, description="Overrides the router.")
     exclude_groups: tuple[Short, ...] = Field((), max_length=100, description="Patients or articles not to look at.")
+    thread: ThreadName | None = Field(
+        None, description="A conversation: its last turns, of this caller, say what a short question means."
+    )
     stream: bool = Field(False, description="Tell what happens as it happens, as server-sent events.")
 
 
@@ -48,6 +55,29 @@ class SearchBody(Body):
     study: Perhaps | None = None
     domain: Perhaps | None = None
     exclude_groups: tuple[Short, ...] = Field((), max_length=100)
+
+
+class FindBody(Body):
+    """What to count: plain words, or criteria."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"question": "left but not right pleural effusion", "limit": 5}]}
+    )
+
+    question: Text | None = Field(None, description="In plain words; or give 'criteria'.")
+    criteria: CohortQuestion | None = Field(None, description="What the words would be read as.")
+    index: Name | None = None
+    offset: int = Field(0, ge=0, le=2**31)
+    limit: int = Field(20, ge=0, le=1000)
+    format: Literal["json", "csv", "jsonl"] = Field("json", description="csv and jsonl hold every hit, not a page.")
+
+
+class FoundOut(Cohort):
+    """How many reports, with a page of quotes."""
+
+    words: str = Field(description="The count in one sentence.")
+    notes: list[str] = Field(description="How often the reader is wrong; reports that are not counted.")
+    next_offset: int | None = Field(description="Of the next page; null where this is the last.")
 
 
 class BatchBody(Body):

@@ -4,6 +4,7 @@ import { bringIntoView, announce, h } from "./dom.js";
 import { EvidencePane } from "./evidence.js";
 import * as explain from "./explain.js";
 import { recordPanel } from "./record.js";
+import { answerTable } from "./table.js";
 import { duration, percent, sentence as inSentence } from "./text.js";
 import { loadedThumbnail, openViewer } from "./viewer.js";
 import { whatToDo } from "./advice.js";
@@ -25,12 +26,14 @@ export class AnswerView {
     this.progress = h("p", { class: "progress", role: "status" });
     this.outcome = h("div", { class: "outcome" });
     this.list = h("ol", { class: "sentences", "aria-live": "polite", "aria-label": "Answer, sentence by sentence" });
+    this.table = h("div", {});
+    this.taken = h("p", { class: "fine taken" });
     this.how = h("div", { class: "how" });
     this.record = h("div", {});
     this.heading = h("h2", { class: "asked", tabindex: "-1" }, question.text);
     this.element = h("div", { class: "answer" },
       h("div", { class: "told" }, h("div", { class: "asked-row" }, picture(question.image), this.heading),
-        this.progress, this.outcome, this.list),
+        this.taken, this.progress, this.outcome, this.list, this.table),
       this.pane.element,
       h("div", { class: "behind" }, this.how, this.record));
   }
@@ -93,6 +96,8 @@ export class AnswerView {
     if (this.#lit !== null) this.light(this.#lit, false);
     this.list.hidden = !answer.sentences.length;
     this.outcome.replaceChildren(...(answered ? answeredOutcome(answer) : notAnswered(answer)));
+    this.table.replaceChildren(...[answerTable(answer.table)].filter(Boolean));
+    this.taken.textContent = (answer.question.taken?.notes || []).map(inSentence).join(" ");
     this.how.replaceChildren(
       h("h2", {}, "How this came about"),
       h("div", { class: "blocks" },

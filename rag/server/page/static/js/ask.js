@@ -13,6 +13,7 @@ const RETRY_MS = 1500;
 export class AskView {
   #indexes = [];
   #running = null; // AbortController of the question under way
+  #thread = newThread(); // the conversation that questions belong to, until another one is begun
   view = null;
 
   constructor() {
@@ -31,6 +32,12 @@ export class AskView {
     this.question.addEventListener("input", () => this.#problem(""));
     byId("index").addEventListener("change", () => this.#holdings());
     byId("stop").addEventListener("click", () => this.stop());
+    byId("anew").addEventListener("click", () => {
+      this.#thread = newThread();
+      byId("anew").hidden = true;
+      announce("A new conversation: what was asked before is not looked at.");
+      this.question.focus();
+    });
     byId("examples").append(...EXAMPLES.map((text) => h("li", {}, h("button", {
       type: "button", class: "example",
       onclick: () => {
@@ -100,6 +107,7 @@ export class AskView {
     try {
       const image = await this.picture.data();
       const body = { question: text, stream: true, index: byId("index").value || undefined };
+      body.thread = this.#thread;
       if (image) body.image = image;
       if (byId("study").value.trim()) body.study = byId("study").value.trim();
       await this.#follow(view, body, running.signal);
@@ -124,7 +132,10 @@ export class AskView {
       evidence: (d) => view.evidence(d.evidence),
       sentence: (d) => view.sentence(d.sentence, d.citations),
       certificate: (d) => view.certificate(d.certificate ?? d),
-      answer: (d) => view.answer(d.answer?.audit_id ? d.answer : d),
+      answer: (d) => {
+        view.answer(d.answer?.audit_id ? d.answer : d);
+        byId("anew").hidden = false;
+      },
       error: (d) => {
         throw problemIn(d);
       },
@@ -143,4 +154,8 @@ export class AskView {
     byId("submit").disabled = on;
     this.form.setAttribute("aria-busy", String(on));
   }
+}
+
+function newThread() {
+  return `page-${Array.from(crypto.getRandomValues(new Uint8Array(9)), (b) => b.toString(36).padStart(2, "0")).join("")}`;
 }
