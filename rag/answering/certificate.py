@@ -144,7 +144,11 @@ class StoredCertificate(NotedFile):
         """Why a question that is about what the certificate is about is unlike those tested; empty where it is not."""
         if posed.form not in self.forms:
             return f"the certificate was tested on questions of {', '.join(self.forms)}, not of {posed.form}"
-        if self.familiar is None or self.familiar.knows(posed.wording.keys()):
+        if self.familiar is None:
+            return ""
+        if not self.familiar.reads(posed.unread):
+            return f"the report is unlike those tested: {posed.unread:.0%} of its words are unknown"
+        if self.familiar.knows(posed.wording.keys()):
             return ""
         strange = sorted({posed.wording[f] for f in self.familiar.strange(posed.wording.keys())})
         words = f": none of them has {', '.join(f'“{word}”' for word in strange)}" if strange else ""

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from rag.language.clinical_text import Texts
 from rag.language.cues import load_cues
 from rag.language.forms import Form
 from rag.language.lexicon import Lexicon
@@ -23,16 +24,29 @@ class Posed(NamedTuple):
         scope: the kind of yes/no question; None for an open one.
         form: what it asks for; see :mod:`rag.language.forms`.
         wording: its features, see :func:`wording_of`, and the word behind each.
+        unread: of the words of its study's report, the share that the lexicon does not know, in [0, 1].
     """
 
     scope: Scope | None
     form: Form = "presence"
     wording: Mapping[str, str] = {}
+    unread: float = 0.0
 
 
-def pose(asked: Asked, hits: Sequence[Hit], lexicon: Lexicon, study: str | None) -> Posed:
+def pose(asked: Asked, hits: Sequence[Hit], texts: Texts, study: str | None) -> Posed:
     """A question that was read and searched; the id of its ``study`` is no word of it."""
-    return Posed(scope_of(asked, hits), asked.form, wording_of(asked.text, lexicon, study) if asked.yes_no else {})
+    scope = scope_of(asked, hits)
+    if scope is None:
+        return Posed(None, asked.form)
+    own = [h.passage.text for h in hits if h.channel == "study"]
+    return Posed(scope, asked.form, wording_of(asked.text, texts.lexicon, study), unread_of(own, texts))
+
+
+def unread_of(passages: Sequence[str], texts: Texts) -> float:
+    """Of the words that carry content in ``passages``, the share that the lexicon does not know; 0 without any."""
+    words = frozenset[str]().union(*(texts.of(text).words for text in passages))
+    known = texts.lexicon.vocabulary
+    return round(sum(word not in known for word in words) / len(words), 4) if words else 0.0
 
 
 def scope_of(asked: Asked, hits: Sequence[Hit]) -> Scope | None:

@@ -59,7 +59,12 @@ class Sample:
         learning = frozenset(groups[row] for row in rows)
         forms = _enough([(trials[row].form, groups[row]) for row in inside])
         teaching = [row for row in inside if not learning or groups[row] in learning]
-        familiar = Familiar.of([trials[r].features for r in teaching], [groups[r] for r in teaching], how.seed)
+        familiar = Familiar.of(
+            [trials[r].features for r in teaching],
+            [groups[r] for r in teaching],
+            how.seed,
+            [trials[r].unread for r in teaching],
+        )
         return cls(groups, trials, outcomes, learning, forms, familiar)
 
     def cells(self, by_form: bool) -> dict[Cell, list[int]]:
@@ -100,7 +105,9 @@ class Sample:
         return len(self.trials) - self.outside - sum(map(len, self.cells(by_form=False).values()))
 
     def _familiar(self, row: int) -> bool:
-        return self.groups[row] in self.learning or self.familiar.knows(self.trials[row].features)
+        trial = self.trials[row]
+        known = self.familiar.knows(trial.features) and self.familiar.reads(trial.unread)
+        return self.groups[row] in self.learning or known
 
 
 def _enough(asked: Sequence[tuple[Form, str]]) -> tuple[Form, ...]:

@@ -62,7 +62,13 @@ def _read_traces(path: Path) -> dict[str, Trial]:
                 outcomes = tuple(Said(verdict, c, Signals(*s), silent) for verdict, c, s, silent in row["outcomes"])
                 domain = Domain.model_validate(row["domain"])
                 known[row["key"]] = Trial(
-                    row["scope"], domain, outcomes, tuple(row["documents"]), row["form"], frozenset(row["features"])
+                    row["scope"],
+                    domain,
+                    outcomes,
+                    tuple(row["documents"]),
+                    row["form"],
+                    frozenset(row["features"]),
+                    row["unread"],
                 )
             except (ValueError, KeyError, TypeError):
                 continue

@@ -31,7 +31,7 @@ class Said(NamedTuple):
 class Trial(NamedTuple):
     """What is said to one question under each setting, and what was found.
 
-    ``form`` and ``features`` are what it asks for and how it is worded (:mod:`rag.answering.posed`); ``domain`` is the
+    ``form``, ``features`` and ``unread`` are of the question as posed (:mod:`rag.answering.posed`); ``domain`` is the
     router's opinion; ``documents`` are the ids of the documents found, best first.
     """
 
@@ -41,6 +41,7 @@ class Trial(NamedTuple):
     documents: tuple[str, ...]
     form: Form = "presence"
     features: frozenset[str] = frozenset()
+    unread: float = 0.0
 
 
 def try_settings(questions: Sequence[Question], pipeline: Pipeline, settings: Sequence[Setting]) -> list[Trial]:
@@ -63,6 +64,8 @@ def try_settings(questions: Sequence[Question], pipeline: Pipeline, settings: Se
             row.append(seen[kept])
         documents = tuple(h.document.id for h in turn.found.hits)
         posed = turn.posed
-        return Trial(posed.scope, turn.domain, tuple(row), documents, posed.form, frozenset(posed.wording))
+        return Trial(
+            posed.scope, turn.domain, tuple(row), documents, posed.form, frozenset(posed.wording), posed.unread
+        )
 
     return pipeline.each(turns, attempt)

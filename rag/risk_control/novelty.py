@@ -41,27 +41,37 @@ class Familiar(BaseModel):
 
     questions: tuple[tuple[str, ...], ...] = Field(description="Their distinct sets of features.")
     scores: tuple[float, ...] = Field(min_length=1, description="Rising, one a group.")
+    unread: tuple[float, ...] = Field((), description="Of what was read for these, the share left unread; rising.")
 
     @classmethod
-    def of(cls, questions: Sequence[Features], groups: Sequence[str], seed: int = 0) -> Self:
-        """Learn from reference questions and their groups; of each group one drawn by ``seed`` is scored."""
+    def of(
+        cls, questions: Sequence[Features], groups: Sequence[str], seed: int = 0, unread: Sequence[float] = ()
+    ) -> Self:
+        """Learn from reference questions and their groups; of each group one drawn by ``seed`` is scored.
+
+        ``unread`` is the share in [0, 1] that was left unread of what was to be read for each question.
+        """
         asking = defaultdict[frozenset[str], set[str]](set)
         having = defaultdict[str, set[str]](set)
-        rows = defaultdict[str, list[frozenset[str]]](list)
-        for question, group in zip(questions, groups, strict=True):
+        rows = defaultdict[str, list[int]](list)
+        for row, (question, group) in enumerate(zip(questions, groups, strict=True)):
             q = frozenset(question)
             asking[q].add(group)
-            rows[group].append(q)
+            rows[group].append(row)
             for feature in q:
                 having[feature].add(group)
         rng = np.random.default_rng(seed)
-        scores = []
+        scores, left = [], []
         for group in sorted(rows):
-            q = rows[group][int(rng.integers(len(rows[group])))]
+            row = rows[group][int(rng.integers(len(rows[group])))]
+            left += [unread[row]] if unread else []
+            q = frozenset(questions[row])
             alone = sum(having[feature] == {group} for feature in q)
             scores.append(alone + min((_apart(q, t) for t, who in asking.items() if who != {group}), default=1.0))
         return cls(
-            questions=tuple(sorted(tuple(sorted(q)) for q in asking)), scores=tuple(sorted(round(s, 6) for s in scores))
+            questions=tuple(sorted(tuple(sorted(q)) for q in asking)),
+            scores=tuple(sorted(round(s, 6) for s in scores)),
+            unread=tuple(sorted(left)),
         )
 
     def score(self, question: Features) -> float:
@@ -75,8 +85,7 @@ class Familiar(BaseModel):
 
     def p_value(self, question: Features) -> float:
         """Of "it comes from where the reference questions came from", in [1 / (n + 1), 1]."""
-        n = len(self.scores)
-        return (1 + n - bisect_left(self.scores, self.score(question))) / (n + 1)
+        return _p_value(self.scores, self.score(question))
 
     @cached_property
     def _sets(self) -> tuple[frozenset[str], ...]:
@@ -89,6 +98,15 @@ class Familiar(BaseModel):
     def knows(self, question: Features, level: float = LEVEL) -> bool:
         """Whether it passes; with fewer than ``1 / level`` groups only what is stranger than all of them does not."""
         return self.p_value(question) > max(level, 1 / (len(self.scores) + 1))
+
+    def reads(self, unread: float, level: float = LEVEL) -> bool:
+        """The same for the share that was left unread, apart: of questions like these twice ``level`` fail in all."""
+        return not self.unread or _p_value(self.unread, unread) > max(level, 1 / (len(self.unread) + 1))
+
+
+def _p_value(scores: Sequence[float], score: float) -> float:
+    """(1 + #{i : s_i >= s}) / (n + 1), for rising scores."""
+    return (1 + len(scores) - bisect_left(scores, score)) / (len(scores) + 1)
 
 
 def _apart(a: Features, b: Features) -> float:

@@ -149,7 +149,16 @@ def test_traces_hold_no_text(own: Engine, labelled: list[LabelledQuestion]) -> N
     trace(labelled[:20], own, Silent())
     (cache,) = (own.store.path / TRACES).glob("*.jsonl")
     for line in cache.read_text().splitlines():
-        assert set(json.loads(line)) == {"key", "scope", "domain", "outcomes", "documents", "form", "features"}
+        assert set(json.loads(line)) == {
+            "key",
+            "scope",
+            "domain",
+            "outcomes",
+            "documents",
+            "form",
+            "features",
+            "unread",
+        }
     assert not any(q.question.text in cache.read_text() for q in labelled)
 
 
