@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-ORDER = ("start", "encode", "ingest", "ask", "reader", "verification", "splits", "search", "guarantees")
+ORDER = ("start", "encode", "ingest", "ask", "reader", "verification", "splits", "search", "guarantees", "stress")
 
 
 def main(names: list[str]) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from rag.answering.certificate import FORMAT, CertificatePart, StoredCertificate, certificate_for
 from rag.answering.confidence import Combiner
-from rag.answering.posed import Posed, wording_of
+from rag.answering.posed import Posed, unread_of, wording_of
 from rag.errors import IndexStateError
+from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.risk_control.novelty import Familiar
 from rag.types import Domain
@@ -194,3 +195,15 @@ def test_a_certificate_of_the_format_before_loads_as_it_was_and_an_older_system_
         assert found is not None
         assert found.forms == tuple(forms or ["presence"])
         assert certificate_for(found, NOW, STUDY, HERE).status == "valid"
+
+
+def test_a_report_that_could_not_be_read_is_outside(texts: Texts) -> None:
+    english = ["The heart is enlarged. No pleural effusion.", "The lungs are clear. No pneumothorax."]
+    unread = [unread_of([text], texts) for text in english]
+    familiar = Familiar.of([s.keys() for s in SEEN] * 60, [f"g{i}" for i in range(120)], unread=unread * 60)
+    stored = WORDED.model_copy(update={"familiar": familiar})
+    german = unread_of(["Das Herz ist vergrößert. Kein Pleuraerguss beidseits, keine Infiltrate."], texts)
+    assert certificate_for(stored, NOW, Posed("study", "presence", SEEN[0], unread[1]), HERE).status == "valid"
+    found = certificate_for(stored, NOW, Posed("study", "presence", SEEN[0], german), HERE)
+    assert found.status == "uncertified"
+    assert "of its words are unknown" in found.why

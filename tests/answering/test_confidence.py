@@ -132,3 +132,37 @@ def test_what_says_it_plainly_is_stronger_than_what_implies_it(texts: Texts) -> 
     assert strength("There is cardiomegaly.", "yes") > strength("Possible cardiomegaly.", "yes")
     assert strength("No cardiomegaly.", "no") > strength("Unremarkable chest.", "no")
     assert strength("The lungs are clear.", "no") == 0.5, "nothing says it"
+
+
+def test_the_promise_holds_for_several_questions_a_patient_of_several_forms() -> None:
+    """Half of the patients' answers go wrong together, forms differ, and weights are learned on the ordering groups."""
+    alpha, delta, patients, each, repeats = 0.18, 0.1, 400, 4, 60
+    rng, broken, certified = np.random.default_rng(11), 0, 0
+
+    def draw(n: int) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
+        signals, _ = world(n * each, rng)
+        right = rng.random(n * each) < 0.8 + 0.2 * signals[:, 2]
+        forms = np.array(["presence", "side", "whole"])[rng.integers(3, size=n * each)]
+        right &= (forms != "whole") | (rng.random(n * each) < 0.6)
+        together = np.repeat(rng.random(n) < 0.5, each)
+        right = np.where(together, np.repeat(right[::each], each), right)
+        return signals, right, forms.tolist(), np.repeat([f"g{i:05}" for i in range(n)], each).tolist()
+
+    fresh, really, forms_later, _ = draw(20_000)
+    for repeat in range(repeats):
+        signals, right, forms, groups = draw(patients)
+        rows = learning_rows(groups, repeat)
+        combiner = Combiner.fit(signals[rows], right[rows], np.full(len(rows), 0.25), [forms[i] for i in rows])
+        ids = tuple(map(str, range(len(groups))))
+        confidence = combiner.all(signals, forms)
+        outcomes = Outcomes(ids, ((1, 1.0),), right[:, None], confidence[:, None])
+        learning = {groups[i] for i in rows}
+        found = certify(outcomes, groups, alpha, delta, Procedure(COMBINED_TAUS, seed=repeat), learning)
+        assert found.bound == "betting"
+        assert found.learning_groups == len(learning)
+        if found.policy is not None:
+            certified += 1
+            answered = combiner.all(fresh, forms_later) >= found.policy.tau
+            broken += bool(1 - really[answered].mean() > alpha)
+    assert certified > repeats / 4, "a promise that is never made cannot be broken"
+    assert broken <= stats.binom.ppf(0.999, repeats, delta)

@@ -64,3 +64,13 @@ def test_a_groups_own_questions_do_not_make_it_familiar() -> None:
     alone = Familiar.of([{"odd"}] * 8 + [{"w0"}] * 8, ["a"] * 8 + [f"b{i}" for i in range(8)])
     assert alone.scores[-1] == 2.0, "its word is its own, and shared with nobody"
     assert alone.scores[:-1] == (0.0,) * 8
+
+
+def test_what_was_left_unread_is_compared_with_what_was_left_of_the_tested() -> None:
+    rng = np.random.default_rng(3)
+    names = [f"g{i}" for i in range(99)]
+    seen = Familiar.of([{"w0"}] * 99, names, unread=rng.uniform(0.1, 0.3, 99).tolist())
+    fresh = rng.uniform(0.1, 0.3, 2000)
+    assert np.mean([not seen.reads(u) for u in fresh]) < 2 * LEVEL
+    assert not seen.reads(0.5)
+    assert Familiar.of([{"w0"}], ["g"]).reads(1.0), "where nobody measured it, nothing is said of it"
