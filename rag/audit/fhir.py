@@ -12,7 +12,7 @@ from typing import Any
 from rag.audit.record import Entry
 from rag.corpus.own import FHIR_TAG, MAKER
 from rag.errors import MissingDependencyError
-from rag.types import Answer, Evidence
+from rag.types import SEEN, Answer, Evidence
 
 NOTICE = "Written by research software, not a medical device; not reviewed by a clinician."
 _AUDIT = "urn:clincite:audit-id"
@@ -93,6 +93,8 @@ def patient_of(answer: Answer) -> str:
 
 def _conclusion(answer: Answer) -> str:
     said = answer.answer if answer.decision == "answered" else f"Not answered: {answer.reason}"
+    if answer.image_citations:
+        said += f" [image]: {SEEN}."
     certificate = answer.certificate
     tested = certificate.why if certificate.status == "valid" else f"no certificate: {certificate.why}"
     return f"{said}\n\nConfidence {answer.confidence:.2f}; {tested}.\n{NOTICE}"

@@ -91,6 +91,11 @@ def _items(answer: Answer, audit_id: str) -> list[Any]:
             for c in answer.citations
             if c.sentence == n
         ]
+        quotes += [
+            _text("IMAGE", "Image", f"{c.label} ({c.seen_by}; SHA-256 {c.sha256})", Is.INFERRED_FROM, SR_SCHEME)
+            for c in answer.image_citations
+            if c.sentence == n
+        ]
         if quotes:
             finding.ContentSequence = quotes
         items.append(finding)

@@ -19,6 +19,7 @@ from rag.audit.sr import structured_report
 from rag.corpus.own import REASON
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.source import read_source
+from rag.types import SEEN, ImageCitation, Sentence
 
 
 @pytest.fixture
@@ -75,6 +76,18 @@ def test_a_structured_report_is_dicom_unverified_and_quotes_its_evidence(entry: 
     assert sr.SOPInstanceUID == pydicom.dcmread(BytesIO(structured_report(entry))).SOPInstanceUID, (
         "told twice, one object"
     )
+
+
+def test_what_was_only_seen_in_the_image_is_said_to_be_so(ledger: Ledger) -> None:
+    cited = ImageCitation(sentence=0, sha256="1f", seen_by="a model")
+    seen = {"sentences": (Sentence(text="Yes.", seen_by="a model"),), "citations": (), "image_citations": (cited,)}
+    answer = make_answer().model_copy(update={**seen, "answer": "Yes. [image]"})
+    ledger.extend([Given(answer, WORKING)])
+    entry = ledger[answer.audit_id]
+    assert f"[image]: {SEEN}." in resources(fhir_bundle(entry))["DiagnosticReport"]["conclusion"]
+    sr = pydicom.dcmread(BytesIO(structured_report(entry)))
+    (finding,) = [i for i in sr.ContentSequence if i.ConceptNameCodeSequence[0].CodeValue == "121071"]
+    assert finding.ContentSequence[0].TextValue == f"{SEEN} (a model; SHA-256 1f)"
 
 
 def test_an_answer_that_was_written_out_is_no_evidence(entry: Entry, tmp_path: Path) -> None:
