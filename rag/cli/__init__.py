@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -10,18 +11,17 @@ from typing import Annotated
 import typer
 
 import rag
-from rag.cli import audits, corpora, indexes, measuring, models, pacs, serving, training, tuning
+from rag.cli import audits, corpora, indexes, measuring, models, pacs, serving, terminals, training, tuning
 from rag.cli.assistants import assistants
 from rag.cli.certifying import certifying
 from rag.cli.cohorts import cohorts
 from rag.cli.journeys import journeys
 from rag.cli.ledgers import ledgers
+from rag.cli.reference import reference
 from rag.errors import RagError
 
 app = typer.Typer(
     name="rag",
-    no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="ClinCite: cited, risk-controlled answers from medical images, reports and literature.\n\n"
@@ -32,6 +32,7 @@ app.add_typer(measuring.evaluate, name="evaluate")
 app.add_typer(certifying)
 app.add_typer(cohorts)
 app.add_typer(assistants)
+app.add_typer(reference)
 app.add_typer(indexes.app, name="index")
 app.add_typer(corpora.app, name="corpus")
 app.add_typer(corpora.copies)
@@ -46,20 +47,29 @@ app.add_typer(serving.app, name="serve")
 
 def main() -> None:
     """Entry point of the ``rag`` command."""
+    terminals.prepare()
+    if terminals.is_narrow():
+        app.rich_markup_mode = None
     wants_json = "--json" in sys.argv
     try:
         code = app(standalone_mode=False)  # a command that raised typer.Exit comes back with its code
+        sys.stdout.flush()
     except RagError as error:
         _fail(str(error), error.exit_code, wants_json)
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; nothing was published", 1, wants_json)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        terminals.discard_output()
         sys.exit(1)
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group alone; its help has been printed
+            sys.exit(0)
         usage = getattr(error, "format_message", None)  # a mistake in the command line, as click words it
         if usage is not None:
             _fail(f"{usage()} Try: rag --help", 2, wants_json)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            terminals.discard_output()
+            _fail("standard output cannot be written: no space left on its disk", 1, False)
         if os.environ.get("RAG_DEBUG"):
             raise
         _fail(f"internal error ({type(error).__name__}); run again with RAG_DEBUG=1 for the traceback", 1, wants_json)
@@ -68,14 +78,21 @@ def main() -> None:
 
 def _fail(message: str, code: int, as_json: bool) -> None:
     message = " ".join(message.split())
-    if as_json:
-        sys.stdout.write(json.dumps({"error": message, "exit_code": code}) + "\n")
+    try:
+        if as_json:
+            sys.stdout.write(json.dumps({"error": message, "exit_code": code}) + "\n")
+            sys.stdout.flush()
+    except OSError:
+        terminals.discard_output()
     sys.stderr.write(f"error: {message}\n")
     sys.exit(code)
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
     if version:
         typer.echo(rag.__version__)
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())

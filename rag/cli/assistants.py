@@ -18,7 +18,7 @@ assistants = typer.Typer()
     '"--indexes", "/data/indexes"]}'
 )
 def mcp(
-    index: Index,
+    index: Index = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder whose images may be asked about; none unless given.")
     ] = None,

@@ -32,13 +32,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Look up, verify, replay, export and redact recorded answers.")
 AuditId = Annotated[str, typer.Argument(help="Id of a recorded answer, as 'rag ask' and 'rag audit list' show it.")]
-SomeIndex = Annotated[str | None, typer.Option("--index", "-i", help="Name of the index.")]
+SomeIndex = Annotated[
+    str | None,
+    typer.Option("--index", "-i", help="Name of the index.", show_default="whichever has the answer, or the only one"),
+]
 Kinds = Literal["answer", "feedback", "redaction", "certificate", "all"]
 
 
 @app.command("list", epilog="Example: rag audit list --index demo")
 def audit_list(
-    index: Index,
+    index: Index = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Newest entries to list.")] = 20,
     kind: Annotated[Kinds, typer.Option(help="Entries of this kind.")] = "answer",
     indexes: Indexes = None,
@@ -55,11 +58,11 @@ def audit_list(
 
 
 @app.command("show", epilog="Example: rag audit show a-20261123-7f3k2m9q")
-def audit_show(audit_id: AuditId, indexes: Indexes = None, as_json: Json = False) -> None:
+def audit_show(audit_id: AuditId, index: SomeIndex = None, indexes: Indexes = None, as_json: Json = False) -> None:
     """A recorded answer, as it was given; with --json also how it came about."""
     from rag.audit.feedback import feedback_on
 
-    store, entry = entry_of(settings_of(indexes), audit_id)
+    store, entry = entry_of(settings_of(indexes), audit_id, index)
     if entry.kind != "answer":
         from rag.audit.export import as_dict
 
@@ -118,10 +121,10 @@ def audit_verify(
     from rag.audit.checks import check_entry, documents_in
 
     if everything == (audit_id is not None):
-        raise InputError("give the id of one answer, or --all with --index NAME")
+        raise InputError("give the id of one answer, or --all for the whole ledger of an index")
     settings = settings_of(indexes)
     if everything:
-        _verify_all(ledger_of(store_of(settings, named(index))), expect, as_json)
+        _verify_all(ledger_of(store_of(settings, index)), expect, as_json)
         return
     store, entry = entry_of(settings, str(audit_id), index)
     report = check_entry(entry, documents_in(store), ledger_of(store).verify_chain(images=False, expect=expect))
@@ -208,9 +211,3 @@ def _row(entry: Entry) -> dict[str, Any]:
             row |= {"decision": entry.fields.get("mark", entry.kind), "caller": entry.caller}
             row["question"] = entry.fields.get("about") or entry.fields.get("why", "")
     return row
-
-
-def named(index: str | None) -> str:
-    if index is None:
-        raise InputError("which index? Name it with --index NAME; see: rag index list")
-    return index

@@ -17,8 +17,8 @@ certifying = typer.Typer()
 
 @certifying.command("synthesize-qa", epilog="Example: rag synthesize-qa --index demo --out questions.jsonl --count 600")
 def synthesize_qa(
-    index: Index,
     out: Annotated[Path, typer.Option(help="JSONL file to write.")],
+    index: Index = None,
     count: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most questions.")] = 600,
     kind: Annotated[str, typer.Option(help="yes_no or multiple_choice.")] = "yes_no",
     each: Annotated[int, typer.Option(min=1, max=100, help="Most questions about one patient.")] = 1,
@@ -52,7 +52,7 @@ def synthesize_qa(
 )
 def calibrate(
     questions: Annotated[Path, typer.Argument(help="JSONL of yes/no questions with answers.")],
-    index: Index,
+    index: Index = None,
     alpha: Annotated[float, typer.Option(help="Share of answers that may be wrong (or what the risk counts).")] = 0.1,
     delta: Annotated[float, typer.Option(help="Probability that the promise may fail.")] = 0.05,
     risk: Annotated[

@@ -22,7 +22,7 @@ def find(
     question: Annotated[
         str, typer.Argument(help="In plain words: findings, sides, sizes; and, or, without; since 2019.")
     ],
-    index: Index,
+    index: Index = None,
     limit: Annotated[int, typer.Option(min=0, max=1000, help="How many reports to quote.")] = 20,
     offset: Annotated[int, typer.Option(min=0, help="From which one on.")] = 0,
     by: Annotated[

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +28,8 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
+from rag.cli.shared import print_json
+from rag.cli.terminals import NARROW
 from rag.cohorts.telling import count_in_words, warnings
 
 if TYPE_CHECKING:
@@ -40,8 +45,17 @@ if TYPE_CHECKING:
     from rag.types import Answer, Event, Hit
 
 NOTICE = "Research software, not a medical device: do not use it for diagnosis or treatment."
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+
+class _Console(Console):
+    """A console that does not end the process by itself where a pipe's reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+out = _Console(highlight=False)
+err = _Console(stderr=True, highlight=False)
 
 
 class _Rate(ProgressColumn):
@@ -155,6 +169,31 @@ def show_events(events: Iterable[Event]) -> Answer:
     return answer
 
 
+def show_table(table: Table) -> None:
+    """A table; where the window is too narrow for one, what would be its rows, a line for each cell."""
+    for column in table.columns:
+        column.overflow = "fold"  # names are never cut
+    if out.width >= NARROW:
+        out.print(table)
+        return
+    names = [str(column.header) for column in table.columns]
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        for name, cell in zip(names, row, strict=True):
+            out.print(f"[bold]{name}[/] {cell}", soft_wrap=True)
+        out.print()
+
+
+def print_events(events: Iterable[Event]) -> Answer:
+    """Events as JSON, a line each; the answer that they became is returned."""
+    answer: Answer | None = None
+    for event in events:
+        print_json(event.model_dump(mode="json", exclude_defaults=True))
+        sys.stdout.flush()
+        answer = event.answer or answer
+    assert answer is not None, "a stream ends with its answer"
+    return answer
+
+
 def show_hits(hits: Sequence[Hit]) -> None:
     table = Table("#", "document", "kind", "channel", "score", "text", "source", header_style="bold")
     for n, h in enumerate(hits, start=1):
@@ -169,7 +208,7 @@ def show_hits(hits: Sequence[Hit]) -> None:
             escape(text[:160]),
             escape(h.document.source),
         )
-    out.print(table)
+    show_table(table)
 
 
 def show_cohort(found: Cohort) -> None:
@@ -181,7 +220,7 @@ def show_cohort(found: Cohort) -> None:
         table = Table(*(escape(by) for by in found.question.by), "reports", header_style="bold")
         for cell in found.cells:
             table.add_row(*(escape(v) for v in cell.values), f"{cell.reports:,}")
-        out.print(table)
+        show_table(table)
     for hit in found.hits:
         dated = f", {hit.date}" if hit.date else ""
         out.print(Text.assemble((hit.case_id, "cyan"), (f"  {hit.document_id}, {hit.source}{dated}", "dim")))
@@ -303,7 +342,7 @@ def show_description(made: Description) -> None:
     for name, value in rows.items():
         if value:
             table.add_row(f"[bold]{name}[/]", escape(value))
-    out.print(table)
+    show_table(table)
     for q in made.quarantined[:20]:
         out.print(f"[yellow]  would be set aside[/] {escape(q.record)}: {escape(q.reason)}", soft_wrap=True)
     show_foreign(made.foreign)
@@ -339,7 +378,7 @@ def show_indexes(rows: Sequence[IndexSummary]) -> None:
         else:
             documents = ", ".join(f"{n:,} {k}" for k, n in sorted(r.documents.items()))
             table.add_row(escape(r.name), str(r.version), documents or "empty", f"{r.bytes / 1e6:.1f} MB", r.created)
-    out.print(table)
+    show_table(table)
 
 
 def show_versions(rows: Sequence[VersionInfo]) -> None:
@@ -354,7 +393,7 @@ def show_versions(rows: Sequence[VersionInfo]) -> None:
             f"{v.documents:,}",
             escape(v.note),
         )
-    out.print(table)
+    show_table(table)
 
 
 def show_models(rows: Sequence[dict[str, str | int]]) -> None:
@@ -362,7 +401,7 @@ def show_models(rows: Sequence[dict[str, str | int]]) -> None:
     for r in rows:
         size = f"{int(r['bytes']) / 1e6:.0f} MB" if r["bytes"] else ""
         table.add_row(*(escape(str(x)) for x in (r["name"], r["state"], size, r["folder"], r["licence"])))
-    out.print(table)
+    show_table(table)
 
 
 def show_audit(report: AuditReport) -> None:

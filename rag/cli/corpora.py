@@ -23,7 +23,7 @@ def corpus() -> None:
 @app.command(epilog="Examples: rag corpus describe ./reports · rag corpus describe rows.csv --map text=Report")
 def describe(
     source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
-    format_: Annotated[str | None, typer.Option("--format", help="A reader [default: auto, by content].")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="A reader.", show_default="auto, by content")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="Reader option; repeatable.")] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", help="Column of a table; repeatable.")] = None,
     as_json: Json = False,
@@ -45,7 +45,7 @@ def describe(
 @app.command(epilog="Example: rag corpus duplicates ./export --json")
 def duplicates(
     source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
-    format_: Annotated[str | None, typer.Option("--format", help="A reader [default: auto, by content].")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="A reader.", show_default="auto, by content")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="Reader option; repeatable.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -69,7 +69,8 @@ def deidentify(
         Path | None,
         typer.Option(
             help="A file with the key of pseudonyms, made if it is not there; keep it to copy more later and "
-            "have the same patients fit [default: a key that is forgotten]."
+            "have the same patients fit.",
+            show_default="a key that is forgotten",
         ),
     ] = None,
     pixels: Annotated[

@@ -121,7 +121,7 @@ def index_plan(
     n: Annotated[int, typer.Argument(min=1, help="How many vectors: passages or images.")],
     dim: Annotated[int, typer.Option(min=1, max=65_536, help="Their dimension.")] = 384,
     memory: Annotated[
-        float | None, typer.Option(help="GiB that a searching process may take [default: half of the machine's].")
+        float | None, typer.Option(help="GiB that a searching process may take.", show_default="half of the machine's")
     ] = None,
     profile: Profile = None,
     as_json: Json = False,

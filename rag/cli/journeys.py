@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 import typer
 
 import rag
+from rag.cli import terminals
 from rag.cli.shared import (
     Generator,
     Index,
     Indexes,
+    IntoIndex,
     Json,
     Profile,
     Workers,
@@ -26,6 +28,7 @@ from rag.cli.shared import (
     settings_of,
     store_of,
 )
+from rag.cli.terminals import words
 from rag.errors import InputError, RagError
 from rag.types import THREAD
 
@@ -69,10 +72,12 @@ def demo(indexes: Indexes = None, as_json: Json = False) -> None:
 )
 def ingest(
     source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
-    index: Index,
+    index: IntoIndex,
     format_: Annotated[
         str | None,
-        typer.Option("--format", help="A reader: its name, or package.module:attribute [default: auto, by content]."),
+        typer.Option(
+            "--format", help="A reader: its name, or package.module:attribute.", show_default="auto, by content"
+        ),
     ] = None,
     option: Annotated[
         list[str] | None,
@@ -84,12 +89,15 @@ def ingest(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(help="What the source is called, if it moves or comes in several places [default: its folder]."),
+        typer.Option(
+            help="What the source is called, if it moves or comes in several places.", show_default="its folder"
+        ),
     ] = None,
     deidentify: Annotated[
         Literal["off", "warn", "mask", "require"] | None,  # rag.settings.Deidentify, which the help need not load
         typer.Option(
-            help="Identifiers of people: ignore, count, remove them, or set aside what has any [default: warn].",
+            help="Identifiers of people: ignore, count, remove them, or set aside what has any.",
+            show_default="warn",
         ),
     ] = None,
     workers: Workers = None,
@@ -148,7 +156,7 @@ def ingest(
 )
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
-    index: Index,
+    index: Index = None,
     image: Annotated[Path | None, typer.Option(help="An image the question is about.")] = None,
     study: Annotated[str | None, typer.Option(help="Answer from this study's own documents.")] = None,
     exclude_group: Annotated[
@@ -176,32 +184,29 @@ def ask(
     """Answer a question, every sentence cited and verified; or say why not."""
     from rag.types import Question
 
+    terminals.check_heard()
     engine = engine_of(settings_of(indexes, profile, generator), index)
     asked = Question(
-        text=question,
+        text=words(question),
         image=str(image) if image else None,
-        study=study,
-        exclude_groups=tuple(exclude_group or ()),
+        study=words(study or ""),
+        exclude_groups=tuple(map(words, exclude_group or ())),
         domain=domain,
         thread=_checked(thread),
     )
-    if stream and as_json:
-        for event in engine.stream(asked, record=ledger, caller="cli"):
-            print_json(event.model_dump(mode="json", exclude_defaults=True))
-        return
-    if stream:
+    if stream or not as_json:
         from rag.cli import console
-
-        answer = console.show_events(engine.stream(asked, record=ledger, caller="cli"))
+    if stream:
+        events = engine.stream(asked, record=ledger, caller="cli")
+        answer = console.print_events(events) if as_json else console.show_events(events)
     else:
         answer = engine.ask(asked, record=ledger, caller="cli")
-    if as_json:
-        print_json(answer.model_dump(mode="json"))
-    else:
-        from rag.cli import console
-
-        console.show_answer(answer)
-        console.out.print(f"[dim]{console.NOTICE}[/]")
+    with terminals.shown(answer.audit_id):
+        if as_json and not stream:
+            print_json(answer.model_dump(mode="json"))
+        elif not as_json:
+            console.show_answer(answer)
+            console.out.print(f"[dim]{console.NOTICE}[/]")
 
 
 def _checked(thread: str | None) -> str | None:
@@ -213,7 +218,7 @@ def _checked(thread: str | None) -> str | None:
 @journeys.command(epilog='Example: rag search "hyperinflated lungs" --index demo -k 5')
 def search(
     question: Annotated[str, typer.Argument(help="What to look for.")],
-    index: Index,
+    index: Index = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many passages.")] = 10,
     image: Annotated[Path | None, typer.Option(help="Search by this image, too.")] = None,
     study: Annotated[str | None, typer.Option(help="Only this study's own documents.")] = None,
@@ -227,7 +232,11 @@ def search(
     """Find the passages closest to a question, without answering it."""
     engine = engine_of(settings_of(indexes, profile), index)
     hits = engine.search(
-        question, k, image=str(image) if image else None, study=study, exclude_groups=tuple(exclude_group or ())
+        words(question),
+        k,
+        image=str(image) if image else None,
+        study=words(study or ""),
+        exclude_groups=tuple(map(words, exclude_group or ())),
     )
     if as_json:
         print_json({"hits": [h.model_dump(mode="json") for h in hits], "index_version": engine.version})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rag.cli.audits import AuditId, SomeIndex, entry_of, named
+from rag.cli.audits import AuditId, SomeIndex, entry_of
 from rag.cli.shared import Indexes, Json, bars, ledger_of, say, settings_of, store_of
 from rag.errors import InputError, StorageError
 
@@ -38,9 +38,9 @@ def audit_export(
     audit_id: Annotated[str | None, typer.Argument(help="Only this answer (html, fhir, sr, jsonl).")] = None,
     index: SomeIndex = None,
     format_: Annotated[
-        Format | None, typer.Option("--format", help="[default: html for one answer, jsonl for a ledger]")
+        Format | None, typer.Option("--format", show_default="html for one answer, jsonl for a ledger")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write [default: standard output].")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="standard output")] = None,
     texts: Annotated[
         bool, typer.Option("--texts/--no-texts", help="jsonl: with questions, evidence and answers, or hashes alone.")
     ] = True,
@@ -67,12 +67,12 @@ def audit_export(
         store, entry = entry_of(settings, audit_id, index)
         told["entries"] = _write(out, _rendered(store, entry, chosen, texts), as_json)
     elif chosen == "jsonl":
-        ledger = ledger_of(store_of(settings, named(index)))
+        ledger = ledger_of(store_of(settings, index))
         with bars(as_json or out is None) as progress:
             advance = progress.stage("writing", ledger.count())
             told["entries"] = _write(out, jsonl(_counted(ledger.walk(), advance), texts), as_json)
     else:
-        labels = labelled_questions(ledger_of(store_of(settings, named(index))))
+        labels = labelled_questions(ledger_of(store_of(settings, index)))
         told |= {"questions": len(labels.rows), "skipped": labels.skipped}
         _write(out, [json.dumps(row, ensure_ascii=False) + "\n" for row in labels.rows], as_json)
     if out is not None:
@@ -120,7 +120,7 @@ def audit_redact(
     why, settings = redaction.reason(why), settings_of(indexes)
     what: Literal["images", "texts"] = "texts" if texts or about or thread else "images"
     span = redaction.age(older_than) if older_than is not None else None
-    ledger = ledger_of(entry_of(settings, audit_id, index)[0] if audit_id else store_of(settings, named(index)))
+    ledger = ledger_of(entry_of(settings, audit_id, index)[0] if audit_id else store_of(settings, index))
     if not yes and not (sys.stdin.isatty() and typer.confirm(f"Take these {what} out of the ledger for good?")):
         raise InputError("nothing was redacted; confirm, or give --yes")
     with bars(as_json) as progress:
@@ -148,6 +148,7 @@ def audit_feedback(
         str | None, typer.Option(help="The right answer; begin with yes or no where it is one.")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why, in free words.")] = None,
+    index: SomeIndex = None,
     indexes: Indexes = None,
     as_json: Json = False,
 ) -> None:
@@ -157,7 +158,7 @@ def audit_feedback(
     """
     from rag.audit.feedback import give_feedback
 
-    store, _ = entry_of(settings_of(indexes), audit_id)
+    store, _ = entry_of(settings_of(indexes), audit_id, index)
     given = give_feedback(ledger_of(store), audit_id, mark, correction=correction, reason=reason, caller=_who())
     say(asdict(given), f"recorded as {given.audit_id}: {audit_id} is {mark}", as_json)
 

@@ -56,7 +56,7 @@ evaluate = typer.Typer(
 )
 def answers(
     labels: Annotated[Path, typer.Argument(help="JSONL of yes/no questions, or CSV of 0/1 findings by study.")],
-    index: Index,
+    index: Index = None,
     indexes: Indexes = None,
     profile: Profile = None,
     as_json: Json = False,
@@ -100,13 +100,13 @@ def retrieval(
     ],
     split: Annotated[str | None, typer.Option(help="Only the rows of this split.")] = None,
     domain: Annotated[
-        list[str] | None, typer.Option(help="Only cases of this domain; repeatable [default: all known domains].")
+        list[str] | None, typer.Option(help="Only cases of this domain; repeatable.", show_default="all known domains")
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Field of the labels that like images share [default: keywords, label, …].")
+        str | None, typer.Option(help="Field of the labels that like images share.", show_default="keywords, label, …")
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="Image or image-text encoder [default: encoders.image of the profile].")
+        str | None, typer.Option(help="Image or image-text encoder.", show_default="encoders.image of the profile")
     ] = None,
     compare: Annotated[str, typer.Option(help="Encoder to compare image→image with, or 'none'.")] = "imagenet",
     index: Annotated[
@@ -178,7 +178,7 @@ def claims(
 @evaluate.command(epilog="Example: rag evaluate reliance questions.jsonl --index demo")
 def reliance(
     questions: Annotated[Path, typer.Argument(help="JSONL of yes/no questions with answers, each naming a study.")],
-    index: Index,
+    index: Index = None,
     first: Annotated[bool, typer.Option("--first", help="The other report comes before the study's own.")] = False,
     seed: Annotated[int, typer.Option(help="Of the choice of the other report.")] = 0,
     indexes: Indexes = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.cli.shared import Index, Indexes, Json, Profile, Workers, bars, index_of, print_json, settings_of
+from rag.cli.shared import Indexes, IntoIndex, Json, Profile, Workers, bars, index_of, print_json, settings_of
 from rag.errors import InputError, StorageError
 
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ app = typer.Typer(no_args_is_help=True, help="Follow a PACS over DICOMweb (extra
 )
 def follow(
     url: Annotated[str, typer.Argument(help="Address of its DICOMweb service (QIDO-RS and WADO-RS).")],
-    index: Index,
+    index: IntoIndex,
     filter_: Annotated[
         list[str] | None, typer.Option("--filter", help="Only studies with this attribute, as NAME=VALUE; repeatable.")
     ] = None,
     token_file: Annotated[Path | None, typer.Option(help="File with a bearer token.")] = None,
     authority: Annotated[Path | None, typer.Option(help="PEM file of the authority behind its certificate.")] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Where its files are kept [default: in the index, under pacs].")
+        Path | None, typer.Option(help="Where its files are kept.", show_default="in the index, under pacs")
     ] = None,
     every: Annotated[
-        float | None, typer.Option(min=1, help="Look again after so many seconds [default: once].")
+        float | None, typer.Option(min=1, help="Look again after so many seconds.", show_default="once")
     ] = None,
     allow_bulk: Annotated[
         bool, typer.Option("--allow-bulk", help="Believe that half of the studies or more were deleted.")

@@ -28,15 +28,15 @@ def serve(
     context: typer.Context,
     index: Annotated[
         list[str] | None,
-        typer.Option("--index", "-i", help="Index to serve; repeatable, the first is the default [all]."),
+        typer.Option("--index", "-i", help="Index to serve; repeatable, the first is the default.", show_default="all"),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one [default: 8000].")
+        int | None, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.", show_default="8000")
     ] = None,
     keys_file: Annotated[Path | None, typer.Option("--keys", help="File of API keys; needed beyond loopback.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Processes that answer, each with the models [default: 1].")
+        int | None, typer.Option(min=1, max=64, help="Processes that answer, each with the models.", show_default="1")
     ] = None,
     ingest_root: Annotated[
         list[Path] | None, typer.Option(help="A folder from which paths may be ingested; repeatable.")
@@ -58,8 +58,10 @@ def serve(
 @keys.command("add", epilog="Example: rag serve keys add --name ward-3 --scope ask --days 90")
 def keys_add(
     name: Annotated[str, typer.Option(help="Whose key it is.")],
-    scope: Annotated[list[str] | None, typer.Option(help="ask, ingest, audit or admin; repeatable [ask].")] = None,
-    days: Annotated[float | None, typer.Option(help="Until it expires [never].")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="ask, ingest, audit or admin; repeatable.", show_default="ask")
+    ] = None,
+    days: Annotated[float | None, typer.Option(help="Until it expires.", show_default="never")] = None,
     file: KeysFile = DEFAULT_KEYS,
     as_json: Json = False,
 ) -> None:

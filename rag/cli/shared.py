@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import rag
+from rag.cli.terminals import is_utf8
 from rag.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,16 +21,34 @@ if TYPE_CHECKING:
     from rag.indexing.store import IndexStore
     from rag.settings import Settings
 
-Index = Annotated[str, typer.Option("--index", "-i", help="Name of the index.")]
+
+def _completed(incomplete: str) -> list[str]:
+    """Names of indexes that begin so, for the shell."""
+    from rag.indexing.store import index_names
+
+    return [name for name in index_names(settings_of(None).indexes) if name.startswith(incomplete)]
+
+
+Index = Annotated[
+    str | None,
+    typer.Option(
+        "--index", "-i", help="Name of the index.", show_default="the only one there is", autocompletion=_completed
+    ),
+]
+IntoIndex = Annotated[
+    str, typer.Option("--index", "-i", help="Name of the index; a new one is made.", autocompletion=_completed)
+]
 Indexes = Annotated[
-    Path | None, typer.Option("--indexes", help="Folder of the indexes [default: $RAG_INDEXES or ./indexes].")
+    Path | None, typer.Option("--indexes", help="Folder of the indexes.", show_default="$RAG_INDEXES or ./indexes")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Name = Annotated[str, typer.Argument(help="Name of the index.")]
+Name = Annotated[str, typer.Argument(help="Name of the index.", autocompletion=_completed)]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile name, or a TOML file of settings.")]
 Generator = Annotated[
     str | None,
-    typer.Option(help="Who writes: reader, transformers, openai or one that plugs in; set up in [generation]."),
+    typer.Option(
+        help="Who writes: reader, transformers, openai or one that plugs in; set up in the settings' generation."
+    ),
 ]
 Workers = Annotated[
     str | None, typer.Option(help="Encode in this many processes, or on a Ray cluster: 'ray' or 'ray://host:port'.")
@@ -50,7 +69,13 @@ def settings_of(indexes: Path | None, profile: str | None = None, generator: str
     return load_settings(profile, **given)
 
 
-def index_of(settings: Settings, name: str, create: bool = False) -> rag.Index:
+def index_of(settings: Settings, name: str | None, create: bool = False) -> rag.Index:
+    """The index of this name; where none is given, the only one there is.
+
+    Raises:
+        InputError: there is none of this name, or none or several to choose from.
+    """
+    name = name if name is not None else _only(settings)
     if "/" in name or "\\" in name:
         raise InputError(f"{name!r} is not a name for an index; use letters, digits, '-' and '_'")
     from rag.indexing.mounts import shared_file_system, shared_warning
@@ -60,11 +85,22 @@ def index_of(settings: Settings, name: str, create: bool = False) -> rag.Index:
     return (rag.Index.create if create else rag.Index.open)(name, settings)
 
 
-def store_of(settings: Settings, name: str) -> IndexStore:
+def _only(settings: Settings) -> str:
+    from rag.indexing.store import index_names
+
+    names = index_names(settings.indexes)
+    if not names:
+        raise InputError(f"there is no index in {settings.indexes}; build one with: rag ingest, or rag demo")
+    if len(names) > 1:
+        raise InputError(f"which index? Name it with --index; in {settings.indexes} there are: {', '.join(names)}")
+    return names[0]
+
+
+def store_of(settings: Settings, name: str | None) -> IndexStore:
     return index_of(settings, name).store
 
 
-def engine_of(settings: Settings, name: str) -> Engine:
+def engine_of(settings: Settings, name: str | None) -> Engine:
     from rag.answering.engine import Engine
 
     return Engine(store_of(settings, name), settings)
@@ -106,4 +142,4 @@ def print_json(value: Any) -> None:
     def plain(x: Any) -> Any:
         return asdict(x) if is_dataclass(x) and not isinstance(x, type) else str(x)
 
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=plain) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=not is_utf8(), default=plain) + "\n")

@@ -23,14 +23,14 @@ app = typer.Typer(no_args_is_help=True, help="Train the models that find, route 
 def retriever(
     source: Annotated[str, typer.Argument(help="Images with texts: a JSONL of cases, or any source of `rag ingest`.")],
     out: Annotated[Path, typer.Option(help="Folder for the model; an interrupted training there goes on.")],
-    domain: Annotated[list[str] | None, typer.Option(help="Only this domain (repeatable) [default: all].")] = None,
+    domain: Annotated[list[str] | None, typer.Option(help="Only this domain (repeatable).", show_default="all")] = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML file with fields of the recipe.")] = None,
     base: Annotated[
         str | None, typer.Option(help="Start from 'compact', 'local-dir:<folder>' or 'hf-hub:<owner>/<name>'.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="At most.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same weights on one machine.")] = None,
-    format: Annotated[str | None, typer.Option(help="Format of the source [default: guessed].")] = None,
+    format: Annotated[str | None, typer.Option(help="Format of the source.", show_default="guessed")] = None,
     as_json: Json = False,
 ) -> None:
     """Train an image-text retriever by contrast, and write it with its model card.
@@ -58,10 +58,10 @@ def retriever(
 def router(
     cases: Annotated[Path, typer.Argument(help="JSONL of cases with image, domain, group and (optional) split.")],
     out: Annotated[
-        Path | None, typer.Option(help="File to write [default: router.safetensors in this folder].")
+        Path | None, typer.Option(help="File to write.", show_default="router.safetensors in this folder")
     ] = None,
     image_model: Annotated[
-        str | None, typer.Option(help="The image encoder it is for [default: the one of the settings].")
+        str | None, typer.Option(help="The image encoder it is for.", show_default="the one of the settings")
     ] = None,
     ood: Annotated[Path | None, typer.Option(help="Cases that belong to no domain, to measure with.")] = None,
     false_alarms: Annotated[

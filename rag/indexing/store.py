@@ -301,11 +301,16 @@ class IndexStore:
         raise InputError(f"index {self.name!r} has no version {version}; the latest is {latest}")
 
 
-def list_indexes(root: Path) -> list[IndexSummary]:
-    """The indexes in a directory, by name; one that cannot be opened is listed with its problem."""
+def index_names(root: Path) -> list[str]:
+    """The names of the indexes in a directory, in order; they are not opened."""
     if not root.is_dir():
         return []
-    return [_summary(path) for path in sorted(root.iterdir()) if _NAME.fullmatch(path.name) and _is_index(path)]
+    return sorted(path.name for path in root.iterdir() if _NAME.fullmatch(path.name) and _is_index(path))
+
+
+def list_indexes(root: Path) -> list[IndexSummary]:
+    """The indexes in a directory, by name; one that cannot be opened is listed with its problem."""
+    return [_summary(root / name) for name in index_names(root)]
 
 
 def _is_index(path: Path) -> bool:

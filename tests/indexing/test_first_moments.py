@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import rag
 
 from rag.errors import IndexStateError, RagError
 from rag.indexing.mounts import shared_file_system
 from rag.indexing.store import IndexStore
 
-ROOT = Path(__file__).parent.parent.parent
-WORDS = {"RAG_ENCODERS__TEXT": "fakes:make_word_bags", "RAG_ENCODERS__IMAGE": "fakes:make_colours"}
 BOUND = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner")  # root, for whom modes count
 REPORTS = {
     "one": [
@@ -30,13 +27,6 @@ REPORTS = {
     ],
     "two": [{"id": f"b{n}", "text": "The lungs are clear.", "domain": "radiology", "group": f"q{n}"} for n in range(9)],
 }
-
-
-def rag(*arguments: str, before: tuple[str, ...] = (), **options: Any) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, with encoders that need no model."""
-    environment = os.environ | WORDS | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    command = [*before, sys.executable, "-c", "from rag.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, **options)
 
 
 @pytest.fixture
