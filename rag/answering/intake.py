@@ -24,7 +24,7 @@ def check_question(q: Question, snapshot: Snapshot, index: str, most: int) -> Qu
         InputError: it is empty, too long, names a study that is not there, or has an image that cannot be used.
     """
     if any("\ud800" <= c <= "\udfff" for text in (q.text, q.study or "", *q.exclude_groups) for c in text):
-        raise InputError("the question is not valid Unicode (it was not UTF-8 where it was read); send it again as UTF-8")
+        raise InputError("the question is not valid Unicode: it was not UTF-8 where it was read; send it as UTF-8")
     if not q.text.strip():
         raise InputError('the question is empty; write one, e.g.: rag ask "Does study CXR2814 show cardiomegaly?"')
     if len(q.text) > most:
