@@ -24,6 +24,7 @@ from rag.types import Document
 
 from .test_clinical import PIXELS, dicom, item
 from .test_literature import FORMATS, MESSAGE, pdf_of, slides
+from .test_published_sets import padchest
 from .test_rows import as_csv, as_excel, as_parquet
 
 MUTATIONS = int(os.environ.get("RAG_MUTATIONS", "200"))
@@ -64,6 +65,11 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     word.add_paragraph("Clamp never.")
     word.save(folder / "word.docx")
     slides(folder / "deck.pptx")
+    padchest(folder / "PADCHEST.csv.gz")
+    (folder / "train_captions.csv").write_text('ID,Caption\nROCOv2_2023_train_000001,"CT of a nodule, left."\n')
+    (folder / "Case_topic.json").write_text(
+        json.dumps([{"U_id": "MPX1", "Case": {"Findings": "A pouch."}, "Topic": {}}])
+    )
     (folder / "letter.eml").write_bytes(MESSAGE)
     as_excel(folder / "x.xlsx")
     as_parquet(folder / "x.parquet")

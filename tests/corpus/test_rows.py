@@ -79,6 +79,28 @@ def test_columns_are_named_where_the_guess_is_wrong(tmp_path: Path, picture: Cal
     assert [("unique" in q.reason, "leads out" in q.reason) for q in quarantined] == [(True, False), (False, True)]
 
 
+def test_every_sheet_of_a_workbook_is_read_or_named(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.active.title = "Chest"
+    for sheet, rows in (
+        ("Chest", [("Report",), ("The lungs are clear.",)]),
+        ("Codes", [("A", "B"), (1, 2)]),
+        ("Empty", []),
+    ):
+        page = book[sheet] if sheet in book.sheetnames else book.create_sheet(sheet)
+        for row in rows:
+            page.append(row)
+    second = book.create_sheet("Knee")
+    for row in (("Report",), ("No fracture.",)):
+        second.append(row)
+    book.save(tmp_path / "x.xlsx")
+    documents, quarantined = split(read_source(tmp_path / "x.xlsx"))
+    assert [(d.id, d.text) for d in documents] == [("x#Chest!2", "The lungs are clear."), ("x#Knee!2", "No fracture.")]
+    assert [q.record for q in quarantined] == ["x.xlsx, sheet Codes"]
+
+
 def test_a_zip_bomb_in_excel_clothes_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/worksheets/sheet1.xml", b"\0" * 60_000_000)

@@ -9,6 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -16,13 +17,14 @@ from rag.corpus.files import File
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import BY_NAME, CERTAIN, LIKELY, Reader, Record
 from rag.corpus.readers.pairs import Pair, documents_of, path_inside
-from rag.corpus.text import checked_id, clean, decode_any
+from rag.corpus.text import checked_id, clean, decode_any, on_one_line
 from rag.corpus.zips import check_zip
 from rag.errors import InputError, MissingDependencyError
 
 MAX_BYTES = 500_000_000
 MAX_CELL = 1_000_000
 MAX_COLUMNS = 1000
+MAX_ROWS = 2_000_000
 FIELDS = ("id", "text", "image", "title", "group", "domain", "licence", "kind")
 # Names of columns by what they mean, without case, spaces and punctuation; the first that is there counts.
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -66,11 +68,24 @@ def read_table(file: File, map: tuple[str, ...] | str = (), kind: str = "report"
     """
     if kind not in ("report", "literature"):
         raise InputError(f"The option kind is {kind!r}; use report or literature.")
-    rows = iter(_rows(file))
+    given = (map,) if isinstance(map, str) else map
+    for sheet, rows in _sheets(file):
+        try:
+            yield from _records(file, sheet, iter(rows), given, kind)
+        except InputError as error:
+            if not sheet:
+                raise
+            yield Quarantined(str(file.path), f"{file.name}, sheet {sheet}", str(error))
+
+
+def _records(
+    file: File, sheet: str, rows: Iterator[Iterable[Any]], given: tuple[str, ...], kind: str
+) -> Iterator[Record]:
     header = [str(name or "").strip() for name in next(rows, [])]
     if not any(header) or len(header) > MAX_COLUMNS:
         raise InputError(f"Its first row must name the columns, at most {MAX_COLUMNS} of them.")
-    columns = _mapping(header, (map,) if isinstance(map, str) else map)
+    columns = _mapping(header, given)
+    place = f"{sheet}!" if sheet else ""
     for number, row in enumerate(rows, start=2):
         cells = {name: clean(str(value)).strip() for name, value in zip(header, row, strict=False) if value is not None}
         if not any(cells.values()):
@@ -78,12 +93,12 @@ def read_table(file: File, map: tuple[str, ...] | str = (), kind: str = "report"
         try:
             if any(len(cell) > MAX_CELL for cell in cells.values()):
                 raise InputError(f"A cell has more than {MAX_CELL:,} characters.")
-            yield from list(documents_of(_pair(file, number, cells, columns, kind)))
+            yield from list(documents_of(_pair(file, f"{place}{number}", cells, columns, kind)))
         except InputError as error:
-            yield Quarantined(str(file.path), f"{file.name}, row {number}", str(error))
+            yield Quarantined(str(file.path), f"{file.name}, row {place}{number}", str(error))
 
 
-def _pair(file: File, number: int, cells: Mapping[str, str], columns: Mapping[str, str], kind: str) -> Pair:
+def _pair(file: File, place: str, cells: Mapping[str, str], columns: Mapping[str, str], kind: str) -> Pair:
     values = {field: cells.get(column, "") for field, column in columns.items() if field != "text"}
     parts = [part for part in columns.get("text", "").split("+") if cells.get(part)]
     text = "\n".join(cells[part] if len(parts) == 1 else f"{part.upper()}: {cells[part]}" for part in parts)
@@ -93,7 +108,7 @@ def _pair(file: File, number: int, cells: Mapping[str, str], columns: Mapping[st
     used = {name for column in columns.values() for name in column.split("+")}
     kind = values.get("kind") or kind
     return Pair(
-        id=checked_id(values.get("id") or (f"{file.path.stem}#{number}" if "id" not in columns else None)),
+        id=checked_id(values.get("id") or (f"{file.path.stem}#{place}" if "id" not in columns else None)),
         source=file.path.stem,
         text=text,
         image=path_inside(file.path.parent, image) if image else None,
@@ -131,13 +146,15 @@ def _mapping(header: list[str], given: Iterable[str]) -> dict[str, str]:
     return columns
 
 
-def _rows(file: File) -> Iterable[Iterable[Any]]:
+def _sheets(file: File) -> Iterator[tuple[str, Iterable[Iterable[Any]]]]:
+    """Tables and their names; that of a file's only table is empty."""
     if file.kind == "a Parquet file":
-        return _parquet(file)
-    if file.head.startswith(b"PK"):
-        return _excel(file)
-    text, _ = decode_any(file.read(MAX_BYTES))
-    return _csv(file, text)
+        yield "", _parquet(file)
+    elif file.head.startswith(b"PK"):
+        yield from _excel(file)
+    else:
+        text, _ = decode_any(file.read(MAX_BYTES))
+        yield "", _csv(file, text)
 
 
 def _csv(file: File, text: str) -> Iterator[list[str]]:
@@ -150,19 +167,33 @@ def _csv(file: File, text: str) -> Iterator[list[str]]:
         raise InputError(f"Its line {reader.line_num} is not CSV ({error}).") from error
 
 
-def _excel(file: File) -> Iterator[tuple[Any, ...]]:
-    """Rows of the first sheet."""
+def _excel(file: File) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
+    """The sheets that have anything in them."""
     try:
         from openpyxl import load_workbook
     except ImportError as error:
         raise MissingDependencyError('Reading Excel needs openpyxl: pip install "clincite[corpora]".') from error
     with file.path.open("rb") as stream:
         check_zip(stream)
-        try:
+        with _damage_named():
             book = load_workbook(stream, read_only=True, data_only=True)
-            yield from islice(book.worksheets[0].iter_rows(values_only=True), 2_000_000)
-        except (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, SyntaxError) as error:
-            raise InputError(f"It is a damaged Excel file ({type(error).__name__}: {error}).") from error
+            sheets = [sheet for sheet in book.worksheets if next(sheet.iter_rows(), None)]
+        for sheet in sheets:
+            yield on_one_line(sheet.title) if len(sheets) > 1 else "", _sheet_rows(sheet)
+
+
+def _sheet_rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
+    with _damage_named():
+        yield from islice(sheet.iter_rows(values_only=True), MAX_ROWS)
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """Whatever openpyxl raises over a hostile file, as one sentence."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, SyntaxError) as error:
+        raise InputError(f"It is a damaged Excel file ({type(error).__name__}: {error}).") from error
 
 
 def _parquet(file: File) -> Iterator[list[Any]]:
