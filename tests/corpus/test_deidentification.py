@@ -20,6 +20,8 @@ from rag.evaluation.suite import evaluate
 from rag.settings import DeidentificationSettings, Settings
 from rag.types import Document
 
+from .test_clinical import PIXELS, dicom
+
 
 def document(text: str, title: str = "", **metadata: object) -> Document:
     return Document(
@@ -156,6 +158,21 @@ def test_modes_of_an_ingest(tmp_path: Path, mode: str, texts: list[str], aside: 
         assert "1 record in text" in report.quarantined[0].reason and "123456" not in report.quarantined[0].reason
     would = preview(Source(tmp_path / "x.jsonl"), None, scrubber=scrubber)
     assert would.identifiers == report.identifiers
+
+
+def test_a_header_that_names_its_patient_is_told_and_a_copy_without_is_welcome(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    pytest.importorskip("dicomanonymizer")
+    from rag.building.copying import copy_without_identities
+
+    dicom(tmp_path / "in/a.dcm", "SECRET-1", "1.2.3", PatientName="SECRET^JANE", **PIXELS)
+    for folder, mode, read in (("in", "warn", 1), ("in", "mask", 1), ("in", "require", 0), ("out", "require", 1)):
+        if folder == "out":
+            copy_without_identities(tmp_path / "in", tmp_path / "out", "a key of the tests", Scrubber("mask"))
+        would = preview(Source(tmp_path / folder), None, scrubber=Scrubber(mode))  # type: ignore[arg-type]
+        assert would.by_kind == ({"image": 1} if read else {}), (folder, mode)
+        assert [(f.field, f.kind) for f in would.identifiers] == [("header of its file", "name")] * (folder == "in")
+        assert "SECRET" not in str(would)
 
 
 def test_a_finder_that_is_not_there_is_named() -> None:
