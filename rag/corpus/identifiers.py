@@ -34,11 +34,14 @@ _DATE = (
     + _MONTH
     + r"\s{1,3}\d{1,2}(?:st|nd|rd|th)?,?\s{1,3}\d{4}|\d{1,2}(?:st|nd|rd|th|º|er)?\s(?:of\s|de\s)?"
     + _MONTH
-    + r"(?:\sde(?:l)?)?,?\s{1,3}\d{4}|\d{1,2}/\d{4}|(?:18|19|20)\d{6}|(?:18|19|20)\d{2})(?![\w/])"
+    + r"(?:\sde(?:l)?)?,?\s{1,3}\d{4}|\d{1,2}/\d{4}|\d{1,2} \d{1,2} (?:18|19|20)\d{2}|(?:18|19|20)\d{6}|"
+    + _MONTH
+    + r"\s{1,2}(?:18|19|20)\d{2}|(?:18|19|20)\d{2})(?![\w/])"
 )
 # A sign between a label and what it labels; the first has none.
 _SIGN = (
-    r"(?:\s{0,3}(?:\([^()\n]{1,20}\)\s?)?(?:\s?(?:number|no|nr|num)\b\.?)?\s?[:#=№º°][:#=.\s]{0,4}|\s{0,2}\n\s{0,2})"
+    r"(?:\s{0,3}(?:\([^()\n]{1,20}\)\s?)?(?:\s?(?:number|no|nr|num)\b\.?)?\s?[:#=№º°][:#=.\s]{0,4}"
+    r"|\s{0,2}\n\s{0,2}|\s[-–]\s)"
 )
 _OPEN = r"(?:\s{0,3}(?:number|no|nr|num|is|was)?\.?\s{1,3}|\s?-\s?)"
 _NUMBER = r"[A-Z]{0,4}[-/]?\d[A-Z0-9]*(?:[-/ .]{1,2}[A-Z]?\d[A-Z0-9]*){0,6}(?:-[A-Z])?(?![\w%])"
@@ -46,6 +49,9 @@ _UNIT = re.compile(
     r"\s{0,2}(?:%|°|×|x\s?\d|[µμ]|(?:HU|[kcmnpfd]?[mglLMJ]|mm|cm|mmHg|m[gl]|[mkpn]g|dl|mL|ml|cc|IU|U|UI|T|Hz|kHz|MHz|kV|kVp|mAs?|"
     r"mSv|Gy|Bq|MBq|bpm|rpm|ms|sec|seconds?|min|minutes?|hours?|days?|weeks?|months?|years?|years?|yo|años|meses|días|"
     r"copies|cells|células|copias|units?|points?|patients?|cases|slices|images|frames|scanner|Tesla)(?![A-Za-z]))"
+)
+_DATABASE = re.compile(
+    r"\b(?:genbank|geo|ncbi|embl|ena|refseq|uniprot|swiss-?prot|pdb|sra|arrayexpress|dbgap)\W*$", re.I
 )
 _DIGITS = re.compile(r"\d")
 
@@ -105,6 +111,12 @@ def is_no_name(word: str) -> bool:
 
 
 @cache
+def clinical_words() -> frozenset[str]:
+    """The words of the finding lexicon: capitalised, they are taken for names."""
+    return frozenset(re.findall(r"[a-z]{3,}", (knowledge_dir() / "findings.toml").read_text("utf-8").lower()))
+
+
+@cache
 def _rules() -> _Rules:
     with (knowledge_dir() / "identifiers.toml").open("rb") as file:
         return _Rules(tomllib.load(file))
@@ -130,36 +142,36 @@ class _Rules:
         place = 0
         while (match := self._by_label.search(text, place)) is not None:
             kind = match.lastgroup or ""
-            start, end = match.span(kind)
-            if kind in ("called", "person", "titled", "degree"):
-                named = list(self._name(text, start, end, kind))
-                yield from named
-                place = named[-1].end if named else max(start, match.start() + 1)  # it may be the next label
-                continue
-            place = end
-            if kind in ("record", "marked", "opening"):
-                yield from _record(text, start, end, match.start(), kind != "record")
-            elif kind != "labelled" or len(_DIGITS.findall(match[kind])) >= 6:
-                yield Identifier(start, end, _KINDS.get(kind, kind))
+            found = self._named(text, match, kind) if kind in _NAMED else _numbered(text, match, kind)
+            if found is not None:
+                yield found
+            # What was taken for a name may be the next label.
+            place = found.end if found is not None else match.start() + 1 if kind in _NAMED else match.end(kind)
 
-    def _name(self, text: str, start: int, end: int, how: str) -> Iterator[Identifier]:
-        """The part of the words that is a name: up to the first word that cannot be part of one."""
+    def _named(self, text: str, match: re.Match[str], how: str) -> Identifier | None:
+        """The part of the words that is a name, up to the first word that cannot be part of one; or None."""
+        start, end = match.span(how)
         words = list(re.finditer(r"[\w.'’-]+", text[start:end]))
         others = [n for n, word in enumerate(words) if self.is_no_name(word[0])]
         if how == "degree":  # the name is what stands nearest to the degree
-            words, kept = words[others[-1] + 1 :] if others else words, len(words) - (others[-1] + 1 if others else 0)
+            words = words[others[-1] + 1 :] if others else words
         else:
-            kept = others[0] if others else len(words)
-        while kept and words[kept - 1][0].casefold() in _PARTICLES:
-            kept -= 1
-        whole = [w for w in words[:kept] if len(w[0].strip(".")) > 1]
-        if how == "degree":  # of abbreviations alone ("DQ, DM, DO") none is a person
-            whole = [w for w in whole if any(map(str.islower, w[0]))]
-        if not whole or (how in ("person", "degree") and kept < 2):
-            return
-        at, to = start + words[0].start(), start + words[kept - 1].end()
-        if not self.is_eponym(text, to):
-            yield Identifier(at, to - (text[to - 1] == "." and len(words[kept - 1][0]) > 2), "name")
+            words = words[: others[0]] if others else words
+        while words and words[-1][0].casefold() in _PARTICLES:
+            words.pop()
+        whole = [w[0] for w in words if len(w[0].strip(".")) > 1]
+        clinical = sum(w.casefold() in clinical_words() for w in whole)
+        if not whole or (how in ("person", "written", "degree") and len(words) < 2):
+            return None
+        if how not in ("titled", "degree") and 2 * clinical > len(whole):
+            return None
+        # Of abbreviations alone ("DQ, DM, DO") none is a person, nor are words of a text in capitals after a "by".
+        if all(map(str.isupper, whole)) and (how == "degree" or (how == "written" and not _signed(text, match, start))):
+            return None
+        at, to = start + words[0].start(), start + words[-1].end()
+        if self.is_eponym(text, to):
+            return None
+        return Identifier(at, to - (text[to - 1] == "." and len(words[-1][0]) > 2), "name")
 
     def is_no_name(self, word: str) -> bool:
         plain = word.strip(".").casefold()
@@ -177,7 +189,8 @@ class _Rules:
         kind = r"Calle|Av\.?|Avda\.?|Avenida|Plaza|Pza\.?|Paseo|Pº|Ronda|Travesía|Camino|Carretera|Ctra\.?"
         door = r"(?:,? ?\d{1,2} ?[ºª°]? ?(?:[A-Za-z]|dcha|izda|izq)?\b\.?)?"
         calle = (
-            rf"(?<!\w)(?:[Cc]/ ?(?=[^\n]{{1,60}}?(?:\d|[Ss]/[Nn]))|(?:{kind}) )(?:{_OF})?(?:{capital}|\d\w*)"
+            rf"(?<!\w)(?:[Cc]/ ?(?=(?:{_OF})?[{_UP}]\w\w[^\n]{{0,60}}?(?:\d|[Ss]/[Nn]))|(?:{kind}) )"
+            rf"(?:{_OF})?(?:{capital}|\d\w*)"
             rf"(?: (?:{_OF}|y )?{capital}){{0,4}}(?:,? ?(?:[nN][º.o] ?)?\d{{1,4}}(?:[-–]\d{{1,4}})?{door}"
             rf"|,? [Ss]/[Nn])?(?:[.,]{{0,2}} ?\d{{5}},? {capital})?"
         )
@@ -192,6 +205,8 @@ class _Rules:
             r"(?<![\w.])(?P<dni>\d{8}-?[A-HJ-NP-TV-Z])(?!\w)",
             rf"(?P<street>{street})",
             rf"(?P<calle>{calle})",
+            rf"(?P<town>(?<!\w){capital}(?: {capital})?, (?:{_STATES}) \d{{5}}(?:-\d{{4}})?(?!\w))",
+            r"(?i:(?P<box>\bP\.?\s?O\.? box \d{1,6}))",
         )
         return re.compile("|".join(parts))
 
@@ -208,16 +223,19 @@ class _Rules:
             rf"{label['record']}{either}(?P<record>{number})",
             r"(?i:(?<![\w-])MRN)(?P<glued>\d{5,12})(?!\w)",
             rf"{label['marked']}{sign}(?P<marked>{number})",
-            rf"(?:^|[.,;|(/\t])[ ]{{0,3}}{label['opening']}{sign}(?P<opening>{number})",
+            rf"(?:^\ufeff?|[.,;|(/\t])[ ]{{0,12}}{label['opening']}{sign}(?P<opening>{number})",
             rf"{label['phone']}(?i:\s{{0,2}}(?:no|number|nº)?\.?\s{{0,2}}[:#]?\s{{0,3}})"
             rf"(?P<labelled>\+?\(?\d[\d()/ .-]{{4,32}}\d)(?!\w)",
             rf"{label['postcode']}{sign}"
             rf"(?P<postcode>\d{{4,6}}(?:-\d{{4}})?|[A-Z]{{1,2}}\d[A-Z\d]? ?\d[A-Z]{{2}})(?!\w)",
             rf"{label['address']}{sign}(?P<address>(?=[^\n]*\d){line})",
             rf"{label['place']}{sign}(?P<place>[{_UP}]{line})",
-            rf"{label['name']}(?i:{_SIGN}|(?<=name is)\s)(?P<called>{_NAME})",
-            rf"{label['person']}{either}(?:(?:{self._titles})\.?\s)?(?P<person>{_NAME})",
-            rf"(?<![\w-])(?:{self._titles})\.?[ ](?P<titled>{_NAME})",
+            rf"{label['patient']}{sign}(?P<patient>(?i:[^\W\d_][\w'’-]*(?:[ ^,]{{1,3}}[^\W\d_][\w'’.-]*){{0,4}}))",
+            rf"{label['name']}(?i:{_SIGN}|(?<=name is)\s)(?P<named>{_NAME})",
+            rf"(?:^\ufeff?|[.,;|(/\t])[ ]{{0,12}}{label['called']}{sign}(?P<called>{_NAME})",
+            rf"{label['person']}{sign}(?:(?:{self._titles})\.?\s)?(?P<person>{_NAME})",
+            rf"{label['by']}{either}(?:(?:{self._titles})\.?\s)?(?P<written>{_NAME})",
+            rf"(?<![\w-])(?:(?:{self._titles})\.?|(?:DR|DRA|MRS|PROF)\.)[ ](?P<titled>{_NAME})",
             rf"(?<![\w-])(?P<degree>{_NAME}),?\s(?:M\.?D\.?|D\.?O\.?|R\.?N\.?|Ph\.?D\.?|MBBS|FRCR|RT\(R\))(?!\w)",
         )
         return re.compile("|".join(parts), re.MULTILINE)
@@ -225,15 +243,14 @@ class _Rules:
 
 _PARTICLES = {"de", "la", "los", "del", "da", "dos", "van", "der", "den", "von", "le", "di", "y", "bin", "al"}
 _KINDS = {
-    "plus": "phone",
-    "dni": "record",
-    "calle": "address",
-    "street": "address",
-    "card": "account",
-    "iban": "account",
-    "glued": "record",
-    "labelled": "phone",
-}
+    "plus": "phone", "labelled": "phone", "dni": "record", "glued": "record", "marked": "record", "opening": "record",
+    "calle": "address", "street": "address", "town": "address", "box": "address", "card": "account", "iban": "account",
+}  # fmt: skip
+_NAMED = ("patient", "named", "called", "person", "written", "titled", "degree")
+_RECORDS = ("record", "marked", "opening")
+_STATES = (
+    "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY]"
+)
 
 
 def _either(words: Iterable[str], last: str = r"\.?") -> str:
@@ -242,14 +259,29 @@ def _either(words: Iterable[str], last: str = r"\.?") -> str:
     return "|".join(re.escape(w).replace(r"\ ", r"\s{1,2}").replace(r"\.", r"\.?") for w in ordered)
 
 
-def _record(text: str, start: int, end: int, label: int, marked: bool) -> Iterator[Identifier]:
-    """A number after a label is a record's if it is long enough, and no quantity."""
-    value = text[start:end]
-    digits = len(_DIGITS.findall(value))
-    signed = any(sign in text[label:start] for sign in ":#=№\n")
-    enough = 3 if signed and not marked else 4
-    if digits >= enough and not _UNIT.match(text, end):
-        yield Identifier(start, end, "record")
+def _numbered(text: str, match: re.Match[str], kind: str) -> Identifier | None:
+    """What follows a label of numbers, dates or places, unless it is a quantity or too short."""
+    start, end = match.span(kind)
+    digits = len(_DIGITS.findall(match[kind]))
+    if kind in _RECORDS:
+        enough = 3 if kind == "record" and _signed(text, match, start) else 4
+        is_gene = _DATABASE.search(text, max(match.start() - 15, 0), match.start()) is not None
+        is_one = digits >= enough and not is_gene and not _UNIT.match(text, end)
+    elif kind == "labelled":  # a telephone number, and no date of a call
+        is_one = (
+            digits >= 6
+            and not _UNIT.match(text, end)
+            and not re.match(_DATE, match[kind])
+            and "000 000" not in match[kind]
+        )
+    else:
+        is_one = not (kind in ("birth", "stay") and _UNIT.match(text, end))
+    return Identifier(start, end, _KINDS.get(kind, kind)) if is_one else None
+
+
+def _signed(text: str, match: re.Match[str], start: int) -> bool:
+    """Whether a sign stands between the label and what follows it."""
+    return any(sign in text[match.start() : start] for sign in ":#=№\n")
 
 
 def _is_form(kind: str, value: str, text: str, end: int) -> bool:

@@ -8,12 +8,10 @@ they take laboratory values for such. Eponyms ("Baker cyst") and words of report
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import Any
 
-from rag.corpus.identifiers import Finder, Identifier, apart, is_eponym, is_no_name
+from rag.corpus.identifiers import Finder, Identifier, apart, clinical_words, is_eponym, is_no_name
 from rag.errors import MissingDependencyError
-from rag.settings import knowledge_dir
 
 MAX_CHARS = 100_000  # at a time: spaCy refuses more than a million
 _KINDS = {"PERSON": "name", "LOCATION": "place"}
@@ -51,13 +49,7 @@ def _kept(one: Any, text: str, offset: int) -> list[Identifier]:
     start, end = one.start + offset, one.end + offset
     words = re.findall(r"[^\W_]+", text[start:end])
     is_name = any(w[0].isupper() for w in words) and not re.search(r"\d|XX", text[start:end])
-    is_clinical = len(words) == 1 and (is_no_name(words[0]) or words[0].lower() in _clinical_words())
+    is_clinical = len(words) == 1 and (is_no_name(words[0]) or words[0].lower() in clinical_words())
     return [Identifier(start, end, _KINDS[one.entity_type])] * (
         is_name and not is_clinical and not is_eponym(text, end)
     )
-
-
-@cache
-def _clinical_words() -> frozenset[str]:
-    """The words of the finding lexicon: at the beginning of a sentence the model takes them for names."""
-    return frozenset(re.findall(r"[a-z]{3,}", (knowledge_dir() / "findings.toml").read_text("utf-8").lower()))

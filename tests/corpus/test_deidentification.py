@@ -62,6 +62,13 @@ def document(text: str, title: str = "", **metadata: object) -> Document:
         ("Médico: Ignacio Navarro Cuéllar NºCol: 28 28 70973.", "Médico: [REMOVED] NºCol: [REMOVED]."),
         ("Address: 12 Long Lane, Leeds\nFINDINGS: clear", "Address: [REMOVED]\nFINDINGS: clear"),
         ("Domicilio:  Calle Miguel Benitez 90.", "Domicilio:  [REMOVED]."),
+        ("Pt. ID: ABC-1234. NHS No: 943 476 5919.", "Pt. ID: [REMOVED]. NHS No: [REMOVED]."),
+        ("DOB 01 02 1950. Year of birth: 1950.", "DOB [REMOVED]. Year of birth: [REMOVED]."),
+        ("patient name: john smith\nPatient Name - Ann Lee", "patient name: [REMOVED]\nPatient Name - [REMOVED]"),
+        ("DR. SMITH and Miss Jane Doe", "DR. [REMOVED] and Miss [REMOVED]"),
+        ("Physician: Dr. Jones", "Physician: Dr. [REMOVED]"),
+        ("Electronically signed by: SMITH, JOHN", "Electronically signed by: [REMOVED]"),
+        ("Springfield, IL 62704, PO Box 123, ph: 555 123 4567", "[REMOVED], [REMOVED], ph: [REMOVED]"),
     ],
 )  # fmt: skip
 def test_identifiers_go(text: str, expected: str) -> None:
@@ -83,6 +90,10 @@ def test_identifiers_go(text: str, expected: str) -> None:
         "Baker cyst. Parkinson disease, Crohn's disease, a Schmorl node, Kerley B lines.",
         "Patient: 70-year-old man. Patient: Stable. Reviewed by Interventional Radiology.",
         "HLA (DP, DM, DO, DQ, and DR). PT C/O INCREASED SHORTNESS OF BREATH. T/Spine and C/Spine.",
+        "PATIENT UNDERWENT BIOPSY YESTERDAY. READ BY OUTSIDE FACILITY. DR CHEST AP. Patient: Total Knee Replacement.",
+        "Drug name: Aspirin. Protocol name: Thorax Routine. Name of the lesion: Hemangioma. Gene ID: 1583.",
+        "Results called 10/12/2014 11:30. Portable 12/10/2014 08:15. White cell 450 000 /uL. Weighed 1950 g when born.",
+        "born 1950 g at term. GenBank accession no. AI979399, GEO accession: GSM1406445, C/C vs. T/T: OR 0.5.",
         "Vitamin D. Calcium was given. Informe clínico del paciente: Varón de 40 años.",
     ],
 )
