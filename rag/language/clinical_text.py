@@ -13,6 +13,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from rag.corpus.sentences import sentence_spans
 from rag.language.cues import Place, Status, load_cues
+from rag.language.foreign import all_foreign, is_foreign
 from rag.language.injection import blank_orders
 from rag.language.layout import with_line_ends, without_layout
 from rag.language.lexicon import Lexicon, Mention
@@ -77,7 +78,8 @@ class ClinicalText:
         readable: that with what speaks to the reader blanked.
         sentences: (start, end, sentence) of each sentence of ``readable``.
         words: those that carry content.
-        asides: starts of the sentences that tell why it was written, or what was before.
+        asides: starts of the sentences that tell why it was written, or what was before, or are not in English.
+        foreign: whether all of it is in another language.
         order: the start of each sentence -> how late its part was written; empty where all of it is of one time.
         statements: all that it asserts, in order. Sections such as INDICATION are history; orders are not read.
     """
@@ -85,14 +87,14 @@ class ClinicalText:
     def __init__(self, text: str, texts: Texts) -> None:
         self.text = text
         self.readable = without_layout(blank_orders(with_line_ends(text)), texts.lexicon.vocabulary)
-        self._vocabulary = texts.lexicon.vocabulary
+        self._lexicon = texts.lexicon
         self.sentences = tuple(
             (start, end, texts.sentence(self.readable[start:end])) for start, end in sentence_spans(self.readable)
         )
 
     @cached_property
     def visible(self) -> str:
-        return without_layout(with_line_ends(self.text), self._vocabulary)
+        return without_layout(with_line_ends(self.text), self._lexicon.vocabulary)
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -100,7 +102,12 @@ class ClinicalText:
 
     @cached_property
     def asides(self) -> frozenset[int]:
-        return asides_of(self.readable, [(start, end) for start, end, _ in self.sentences])
+        strange = {start for start, _, s in self.sentences if is_foreign(s.tokens, self._lexicon)}
+        return asides_of(self.readable, [(start, end) for start, end, _ in self.sentences]) | strange
+
+    @cached_property
+    def foreign(self) -> bool:
+        return all_foreign([s.tokens for _, _, s in self.sentences], self._lexicon)
 
     @cached_property
     def order(self) -> dict[int, int]:

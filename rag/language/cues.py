@@ -20,7 +20,7 @@ Effect = Literal["present", "absent", "uncertain", "historical", "hypothetical",
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a finding is, how much of it there is, and how it compares with before, as far as words say so.
+    """Where a finding is, how much, since when, and how it compares with before, as far as words say so.
 
     ``sides`` holds ``left`` and ``right`` for bilateral findings. Sets are empty where nothing is said.
     """
@@ -29,6 +29,7 @@ class Place:
     zones: frozenset[str] = frozenset()
     degrees: frozenset[str] = frozenset()
     course: frozenset[str] = frozenset()
+    acuity: frozenset[str] = frozenset()
 
 
 NOWHERE = Place()
@@ -133,6 +134,7 @@ class Cues:
     sides: Mapping[str, str]
     zones: Mapping[str, str]
     degrees: Mapping[str, str]
+    acuities: Mapping[str, str]
     axes: tuple[frozenset[str], ...]
     courses: Phrases
     inside: frozenset[str]
@@ -144,7 +146,7 @@ class Cues:
     fingerprint: str
 
     def place(self, tokens: Sequence[Token]) -> Place:
-        """The sides, zones, degrees and changes that ``tokens`` name."""
+        """The sides, zones, degrees, changes and ages that ``tokens`` name."""
         words = [t.lemma for t in tokens]
         sides = {self.sides[w] for w in words if w in self.sides}
         return Place(
@@ -152,6 +154,7 @@ class Cues:
             frozenset(self.zones[w] for w in words if w in self.zones),
             frozenset(self.degrees[w] for w in words if w in self.degrees),
             frozenset(found.meaning for found in self.courses.all(tokens)),
+            frozenset(self.acuities[w] for w in words if w in self.acuities),
         )
 
 
@@ -192,6 +195,7 @@ def load_cues() -> Cues:
             sides=sides,
             zones=zones,
             degrees=degrees,
+            acuities=_inverted(data["acuity"]),
             axes=tuple(map(frozenset, data["axis"]["zones"])),
             courses=Phrases(data["course"]),
             inside=frozenset({*sides, *zones, *degrees, *data["inside"]["words"]}),

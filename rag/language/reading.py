@@ -13,7 +13,6 @@ from rag.language.forms import tells_cause
 from rag.language.lexicon import Lexicon
 from rag.language.quantities import satisfies
 from rag.language.question import Asked
-from rag.language.silence import in_other_language
 from rag.language.statements import Assertion
 from rag.language.tokens import Token
 
@@ -87,7 +86,7 @@ def read_passage(asked: Asked, text: str, texts: Texts) -> Reading:
 
 def _read_passage(texts: Texts, asked: Asked, text: str) -> Reading:
     read = texts.of(text)
-    if in_other_language(read, texts.lexicon):
+    if read.foreign:
         return Reading(None, None, False, FOREIGN)
     if asked.change:
         return _read_change(asked, read)
@@ -184,6 +183,8 @@ def _meets(asked: Asked, a: Assertion, sentence: ClinicalSentence) -> tuple[bool
             return None, f"whether it is {min(asked.place.course)}"
         if not asked.place.course & courses:
             return False, ""
+    if asked.place.acuity and a.place.acuity and not asked.place.acuity & a.place.acuity:
+        return False, ""  # an old fracture is no acute one
     return True, ""
 
 
@@ -214,7 +215,7 @@ def _match(claim: Assertion, a: Assertion, asked: Asked, lexicon: Lexicon) -> tu
                 return False, 0.5 * weight
             if asked.place.zones and a.place.zones and not asked.place.zones & a.place.zones:
                 return False, 0.4 * weight
-            if "large" in asked.place.degrees and a.place.degrees == {"small"}:
+            if asked.place.degrees and a.place.degrees and not asked.place.degrees & a.place.degrees:
                 return False, 0.6 * weight
             return True, weight
         return False, weight

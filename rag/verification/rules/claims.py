@@ -128,6 +128,7 @@ def attributes(a: Place, b: Place) -> list[tuple[str, frozenset[str], frozenset[
         ("zone", a.zones, b.zones),
         ("degree", a.degrees, b.degrees),
         ("course", a.course, b.course),
+        ("acuity", a.acuity, b.acuity),
     ]
 
 
