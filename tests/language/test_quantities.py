@@ -76,3 +76,9 @@ def test_any_sentence_can_be_judged_against_any_text(sentence: str, evidence: st
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_nothing_written_breaks_the_judge(sentence: str, evidence: str) -> None:
     assert judge(sentence, evidence, _TEXTS).verdict in ("supported", "contradicted", "unsupported")
+
+
+def test_a_fraction_is_a_part_of_its_number(texts: Texts) -> None:
+    for written, value in (("1½ hours", 1.5), ("½ hour", 0.5), ("2¾ hours", 2.75)):
+        (found,) = quantities_of(texts.sentence(f"Its half-life is {written}.").tokens)
+        assert (found.dimension, found.value) == ("time", value), written
