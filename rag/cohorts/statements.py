@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from rag import language
 from rag.indexing.statements import LEFT, RIGHT, ReadDocument, Statement
 from rag.language.clinical_text import ClinicalSentence, Texts
 from rag.language.lexicon import Lexicon, Mention
 from rag.language.quantities import Quantity
 from rag.language.statements import Assertion
-from rag.types import Document
+from rag.types import Document, sha256_of
 
-_RULES = "statements-1"  # changes with this module; the lexicon's fingerprint changes with what findings are called
+_RULES = "statements-1"  # what the reader's measured errors are of; see knowledge/reader-errors.toml
 _SIZES = frozenset({"length", "volume", "percent", "density", "angle", "mass"})
 _BITS = {"left": LEFT, "right": RIGHT}
 _ISO = re.compile(r"((?:19|20)\d\d)(?:-(\d\d)(?:-(\d\d))?)?(?!\d)")
@@ -22,8 +25,12 @@ _DATES = ("date", "study_date", "StudyDate", "Date", "created", "year")
 
 
 def rules_of(lexicon: Lexicon) -> str:
-    """The version of this reading: with another one a report may say something else."""
-    return f"{_RULES}:{lexicon.fingerprint}"
+    """The version of this reading: with another one a report may say something else.
+
+    It changes with the code that reads and with the lexicon, so that nobody has to remember to change it; a change that
+    reads nothing differently costs a reading that was not needed.
+    """
+    return f"{_RULES}:{_code()}:{lexicon.fingerprint}"
 
 
 def read_document(row: int, document: Document, texts: Texts) -> ReadDocument:
@@ -47,6 +54,13 @@ def date_of(metadata: dict[str, Any]) -> str:
         if found := _PACKED.match(told) or _ISO.match(told):
             return "-".join(part for part in found.groups() if part)
     return ""
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """Of the modules that read language, and this one."""
+    files = [*sorted(Path(language.__file__ or "").parent.glob("*.py")), Path(__file__)]
+    return sha256_of("".join(file.read_text(encoding="utf-8") for file in files))[:8]
 
 
 def words_of(some: frozenset[str]) -> str:

@@ -17,6 +17,7 @@ from rag.building.index import Index
 from rag.building.reread import reread
 from rag.cohorts.asking import NotReadError, read_cohort
 from rag.cohorts.criteria import Cohort, CohortHit, FoundStatement, Page
+from rag.cohorts.statements import rules_of
 from rag.cohorts.telling import as_csv, as_jsonl, count_in_words, warnings
 from rag.errors import IndexStateError, InputError
 from rag.indexing import IndexStore
@@ -169,6 +170,17 @@ def test_reports_read_by_other_rules_are_named_and_read_again(index: Index) -> N
     assert "earlier rules" in " ".join(warnings(found))
     assert reread(index.store).read == 2
     assert index.find("effusion").earlier == 0
+
+
+def test_the_rules_are_named_by_the_code_and_the_lexicon_that_read(lexicon: Lexicon) -> None:
+    from rag.language.lexicon import Term
+
+    other = Lexicon.load(terms=[Term("X:1", "zebra stripes", (), "radiology")])
+    name, code, words = rules_of(lexicon).split(":")
+    assert name.startswith("statements-") and len(code) == 8
+    assert rules_of(other).split(":")[:2] == [name, code]
+    assert rules_of(other) != rules_of(lexicon)
+    assert words == lexicon.fingerprint
 
 
 def test_a_changed_statement_is_found_by_verify(index: Index) -> None:
