@@ -11,7 +11,6 @@ and weights read by safetensors, as everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -25,6 +24,9 @@ from rag.errors import InputError, MissingDependencyError
 # Texts of together no more tokens than these are computed by numpy: some twenty questions. It decides by the texts
 # alone, so that a question is computed alike in any process.
 _FEW = 256
+# More texts at once than these are a corpus being read, and may be computed in half precision. No batch of questions is
+# as large (``serving.batch_size``), so a question's vector does not depend on who asks beside it.
+_BULK = 256
 _CHUNK = 32  # batches between two reports of progress
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -103,6 +105,7 @@ class Bert:
         except KeyError as error:
             raise InputError(f"the text tower lacks the tensor {error}; copy the model again") from error
         self._positions = self._positions[:context] + kinds[0]
+        self._made: dict[Any, tuple[Any, Any, Any, list[Layer]]] = {}
 
     @property
     def width(self) -> int:
@@ -112,8 +115,13 @@ class Bert:
         """Token ids of each text, with the marks at both ends."""
         return [encoded.ids for encoded in self._tokenizer.encode_batch(list(texts))]
 
-    def pooled(self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Vectors:
-        """(n, width) float32, not normalised. Equal texts are computed once; batches hold like lengths."""
+    def pooled(
+        self, texts: Sequence[str], *, questions: bool = False, progress: Callable[[int], None] | None = None
+    ) -> Vectors:
+        """(n, width) float32, not normalised. Equal texts are computed once; batches hold like lengths.
+
+        ``questions`` are computed in float32 on a processor however many they are.
+        """
         out = np.empty((len(texts), self.width), np.float32)
         copies: dict[str, list[int]] = {}
         for i, text in enumerate(texts):
@@ -125,7 +133,8 @@ class Bert:
         step = len(ids) if few else self._batch.size * _CHUNK
         for begin in range(0, len(order), max(1, step)):
             chunk = order[begin : begin + step]
-            found = (self._few if few else self._many)([ids[n] for n in chunk])
+            some = [ids[n] for n in chunk]
+            found = self._few(some) if few else self._many(some, quick=len(texts) > _BULK and not questions)
             for n, vector in zip(chunk, found, strict=True):
                 out[copies[unique[n]]] = vector
             if progress:
@@ -141,9 +150,10 @@ class Bert:
         )
         return np.stack([one[0].mean(axis=0) for one in states])
 
-    def _many(self, ids: Sequence[list[int]]) -> Vectors:
-        """Batches, by torch, in the precision that the device is quick in; sums are of full precision."""
-        library, (words, positions, first, layers) = torch(), self._placed
+    def _many(self, ids: Sequence[list[int]], quick: bool) -> Vectors:
+        """Batches, by torch; matrices in the precision that the device is ``quick`` in, sums in float32."""
+        library = torch()
+        words, positions, first, layers = self._placed(fast_dtype() if quick or device() == "cuda" else library.float32)
         parts, begin = list[Vectors](), 0
 
         def forward(size: int) -> Vectors:
@@ -176,17 +186,18 @@ class Bert:
             x = kernels.norm(x + kernels.linear(wide, layer.narrow), layer.output, epsilon)
         return x
 
-    @cached_property
-    def _placed(self) -> tuple[Any, Any, Any, list[Layer]]:
-        """The weights as tensors where the model runs: matrices in its quick precision, the rest in float32."""
-        library, where, quick = torch(), device(), fast_dtype()
+    def _placed(self, precision: Any) -> tuple[Any, Any, Any, list[Layer]]:
+        """The weights as tensors where the model runs: matrices in this precision, the rest in float32; made once."""
+        if precision in self._made:
+            return self._made[precision]
+        library, where = torch(), device()
 
         def exact(array: NDArray[Any]) -> Any:
             return library.from_numpy(array).to(where)
 
         def matrix(pair: tuple[Any, Any]) -> tuple[Any, Any]:
             weight, bias = map(exact, pair)
-            return weight.to(quick), bias.to(quick)
+            return weight.to(precision), bias.to(precision)
 
         def place(layer: Layer) -> Layer:
             norms = {name: tuple(map(exact, getattr(layer, name))) for name in ("attended", "output")}
@@ -194,7 +205,8 @@ class Bert:
             return Layer(**norms, **matrices)
 
         first = tuple(map(exact, self._first))
-        return exact(self._words), exact(self._positions), first, [place(layer) for layer in self._layers]
+        made = exact(self._words), exact(self._positions), first, [place(layer) for layer in self._layers]
+        return self._made.setdefault(precision, made)
 
 
 class NumpyKernels:
