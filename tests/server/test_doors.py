@@ -12,8 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import TypeAdapter
 
 from rag.corpus.packaged import packaged_file
+from rag.integrations.mcp import Study
 from rag.server.access.keys import KeyFile
 from tests.server.conftest import NAMED_STUDY, QUESTION, Served, running
 from tests.server.test_jobs import cases, followed
@@ -134,3 +136,48 @@ def test_a_file_of_keys_that_broke_is_named_in_the_log(
     assert str(keys.path) in caplog.text
     assert key not in caplog.text
     assert json.dumps(key) not in caplog.text
+
+
+def test_the_cases_of_doors(data: Path, served: Served, tmp_path: Path) -> None:
+    """Small cases after public reports, kind K16: each is asked as it stands there; an unknown one fails here."""
+    file = data / "faults" / "cases.jsonl"
+    if not file.is_file():
+        pytest.skip("the fault cases (../shared/data/faults) are not here")
+    post, before = served.client.post, served.client.get("/v1/answers").json()["entries"]
+
+    def empty_study(case: dict[str, Any]) -> None:
+        asked = post("/v1/answers", json={"question": "Is there a pneumothorax?", "study": ""})
+        assert asked.status_code == 200 and asked.json()["question"]["study"] is None
+
+    def number(case: dict[str, Any]) -> None:
+        given = int("".join(c for c in case["input"] if c.isdigit()))
+        assert TypeAdapter(Study).validate_python(given) == str(given)
+
+    def chore(case: dict[str, Any]) -> None:
+        body = {"model": "small", "messages": [{"role": "user", "content": case["input"].split("'")[1]}]}
+        done = post("/v1/chat/completions", json=body)
+        assert done.status_code == 200 and done.json()["clincite"] == {"task": "title"}
+        assert served.client.get("/v1/answers").json()["entries"][1:] == before
+
+    def parts(case: dict[str, Any]) -> None:
+        content = [{"type": "input_text", "text": QUESTION}]
+        asked = post(
+            "/v1/chat/completions", json={"model": "small", "messages": [{"role": "user", "content": content}]}
+        )
+        assert asked.status_code == 200
+
+    def elsewhere(case: dict[str, Any]) -> None:
+        """A disk that may only be read, and images that are gone: tests/indexing."""
+
+    asked = {
+        "EMPTY-STUDY": empty_study,
+        "MCP-1": number,
+        "API-1": chore,
+        "API-3": parts,
+        "DB-1": elsewhere,
+        "DB-3": elsewhere,
+    }
+    cases = [c for c in map(json.loads, file.open(encoding="utf-8")) if c["kind"].startswith("K16 ")]
+    assert cases
+    for case in cases:
+        asked[case["id"]](case)
