@@ -1,8 +1,8 @@
 """Names and places by a language model (spaCy's small English one), through Presidio: the extra ``deid``.
 
-What is ours is what keeps it from harm in clinical text. Its recognisers of URLs and e-mail addresses are taken out,
-for they reach for the network (the list of domain suffixes), and so are those of telephone and licence numbers, for
-they take laboratory values for such. Eponyms ("Baker cyst") and words of reports that the model takes for names stay.
+What is ours is what keeps it from harm in clinical text. Of its recognisers the one of names and places alone is used:
+those of URLs and e-mail addresses reach for the network (a list of suffixes), and numbers are our rules' business.
+Eponyms ("Baker cyst") and words of reports that the model takes for names stay.
 """
 
 from __future__ import annotations
