@@ -127,7 +127,6 @@ def ingest(
         StorageError: the disk refused; the index is as it was.
     """
     report, listen = IngestReport(store.name), progress or Silent()
-    report.deidentification = scrubber.mode if scrubber is not None else "off"
     text, image = encoders.text, encoders.image
     spaces = {"text": SpaceInfo(text.dim, text.fingerprint)}
     if image is not None:
@@ -191,6 +190,7 @@ class SourceReading:
         self, places: Places, count: Callable[[int], None], *, images: bool, scrubber: Scrubber | None
     ) -> Iterator[list[Document]]:
         report, incoming = self._report, self._incoming(images)
+        report.deidentification = scrubber.mode if scrubber is not None else "off"
         while True:
             with report.timed("read"):
                 some = list(islice(incoming, BATCH))

@@ -294,14 +294,15 @@ def show_duplicates(alike: Sequence[Alike], folded: Mapping[str, str]) -> None:
     across = sum(one.across > 1 for one in alike)
     out.print(
         f"{len(alike):,} documents have others like them, {across:,} of them in more than one patient or article; "
-        f"{len(folded):,} say nothing new beside another of their study",
+        f"{len(folded):,} say nothing new beside another of their study, or of the literature",
         soft_wrap=True,
     )
     for one in sorted(alike, key=lambda one: -one.across)[:30]:
         some = ", ".join(one.ids[:6]) + (f", … ({len(one.ids):,})" if len(one.ids) > 6 else "")
         how = "equal" if one.equal else "alike"
         where = f"[yellow]of {one.across:,} patients or articles[/]" if one.across > 1 else "of one"
-        out.print(f"  {one.kind}s {how}, {where}: {escape(some)}", soft_wrap=True)
+        kind = {"image": "images", "report": "reports"}.get(one.kind, "pieces of literature")
+        out.print(f"  {kind} {how}, {where}: {escape(some)}", soft_wrap=True)
 
 
 def show_copies(made: CopyReport) -> None:

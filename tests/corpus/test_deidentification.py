@@ -153,8 +153,11 @@ ROWS = [
         ("require", ["The lungs are clear."], 1),
     ],
 )
-def test_modes_of_an_ingest(tmp_path: Path, mode: str, texts: list[str], aside: int) -> None:
+def test_modes_of_an_ingest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str, texts: list[str], aside: int
+) -> None:
     from rag.building.ingest import IngestReport, SourceReading
+    from rag.cli.console import show_ingest
 
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
     report = IngestReport("")
@@ -170,6 +173,11 @@ def test_modes_of_an_ingest(tmp_path: Path, mode: str, texts: list[str], aside: 
         assert "1 record in text" in report.quarantined[0].reason and "123456" not in report.quarantined[0].reason
     would = preview(Source(tmp_path / "x.jsonl"), None, scrubber=scrubber)
     assert would.identifiers == report.identifiers
+    assert would.deidentification == report.deidentification == mode
+    show_ingest(would, dry_run=True)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert ("1 record in 1 documents" in shown) == (mode != "off")
+    assert "123456" not in shown
 
 
 def test_a_header_that_names_its_patient_is_told_and_a_copy_without_is_welcome(tmp_path: Path) -> None:
