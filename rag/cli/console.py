@@ -271,22 +271,26 @@ def show_ingest(report: IngestReport, *, dry_run: bool = False) -> None:
 
 def _show_identifiers(report: IngestReport) -> None:
     """How many identifiers of each kind were found in how many documents, which ones first, and what became of them."""
-    if not report.identifiers:
-        return
-    kinds, documents = Counter[str](), list(dict.fromkeys(one.document for one in report.identifiers))
-    for one in report.identifiers:
-        kinds[one.kind] += one.count
     became = {
         "warn": "left in; --deidentify mask replaces them",
-        "mask": "replaced by [REMOVED], but for headers of image files, which stay where they are",
-        "require": "these documents were set aside",
-    }[report.deidentification]
-    some = ", ".join(documents[:5]) + (", …" if len(documents) > 5 else "")
-    out.print(
-        f"[yellow]  identifiers of people[/]: {_counted(kinds)} in {len(documents):,} documents ({became}): "
-        f"{escape(some)}",
-        soft_wrap=True,
-    )
+        "mask": "replaced by [REMOVED]",
+        "require": "set aside",
+    }
+    of_files = ("header of its file", "pixels")  # of which an ingest changes nothing
+    inside = [one for one in report.identifiers if one.field not in of_files]
+    files = [one for one in report.identifiers if one.field in of_files]
+    stay = "set aside" if report.deidentification == "require" else "these stay where they are; see rag deidentify"
+    for some, what, then in (
+        (inside, "documents", became.get(report.deidentification, "")),
+        (files, "image files, in header or picture", stay),
+    ):
+        if some:
+            kinds, ids = Counter[str](), list(dict.fromkeys(one.document for one in some))
+            for one in some:
+                kinds[one.kind] += one.count
+            first = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
+            found = f"{_counted(kinds)} in {len(ids):,} {what} ({escape(then)})"
+            out.print(f"[yellow]  identifiers of people[/]: {found}: {escape(first)}", soft_wrap=True)
 
 
 def show_duplicates(alike: Sequence[Alike], folded: Mapping[str, str]) -> None:
