@@ -139,9 +139,11 @@ class ContextReader:
         """ "The prior study, which showed an effusion"; "compared with the CT of March, which demonstrated edema"."""
         clause, cues = self._clause, load_cues()
         words, begin = clause.words, clause.last_stop(first)
-        shown = next((i for i in range(first - 1, begin, -1) if cues.shows.at(clause.tokens, i, first)), None)
-        if shown is None or not cues.now.isdisjoint(words[shown:first]):
+        verbs = (cues.shows.at(clause.tokens, i, first) for i in range(first - 1, begin, -1))
+        verb = next(filter(None, verbs), None)
+        if verb is None or not cues.now.isdisjoint(words[verb.last : first]):
             return False
+        shown = verb.first
         for i in range(max(begin, shown - 12), shown):
             if clause.tokens[i].lemma in cues.studies:
                 dated = words[i + 1 : i + 2] in (["from"], ["of"], ["on"], ["dated"])

@@ -15,7 +15,9 @@ from functools import partial
 
 TICKED, UNTICKED = "\u2611", "\u2610"
 
-_SUSPICIOUS = re.compile(r"[\\<&\[|\t\u2080-\u2089\u2610-\u2612\u25a0\u25a1\u25fb]|-[ \t]*\n|\( ?\)|_{3}")
+_SUSPICIOUS = re.compile(
+    r"[\\<&\[|\t\u2080-\u2089\u2610-\u2612\u25a0\u25a1\u25fb\u2713\u2714\u2717\u2718]|-[ \t]*\n|\( ?\)|_{3}|\.{4}"
+)
 _BREAK = re.compile(r"\\\.(?:br|sp\d*)\\|\\X0[AD]\\|\\[rn](?!tf\d)|<(?:br\s*/?|p|div|li|tr|h\d|/tr|/li)>", re.I)
 _RTF = re.compile(r"^\s*\{\\rtf")
 _RTF_BREAK, _RTF_WORD = re.compile(r"\\(?:par|line|row)\b ?"), re.compile(r"\\[a-z]{1,20}-?\d{0,6} ?|[{}]")
@@ -27,14 +29,19 @@ _GAP = re.compile(rf"</?(?:{_ELEMENTS})(?:\s[^<>\n]{{0,200}})?/?>|\\[HNFSTRE]\\|
 _ENTITY = re.compile(r"&(?:#\d{1,6}|#x[0-9a-f]{1,5}|[a-z]{2,8});", re.I)
 _PARTED = re.compile(r"([^\W\d_]{2,})(-[ \t]*\n[ \t]*)([a-z]{2,})")
 _ROW = re.compile(r"^([ \t]*\|?[^|\t\n:]{2,60})[|\t]+([^|\t\n:]{1,60})\|?[ \t]*$", re.M)
+_LEADERS = re.compile(r"(?<=\w)[ \t]*\.{4,}[ \t]*(?=\S)")  # "Pneumothorax ..... no"
 _SUBSCRIPT = str.maketrans("\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089", "0123456789")
 _UNSEEN = "\u200b"  # parts no word
 
-_BOX = re.compile(
-    r"\[\s?(?P<in>[xX*\u2713\u2714\u221a]?)\s?\]|(?P<sign>[\u2610-\u2612\u25a1\u25a0\u25fb])"
-    r"|(?:(?<=\n)|^)(?P<lead>[ \t]*)\(\s?(?P<round>[xX\u2713\u2714]?)\s?\)"
+_SQUARE = (
+    r"\[\s?(?P<in>[xX*\u2713\u2714\u221a]?)\s?\]|(?P<sign>[\u2610-\u2612\u25a1\u25a0\u25fb]|"
+    r"^[ \t]*[\u2713\u2714\u2717\u2718](?=\s))|"
 )
-_OPEN_SIGNS = frozenset("\u2610\u25a1\u25fb")
+_ROUND = r"\(\s?(?P<round>[xX\u2713\u2714]?)\s?\)"
+_BOX = re.compile(rf"{_SQUARE}^[ \t]*{_ROUND}")
+_ANY_BOX = re.compile(rf"{_SQUARE}{_ROUND}")  # of a line on which an empty pair of round brackets stands
+_EMPTY = re.compile(r"\(\s?\)")
+_OPEN_SIGNS = frozenset("\u2610\u25a1\u25fb\u2717\u2718")
 _DENIAL = re.compile(r"\s*(?:no|not|none|without|normal|clear|intact|unremarkable|absent|negative|wnl|free)\b", re.I)
 
 
@@ -57,6 +64,7 @@ def without_layout(text: str, vocabulary: Container[str] = ()) -> str:
     if not _SUSPICIOUS.search(text):
         return text
     text = _GAP.sub(_blank, text)
+    text = _LEADERS.sub(lambda m: ":".ljust(len(m[0])), text)
     text = _ENTITY.sub(_character, text).translate(_SUBSCRIPT)
     text = _PARTED.sub(partial(_joined, vocabulary), text)
     return _ROW.sub(_row, "\n".join(map(_ticked, text.split("\n"))))
@@ -101,7 +109,7 @@ def _ticked(line: str) -> str:
     A line that begins with a box has the boxes before what they are of, as have the answers after a heading's colon;
     elsewhere a box follows.
     """
-    boxes = list(_BOX.finditer(line))
+    boxes = list((_ANY_BOX if _EMPTY.search(line) else _BOX).finditer(line))
     if not boxes:
         return line
     before = line[: boxes[0].start()].strip(" \t-*\u2022")
@@ -114,7 +122,7 @@ def _ticked(line: str) -> str:
         if not leads:
             first = max(first, line.rfind(":", first, last) + 1)
         size = box.end() - box.start()
-        ticked = bool(box["in"] or box["round"]) or (box["sign"] is not None and box["sign"] not in _OPEN_SIGNS)
+        ticked = bool(box["in"] or box["round"]) or (box["sign"] is not None and box["sign"][-1] not in _OPEN_SIGNS)
         out[box.start() : box.end()] = " " * size
         if ticked:
             out[box.start()] = " " if answers else TICKED if leads else ";"

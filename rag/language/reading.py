@@ -264,7 +264,7 @@ def _read_words(asked: Asked, read: ClinicalText, told: Callable[[str], bool] = 
     numbered, tokens = _as_numbered(asked, chosen), chosen.tokens
     if not numbered:
         return None if numbered is None else (False, Support(start, end, 0.9 * cover))
-    status = read.answer_to(n) or (_status(subject, tokens) if subject else "present")
+    status = read.answer_to(n) or (_status(subject, tokens) if subject else _of_number(asked, chosen))
     if status in _NOT_NOW or status == "unknown" or (subject != asked.words and _graded(subject, tokens)):
         return None
     negative = any(c.status == "absent" for c in asked.claims) or not _NEGATIVE.isdisjoint(asked.words)
@@ -288,6 +288,13 @@ def _read_parts(asked: Asked, claim: Assertion, read: ClinicalText, lexicon: Lex
             says = (status == "absent") == (claim.status == "absent")
             return says, Support(start, end, 0.8, derived=True, raised=says and status == "uncertain")
     return None
+
+
+def _of_number(asked: Asked, sentence: ClinicalSentence) -> Status:
+    """What a sentence says of the number that is asked for, where nothing else is: "is it stage II?"."""
+    met = (q for q in sentence.quantities if any(satisfies(q, wanted) for wanted in asked.quantities))
+    q = next(met)
+    return ContextReader(sentence.tokens).context(q.first, q.last).status
 
 
 def _graded(words: frozenset[str], tokens: Sequence[Token]) -> bool:

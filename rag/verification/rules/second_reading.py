@@ -15,7 +15,7 @@ from rag.types import Side
 from rag.verification.rules.entailment import judge
 from rag.verification.rules.judgement import Judgement, contradicted, supported
 
-_UNREAD, _UNCONFIRMED, _DISPUTED = 0.9, 0.8, 0.6  # support where the second reading says nothing, neither, or both
+_UNREAD, _UNCONFIRMED, _DISPUTED = 0.9, 0.85, 0.7  # support where the second reading says nothing, neither, or both
 
 
 def follows(asked: Asked, side: Side, quote: str, texts: Texts) -> Judgement:
