@@ -14,6 +14,7 @@ import json
 import logging
 import math
 import threading
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -99,31 +100,37 @@ class CudaFlatIndex(FlatIndex):
         """On the device, wider for those queries of which a filter left too few or whose ties may go on; what it cannot
         tell by its widest search, the processor does.
         """
-        n = self._index.ntotal
-        share = 1.0 if allowed is None else allowed.share
-        wide = min(n, math.ceil((k + 1) / share * (1.0 if allowed is None else _SPARE)))
-        asked = np.arange(len(queries))
-        rows = [np.empty(0, np.int64)] * len(queries)
-        while len(asked) and self._there is not None and wide <= _MOST:
+        asked, rows = np.arange(len(queries)), [np.empty(0, np.int64)] * len(queries)
+        for wide in self._widths(k, allowed):
+            if not len(asked):
+                break
             scores, found = self._search_there(np.ascontiguousarray(queries[asked]), wide)
             there = found >= 0
             if allowed is not None:
                 there &= allowed.mask[np.maximum(found, 0)]
-            # ties with the last one seen may go on beyond it; what is masked does not push the k-th up
-            kth = -np.sort(np.where(there, -scores, np.inf), axis=1)[:, min(k, wide) - 1]
-            unsure = (there.sum(axis=1) < k) | (scores[:, -1] >= kth - NOISE)
-            if wide == n:
-                unsure[:] = False
+            unsure = np.zeros(len(asked), np.bool_)
+            if wide < self._index.ntotal:
+                # ties with the last one seen may go on beyond it; what is masked does not push the k-th up
+                kth = -np.sort(np.where(there, -scores, np.inf), axis=1)[:, k - 1]
+                unsure = scores[:, -1] >= kth - NOISE
             for number, row, kept in zip(asked[~unsure], found[~unsure], there[~unsure], strict=True):
                 rows[number] = row[kept]
-            asked, wide = asked[unsure], wide if wide == _MOST else min(n, _MOST, wide * _WIDER)
-            if len(asked) and wide == found.shape[1]:
-                break
+            asked = asked[unsure]
         if len(asked):
             rest = super().candidates(np.ascontiguousarray(queries[asked]), k, allowed)
             for number, row in zip(asked, rest, strict=True):
                 rows[number] = row[row >= 0]
         return _at_least(ragged(rows), k)
+
+    def _widths(self, k: int, allowed: Allowed | None) -> Iterator[int]:
+        """How many neighbours the device is asked for, more and more, until nobody is unsure."""
+        n = self._index.ntotal
+        wide = min(n, k + 1 if allowed is None else math.ceil((k + 1) / allowed.share * _SPARE))
+        while self._there is not None and wide <= _MOST:
+            yield wide
+            if wide == min(n, _MOST):
+                return
+            wide = min(n, _MOST, wide * _WIDER)
 
     def _search_there(self, queries: Vectors, k: int) -> tuple[Vectors, Positions]:
         assert self._device is not None
