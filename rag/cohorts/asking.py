@@ -333,6 +333,8 @@ def _shelved(body: str, shelves: Iterable[Count], fields: dict[str, object]) -> 
     for shelf, values in (("domains", {s.domain for s in shelves}), ("sources", {s.source for s in shelves})):
         named = []
         for value in sorted(values, key=len, reverse=True):
+            if re.fullmatch(_UNIT, value, re.I):  # a source called "reports" is not named by that word
+                continue
             name = rf"(?<![\w-]){re.escape(value)}(?![\w-])"
             words = re.compile(rf"{name}(?=\s+{_UNIT}\b)|(?:\b(?:in|from|of)\s+)?{name}", re.I)
             if words.search(body):

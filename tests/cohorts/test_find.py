@@ -20,7 +20,7 @@ from rag.cohorts.criteria import Cohort, CohortHit, FoundStatement, Page
 from rag.cohorts.statements import rules_of
 from rag.cohorts.telling import as_csv, as_jsonl, count_in_words, warnings
 from rag.errors import IndexStateError, InputError
-from rag.indexing import IndexStore
+from rag.indexing import Count, IndexStore
 from rag.language.lexicon import Lexicon
 from rag.settings import Settings
 from tests.cohorts.conftest import REPORTS, document, publish
@@ -247,6 +247,13 @@ def test_counts_agree_with_human_codes(data: Path, indexes: Path) -> None:
     labelled = {case for case in known if coded[case]["Cardiomegaly"] == "1"}
     assert len(known) > 150
     assert len(labelled ^ (present & known)) <= 0.03 * len(known)
+
+
+def test_a_source_is_named_by_its_name_and_not_by_a_word_of_every_question(lexicon: Lexicon) -> None:
+    shelves = [Count(name, "report", "radiology", "", 1) for name in ("reports", "night shift")]
+    asked = read_cohort("What share of reports from night shift show an effusion?", lexicon, shelves)
+    assert asked.sources == ("night shift",)
+    assert read_cohort("Give me all radiology reports with an effusion", lexicon, shelves).domains == ("radiology",)
 
 
 def test_words_that_name_no_report_are_not_a_question_about_reports(lexicon: Lexicon) -> None:
