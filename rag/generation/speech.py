@@ -32,7 +32,7 @@ _MARKERS = (
 )
 
 
-class Said(NamedTuple):
+class Utterance(NamedTuple):
     """``text`` is the answer. ``thought``: something was said before it; ``silently``: without saying that it began."""
 
     text: str
@@ -40,17 +40,17 @@ class Said(NamedTuple):
     silently: bool = False
 
 
-def said_in(text: str) -> Said:
+def said_in(text: str) -> Utterance:
     """The answer in what a model has written so far.
 
     >>> said_in("The heart is large.</think>Answer: Yes 【1†source】.</s>user: more?")
-    Said(text='Yes [1].', thought=True, silently=True)
+    Utterance(text='Yes [1].', thought=True, silently=True)
     """
     opened, closed = _OPENS.match(text), [*_CLOSES.finditer(text)]
     if closed:
         text = text[closed[-1].end() :]
     elif opened:
-        return Said("", thought=True)
+        return Utterance("", thought=True)
     while begins := _BEGINS.match(text):
         text = text[begins.end() :]
     if ends := _ENDS.search(text):
@@ -59,4 +59,4 @@ def said_in(text: str) -> Said:
         text = text[label.end() :]
     for marker, ours in _MARKERS:
         text = marker.sub(ours, text)
-    return Said(text.lstrip() if closed else text, bool(closed), bool(closed and not opened))
+    return Utterance(text.lstrip() if closed else text, bool(closed), bool(closed and not opened))
