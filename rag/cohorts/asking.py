@@ -336,7 +336,7 @@ def _shelved(body: str, shelves: Iterable[Count], fields: dict[str, object]) -> 
             if re.fullmatch(_UNIT, value, re.I):  # a source called "reports" is not named by that word
                 continue
             name = rf"(?<![\w-]){re.escape(value)}(?![\w-])"
-            words = re.compile(rf"{name}(?=\s+{_UNIT}\b)|(?:\b(?:in|from|of)\s+)?{name}", re.I)
+            words = re.compile(rf"{name}(?=\s+{_UNIT}\b)|(?:\b(?:in|from|of)\s+)?{name}(?!\s+{_UNIT}\b)", re.I)
             if words.search(body):
                 named.append(value)
                 body = words.sub(" ", body)
