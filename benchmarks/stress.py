@@ -22,10 +22,10 @@ from tables import Cell, Section, Table, measured, report, saving
 
 from rag.answering.certificate import CertificatePart
 from rag.answering.pipeline import Pipeline, open_without_index
+from rag.calibration.division import Division
 from rag.calibration.parts import certify_part
 from rag.calibration.plan import CalibrationPlan, Level
 from rag.calibration.risks import outcomes_of
-from rag.calibration.sample import Sample
 from rag.calibration.synthesis import SyntheticQuestion, propose_questions
 from rag.calibration.trials import Said, Trial
 from rag.corpus.source import read_source
@@ -229,7 +229,7 @@ def rules(tested: Answers, groups: Sequence[str], half: Sequence[int], alpha: fl
     trials = [tested.trials[r] for r in half]
     outcomes = outcomes_of(questions, trials, lambda q, s: s.verdict != q.answer)
     how = CalibrationPlan(seed=seed)
-    sample = Sample.of(questions, trials, outcomes, how.procedure)
+    sample = Division.of(questions, trials, outcomes, how.procedure)
     (cell,) = sample.cells(by_form=False)
     rows = np.array(sample.cells(by_form=False)[cell], dtype=np.int64)
     _, part = certify_part(sample, (cell,), rows, Level(alpha, DELTA), how)
@@ -240,7 +240,7 @@ def rules(tested: Answers, groups: Sequence[str], half: Sequence[int], alpha: fl
     return found
 
 
-def _inside(sample: Sample, trial: Trial) -> bool:
+def _inside(sample: Division, trial: Trial) -> bool:
     like = sample.familiar.knows(trial.features) and sample.familiar.reads(trial.unread)
     return trial.scope == "study" and trial.form in sample.forms and like
 

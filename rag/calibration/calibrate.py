@@ -16,12 +16,12 @@ from rag.answering.engine import Engine
 from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.image_guard import ImageEffects
 from rag.calibration.blind import silence_blind
+from rag.calibration.division import Division
 from rag.calibration.leaks import refuse_leaks, refuse_seen
 from rag.calibration.outcome import Calibration
 from rag.calibration.parts import certify_part
 from rag.calibration.plan import CalibrationPlan, Level
 from rag.calibration.risks import MissedEvidence, find_risk
-from rag.calibration.sample import Sample
 from rag.calibration.traces import trace
 from rag.evaluation.questions import LabelledQuestion, Questions, labelled_rows
 from rag.evaluation.sight import measure_sight
@@ -80,15 +80,15 @@ def calibrate(
     assert isinstance(outcomes, Outcomes), "a risk about answers has outcomes"
     outcomes.check_labels(how.allow_perfect)
 
-    sample = Sample.of(questions, trials, outcomes, how.procedure)
-    cells = sample.cells(by_form=how.per == "form")
-    groups = {cell: sample.groups_of(rows) for cell, rows in cells.items()}
+    division = Division.of(questions, trials, outcomes, how.procedure)
+    cells = division.cells(by_form=how.per == "form")
+    groups = {cell: division.groups_of(rows) for cell, rows in cells.items()}
     whole = (tuple(sorted(groups)),) if groups else ()
     covered = whole if how.per == "all" else strata(groups, alpha, delta, tests, share, rest=how.per != "form")
     if not covered:
         check_enough(len(set().union(*groups.values())), alpha, delta, tests, share)
     parts = [
-        certify_part(sample, about, np.array(sorted(row for cell in about for row in cells[cell])), level, how)
+        certify_part(division, about, np.array(sorted(row for cell in about for row in cells[cell])), level, how)
         for about in covered
         for level in [Level(alpha, delta / len(covered))]
     ]
@@ -99,8 +99,8 @@ def calibrate(
         alpha=alpha,
         delta=delta,
         scope=tuple(sorted({t.scope for t in trials if t.scope and not t.domain.out_of_domain})),
-        forms=sample.forms,
-        familiar=sample.familiar,
+        forms=division.forms,
+        familiar=division.familiar,
         fingerprints=engine.fingerprints,
         parts=tuple(part for _, part in parts),
     )
@@ -116,9 +116,9 @@ def calibrate(
         parts=tuple(part for part, _ in parts),
         certificate=certificate,
         questions=len(questions),
-        groups=len(set(sample.groups)),
-        outside=sample.outside,
-        unlike=sample.unlike,
+        groups=len(set(division.groups)),
+        outside=division.outside,
+        unlike=division.unlike,
         uncovered=uncovered,
         saved=saved,
         image_effects=effects.effects if effects else (),

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rag.building.index import Index
-from rag.calibration.wordings import Labels, Proposal, Wordings
+from rag.calibration.wordings import Proposal, StudyLabels, Wordings
 from rag.errors import InputError, StorageError
 from rag.evaluation.questions import LabelledQuestion
 from rag.language.clinical_text import Texts
@@ -178,7 +178,7 @@ def propose_questions(
     return found
 
 
-def report_labels(document: Document, texts: Texts) -> Labels | None:
+def report_labels(document: Document, texts: Texts) -> StudyLabels | None:
     """What is certain about a report, after the verifier has dropped what the text only raises."""
     raised = {a.concept for a in texts.of(document.text).statements if a.status == "uncertain"}
     codes = document.metadata.get("mesh")
@@ -196,7 +196,7 @@ def report_labels(document: Document, texts: Texts) -> Labels | None:
     return replace(labels, present=clear(labels.present), absent=clear(labels.absent))
 
 
-def _from_codes(codes: list[str]) -> Labels | None:
+def _from_codes(codes: list[str]) -> StudyLabels | None:
     if any(code.startswith(_UNUSABLE) for code in codes):
         return None
     present = {c.finding for c in _codes() if any(_has(code, c.code) for code in codes)}
@@ -204,7 +204,7 @@ def _from_codes(codes: list[str]) -> Labels | None:
     absent = {c.finding for c in _codes()} - present - unclear
     normal = codes == ["normal"] or (False if present else None)
     sides, zones, degrees = (_told(codes, words) for words in (_SIDES, _ZONES, _DEGREES))
-    return Labels(frozenset(present), frozenset(absent), "human MeSH codes", sides, zones, degrees, normal)
+    return StudyLabels(frozenset(present), frozenset(absent), "human MeSH codes", sides, zones, degrees, normal)
 
 
 def _told(codes: list[str], words: Mapping[str, tuple[str, ...]]) -> dict[str, frozenset[str]]:
@@ -217,7 +217,7 @@ def _told(codes: list[str], words: Mapping[str, tuple[str, ...]]) -> dict[str, f
     return {finding: frozenset().union(*each) for finding, each in told.items() if all(each)}
 
 
-def _from_text(document: Document, texts: Texts) -> Labels | None:
+def _from_text(document: Document, texts: Texts) -> StudyLabels | None:
     concepts = texts.lexicon.concepts
     said = [a for a in texts.of(document.text).statements if not a.derived and a.sure >= _CLEAR]
     present = {a.concept for a in said if a.status == "present" and concepts[a.concept].kind == "finding"}
@@ -225,7 +225,9 @@ def _from_text(document: Document, texts: Texts) -> Labels | None:
     both = present & absent
     if not present | absent:
         return None
-    return Labels(frozenset(present - both), frozenset(absent - both), "clear assertions of the text, read by ClinCite")
+    return StudyLabels(
+        frozenset(present - both), frozenset(absent - both), "clear assertions of the text, read by ClinCite"
+    )
 
 
 def _has(code: str, start: str) -> bool:
@@ -249,7 +251,7 @@ def _choose(proposals: list[Proposal], wanted: dict[bool, int], most: int, rng: 
 
 
 def _multiple_choice(
-    document: Document, labels: Labels, lexicon: Lexicon, rng: random.Random
+    document: Document, labels: StudyLabels, lexicon: Lexicon, rng: random.Random
 ) -> SyntheticQuestion | None:
     if not labels.present or len(labels.absent) < _OPTIONS - 1:
         return None
@@ -266,7 +268,7 @@ def _multiple_choice(
 
 def _question(
     document: Document,
-    labels: Labels,
+    labels: StudyLabels,
     finding: str,
     text: str,
     answer: str,

@@ -25,7 +25,7 @@ _SINGULAR = ("ss", "is", "us", "ax")
 
 
 @dataclass(frozen=True)
-class Labels:
+class StudyLabels:
     """What is certain of a study.
 
     Attributes:
@@ -106,7 +106,7 @@ class Wordings(BaseModel):
         except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
             raise InputError(f"the wordings {path} cannot be used: {error}") from error
 
-    def propose(self, labels: Labels, study: str, lexicon: Lexicon, rng: random.Random) -> list[Proposal]:
+    def propose(self, labels: StudyLabels, study: str, lexicon: Lexicon, rng: random.Random) -> list[Proposal]:
         """One question of each kind that the labels answer for each thing that it can be asked of, in a drawn wording.
 
         Args:
@@ -139,7 +139,9 @@ class Wordings(BaseModel):
         times = max(1, len(getattr(self, kind).texts) // max(1, len(texts)))
         return tuple(texts * times)
 
-    def _askable(self, labels: Labels, rng: random.Random) -> Iterator[tuple[str, str, bool, bool, dict[str, str]]]:
+    def _askable(
+        self, labels: StudyLabels, rng: random.Random
+    ) -> Iterator[tuple[str, str, bool, bool, dict[str, str]]]:
         """(kind, finding, whether yes is right, whether something is there, words of the question)."""
         known = sorted(labels.present | labels.absent)
         for finding in known:

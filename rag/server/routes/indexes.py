@@ -179,7 +179,9 @@ def _detail(served: Served) -> IndexDetail:
                 name: Space(dim=s.dim, fingerprint=s.fingerprint, vectors=s.n, backends=snapshot.backends(name))
                 for name, s in snapshot.spaces().items()
             },
-            certificate=certificate.model_dump(mode="json", exclude={"parts": {"__all__": {"scores"}}})
+            certificate=certificate.model_dump(
+                mode="json", exclude={"familiar": True, "parts": {"__all__": {"scores"}}}
+            )
             if certificate
             else None,
             evidence_certificate=enough.model_dump(mode="json") if enough else None,

@@ -29,7 +29,7 @@ _FORM_SHARE = 3  # … or, in a calibration too small for that, one in so many o
 
 
 @dataclass(frozen=True)
-class Sample:
+class Division:
     """The questions, what was said to each, and how they are divided. Rows are those of ``trials``.
 
     Attributes:
