@@ -62,13 +62,13 @@ class TypedWords:
         return text
 
     def _expanded(self, text: str, notes: list[str]) -> str:
-        """Abbreviations in capitals, unless the whole text is or the lexicon knows them."""
+        """Abbreviations in capitals, unless the whole text is."""
         if text.upper() == text:
             return text
         tokens = tokens_of(text)
         for i, token in reversed(list(enumerate(tokens))):
             meanings = _knowledge()["abbreviations"].get(token.text)
-            if meanings is None or self._reads(token.text) or _identifies(text, token.start, token.end):
+            if meanings is None or _identifies(text, token.start, token.end):
                 continue
             near = {t.word for t in tokens[max(0, i - _NEAR) : i + _NEAR]}
             meant = next((words[0] for words in meanings[1:] if near & set(words[1:])), meanings[0][0])
