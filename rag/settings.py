@@ -147,13 +147,17 @@ class RetrievalSettings(_Group):
     domain_weights: dict[str, dict[Channel, PositiveFloat]] = Field(
         default_factory=dict, description="The same for questions of one domain, in place of the weights above."
     )
-    min_similarity: float = Field(
-        0.30, ge=-1, le=1, description="Below this best text similarity a question has no evidence."
+    min_relevance: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="A question has no evidence where none of the passages found bears on it with this probability; "
+        "chosen so that questions foreign to an index are not answered from it (rag.retrieval.relevance).",
     )
     literature_first: bool = Field(
         True,
         description="A question about medicine in general is searched in the literature, and elsewhere only if nothing "
-        "there reaches min_similarity. A plain search is never narrowed.",
+        "there reaches min_relevance. A plain search is never narrowed.",
     )
     min_image_similarity: float = Field(0.25, ge=-1, le=1, description="Images less alike than this bring no case.")
     min_quoted_similarity: float = Field(

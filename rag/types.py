@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Kind = Literal["image", "report", "literature"]
-Verdict = Literal["supported", "contradicted", "unsupported", "not_mentioned"]
+Verdict = Literal["supported", "contradicted", "unsupported", "not_mentioned", "cited"]
 Side = Literal["yes", "no"]
 THREAD = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # the name of a conversation
 Decision = Literal["answered", "abstained"]
@@ -159,6 +159,10 @@ class Hit(Noun):
     ranks: dict[str, int] = Field(description="1-based rank per channel.")
     similarities: dict[str, float] = Field(default_factory=dict, description="Raw score per channel; not comparable.")
     found_image: str | None = Field(None, description="The image that brought this passage of its case.")
+    relevance: float | None = Field(
+        None,
+        description="Probability that it bears on the question's words; None where an image or a study brought it.",
+    )
 
     @property
     def by_image(self) -> bool:
@@ -190,6 +194,11 @@ class Evidence(Noun):
     sha256: str = Field(description="SHA-256 of text.")
     image: str | None = None
     references: tuple[str, ...] = Field((), description="Published references of the document, e.g. 'PMID:123'.")
+    relevance: float | None = Field(
+        None,
+        exclude_if=lambda relevance: relevance is None,  # evidence is written as it was before it was judged
+        description="Probability that it bears on the question's words; absent where an image or a study brought it.",
+    )
 
     @property
     def of_study(self) -> bool:
@@ -200,6 +209,11 @@ class Evidence(Noun):
     def of_similar_image(self) -> bool:
         """Whether it belongs to a case whose image is like the question's."""
         return self.channel == "image"
+
+    @property
+    def in_general(self) -> bool:
+        """Whether it speaks of medicine and of nobody: literature that no case brought."""
+        return self.kind == "literature" and not self.of_case
 
     @property
     def of_case(self) -> bool:
@@ -222,7 +236,10 @@ class Citation(Noun):
     quote: str
     start: int = Field(description="Offsets in the document: quote == document.text[start:end].")
     end: int
-    verdict: Verdict = Field(description="not_mentioned: the passage says nothing of it, and is cited for that alone.")
+    verdict: Verdict = Field(
+        description="not_mentioned: the passage says nothing of it, and is cited for that alone; cited: the passage "
+        "bears on the question and is quoted; that it means yes or no is a model's reading, which nothing verifies."
+    )
     score: float = Field(ge=0, le=1)
 
 

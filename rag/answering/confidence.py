@@ -32,7 +32,7 @@ class Signals(NamedTuple):
         generator: confidence of the draft: for a language model the probability of the verdict's token.
         verifier: mean support of the citations that passed.
         agreement: share of the evidence that speaks for the verdict, read without the generator; 0.5 where none does.
-        similarity: score of the best piece of evidence.
+        similarity: score of the best piece of evidence: its relevance, where that was judged.
         witness: probability that a second witness gives the verdict; 0.5 where none was asked or it does not know.
         strength: of the passage that says it most plainly: asserted of the same thing, in the question's words; 0.5
             where none does.
@@ -63,7 +63,8 @@ def signals_of(
     ``agreement`` is (1 + a) / (2 + n), where n passages speak of what is asked and a is the sum of their probabilities
     of the draft's verdict (Laplace's rule of succession).
     """
-    read = [read_passage(asked, e.text, texts) for e in evidence] if draft.verdict else []
+    told = evidence if draft.verdict else ()
+    read = [read_passage(asked.in_general if e.in_general else asked, e.text, texts) for e in told]
     spoken = [r.probability for r in read if r.mentioned]
     agreeing = sum(p if draft.verdict == "yes" else 1 - p for p in spoken)
     saying = [said.weight for r in read if (said := r.yes if draft.verdict == "yes" else r.no)]

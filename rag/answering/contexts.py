@@ -61,6 +61,7 @@ def evidence_of(number: int, hit: Hit) -> Evidence:
         sha256=p.sha256,
         image=hit.found_image or d.image,
         references=tuple(d.metadata.get("references", ())),
+        relevance=hit.relevance,
     )
 
 

@@ -22,7 +22,8 @@ def kinds_to_search_first(question: Question, asked: Asked) -> tuple[Kind, ...]:
     """The kinds of evidence to search first; none named means all at once.
 
     Literature, where nothing else may answer: the question is about medicine in general, and not about a patient, an
-    image or what reports there are. It is left for everything where it has nothing near (``retrieval.min_similarity``).
+    image or what reports there are. It is left for everything where nothing in it bears on the question
+    (``retrieval.min_relevance``).
     """
     if question.study is not None or question.image is not None or asked.about_patient:
         return ()
@@ -34,7 +35,7 @@ def note_kinds(domain: Domain, first: tuple[Kind, ...], found: Retrieved) -> Dom
     if not first:
         return domain
     general = "a question about medicine in general"
-    why = general if found.kinds else f"{general}, to which nothing in the {' or '.join(first)} is near"
+    why = general if found.kinds else f"{general}, on which nothing in the {' or '.join(first)} bears"
     return domain.model_copy(update={"kinds": found.kinds, "why": why})
 
 
@@ -65,19 +66,17 @@ def refuse_unanswerable(turn: Turn, settings: Settings, *, looks: bool = False) 
     """
     request, domain = turn.request, turn.domain
     strict = request.asked.yes_no or settings.answering.when_out_of_domain == "abstain"
-    if domain.out_of_domain and domain.basis != "words" and strict:
+    if domain.out_of_domain and strict:
         return "the image is unlike those of every domain that the router was trained on"
     if request.question.image is not None and request.question.study is None:
         if blind := refuse_blind(turn.certificate.image_effect):
             return blind
         if looks if request.asked.yes_no else domain.basis != "words":
             return None  # what it shows can be seen, or at least what kind of image it is
-    similarity = turn.found.text_similarity
     if request.question.study is None and not any(e.of_similar_image for e in turn.evidence):
-        if domain.out_of_domain:
-            return "nothing in the question belongs to the domains of this index"
-        if similarity is not None and similarity < settings.retrieval.min_similarity:
-            return "the closest passage is too far from the question"
+        judged = [e.relevance for e in turn.evidence if e.relevance is not None]
+        if judged and max(judged) < settings.retrieval.min_relevance:
+            return "none of the passages found bears on the question"
     return _inadmissible(request, turn.evidence)
 
 
@@ -85,8 +84,8 @@ def _inadmissible(request: Request, evidence: Sequence[Evidence]) -> str | None:
     """Why nothing of what was found may answer; None where something may, or nothing was found."""
     if request.evidence or not evidence:
         return None
-    if not request.asked.about_patient:
-        return "no literature in the index says yes or no to it"
     if request.question.image is not None:
         return "no indexed image is like this one, and only similar cases may say what it shows"
+    if not request.asked.about_patient:
+        return "no literature in the index says yes or no to it"
     return "it is about a patient: name the study, or give the image"

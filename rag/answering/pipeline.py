@@ -271,7 +271,7 @@ class Pipeline:
         if turn.parts:
             return turn.answer
         draft, verified, _ = turn.last
-        best = max((e.score for e in turn.evidence), default=0.0)
+        best = max((e.score if e.relevance is None else e.relevance for e in turn.evidence), default=0.0)
         support = 1.0 if turn.looked_up is not None else verified.score  # none or nothing said is exact, too
         turn.signals = signals_of(draft, support, turn.asked, turn.request.evidence, self.texts, best)
         if self.witness is not None and turn.looked_up is None:

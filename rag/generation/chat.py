@@ -22,7 +22,7 @@ from rag.generation.prompts import Prompt
 from rag.generation.speech import said_in
 from rag.language.clinical_text import Texts
 from rag.settings import GenerationSettings
-from rag.types import Draft, Evidence, Side, sha256_of
+from rag.types import Draft, DraftSentence, Evidence, Side, sha256_of
 
 _LONGEST = 20_000  # characters of a draft; whoever writes more is stopped
 _CITED = re.compile(r"[\[\u3010\uff3b]\s*\d")
@@ -184,13 +184,14 @@ class LanguageGenerator:
         verdict: Side | None = None if said is None else "yes" if said[1].lower() == "yes" else "no"
         if not request.asked.yes_no:
             yes = None
-        # without probabilities, how well evidence was found is all that is known before the verifier has spoken
-        confidence = min(0.95, 0.4 + 0.5 * max(0.0, min(1.0, max(e.score for e in request.evidence))))
+        why = _refused(text, request)
+        sentences = () if why else parse_draft(text, request, left_out, self._texts)
+        # without probabilities, what the evidence has of the question is all that is known before it is verified
+        confidence = min(0.95, 0.5 + 0.4 * self._ground(request, sentences))
         if yes is not None:
             confidence = (yes if verdict == "yes" else 1 - yes) * (1.0 if opinion.either is None else opinion.either)
-        why = _refused(text, request)
         return Draft(
-            sentences=() if why else parse_draft(text, request, left_out, self._texts),
+            sentences=sentences,
             text=text,
             verdict=verdict,
             probability=None if yes is None else round(yes, 4),
@@ -199,6 +200,21 @@ class LanguageGenerator:
             left_out=left_out,
             messages_sha256=sent,
         )
+
+    def _ground(self, request: Request, sentences: Sequence[DraftSentence]) -> float:
+        """Share of the question's words that what is cited has, titles included; the score of a case's own.
+
+        In [0, 1]; 0.5 where the question has no words of content, or nothing is cited.
+        """
+        cited = {q.number for s in sentences for q in s.quotes}
+        evidence = [e for e in request.evidence if e.number in cited]
+        if any(e.of_case for e in evidence):
+            return max(0.0, min(1.0, max(e.score for e in evidence)))
+        asked = request.asked.words
+        if not asked or not evidence:
+            return 0.5
+        read = [self._texts.of(e.text).words | self._texts.sentence(e.title).words for e in evidence]
+        return len(asked & frozenset().union(*read)) / len(asked)
 
     # ------------------------------------------------------------------ what the model sees
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from rag.generation.base import Request, refusal
 from rag.language.clinical_text import ClinicalSentence, Texts
 from rag.language.question import Asked
-from rag.language.reading import FOREIGN, Reading, Support, read_passage
+from rag.language.reading import FOREIGN, Reading, Support, read_literature, read_passage
 from rag.language.silence import why_silence_says_nothing
 from rag.types import Draft, DraftSentence, Evidence, Quote, Side
+from rag.verification.rules.bearing import share_of
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
@@ -151,14 +152,14 @@ class ReaderGenerator:
         asked = request.asked
         best: tuple[float, Evidence, Reading] | None = None
         for e in request.evidence:
-            reading = read_passage(asked, e.text, self._texts)
+            reading = read_literature(asked, e.text, self._texts)
             side = reading.yes if reading.probability >= 0.5 else reading.no
             if side is None or _SYNONYMS.match(e.text[side.start : side.end]):
                 continue
-            cover = len(asked.words & self._texts.sentence(e.text[side.start : side.end]).words) / max(
-                1, len(asked.words)
-            )
-            if cover >= 0.6 and (best is None or cover * e.score > best[0]):
+            sentence = e.text[side.start : side.end]
+            named = share_of(asked, f"{e.title}. {sentence}", self._texts) == 1  # who is asked about, and the relation
+            cover = len(asked.words & self._texts.sentence(sentence).words) / max(1, len(asked.words))
+            if named and cover >= 0.6 and (best is None or cover * e.score > best[0]):
                 best = (cover * e.score, e, reading)
         if best is None:
             return refusal("no literature in the index says yes or no to it")

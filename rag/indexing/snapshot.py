@@ -100,6 +100,15 @@ class Snapshot:
             raise InputError("the snapshot is closed")
         return self._words.search(query, k, self._masks.select(where))
 
+    def shared_words(self, query: str, texts: Sequence[str]) -> list[tuple[float, bool]]:
+        """How much of a free text's words each of ``texts`` has, in [0, 1], and whether it has the rarest of them.
+
+        See :meth:`~rag.indexing.words.bm25.WordRanker.shares`.
+        """
+        if self._words is None:
+            raise InputError("the snapshot is closed")
+        return self._words.shares(query, texts)
+
     def passages(self, rows: Sequence[int]) -> list[tuple[Passage, Document]]:
         """The passages of ``rows`` with their documents, in the same order.
 

@@ -143,6 +143,7 @@ class Cues:
     general: frozenset[str]
     stop_words: frozenset[str]
     vocabulary: frozenset[str]
+    asking: frozenset[str]
     fingerprint: str
 
     def place(self, tokens: Sequence[Token]) -> Place:
@@ -204,6 +205,7 @@ def load_cues() -> Cues:
             general=frozenset(data["question"]["general"]),
             stop_words=frozenset(data["question"]["stop_words"]),
             vocabulary=frozenset(_words(data)),
+            asking=frozenset(data["question"]["asking"]),
             fingerprint=sha256_of(text)[:16],
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:

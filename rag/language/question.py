@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from rag.language.cues import Place, load_cues
+from rag.language.cues import NOWHERE, Place, load_cues
 from rag.language.forms import (
     Form,
     Joined,
@@ -28,7 +28,8 @@ from rag.language.tokens import Token, tokens_of
 _AUXILIARY = r"is|are|was|were|do|does|did|can|could|has|have|had|should|would|will|may|might|isn't|aren't|doesn't"
 _YES_NO = re.compile(rf"^(?:[^,?]{{1,80}},\s*)?(?:{_AUXILIARY})\b", re.I)
 _LEADING = re.compile(rf"^(?:[^,?]{{1,80}},\s*)?(?:{_AUXILIARY})\b\s*(?:there\b|it\b|this\b)?", re.I)
-
+_TITLED = re.compile(rf"^(?P<title>[^?]{{2,300}}?)(?:[:.]\s|--)\s*(?P<asked>(?:{_AUXILIARY})\b[^?.:]*\??)$", re.I)
+_EITHER = re.compile(r"[\s,(]*\byes\s+or\s+no\b[\s)?.]*$", re.I)
 
 _PATIENT = re.compile(
     rf"^(?:{_AUXILIARY})\s+(?:this|these|his|her)\b|\b(?:this|the|my|your)\s+(?:patient|person|image|picture|"
@@ -51,6 +52,7 @@ class Asked:
     reports of patients ("which cases have a granuloma?"). ``hedged`` questions ("could it represent ...") are met by
     hedged evidence. ``joined`` says whether all claims or any of them make a *yes*; ``quantities`` must be met as well.
     ``unread`` is a part that no rule reads. ``ends`` questions ask whether something is over ("has it resolved?").
+    ``relates`` questions ask for more than their findings and places ("is lithium effective in migraine?").
     """
 
     text: str
@@ -69,6 +71,12 @@ class Asked:
     quantities: tuple[Quantity, ...] = ()
     unread: str = ""
     ends: bool = False
+    relates: bool = False
+
+    @property
+    def in_general(self) -> Asked:
+        """As literature answers it: that migraine is there does not say that lithium is effective in it."""
+        return replace(self, claims=(), joined="") if self.relates and self.claims else self
 
     @property
     def denies(self) -> bool:
@@ -82,9 +90,12 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     plain = re.sub(
         r"\b(?:study|case|report|patient|image)\s+(?=show|demonstrate|have|has|\W|$)", " ", plain, flags=re.I
     )
-    yes_no = bool(_YES_NO.match(plain.strip()))
-    body = _LEADING.sub("", plain.strip(), count=1) if yes_no else plain
-    body = body.rstrip(" ?.")
+    plain, either = _EITHER.subn("", plain.strip())
+    titled = _TITLED.match(plain)
+    sentence = titled["asked"] if titled else plain  # "Hernia of the bowel: is it common?" asks after its title
+    yes_no = bool(either or _YES_NO.match(sentence))
+    body = _LEADING.sub("", sentence, count=1) if yes_no else plain
+    body = (f"{titled['title']}: {body}" if titled else body).rstrip(" ?.")
     tokens = tokens_of(body)
     lemmas = [t.lemma for t in tokens]
     plain_body = plainly_put(body)
@@ -102,15 +113,16 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     numbers = tuple(q for q in quantities_of(tokens) if not (q.dimension == "count" and q.value == 1))
     choice = yes_no and is_choice(body, claims, place)
     whole = asks_for_whole(words, claims)
+    topics = frozenset(m.concept for m in lexicon.mentions(tokens))
     return Asked(
         text=text,
         plain=" ".join(plain.split()),
         yes_no=yes_no and not choice,
         claims=claims,
         words=words,
-        topics=frozenset(m.concept for m in lexicon.mentions(tokens)),
-        about_patient=bool(_PATIENT.search(plain.strip()))
-        or (bool(_OPENS.match(plain.strip())) and _of_somebody(tokens, words, lexicon)),
+        topics=topics,
+        about_patient=bool(_PATIENT.search(sentence))
+        or (bool(_OPENS.match(sentence)) and _of_somebody(tokens, words, lexicon)),
         for_reports=bool(_REPORTS.search(text)),
         place=place,
         hedged=not load_cues().hedges.isdisjoint(t.text.lower() for t in tokens),
@@ -121,6 +133,7 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
         quantities=numbers,
         unread=unread_part(body) if yes_no else "",
         ends=presupposes(body),
+        relates=_relates(tokens, lexicon),
     )
 
 
@@ -135,10 +148,27 @@ def _of_somebody(tokens: Sequence[Token], words: frozenset[str], lexicon: Lexico
     return len(left) <= max(_FEW, len(words & named))
 
 
+def _relates(tokens: Sequence[Token], lexicon: Lexicon) -> bool:
+    """Whether some word of content is no part of a finding, a structure, a number or a place."""
+    known = {i for m in lexicon.mentions(tokens) for i in range(m.first, m.last)}
+    known |= {i for q in quantities_of(tokens) for i in range(q.first, q.last)}
+    rest = [t for i, t in enumerate(tokens) if i not in known and _carries_content(t)]
+    return any(load_cues().place([t]) == NOWHERE for t in rest)
+
+
+def subject_words(text: str) -> list[str]:
+    """Words and numbers that tell what a question is about, as they are written."""
+    asking = load_cues().asking
+    return [t.text for t in tokens_of(text) if _carries_content(t) and t.text.lower() not in asking]
+
+
 def content_of(tokens: Iterable[Token]) -> frozenset[str]:
     """Lemmas of the words and numbers that carry content."""
-    stop = load_cues().stop_words
-    return frozenset(t.lemma for t in tokens if t.is_word and t.lemma not in stop and t.text.lower() not in stop)
+    return frozenset(t.lemma for t in tokens if _carries_content(t))
+
+
+def _carries_content(token: Token) -> bool:
+    return token.is_word and load_cues().stop_words.isdisjoint((token.lemma, token.text.lower()))
 
 
 @lru_cache(maxsize=1)

@@ -84,6 +84,11 @@ def read_passage(asked: Asked, text: str, texts: Texts) -> Reading:
     return texts.once(_read_passage, asked, text)
 
 
+def read_literature(asked: Asked, text: str, texts: Texts) -> Reading:
+    """Read a text about medicine in general, in which a disease is there in every sentence about its treatment."""
+    return read_passage(asked.in_general, text, texts)
+
+
 def _read_passage(texts: Texts, asked: Asked, text: str) -> Reading:
     read = texts.of(text)
     if read.foreign:

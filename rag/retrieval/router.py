@@ -14,7 +14,9 @@ uniform and changes nothing. ``general`` is not an image speciality: it is the a
 
 An image is *out of domain* when it is farther from the head's training images than all but a stated share of in-domain
 images (5% unless trained otherwise). A domain of ``domains.toml`` that the head was never trained on is recognised by
-its prompts among those images. A question without an image is out of domain when no word of it belongs anywhere.
+its prompts among those images. A question without an image is never out of domain: no vocabulary holds all that an
+index is about, and whether what was found bears on the question is judged by what was found
+(:mod:`rag.retrieval.relevance`).
 """
 
 from __future__ import annotations
@@ -132,7 +134,7 @@ class Router:
         if GENERAL in image:
             candidates.append(GENERAL)
         if not image and not any(votes[d] for d in candidates if d in votes):
-            return Domain(name=GENERAL, probability=1.0, out_of_domain=not any(votes.values()), basis="words")
+            return Domain(name=GENERAL, probability=1.0, out_of_domain=False, basis="words")
         least = min(image.values(), default=0.0)
         scores = np.array([image.get(d, least) + _WORD * votes.get(d, 0) for d in candidates])
         shares = dict(zip(candidates, np.exp(log_shares(scores)).tolist(), strict=True))

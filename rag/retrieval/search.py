@@ -21,7 +21,9 @@ from rag.encoders.features import encode_with_features
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.indexing.records import Filter
 from rag.indexing.snapshot import Snapshot
+from rag.language.question import subject_words
 from rag.retrieval.fusion import reciprocal_rank_fusion
+from rag.retrieval.relevance import Signs, relevance_by
 from rag.retrieval.router import is_sure
 from rag.settings import RetrievalSettings
 from rag.types import Document, Domain, Hit, Kind, Passage, Question
@@ -70,12 +72,10 @@ Channels = Mapping[str, Mapping[int, ChannelRank]]  # channel -> passage row -> 
 class Retrieved:
     """What the channels brought for one question.
 
-    ``text_similarity`` is the best cosine of the text channel, None where it did not run. ``kinds`` of evidence were
-    searched; none named means all.
+    ``kinds`` of evidence were searched; none named means all.
     """
 
     hits: tuple[Hit, ...]
-    text_similarity: float | None = None
     kinds: tuple[Kind, ...] = ()
 
 
@@ -89,6 +89,7 @@ class Searcher:
         self._text = text
         self._image = image
         self._settings = settings
+        self._relevance = relevance_by(text.fingerprint)
 
     def see(self, questions: Sequence[Question]) -> list[Sight]:
         """Each question's image and the indexed images most like it, best first; all are encoded in one batch."""
@@ -115,7 +116,7 @@ class Searcher:
         """At most ``k`` fused hits for each question; texts are encoded in one batch.
 
         A question with kinds of evidence to be searched ``first`` is searched in those alone, and in everything only
-        where the best of them is less similar than ``min_similarity``.
+        where none of the passages found bears on it (``min_relevance``).
 
         Where similar cases are to vote on a finding (``votes``), only the image channel runs: a search by the finding's
         name would bring the cases that have it. A question that names a study gets that study's own passages, all of
@@ -126,8 +127,7 @@ class Searcher:
         for i, read in zip(free, self._read([questions[i] for i in free]), strict=True):
             for kinds in dict.fromkeys((first[i], ())):
                 found[i] = self._fused(questions[i], domains[i], sights[i], read, kinds, k)
-                nearest = found[i].text_similarity
-                if nearest is not None and nearest >= self._settings.min_similarity:
+                if any((h.relevance or 0.0) >= self._settings.min_relevance for h in found[i].hits):
                     break
         return [found[i] if i in found else self._study(q) for i, q in enumerate(questions)]
 
@@ -151,8 +151,9 @@ class Searcher:
     ) -> Retrieved:
         where = self._where(question, domain, kinds)
         channels = self._channels(question, where, sight, read, max(self._settings.depth, k))
-        similarity = max((p.score for p in channels["text"].values()), default=None)
-        return Retrieved(self._hits(channels, self._weights(domain), k), similarity, kinds)
+        rankings = {c: list(rows) for c, rows in channels.items()}
+        best = reciprocal_rank_fusion(rankings, self._settings.rrf_constant, self._weights(domain))[:k]
+        return Retrieved(self._hits(question, read, channels, best), kinds)
 
     def _channels(self, question: Question, where: Filter, sight: Sight, read: _Read, depth: int) -> Channels:
         words = self._snapshot.search_words(question.text, depth, where)
@@ -235,14 +236,31 @@ class Searcher:
             )
         )
 
-    def _hits(self, channels: Channels, weights: Mapping[str, float], k: int) -> tuple[Hit, ...]:
-        rankings = {c: list(rows) for c, rows in channels.items()}
-        fused = reciprocal_rank_fusion(rankings, self._settings.rrf_constant, weights)[:k]
-        passages = self._snapshot.passages([row for row, _ in fused])
-        return tuple(
+    def _hits(
+        self, question: Question, read: _Read, channels: Channels, best: Sequence[tuple[int, float]]
+    ) -> tuple[Hit, ...]:
+        """The passages that were fused, each with its relevance."""
+        found = self._snapshot.passages([row for row, _ in best])
+        hits = [
             _hit(passage, document, score, {c: rows[row] for c, rows in channels.items() if row in rows})
-            for (row, score), (passage, document) in zip(fused, passages, strict=True)
-        )
+            for (row, score), (passage, document) in zip(best, found, strict=True)
+        ]
+        judged = [n for n, h in enumerate(hits) if not h.by_image and h.document.kind != "image"]
+        signs = self._signs(question, read, {best[n][0]: hits[n] for n in judged})
+        for n, sign in zip(judged, signs, strict=True):
+            hits[n] = hits[n].model_copy(update={"relevance": self._relevance(sign)})
+        return tuple(hits)
+
+    def _signs(self, question: Question, read: _Read, hits: Mapping[int, Hit]) -> list[Signs]:
+        """Of passages by their rows: what tells whether they bear on the question."""
+        near = {row: h.similarities["text"] for row, h in hits.items() if "text" in h.similarities}
+        far = [row for row in hits if row not in near]  # other channels found them
+        if far:
+            cosines = self._snapshot.vectors("text", far) @ read.text[0]
+            near |= dict(zip(far, cosines.tolist(), strict=True))
+        asked = " ".join(subject_words(question.text))
+        shares = self._snapshot.shared_words(asked, [f"{h.document.title}\n{h.passage.text}" for h in hits.values()])
+        return [Signs(near[row], *share) for row, share in zip(hits, shares, strict=True)]
 
 
 def _within(sight: Sight, domains: Sequence[str]) -> Sight:

@@ -35,6 +35,11 @@ class Verified:
         return bool(self.citations) and all(c.verdict == "not_mentioned" for c in self.citations)
 
     @property
+    def by_model(self) -> bool:
+        """Whether the yes or no is a model's own reading of a passage that bears on the question."""
+        return any(c.verdict == "cited" for c in self.citations)
+
+    @property
     def passed(self) -> float:
         """Share of the draft's sentences that passed, in [0, 1]; 0 for an empty draft."""
         total = len(self.sentences) + len(self.dropped)

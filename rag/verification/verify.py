@@ -4,6 +4,10 @@ Each quote is judged (``entailment.py``, and a cross-encoder where one is given)
 passes; one that its quotes do not support is dropped. Wrong numbers, spans and repeated citations are repaired where
 the evidence leaves one way to do so. Text that speaks to whoever answers is no evidence, and a draft whose verdict
 its own quotes deny is dropped whole.
+
+Of literature a language model may read a yes or no that no rule follows. Where its own words for it are not borne out,
+they are replaced by the sentence of the evidence that bears most on the question, word for word, and the citation says
+whose reading the verdict is (``bearing.py``).
 """
 
 from __future__ import annotations
@@ -16,13 +20,22 @@ from rag.language.clinical_text import Texts
 from rag.language.injection import strip_invisible
 from rag.language.quantities import quantities_of
 from rag.language.question import Asked
-from rag.language.reading import read_passage
+from rag.language.reading import read_literature, read_passage
 from rag.language.silence import why_silence_says_nothing
 from rag.language.tokens import tokens_of
 from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence
 from rag.verification.base import Verified
+from rag.verification.rules.bearing import RELEVANT, bearing_most
 from rag.verification.rules.entailment import judge
-from rag.verification.rules.judgement import Entailment, Judgement, contradicted, not_mentioned, supported, unsupported
+from rag.verification.rules.judgement import (
+    Entailment,
+    Judgement,
+    cited,
+    contradicted,
+    not_mentioned,
+    supported,
+    unsupported,
+)
 from rag.verification.rules.quoting import best_quote
 from rag.verification.rules.second_reading import follows
 from rag.verification.rules.wording import Embed
@@ -31,6 +44,7 @@ _QUOTED = re.compile(r"“([^”]*)”")
 _SILENT = re.compile(r"\b(?:does|do|did) not mention\b|^\s*not mentioned\b", re.I)
 _POLARITY = re.compile(r"\s*(?:for )?(yes|no)\b\s*(?:in a similar case)?\s*(?:[,.:;!\u2013\u2014-]+\s*|$)", re.I)
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?=\S)")
+_BESIDE = "the literature that it quotes does not bear on the question"
 _UNREADABLE = "what it quotes speaks to the reader and is no evidence"
 
 
@@ -53,17 +67,20 @@ def verify(
     citations: list[Citation] = []
     dropped: list[Dropped] = []
     repaired: list[str] = []
-    for sentence in draft.sentences:
+    for n, sentence in enumerate(draft.sentences):
         if sentence.seen_by is not None:  # no text is meant to say it, so none can verify it; the answer says so
             sentences.append(Sentence(text=strip_invisible(sentence.text), seen_by=sentence.seen_by))
             continue
-        cited, judged, notes = checker.check(sentence)
+        quotes, judged, notes = checker.check(sentence)
+        if n == 0 and judged.verdict == "unsupported" and (read := checker.read_by_model(draft)):
+            notes = [f"replaced by what bears on the question, since {judged.reason}: “{sentence.text}”"]
+            sentence, quotes, judged = read
         if not judged.passes:
             dropped.append(Dropped(text=sentence.text, verdict=judged.verdict, reason=judged.reason))
             continue
         repaired += notes
-        numbers = tuple(sorted({q.number for q, _ in cited}))
-        citations += [checker.citation(len(sentences), q, j) for q, j in cited]
+        numbers = tuple(sorted({q.number for q, _ in quotes}))
+        citations += [checker.citation(len(sentences), q, j) for q, j in quotes]
         sentences.append(Sentence(text=strip_invisible(sentence.text), citations=numbers))
     if sentences and sentences[0].seen_by is None and checker.denies(draft, citations):
         reason = f"the draft answers {draft.verdict}, and what it quotes says the opposite"
@@ -105,6 +122,30 @@ class _Checker:
             return good, good[0][1], notes
         return [], max((j for _, j in judged), key=lambda j: j.score), notes
 
+    def read_by_model(self, draft: Draft) -> tuple[DraftSentence, list[tuple[Quote, Judgement]], Judgement] | None:
+        """A model's yes or no with what bears most on the question in place of its own words.
+
+        None where it is no model's, or nothing in the literature bears on the question, or what does says the opposite.
+        """
+        if not self.asked.yes_no or draft.verdict is None or draft.text is None:
+            return None
+        named = {q.number for s in draft.sentences[:1] for q in s.quotes}
+        found = bearing_most(self.asked, list(self.by_number.values()), named, self.texts)
+        if found is None:
+            return None
+        quote, e = self.quoted(found.quote), self.by_number[found.quote.number]
+        if self._seen(found.quote, e).split() != quote.split():
+            return None
+        reading = read_literature(self.asked, quote, self.texts)
+        if reading.mentioned and (reading.probability >= 0.5) != (draft.verdict == "yes"):
+            return None
+        follows = reading.mentioned and found.share == 1
+        judged = supported("its quote says so", 0.9) if follows else cited("the model's reading", found.share)
+        said = (
+            f"{draft.verdict.capitalize()}{':' if follows else ', as the model reads it:'} “{' '.join(quote.split())}”"
+        )
+        return DraftSentence(text=said, quotes=(found.quote,)), [(found.quote, judged)], judged
+
     def quoted(self, q: Quote) -> str:
         e = self.by_number[q.number]
         return e.text[q.start - e.start : q.end - e.start]
@@ -128,9 +169,12 @@ class _Checker:
         """Whether every quote that bears on a yes/no question says the opposite of the draft's verdict."""
         if draft.verdict is None or not self.asked.yes_no:
             return False
-        readings = [read_passage(self.asked, c.quote, self.texts) for c in citations]
+        readings = [read_passage(self._asked(self.by_number[c.number]), c.quote, self.texts) for c in citations]
         sides = {"yes" if r.probability >= 0.5 else "no" for r in readings if r.mentioned}
         return bool(sides) and draft.verdict not in sides
+
+    def _asked(self, e: Evidence) -> Asked:
+        return self.asked.in_general if e.in_general else self.asked
 
     def _mended(self, sentence: DraftSentence) -> tuple[list[Quote], list[str]]:
         """Quotes of evidence that there is, once each; a span outside its passage becomes the best one in it."""
@@ -176,7 +220,9 @@ class _Checker:
         e = self.by_number[q.number]
         if self._seen(q, e) != self.texts.of(e.text).visible[q.start - e.start : q.end - e.start]:
             return unsupported(_UNREADABLE, settled=True)
-        judged = support(text, self.quoted(q), e.text, self.asked, self.texts, self.embed)
+        if e.in_general and e.relevance is not None and e.relevance < RELEVANT:
+            return unsupported(_BESIDE, settled=True)
+        judged = support(text, self.quoted(q), e.text, self._asked(e), self.texts, self.embed)
         if judged.verdict == "supported" and (beside := self._claimed_beside(text, e)):
             judged = judge(beside, self.quoted(q), self.texts, self.embed)
         if self.entailment is None or judged.verdict == "contradicted" or judged.settled:

@@ -84,7 +84,7 @@ def test_references_travel_with_the_evidence(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("question", "why"),
     [
-        ("What is the capital of France?", "domain"),
+        ("What is the capital of France?", "bears on the question"),
         ("Is there a pleural effusion?", "study"),
         ("Does this patient have pneumonia?", "study"),
     ],

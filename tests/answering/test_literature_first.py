@@ -100,7 +100,7 @@ def test_where_the_literature_has_nothing_near_everything_is_searched(engine: En
     answer = engine.ask(ONLY_IN_REPORTS)
     assert answer.evidence[0].document_id == "r12"
     assert answer.domain.kinds == ()
-    assert answer.domain.why == "a question about medicine in general, to which nothing in the literature is near"
+    assert answer.domain.why == "a question about medicine in general, on which nothing in the literature bears"
     assert answer.evidence == everything.ask(ONLY_IN_REPORTS).evidence
 
 

@@ -97,14 +97,14 @@ def test_a_question_about_an_image_needs_no_file_but_the_kept_one(folder: Path) 
 
 def test_changed_settings_are_named_with_what_they_changed(folder: Path) -> None:
     answer = Engine.open(folder / "index").ask("What is seen in a pleural effusion?")
-    settings = Settings.model_validate({"retrieval": {"min_similarity": 0.999}})
+    settings = Settings.model_validate({"retrieval": {"min_relevance": 1.0}})
     done = again(Engine.open(folder / "index", settings), answer)
     assert done.outcome == "different"
     changes = {change.name: (change.then, change.now) for change in done.changed}
-    assert changes["retrieval.min_similarity"] == (0.3, 0.999)
+    assert changes["retrieval.min_relevance"] == (0.9, 1.0)
     assert "retrieval settings" in changes
     assert {"decision", "answer"} <= {d.name for d in done.differences}
-    assert "retrieval.min_similarity" in done.why
+    assert "retrieval.min_relevance" in done.why
 
 
 def test_a_language_model_is_replayed_and_another_prompt_or_model_is_named(folder: Path) -> None:
@@ -165,7 +165,7 @@ def test_evidence_that_reads_differently_is_named(folder: Path) -> None:
 
 def test_an_approximate_index_is_named_where_the_evidence_differs(folder: Path, tmp_path: Path) -> None:
     """Random vectors stand for thousands of encoded reports: what matters is that the index is not exact."""
-    settings = Settings.model_validate({"vectors": {"backend": "hnsw"}, "retrieval": {"min_similarity": -1}})
+    settings = Settings.model_validate({"vectors": {"backend": "hnsw"}, "retrieval": {"min_relevance": 0}})
     text = load_text_encoder(settings.encoders)
     space = SpaceInfo(text.dim, text.fingerprint)
     store = IndexStore.create(tmp_path / "large", settings.vectors)

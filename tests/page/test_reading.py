@@ -46,7 +46,7 @@ def test_not_answered_is_a_result_with_reason_advice_and_the_nearest_evidence(pa
     ask(page, "What is the capital of France?")
     told = page.locator(".not-answered")
     expect(told.get_by_role("heading")).to_have_text("Not answered")
-    expect(told).to_contain_text("Nothing in the question belongs to the domains of this index.")
+    expect(told).to_contain_text("None of the passages found bears on the question.")
     expect(told.locator("li").last).to_contain_text("nearest evidence")
     expect(page.locator("#evidence-title")).to_have_text("Nearest evidence")
     assert page.locator(".card").count() >= 1

@@ -50,6 +50,31 @@ class WordRanker:
         best = [self._best(segment, score, k, where) for segment, score in zip(self._segments, scores, strict=True)]
         return sorted((hit for hits in best for hit in hits), key=lambda hit: (-hit.score, hit.row))[:k]
 
+    def shares(self, query: str, texts: Sequence[str]) -> list[tuple[float, bool]]:
+        """Which of a query's distinct terms each text has, rare ones weighing more.
+
+        Returns:
+            For each text the share of the terms that it has, weighted by their idf among the indexed passages, in
+            [0, 1]; and whether it has the rarest of them. A query without terms shares nothing.
+        """
+        terms = terms_of(query)
+        if not terms or not texts or not self._segments:
+            return [(0.0, False)] * len(texts)
+        with self._lock:
+            (total, _), tokenizer = self._statistics, self._tokenizer
+        idf = {}
+        for stem in tokenizer.stems(terms):
+            n = sum(self._count_alive(segment, segment.postings(stem)) for segment in self._segments)
+            idf[stem] = math.log1p((total - n + 0.5) / (n + 0.5))
+        counted = tokenizer.count(texts)
+        has: list[set[bytes]] = [set() for _ in texts]
+        for i, term in enumerate(counted.terms):
+            if term in idf:
+                for place, _ in counted.postings[counted.starts[i] : counted.starts[i + 1]].tolist():
+                    has[place].add(term)
+        whole, most = sum(idf.values()), max(idf.values())
+        return [(sum(idf[t] for t in there) / whole, any(idf[t] == most for t in there)) for there in has]
+
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         return Tokenizer()

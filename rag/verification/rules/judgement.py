@@ -23,8 +23,8 @@ class Judgement:
 
     @property
     def passes(self) -> bool:
-        """Whether the sentence may be shown: it follows, or it says that the evidence is silent, and so it is."""
-        return self.verdict in ("supported", "not_mentioned")
+        """Whether the sentence may be shown: it follows, or it says what it is: silence, or a model's reading."""
+        return self.verdict in ("supported", "not_mentioned", "cited")
 
 
 class Entailment(Protocol):
@@ -42,6 +42,10 @@ def supported(reason: str, score: float = 1.0, *, settled: bool = False) -> Judg
 
 def not_mentioned(reason: str, score: float) -> Judgement:
     return Judgement("not_mentioned", round(score, 4), reason, settled=True)
+
+
+def cited(reason: str, score: float) -> Judgement:
+    return Judgement("cited", round(score, 4), reason, settled=True)
 
 
 def contradicted(reason: str, *, settled: bool = False) -> Judgement:

@@ -144,7 +144,10 @@ function mark(found, onSentence) {
   const by = [...new Set(citations.map((c) => c.sentence))];
   const silent = citations.every((c) => c.verdict === "not_mentioned");
   const verified = citations.every((c) => c.verdict === "supported");
-  const [look, said] = silent ? ["silent", "Does not mention it"] : verified ? ["verified", "Verified"] : ["unverified", "Not verified"];
+  const read = citations.some((c) => c.verdict === "cited");
+  const [look, said] = silent ? ["silent", "Does not mention it"]
+    : read ? ["unverified", "Bears on it; yes or no is the model's reading"]
+    : verified ? ["verified", "Verified"] : ["unverified", "Not verified"];
   sentences.replaceChildren(
     h("span", { class: look }, said),
     by.length === 1 ? " for sentence " : " for sentences ",
