@@ -36,7 +36,7 @@ _END = re.compile(r"[.!?][\"')\]]?(?:\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PrintLine:
     """A line of print: its text, the page (from 1), and its box x0, y0, x1, y1 in points from the page's top left."""
 
     text: str
@@ -55,7 +55,7 @@ class Flowed:
     lines: tuple[Place, ...]
 
 
-def flow(pages: Sequence[tuple[Sequence[Line], float]]) -> list[Flowed]:
+def flow(pages: Sequence[tuple[Sequence[PrintLine], float]]) -> list[Flowed]:
     """The running text of each page, given as its runs of print in any order, and its width."""
     lines = [_in_reading_order(_printed_lines(runs), width) for runs, width in pages]
     edges = [_edges(page) for page in lines]
@@ -85,9 +85,9 @@ def boxes_of(metadata: Mapping[str, Any], start: int, end: int) -> list[tuple[in
     return [(page, (x0, y0, x1, y1)) for _, _, page, x0, y0, x1, y1 in found]
 
 
-def _printed_lines(runs: Sequence[Line]) -> list[Line]:
+def _printed_lines(runs: Sequence[PrintLine]) -> list[PrintLine]:
     """Runs beside one another, closer than the gap between columns, as one line; top to bottom."""
-    lines: list[Line] = []
+    lines: list[PrintLine] = []
     for run in sorted(runs, key=lambda r: (r.box[0], r.box[1])):
         text = clean(run.text.translate(_PRINTED))
         if not text.strip():
@@ -103,7 +103,7 @@ def _printed_lines(runs: Sequence[Line]) -> list[Line]:
             if overlap > 0.5 * least and -0.5 * height <= x0 - before[2] <= widest:
                 gap = "" if said.endswith(" ") or text.startswith(" ") or x0 - before[2] < 0.12 * height else " "
                 box = (before[0], min(y0, before[1]), max(x1, before[2]), max(y1, before[3]))
-                lines[number] = Line(said + gap + text, run.page, box)
+                lines[number] = PrintLine(said + gap + text, run.page, box)
                 break
         else:
             lines.append(run)
@@ -111,14 +111,14 @@ def _printed_lines(runs: Sequence[Line]) -> list[Line]:
     return sorted(kept, key=lambda line: (line.box[1] + line.box[3], line.box[0]))
 
 
-def _in_reading_order(lines: list[Line], width: float) -> list[Line]:
+def _in_reading_order(lines: list[PrintLine], width: float) -> list[PrintLine]:
     """Columns one after the other between lines that run over all of them."""
     cut = _gutter(lines, width)
     if cut is None:
         return lines
-    ordered: list[Line] = []
-    left: list[Line] = []
-    right: list[Line] = []
+    ordered: list[PrintLine] = []
+    left: list[PrintLine] = []
+    right: list[PrintLine] = []
     for line in lines:
         if line.box[2] <= cut:
             left.append(line)
@@ -130,7 +130,7 @@ def _in_reading_order(lines: list[Line], width: float) -> list[Line]:
     return ordered + _in_reading_order(left, width) + _in_reading_order(right, width)
 
 
-def _gutter(lines: list[Line], width: float) -> float | None:
+def _gutter(lines: list[PrintLine], width: float) -> float | None:
     """Where to cut between columns: the upright strip that fewest of the lines between its columns' heights cross."""
     if not 2 * _IN_COLUMNS <= len(lines) <= _MOST_LINES:
         return None
@@ -141,7 +141,7 @@ def _gutter(lines: list[Line], width: float) -> float | None:
     return min(found, default=((0, 0.0), None))[1]
 
 
-def _strip(lines: list[Line], cut: float, narrowest: float) -> tuple[int, float] | None:
+def _strip(lines: list[PrintLine], cut: float, narrowest: float) -> tuple[int, float] | None:
     """How many lines cross a cut between the heights of its columns, and its width, negative; None if it is no gutter.
 
     A column has lines of three words or more: the cells of a table are short, and its rows are read across.
@@ -163,7 +163,7 @@ def _strip(lines: list[Line], cut: float, narrowest: float) -> tuple[int, float]
     return crossing, -strip
 
 
-def _edges(lines: list[Line]) -> set[Line]:
+def _edges(lines: list[PrintLine]) -> set[PrintLine]:
     """The lines at the page's first and last heights."""
     heights = sorted({round(line.box[1]) for line in lines})
     outer = {*heights[:_EDGE], *heights[-_EDGE:]}
@@ -174,18 +174,18 @@ def _shape(line: str) -> str:
     return _DIGITS.sub("0", line)
 
 
-def _without_references(pages: list[list[Line]]) -> list[list[Line]]:
+def _without_references(pages: list[list[PrintLine]]) -> list[list[PrintLine]]:
     """What comes before the last heading "References", if that stands in the second half."""
     for number in range(len(pages) - 1, -1, -1):
         for place in range(len(pages[number]) - 1, -1, -1):
             if _REFERENCES.fullmatch(pages[number][place].text):
                 is_late = number >= len(pages) // 2 and (len(pages) > 1 or place > len(pages[0]) // 2)
-                none: list[list[Line]] = [[] for _ in pages[number + 1 :]]
+                none: list[list[PrintLine]] = [[] for _ in pages[number + 1 :]]
                 return [*pages[:number], pages[number][:place], *none] if is_late else pages
     return pages
 
 
-def _joined(page: list[Line], following: list[Line]) -> tuple[list[Line], list[Line]]:
+def _joined(page: list[PrintLine], following: list[PrintLine]) -> tuple[list[PrintLine], list[PrintLine]]:
     """A sentence that a page end cuts in two stays whole on the page where it begins."""
     if not page or not following or page[-1].text[-1] in '.!?:"”)' or not following[0].text[0].islower():
         return page, following
@@ -197,7 +197,7 @@ def _joined(page: list[Line], following: list[Line]) -> tuple[list[Line], list[L
     return page, following
 
 
-def _flowed(lines: list[Line]) -> Flowed:
+def _flowed(lines: list[PrintLine]) -> Flowed:
     text, places = "", list[Place]()
     for line in lines:
         if _HYPHENATED.search(text) and _GOES_ON.match(line.text):

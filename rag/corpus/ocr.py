@@ -24,7 +24,7 @@ _MISSING = 'Reading text in pictures needs rapidocr: pip install "clincite[ocr]"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TextInPicture:
     """A line of text in a picture: how sure the recogniser is, from 0 to 1, and its box x0, y0, x1, y1 in pixels."""
 
     text: str
@@ -43,12 +43,12 @@ def need_ocr() -> None:
         raise MissingDependencyError(_MISSING)
 
 
-def burnt_in(image: Image.Image) -> list[Seen]:
+def burnt_in(image: Image.Image) -> list[TextInPicture]:
     """The lines of text in a picture that could name somebody: all but marks of side and view."""
     return [seen for seen in recognise(image) if sum(map(str.isalnum, seen.text)) > _MARKER]
 
 
-def recognise(image: Image.Image) -> list[Seen]:
+def recognise(image: Image.Image) -> list[TextInPicture]:
     """The lines of text in a picture, in no particular order; about two seconds on two cores.
 
     Raises MissingDependencyError without the packages.
@@ -60,7 +60,9 @@ def recognise(image: Image.Image) -> list[Seen]:
         return []
     rows = zip(found.boxes.tolist(), found.txts, found.scores, strict=True)
     return [
-        Seen(str(text), float(score), _upright(box)) for box, text, score in rows if score >= MIN_SCORE and text.strip()
+        TextInPicture(str(text), float(score), _upright(box))
+        for box, text, score in rows
+        if score >= MIN_SCORE and text.strip()
     ]
 
 

@@ -22,7 +22,7 @@ from rag.generation.compact_lvlm.parts import ModelParts
 FILE = "describes.json"
 
 
-class Description(BaseModel):
+class ImageDescription(BaseModel):
     """One thing that a model can tell of an image of a domain."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,11 +50,11 @@ class Descriptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1]
-    of: tuple[Description, ...]
+    of: tuple[ImageDescription, ...]
 
 
 @lru_cache(maxsize=8)
-def descriptions_of(model: str | None) -> tuple[Description, ...]:
+def descriptions_of(model: str | None) -> tuple[ImageDescription, ...]:
     """What a model can tell; nothing where nobody measured it.
 
     Raises:

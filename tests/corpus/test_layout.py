@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.corpus.chunking import passages_of
-from rag.corpus.layout import Line, boxes_of, flow
+from rag.corpus.layout import PrintLine, boxes_of, flow
 from rag.corpus.readers import pdf
 from rag.corpus.scrub import Scrubber
 from rag.corpus.source import read_source
@@ -155,7 +155,8 @@ RUNS = st.lists(st.tuples(st.text(max_size=12), BOXES), max_size=30)
 @given(st.lists(RUNS, max_size=4))
 def test_whatever_the_layout_every_line_is_where_it_says(drawn: list[list[tuple[str, tuple[float, ...]]]]) -> None:
     given_pages = [
-        ([Line(text, n, (x, y, x + w, y + h)) for text, (x, y, w, h) in runs], 600.0) for n, runs in enumerate(drawn, 1)
+        ([PrintLine(text, n, (x, y, x + w, y + h)) for text, (x, y, w, h) in runs], 600.0)
+        for n, runs in enumerate(drawn, 1)
     ]
     flowed = flow(given_pages)
     assert len(flowed) == len(given_pages)

@@ -14,7 +14,7 @@ from rag.answering.image_guard import effects_that_hold
 from rag.errors import InputError
 from rag.generation.base import Request
 from rag.generation.chat import Piece
-from rag.generation.describing import FILE, Description, descriptions_of
+from rag.generation.describing import FILE, ImageDescription, descriptions_of
 from rag.generation.looking import LookingGenerator
 from rag.generation.messages import Messages
 from rag.language.clinical_text import Texts
@@ -97,7 +97,7 @@ def test_a_server_that_tells_no_probabilities_is_believed_by_its_word(about: Req
 def test_an_open_question_begins_with_the_kind_of_image_and_quotes_similar_cases_as_such(
     about: Request, texts: Texts, monkeypatch: pytest.MonkeyPatch, answer: str, told: int
 ) -> None:
-    region = Description(
+    region = ImageDescription(
         domain="radiology",
         question="What organ system is imaged?",
         text="It looks like an image of {}",

@@ -21,7 +21,7 @@ from PIL import Image
 
 from rag.corpus import ocr, pdf_pages
 from rag.corpus.files import File, stem
-from rag.corpus.layout import Flowed, Line, flow
+from rag.corpus.layout import Flowed, PrintLine, flow
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import BY_NAME, CERTAIN, Reader, Record
 from rag.corpus.readers.sections import Publication
@@ -36,7 +36,7 @@ OCR_PIXELS = 2000  # of a rendered page's longer side: 170 dpi of an A4 page
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PdfPage:
     """A page: its running text with the lines' places, its size in points, and how sure OCR was if it read it.
 
     ``unread`` says why a page that shows something has no text; empty for a page with text, and for an empty one.
@@ -76,7 +76,7 @@ def read_pdf(file: File, kind: str = "literature", domain: str = "general", ocr:
     yield from documents_of_pages(work, pages, file)
 
 
-def documents_of_pages(work: Publication, pages: list[Page], file: File) -> Iterator[Record]:
+def documents_of_pages(work: Publication, pages: list[PdfPage], file: File) -> Iterator[Record]:
     """A document for each page with text; a Quarantined for each that is a picture."""
     for number, page in enumerate(pages, start=1):
         if page.flowed.text:
@@ -92,7 +92,7 @@ def documents_of_pages(work: Publication, pages: list[Page], file: File) -> Iter
             yield Quarantined(str(file.path), f"{file.name}, page {number}", page.unread)
 
 
-def pages_of(data: bytes, ocr: str = "auto") -> tuple[str, list[Page]]:
+def pages_of(data: bytes, ocr: str = "auto") -> tuple[str, list[PdfPage]]:
     """The title and the pages of a PDF file. Raises InputError as ``read_pdf`` does."""
     if ocr not in ("auto", "yes", "no"):
         raise InputError(f"The option ocr is {ocr!r}; use auto, yes or no.")
@@ -100,14 +100,14 @@ def pages_of(data: bytes, ocr: str = "auto") -> tuple[str, list[Page]]:
         title, *rows = _rows(data, folder, _reads_pictures(ocr))
         runs, scores, unread = [], [], []
         for number, row in enumerate(rows, start=1):
-            lines = [Line(text, number, (x0, y0, x1, y1)) for text, x0, y0, x1, y1 in row["lines"]]
+            lines = [PrintLine(text, number, (x0, y0, x1, y1)) for text, x0, y0, x1, y1 in row["lines"]]
             picture = Path(folder) / f"page-{number}.png"
             seen, score = _recognised(picture, number, row["size"]) if picture.is_file() else ([], None)
             runs.append((_bounded([*lines, *seen]), float(row["size"][0])))
             scores.append(score)
             unread.append("" if lines or seen else _why(row, read=picture.is_file()))
     pages = [
-        Page(flowed, (row["size"][0], row["size"][1]), why, score)
+        PdfPage(flowed, (row["size"][0], row["size"][1]), why, score)
         for flowed, row, why, score in zip(flow(runs), rows, unread, scores, strict=True)
     ]
     return on_one_line(str(title.get("title") or "")), pages
@@ -149,16 +149,16 @@ def _rows(data: bytes, folder: str, rendered: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def _recognised(picture: Path, page: int, size: list[float]) -> tuple[list[Line], float | None]:
+def _recognised(picture: Path, page: int, size: list[float]) -> tuple[list[PrintLine], float | None]:
     """The lines of a scanned page in points, and how sure the recogniser was on average; None where it saw nothing."""
     with Image.open(picture, formats=("PNG",)) as image:
         seen = ocr.recognise(image)
         scale = size[0] / image.width if image.width else 1.0
-    lines = [Line(one.text, page, tuple(scale * at for at in one.box)) for one in seen]  # type: ignore[arg-type]
+    lines = [PrintLine(one.text, page, tuple(scale * at for at in one.box)) for one in seen]  # type: ignore[arg-type]
     return lines, sum(one.score for one in seen) / len(seen) if seen else None
 
 
-def _bounded(lines: list[Line]) -> list[Line]:
+def _bounded(lines: list[PrintLine]) -> list[PrintLine]:
     total = 0
     for number, line in enumerate(lines):
         total += len(line.text)
