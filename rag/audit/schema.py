@@ -41,8 +41,8 @@ CREATE TRIGGER no_delete BEFORE DELETE ON entries
 CREATE TRIGGER no_update_of_parts BEFORE UPDATE ON parts
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """
-# of an entry's record the thread; the texts of format 1 have no record
-THREAD = "CASE WHEN record = '' THEN NULL ELSE json_extract(record, '$.thread') END"
+# of an entry's record the thread; the texts of format 1 have no record, and one that was tampered with may be no JSON
+THREAD = "CASE WHEN json_valid(record) THEN json_extract(record, '$.thread') END"
 THREADS = f"CREATE INDEX IF NOT EXISTS threads ON entries ({THREAD}, number) WHERE {THREAD} IS NOT NULL"
 _MARKS = f"PRAGMA application_id = {APPLICATION_ID};PRAGMA user_version = {FORMAT};"
 _FROM_FORMAT_1 = f"""

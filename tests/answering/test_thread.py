@@ -8,6 +8,7 @@ import pytest
 
 from rag.answering.engine import Engine
 from rag.answering.thread import Remembered, follow
+from rag.audit.schema import THREAD
 from rag.indexing.snapshot import Snapshot
 from rag.language.lexicon import Lexicon
 from rag.types import AskedBack, Question, TakenAs
@@ -112,9 +113,8 @@ def test_only_the_last_turns_are_looked_at_and_quickly(engine: Engine) -> None:
     with sqlite3.connect(engine.ledger._path) as connection:
         engine.ask("Is CXR1 normal?", thread="x")
         plan = connection.execute(
-            "EXPLAIN QUERY PLAN SELECT number FROM entries WHERE CASE WHEN record = '' THEN NULL ELSE "
-            "json_extract(record, '$.thread') END = 'x' AND CASE WHEN record = '' THEN NULL ELSE "
-            "json_extract(record, '$.thread') END IS NOT NULL ORDER BY number DESC"
+            f"EXPLAIN QUERY PLAN SELECT number FROM entries WHERE {THREAD} = 'x' AND {THREAD} IS NOT NULL "
+            "ORDER BY number DESC"
         ).fetchall()
     assert "USING INDEX threads" in plan[0][3] or "USING COVERING INDEX threads" in plan[0][3]
 

@@ -97,7 +97,7 @@ def test_one_that_dies_is_replaced_and_what_it_held_is_refused(pooled: Served, r
         os.kill(there[0], signal.SIGKILL)
         answered, lost = sorted((a.result() for a in asked), key=lambda r: r.status_code)
     assert answered.status_code == 200
-    refused(lost, 503, "cannot be used at the moment")
+    refused(lost, 503, "a part that answers are made with has failed")
     assert {r.status_code for r in together(pooled, QUESTIONS[:4])} == {200}
     assert there[1] in processes()
     assert len(processes()) == 2

@@ -58,7 +58,7 @@ async def events(request: Request, id: Id, caller: Worker) -> Response:
     return EventStream(told())
 
 
-@router.post("/v1/jobs/{id}/cancel", summary="Stop a job", responses=documented(404, 422))
+@router.post("/v1/jobs/{id}/cancel", summary="Stop a job", responses=documented(404, 409, 422))
 async def cancel(request: Request, id: Id, caller: Worker) -> JobOut:
     """It stops at its next step; nothing is published, and what was done is kept for when it is resumed."""
     return await run_in_threadpool(service_of(request).jobs.cancel, id)
