@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from tables import Table, measured, report, saving
 
-from rag.answering.pipeline import Pipeline
+from rag.answering.opening import open_version
 from rag.building.ingest import Source, ingest
 from rag.cli.console import progress_bars
 from rag.encoders.encoders import Encoders
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
         docs = Source(folder / "docs.jsonl", "cases")
         ingest([docs], store, Encoders(text, image, joint=False), progress=progress)
         queries = read_queries(_queries(folder, Path(scratch) / "queries.jsonl"))
-        view = Pipeline.open(store, settings)
+        view = open_version(store, settings)
         searched = search_channels(queries, view.searcher, view.snapshot, settings.retrieval, progress)
         found = measure_fusion(searched, settings.retrieval, True, progress)
     print(found.table())

@@ -21,7 +21,8 @@ import numpy as np
 from tables import Cell, Section, Table, measured, report, saving
 
 from rag.answering.certificate import CertificatePart
-from rag.answering.pipeline import Pipeline, open_without_index
+from rag.answering.opening import open_without_index
+from rag.answering.pipeline import Pipeline
 from rag.calibration.division import Division
 from rag.calibration.parts import certify_part
 from rag.calibration.plan import CalibrationPlan, Level

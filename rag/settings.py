@@ -480,3 +480,12 @@ def _profile_path(profile: str) -> Path:
             return path
     names = ", ".join(sorted(p.stem for p in folder.glob("*.toml"))) or "none"
     raise InputError(f"there is no profile {profile!r}; give a TOML file, or one of: {names}")
+
+
+def shaping_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that shape an answer, by group, as the ledger keeps them: no secret is among them."""
+    return settings.model_dump(
+        mode="json",
+        include={"retrieval", "routing", "answering", "generation", "verification"},
+        exclude={"generation": {"openai": {"api_key", "proxy"}}},
+    )

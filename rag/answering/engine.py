@@ -13,7 +13,8 @@ from typing import Any
 from rag.answering.certificate import StoredCertificate
 from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.image_guard import effects_that_hold
-from rag.answering.pipeline import Pipeline, shaping_settings
+from rag.answering.opening import open_version
+from rag.answering.pipeline import Pipeline
 from rag.answering.replay import Replay
 from rag.answering.replay import replay as replay_entry
 from rag.answering.thread import REMEMBERED, follow, follow_conversation, recall
@@ -27,7 +28,7 @@ from rag.cohorts.asking import read_typed_cohort
 from rag.cohorts.criteria import Cohort, CohortHit, CohortQuestion, Page
 from rag.cohorts.find import find, find_all
 from rag.indexing.store import IndexStore
-from rag.settings import Settings
+from rag.settings import Settings, shaping_settings
 from rag.types import Answer, Event, Hit, Question
 
 
@@ -44,7 +45,7 @@ class Engine:
         self.store = store
         self.ledger = Ledger(store.path / LEDGER)
         self._opening = threading.Lock()
-        self._pipeline = Pipeline.open(store, self.settings)
+        self._pipeline = open_version(store, self.settings)
 
     @classmethod
     def open(cls, where: str | Path | Index, settings: Settings | None = None) -> Engine:
@@ -248,13 +249,13 @@ class Engine:
         latest = self._pipeline
         if version is None or version == latest.snapshot.version:
             return latest
-        return Pipeline.open(self.store, self.settings, version, latest.lexicon)
+        return open_version(self.store, self.settings, version, latest.lexicon)
 
     def _renew(self) -> None:
         """Open the latest version, where it is another one; what was read for the one before is forgotten."""
         before = self._pipeline
         if not self._is_latest(before):
-            self._pipeline = Pipeline.open(self.store, self.settings, known=before.lexicon)
+            self._pipeline = open_version(self.store, self.settings, known=before.lexicon)
             before.texts.forget()
 
     def _is_latest(self, pipeline: Pipeline) -> bool:

@@ -12,12 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rag.answering.certificate import StoredCertificate, certificate_for
 from rag.answering.confidence import signals_of
@@ -26,38 +23,29 @@ from rag.answering.decision import decide
 from rag.answering.drafting import Drafting
 from rag.answering.eligibility import admit, kinds_to_search_first, leave_out_retracted, note_kinds, refuse_unanswerable
 from rag.answering.evidence_certificate import EvidenceCertificate
-from rag.answering.image_guard import ImageEffects, effects_that_hold
+from rag.answering.image_guard import ImageEffects
 from rag.answering.intake import check_question
 from rag.answering.lookup import NOT_CERTIFIED, look_up
 from rag.answering.parts import join_answers, split_question
 from rag.answering.posed import Posed, pose
 from rag.answering.turn import Attempt, LookedUp, Turn
-from rag.answering.witnesses import hear, load_witness
-from rag.encoders.registry import load_image_encoder, load_text_encoder
-from rag.errors import InputError
+from rag.answering.witnesses import hear
 from rag.generation.base import Request, refusal
 from rag.generation.chat import LanguageGenerator
-from rag.generation.registry import load_generator
 from rag.indexing.snapshot import Snapshot
-from rag.indexing.store import IndexStore
 from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.language.question import Asked, read_question
 from rag.language.typed import TypedWords
-from rag.language.vocabulary import lexicon_of, typed_words_of
-from rag.retrieval.compatibility import check_encoders
 from rag.retrieval.router import Router
 from rag.retrieval.search import Retrieved, Searcher, Sight
-from rag.risk_control.policy import GRID, Policy
+from rag.risk_control.policy import Policy
 from rag.settings import Settings
 from rag.timing import Clock
-from rag.types import Answer, AskedBack, Certificate, Domain, Event, Hit, Question, Selection, TakenAs, sha256_of
+from rag.types import Answer, AskedBack, Certificate, Domain, Event, Hit, Question, Selection, TakenAs
 from rag.verification.base import Verified
-from rag.verification.registry import load_verifier
 
 _T = TypeVar("_T")
-# What finds passages; questions are read, with the lexicon, before they are searched.
-_FINDING = ("index version", "text encoder", "image encoder", "router", "retrieval settings")
 _VOTERS = 5  # most similar images that vote on the domain
 _EVERYTHING = 1e6  # no gap between scores is as wide
 _GIVEN = Domain(name="general", probability=1.0, out_of_domain=False, basis="given evidence")
@@ -68,7 +56,7 @@ _UNCERTIFIED = Certificate(status="uncertified", why="the evidence was given, no
 class Pipeline:
     """An index as of one version, with all that answering from it needs. Never changes, so threads may share it.
 
-    >>> pipeline = Pipeline.open(store, settings)                                   # doctest: +SKIP
+    >>> pipeline = open_version(store, settings)                                   # doctest: +SKIP
     >>> (turn,) = pipeline.begin([Question(text="What is drusen?")])                # doctest: +SKIP
     >>> pipeline.finish(turn).answer                                                # doctest: +SKIP
     """
@@ -305,77 +293,7 @@ class Pipeline:
         with ThreadPoolExecutor(parallel) as pool:
             return list(pool.map(work, turns))
 
-    # ---------------------------------------------------------------- opening, and parts of the steps
-
-    @classmethod
-    def open(
-        cls, store: IndexStore, settings: Settings, version: int | None = None, known: Lexicon | None = None
-    ) -> Pipeline:
-        """The latest version, or a past one; ``known`` is the lexicon of another one, which may have the same terms.
-
-        Raises:
-            InputError: the index is empty, or has no such version.
-            IndexStateError: it holds vectors of other encoders than the settings name.
-        """
-        version = store.version() if version is None else version
-        if not version or not (snapshot := store.snapshot(version)).counts():
-            raise InputError(
-                f"index {store.name!r} is empty; add a corpus with: rag ingest SOURCE --index {store.name}"
-            )
-        return cls.over(snapshot, store, settings, known)
-
-    @classmethod
-    def over(cls, snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexicon | None = None) -> Pipeline:
-        """The parts that answer from a snapshot of a store."""
-        spaces = snapshot.spaces()
-        text = load_text_encoder(settings.encoders)
-        image = load_image_encoder(settings.encoders) if spaces.keys() & {"image", "joint"} else None
-        check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
-        texts = Texts(lexicon_of(snapshot, known))
-        generator = load_generator(settings.generation, texts)
-        witness = load_witness(settings.generation, texts)
-        verifier = load_verifier(settings.verification, texts, text.encode)
-        router = Router.open(settings.routing, image, {c.domain for c in snapshot.counts()}, store.path)
-        fingerprints = {
-            "index version": str(snapshot.version),
-            "text encoder": text.fingerprint,
-            "image encoder": image.fingerprint if image is not None else "none",
-            "router": router.fingerprint,
-            "generator": generator.fingerprint,
-            "retrieval settings": sha256_of(settings.retrieval.model_dump_json())[:16],
-            "most sentences": str(settings.answering.max_sentences),
-            "policy grid": GRID,
-        }
-        if generator.prompt_sha256 is not None:
-            fingerprints["prompt"] = generator.prompt_sha256
-        if settings.answering.when_retracted != "leave out":
-            fingerprints["retracted articles"] = settings.answering.when_retracted
-        if witness is not None:
-            fingerprints["witness"] = f"{witness.fingerprint}, prompt {witness.prompt_sha256}"
-        if generator.prompt_sha256 is not None or verifier.fingerprint not in generator.fingerprint:
-            fingerprints["verifier"] = verifier.fingerprint  # the reader's fingerprint has that of the rules in it
-        finding = {name: fingerprints[name] for name in _FINDING} | {"lexicon": texts.lexicon.fingerprint}
-        if (effects := effects_that_hold(store.path, settings.generation, fingerprints)) is not None:
-            fingerprints["image guard"] = effects.fingerprint
-        enough = EvidenceCertificate.load(store.path)
-        if enough is not None and (least := enough.least(finding)):
-            fingerprints["least contexts"] = str(least)
-        return cls(
-            name=store.name,
-            settings=settings,
-            snapshot=snapshot,
-            texts=texts,
-            typed=typed_words_of(snapshot, texts.lexicon),
-            searcher=Searcher(snapshot, text, image, settings.retrieval),
-            router=router,
-            drafting=Drafting(generator, verifier, settings.generation.revisions),
-            witness=witness,
-            certificate=StoredCertificate.load(store.path),
-            evidence_certificate=enough,
-            image_effects=effects,
-            finding_fingerprints=finding,
-            fingerprints=fingerprints,
-        )
+    # ---------------------------------------------------------------- parts of the steps
 
     @property
     def lexicon(self) -> Lexicon:
@@ -429,23 +347,3 @@ class Pipeline:
         if self.evidence_certificate is None:
             return None
         return self.evidence_certificate.promise(self.finding_fingerprints, posed.scope, domain, q.domain is None)
-
-
-def shaping_settings(settings: Settings) -> dict[str, Any]:
-    """The settings that shape an answer, by group, as the ledger keeps them: no secret is among them."""
-    return settings.model_dump(
-        mode="json",
-        include={"retrieval", "routing", "answering", "generation", "verification"},
-        exclude={"generation": {"openai": {"api_key", "proxy"}}},
-    )
-
-
-@contextmanager
-def open_without_index(settings: Settings) -> Iterator[Pipeline]:
-    """A pipeline for evidence that is given, where there is no index to find any in."""
-    with (
-        TemporaryDirectory() as folder,
-        IndexStore.create(Path(folder) / "none", settings.vectors) as store,
-        store.snapshot() as snapshot,
-    ):
-        yield Pipeline.over(snapshot, store, settings)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-from rag.answering.pipeline import Pipeline, shaping_settings
+from rag.answering.pipeline import Pipeline
 from rag.audit.ledger import Ledger
 from rag.audit.record import EVIDENCE, IMAGE, WHOLE, Entry, Working
 from rag.errors import IndexStateError, InputError
 from rag.risk_control.policy import Policy
-from rag.settings import Settings
+from rag.settings import Settings, shaping_settings
 from rag.types import Answer, Question
 
 TOLERANCE = 1e-5  # of numbers: encoders round differently when questions come in batches of another size

@@ -172,7 +172,7 @@ class Turn:
 
         Args:
             fingerprints: of the pipeline that answered.
-            settings: those that shape an answer; see :func:`~rag.answering.pipeline.shaping_settings`.
+            settings: those that shape an answer; see :func:`~rag.settings.shaping_settings`.
         """
         if self.parts:
             return self._joined(fingerprints, settings)

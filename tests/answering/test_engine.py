@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rag.answering.engine import Engine
-from rag.answering.pipeline import Pipeline
+from rag.answering.opening import open_version
 from rag.corpus.packaged import packaged_file
 from rag.encoders.encoders import Encoders
 from rag.encoders.features import encode_with_features
@@ -259,8 +259,8 @@ def test_a_stream_tells_what_happens_and_ends_with_the_answer_that_asking_gives(
 
 
 def test_new_versions_with_the_same_terms_do_not_add_a_lexicon_each(engine: Engine) -> None:
-    first = Pipeline.open(engine.store, engine.settings)
-    second = Pipeline.open(engine.store, engine.settings, known=first.lexicon)
+    first = open_version(engine.store, engine.settings)
+    second = open_version(engine.store, engine.settings, known=first.lexicon)
     assert first.lexicon is second.lexicon
     first.snapshot.close()
     second.snapshot.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rag.answering.pipeline import open_without_index
+from rag.answering.opening import open_without_index
 from rag.settings import load_settings
 
 ALPHA, STUDIES = 0.25, 120

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from rag.answering.engine import Engine
-from rag.answering.pipeline import shaping_settings
 from rag.errors import InputError, RagError
-from rag.settings import Settings, VerificationSettings
+from rag.settings import Settings, VerificationSettings, shaping_settings
 from rag.types import Answer, Event, Question
 
 from . import checkpoints, servers

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from rag.answering.engine import Engine
-from rag.answering.pipeline import Pipeline, open_without_index
+from rag.answering.opening import open_without_index
+from rag.answering.pipeline import Pipeline
 from rag.errors import InputError
 from rag.evaluation.metrics import bootstrap, score_classes
 from rag.evaluation.questions import json_lines
