@@ -30,7 +30,6 @@ from rag.cli.shared import (
 )
 from rag.cli.terminals import words
 from rag.errors import InputError, RagError
-from rag.types import THREAD
 
 journeys = typer.Typer()
 
@@ -210,6 +209,8 @@ def ask(
 
 
 def _checked(thread: str | None) -> str | None:
+    from rag.types import THREAD
+
     if thread is not None and re.fullmatch(THREAD, thread) is None:
         raise InputError(f"--thread {thread!r}: use up to 64 letters, digits, '.', '_' and '-'")
     return thread

@@ -180,7 +180,7 @@ class _Rules:
     @cached_property
     def _by_form(self) -> re.Pattern[str]:
         extension = r"(?:\s?(?:x|ext\.?)\s?\d{1,6})?"
-        capital = rf"[{_UP}][\w.'’-]*"
+        capital = rf"[{_UP}][\w.'’-]{{0,40}}"  # bounded: it is tried at each capital
         street = (
             r"(?<![\w.])\d{1,5} (?:[NSEW]\.? )?(?:[A-Z][\w'’]{1,20} ){1,3}(?:Street|St|Road|Rd|Avenue|Ave|"
             r"Boulevard|Blvd|Lane|Ln|Court|Ct|Square|Sq|Terrace|Highway|Hwy|Way|Place|Parkway|Pkwy|Crescent|Close)\b\.?"

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 from rag.corpus.packaged import packaged_file
 from rag.encoders.checkpoint import CONFIG
 from rag.encoders.image import ImageNetEncoder
+from rag.encoders.compact import Preprocessing
 from rag.encoders.openclip import OpenClipEncoder
 
 from .conftest import cosine, tiny_config, write_bert, write_model
@@ -208,6 +209,7 @@ def test_pixels_are_those_of_open_clip(encoder: OpenClipEncoder, colour: Image.I
     config = PreprocessCfg(size=96, mean=(0.1, 0.2, 0.3), std=(0.3, 0.5, 0.7), resize_mode=mode, fill_color=9)
     transform = image_transform_v2(config, is_train=False)
     ours = OpenClipEncoder(f"local-dir:{encoder._files.config_file.parent}")
-    ours.__dict__["_transforms"] = transform.transforms
+    *steps, _, scale = transform.transforms
+    ours.__dict__["_preprocessing"] = Preprocessing(steps, scale.mean, scale.std)
     for size in ((1600, 100), (90, 300), (96, 96)):
         assert ours.pixels(colour.resize(size)).equal(transform(colour.resize(size)))
