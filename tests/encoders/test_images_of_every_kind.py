@@ -11,8 +11,8 @@ from PIL import Image, ImageCms
 
 from rag.corpus.packaged import packaged_file
 from rag.encoders.checkpoint import CONFIG
-from rag.encoders.image import ImageNetEncoder
 from rag.encoders.compact import Preprocessing
+from rag.encoders.image import ImageNetEncoder
 from rag.encoders.openclip import OpenClipEncoder
 
 from .conftest import cosine, tiny_config, write_bert, write_model
