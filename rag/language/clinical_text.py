@@ -7,6 +7,7 @@ a patient's words is kept by the functions that read them, and when the owner go
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar, TypeVarTuple
@@ -143,7 +144,12 @@ class Texts:
 
     def __init__(self, lexicon: Lexicon, limit: int = 16_384) -> None:
         self.lexicon = lexicon
-        self._once = lru_cache(limit)(self._read)
+        here = weakref.ref(self)  # a circle would keep patients' words until the collector comes by
+
+        def made(read: Callable[..., Any], *args: Any) -> Any:
+            return read(here(), *args)
+
+        self._once = lru_cache(limit)(made)
 
     def of(self, text: str) -> ClinicalText:
         """A report, a passage, a quote, a draft's sentence."""
@@ -161,9 +167,6 @@ class Texts:
     def forget(self) -> None:
         """Keep nothing of what was read. It can be read again."""
         self._once.cache_clear()
-
-    def _read(self, read: Callable[..., Any], *args: Any) -> Any:
-        return read(self, *args)
 
 
 def _text(texts: Texts, text: str) -> ClinicalText:

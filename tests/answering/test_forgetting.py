@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch  # noqa: F401  # here, since its import leaves frames for the collector
 
 from rag.answering.engine import Engine
 from rag.building.ingest import Encoders, Source, ingest
@@ -19,8 +20,17 @@ from rag.types import Question
 SECRET = "cihtapoxuuq"[::-1]  # stands in the withdrawn patient's report, and in no source code
 
 
+@pytest.fixture(autouse=True)
+def _collector_stays_away() -> Iterator[None]:
+    """In a large process the collector may not come by for hours: what waits for it is not forgotten."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
+def index(tmp_path: Path) -> Path:
     rows = [
         {"id": "w", "group": "g-w", "text": f"The {SECRET} heart is enlarged. A {SECRET} lesion is seen. No effusion."},
         {"id": "k", "group": "g-k", "text": "The heart is normal. Small right pleural effusion. No pneumothorax."},
@@ -28,7 +38,12 @@ def engine(tmp_path: Path) -> Engine:
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("\n".join(json.dumps(row | {"domain": "radiology"}) for row in rows))
     ingest([Source(corpus)], IndexStore.create(tmp_path / "index"), Encoders.load(Settings().encoders))
-    return Engine.open(tmp_path / "index")
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def engine(index: Path) -> Engine:
+    return Engine.open(index)
 
 
 def test_nothing_of_an_erased_report_is_left_in_the_process(engine: Engine) -> None:
