@@ -39,10 +39,11 @@ _CANNOT = r"(?:can\s?not|can['’]t|could\s?n[o'’]t|unable\s+to|not\s+able\s+t
 _REFUSAL = re.compile(
     rf"""
     ^(?:i['’]m\s+|i\s+am\s+)?(?:sorry|afraid)\b | \bas\s+an\s+(?:ai|artificial)\b
-    | {_CANNOT}\s+(?:be\s+)?(?:answer|determin|help|assist|provide|interpret|view|see\s+(?:the|this|that|any)?\s*images?|
-      diagnos|tell|say|access|assess|judg|decid|confirm|know)
+    | {_CANNOT}\s+(?:be\s+)?(?:answer|determin|help|assist|provide|interpret|view|see\s+(?:the|this|that|any)?\s*
+      images?|diagnos|tell|say|access|assess|judg|decid|confirm|know)
     | \b(?:not\s+enough|insufficient)\s+(?:information|evidence|data|context|detail)
-    | \b(?:does|do)\s+n(?:o|['’])t\s+(?:mention|say|state|specify|tell|provide\s+enough) | \bi\s+do(?:n['’]t|\s+not)\s+know
+    | \bdo(?:es)?(?:n['’]t|\s+not)\s+(?:mention|say|state|specify|tell|provide\s+enough)
+    | \bi\s+do(?:n['’]t|\s+not)\s+know
     | ^(?:it\s+is\s+)?(?:unknown|not\s+(?:mentioned|stated|specified|reported|provided|answered|answerable))\b
     | ^no\s+(?:answer|image|picture|report|context)\b.*\b(?:given|provided|attached|available|shown|supplied)
     | ^please\s+(?:consult|provide|upload|see\s+a|ask)
