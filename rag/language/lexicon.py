@@ -71,6 +71,7 @@ class Lexicon:
     normals: dict[str, tuple[str, ...]]
     _phrases: list[_Phrase] = field(repr=False)
     terms: tuple[Term, ...] = field(default=(), repr=False)
+    _findings_sha256: str = ""
     _ancestors: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -82,10 +83,12 @@ class Lexicon:
         """
         path = path or knowledge_dir() / "findings.toml"
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            data = tomllib.loads(text)
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"the finding lexicon {path} cannot be read: {error}") from error
-        return _build(path, data, terms)
+        concepts, normals, phrases, terms = _build(path, data, terms)
+        return cls(concepts, normals, phrases, terms, sha256_of(text))
 
     def mentions(self, tokens: Sequence[Token]) -> list[Mention]:
         """Findings, terms, opposites and structures: longest phrases, left to right, without overlap.
@@ -127,9 +130,9 @@ class Lexicon:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with any concept, relation or phrase."""
-        known = (sorted(self.concepts.items()), sorted(self.normals.items()), self._phrases, load_cues().fingerprint)
-        return sha256_of(repr(known))[:16]
+        """Changes with any concept, relation or phrase: with the findings' file, the cues and the terms."""
+        terms = ("\0".join((t.id, t.name, t.domain, *t.synonyms)) for t in self.terms)
+        return sha256_of("\0\0".join((self._findings_sha256, load_cues().fingerprint, *terms)))[:16]
 
     @cached_property
     def states(self) -> dict[str, list[tuple[tuple[str, ...], str]]]:
@@ -166,10 +169,10 @@ class Lexicon:
         return frozenset(word for phrase in self._phrases for word in phrase.words)
 
     @cached_property
-    def _trees(self) -> tuple[_Node, _Node]:
+    def _trees(self) -> tuple[_Trees, _Trees]:
         """The phrases of mentions, and the normal statements."""
         statements = [p for p in self._phrases if p.kind == "normal"]
-        return _tree([p for p in self._phrases if p.kind != "normal"]), _tree(statements)
+        return _Trees([p for p in self._phrases if p.kind != "normal"]), _Trees(statements)
 
     def __hash__(self) -> int:
         return id(self)
@@ -191,22 +194,41 @@ class _Match(NamedTuple):
     phrase: _Phrase
 
 
-def _tree(phrases: list[_Phrase]) -> _Node:
-    """Phrases by their words; the longer, then the cased, have the lower ranks."""
+class _Trees:
+    """Phrases by their words; the longer, then the cased, have the lower ranks.
+
+    What begins with a word is grown when a text first has that word: of the thousands of an ontology few ever are.
+    """
+
+    def __init__(self, phrases: list[_Phrase]) -> None:
+        self._seeds: dict[str, list[tuple[int, _Phrase]]] = defaultdict(list)
+        for rank, phrase in enumerate(sorted(phrases, key=lambda p: (-len(p.words), p.cased is None))):
+            self._seeds[phrase.words[0]].append((rank, phrase))
+        self._grown: dict[str, _Node] = {}
+
+    def get(self, word: str) -> _Node | None:
+        node = self._grown.get(word)
+        if node is None and word in self._seeds:
+            node = self._grown[word] = _grow(self._seeds[word])  # two threads grow the same
+        return node
+
+
+def _grow(seeds: list[tuple[int, _Phrase]]) -> _Node:
+    """The tree of phrases that begin with the same word, below that word."""
     root = _Node()
-    for rank, phrase in enumerate(sorted(phrases, key=lambda p: (-len(p.words), p.cased is None))):
+    for rank, phrase in seeds:
         node = root
-        for word in phrase.words:
+        for word in phrase.words[1:]:
             node = node.following.setdefault(word, _Node())
         node.phrases.append((rank, phrase))
     return root
 
 
-def _scan(tokens: Sequence[Token], tree: _Node) -> list[Mention]:
+def _scan(tokens: Sequence[Token], trees: _Trees) -> list[Mention]:
     found: list[Mention] = []
     i = 0
     while i < len(tokens):
-        node = tree.following.get(tokens[i].lemma)
+        node = trees.get(tokens[i].lemma)
         best = None if node is None else _best(node, tokens, i + 1, load_cues().inside)
         if best is None:
             i += 1
@@ -240,7 +262,9 @@ def _is(text: str, abbreviation: str) -> bool:
     return text.rstrip("'s") in (abbreviation, abbreviation + "s")
 
 
-def _build(path: Path, data: dict[str, Any], terms: Iterable[Term]) -> Lexicon:
+def _build(
+    path: Path, data: dict[str, Any], terms: Iterable[Term]
+) -> tuple[dict[str, Concept], dict[str, tuple[str, ...]], list[_Phrase], tuple[Term, ...]]:
     concepts: dict[str, Concept] = {}
     phrases: list[_Phrase] = []
     taken: set[tuple[str, ...]] = set()
@@ -280,4 +304,4 @@ def _build(path: Path, data: dict[str, Any], terms: Iterable[Term]) -> Lexicon:
         if lemmas_of(term.name) not in taken:
             concepts[term.id] = Concept(term.id, term.name, term.domain, "term")
             add([term.name, *term.synonyms], term.id, "term")
-    return Lexicon(concepts, normals, phrases, terms)
+    return concepts, normals, phrases, terms

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from rag.errors import InputError
+from rag.language.cues import load_cues
 from rag.language.lexicon import Lexicon
 from rag.language.tokens import lemma, tokens_of
 from rag.settings import knowledge_dir
@@ -55,6 +56,8 @@ class TypedWords:
 
     def _plain(self, text: str, notes: list[str]) -> str:
         for said, meant in _knowledge()["lay"].items():
+            if said.lower() not in text.lower():
+                continue
             pattern = re.compile(rf"\b{re.escape(said)}\b", re.I)
             if pattern.search(text) and not self._reads(said):
                 text = pattern.sub(meant, text)
@@ -96,7 +99,13 @@ class TypedWords:
     def _known(self, word: str) -> bool:
         plain = word.lower().removesuffix("'s")
         forms = {plain, lemma(plain)}
-        return bool(forms & self._vocabulary.keys() or forms & _english()) or self._in_index(plain)
+        return (
+            not forms.isdisjoint(load_cues().stop_words)
+            or not forms.isdisjoint(self._lexicon.vocabulary)
+            or not forms.isdisjoint(self._vocabulary)
+            or not forms.isdisjoint(_english())
+            or self._in_index(plain)
+        )
 
     def _american(self, word: str) -> str | None:
         """The spelling that the vocabulary has of a British one: "haemothorax"."""
