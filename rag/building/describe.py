@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -102,6 +102,7 @@ def preview(
         if sync:
             reading.note_what_left(places.unseen(seen, reading))
         report.withdrawn = sorted(places.of(reading.withdrawn))
+        reading.mark(places.documents)
         report.removed = len(report.left) + len(report.withdrawn)
     finally:
         if snapshot is not None:
@@ -129,11 +130,12 @@ class _Places:
     def __init__(self, snapshot: Snapshot | None) -> None:
         self._snapshot = snapshot
 
+    def documents(self, ids: Iterable[str]) -> Iterator[Document]:
+        found = (self._snapshot.document(identity) for identity in ids if self._snapshot is not None)
+        return (document for document in found if document is not None)
+
     def of(self, ids: Collection[str]) -> dict[str, FilingPlace]:
-        if self._snapshot is None:
-            return {}
-        found = ((identity, self._snapshot.document(identity)) for identity in ids)
-        return {identity: place_of(document) for identity, document in found if document is not None}
+        return {document.id: place_of(document) for document in self.documents(ids)}
 
     def unseen(self, seen: Collection[str], reading: SourceReading) -> dict[str, str]:
         """Documents of the source that were not read again, with their origins."""

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.corpus.files import File
+from rag.corpus.marks import marks_of
 from rag.corpus.readers import Reader
 from rag.corpus.source import Survey
 from rag.indexing import FilingPlace, IndexStore
@@ -37,7 +38,8 @@ class Incoming:
 
 def place_of(document: Document) -> FilingPlace:
     """Where a document came from, as it says itself."""
-    return FilingPlace(document.source, str(document.metadata.get(ORIGIN) or ""), document.sha256)
+    origin = str(document.metadata.get(ORIGIN) or "")
+    return FilingPlace(document.source, origin, document.sha256, marks_of(document))
 
 
 def salt_of(store: IndexStore) -> str:

@@ -19,6 +19,7 @@ from rag.building.identity import Identities, Incoming, salt_of
 from rag.building.reread import reread
 from rag.corpus.chunking import passages_of
 from rag.corpus.duplicates import Alike, Duplicates, find_duplicates
+from rag.corpus.marks import Marked, with_marks
 from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
 from rag.corpus.scrub import Identified, Scrubber
 from rag.corpus.source import Survey, survey
@@ -82,6 +83,7 @@ class IngestReport:
     changed: list[str] = field(default_factory=list)  # ids of updated documents
     left: list[str] = field(default_factory=list)  # ids of documents that sync removed
     withdrawn: list[str] = field(default_factory=list)  # ids of documents that the source took back
+    marked: list[str] = field(default_factory=list)  # ids of documents that another record's notice is about
     kept: list[str] = field(default_factory=list)  # ids that sync would have removed, had their files been readable
     apart: dict[str, str] = field(default_factory=dict)  # ids that another source has: what they are here
     identifiers: list[Identified] = field(default_factory=list)  # what was found where, whatever became of it
@@ -147,7 +149,9 @@ def ingest(
             read.append(reading)
         for reading in read:
             reading.withdraw(writer)
-        if not taken and not report.withdrawn:
+            noted = reading.mark(writer.living)
+            _encode([noted] if noted else [], writer, encoders, "joint" in spaces, report, listen)
+        if not taken and not report.withdrawn and not report.marked:
             raise InputError(_nothing(sources, report))
         if sync:
             for reading in read:
@@ -184,6 +188,7 @@ class SourceReading:
         self._corpora: set[str] = set()
         self._damaged = {f.name for f in self._found.foreign}  # and files of which something could not be read
         self.withdrawn: set[str] = set()
+        self._marks: dict[str, dict[str, str]] = {}  # of an id: what is said of it, and by which record
         report.foreign += self._found.foreign
 
     def batches(
@@ -209,6 +214,13 @@ class SourceReading:
         there = sorted(writer.places(self.withdrawn))
         writer.remove(document_ids=sorted(self.withdrawn))
         self._report.withdrawn += there
+
+    def mark(self, living: Callable[[Iterable[str]], Iterable[Document]]) -> list[Document]:
+        """The documents of the index that this source's notices are about, as they are with what is said of them."""
+        found = [(old, with_marks(old, self._marks[old.id])) for old in living(self._marks)]
+        changed = [new for old, new in found if new is not old]
+        self._report.marked += [document.id for document in changed]
+        return changed
 
     def remove_what_left(self, writer: Writer) -> None:
         """Take out what this source no longer has. What came from a file that is unreadable now is kept, and listed."""
@@ -239,6 +251,8 @@ class SourceReading:
                 self._set_aside(record, file.name if file else record.record)
             elif isinstance(record, Withdrawn):
                 self.withdrawn.add(record.id)
+            elif isinstance(record, Marked):
+                self._marks.setdefault(record.id, {})[record.status] = record.by
             elif file is None or reader is None:
                 continue
             elif record.kind == "image" and not images:
@@ -262,12 +276,15 @@ class SourceReading:
 
     def _settled(self, some: list[Incoming], places: Places) -> Iterator[Document]:
         chosen: dict[str, Document] = {}  # of editions of one document the last one counts
-        for document, one, refused in self._ids.settle(some, places(self._ids.ids(some))):
+        there = places(self._ids.ids(some))
+        for document, one, refused in self._ids.settle(some, there):
             if refused:
                 self._set_aside(Quarantined(document.source, one.document.id, refused), one.file.name)
                 continue
             if document.id != one.document.id:
                 self._report.apart[one.document.id] = document.id
+            if one.reader.ids == "editions" and document.id in there:  # a notice is about every edition
+                document = with_marks(document, there[document.id].marks)
             chosen[document.id] = document
         yield from chosen.values()
 

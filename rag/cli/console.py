@@ -262,6 +262,7 @@ def show_ingest(report: IngestReport, *, dry_run: bool = False) -> None:
     _show_ids("updated", report.changed)
     _show_ids("removed: no longer in the source", report.left)
     _show_ids("removed: withdrawn by the source", report.withdrawn)
+    _show_ids("flagged: another record says that they were retracted or corrected", report.marked)
     _show_ids("kept, though not seen: something of their files cannot be read", report.kept)
     apart = [f"{theirs} is here {ours}" for theirs, ours in report.apart.items()]
     _show_ids(

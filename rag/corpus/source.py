@@ -12,6 +12,7 @@ from typing import Any
 
 from rag import plugins
 from rag.corpus.files import File, files_of
+from rag.corpus.marks import Marked
 from rag.corpus.packaged import packaged_file
 from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
 from rag.corpus.readers import LIKELY, Reader
@@ -20,6 +21,7 @@ from rag.settings import knowledge_dir
 from rag.types import Document
 
 AUTO = "auto"
+Aside = Quarantined | Withdrawn | Marked  # what a source says besides its documents
 # Files about a corpus rather than of it.
 _ABOUT = frozenset(("readme", "license", "licence", "changelog", "copying", "source", "notice", "manifest", "dicomdir"))
 
@@ -87,7 +89,7 @@ class Survey:
         along = set(self.along)
         return Counter(reader.name for file, reader in self.planned if file.path not in along)
 
-    def records(self) -> Iterator[tuple[File, Reader, Document] | tuple[File | None, None, Quarantined | Withdrawn]]:
+    def records(self) -> Iterator[tuple[File, Reader, Document] | tuple[File | None, None, Aside]]:
         """Every document with its file and reader; all else with its file, None for what was not looked into.
 
         An image that a record named is not read once more on its own. A file that cannot be read at all comes as
@@ -176,7 +178,7 @@ def read_source(source: str | Path, format: str | None = None, **options: Any) -
     Raises InputError here, not at the first record, also where no file of the source holds a record.
     """
     made = survey(source, format, **options)
-    records = (record for _, _, record in made.records() if not isinstance(record, Withdrawn))
+    records = (record for _, _, record in made.records() if isinstance(record, Document | Quarantined))
     first = next(records, None)
     if first is None:
         raise InputError(_nothing(source, made, format))

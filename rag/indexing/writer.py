@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ from rag.indexing.words.terms import Tokenizer
 from rag.settings import VectorSettings
 from rag.types import Document, Passage, sha256_of
 
+_MARKS = "iif(json_type(d.body, '$.metadata.notices') = 'object', json_extract(d.body, '$.metadata.notices'), '{}')"
 _ORIGIN = "coalesce(json_extract(d.body, '$.metadata.origin'), '')"
 _NO_SPACES: Mapping[str, SpaceInfo] = {}
 
@@ -141,11 +143,30 @@ class Writer:
     def places(self, ids: Iterable[str]) -> dict[str, FilingPlace]:
         """Of these ids, those of living documents, with where each came from."""
         query = (
-            f"SELECT d.id, d.source, {_ORIGIN}, d.sha256 FROM documents d"
+            f"SELECT d.id, d.source, {_ORIGIN}, d.sha256, {_MARKS} FROM documents d"
             f" JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL WHERE d.id IN {LISTED}"
         )
         with self._catalogue.connection() as connection:
-            return {identity: FilingPlace(*rest) for identity, *rest in connection.execute(query, (listed(ids),))}
+            found = connection.execute(query, (listed(ids),))
+            return {
+                identity: FilingPlace(source, origin, content, json.loads(marks))
+                for identity, source, origin, content, marks in found
+            }
+
+    def living(self, ids: Iterable[str]) -> list[Document]:
+        """Of these ids, the documents that the next version will have: as staged, or else as they are."""
+        wanted = listed(ids)
+        with self._staging.connection() as connection:
+            query = f"SELECT id, body FROM documents WHERE wanted AND id IN {LISTED}"
+            bodies: dict[str, str] = dict(connection.execute(query, (wanted,)))
+        query = (
+            "SELECT d.id, d.body FROM documents d JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL"
+            f" WHERE d.id IN {LISTED}"
+        )
+        with self._catalogue.connection() as connection:
+            there = dict(connection.execute(query, (wanted,)))
+        bodies = {identity: body for identity, body in there.items() if identity not in self._removed} | bodies
+        return [Document.model_validate_json(body) for _, body in sorted(bodies.items())]
 
     def unseen(self, scope: str, sources: Iterable[str]) -> dict[str, str]:
         """FilingPlace documents of a source that neither ``compare`` nor ``stage`` was given, with their origins.

@@ -43,7 +43,7 @@ class TestPubMed:
 
     def test_real_files_are_read_whole(self, data: Path) -> None:
         kinds = Counter(type(record).__name__ for *_, record in survey(data / "pubmed", "pubmed").records())
-        assert kinds == {"Document": 636, "Quarantined": 142, "Withdrawn": 20}
+        assert kinds == {"Document": 636, "Quarantined": 142, "Withdrawn": 20, "Marked": 14}
 
     def test_a_damaged_file_keeps_what_came_before(self, tmp_path: Path) -> None:
         text = (FORMATS / "pubmed.xml").read_text()

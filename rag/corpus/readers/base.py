@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from rag.corpus.files import File
+from rag.corpus.marks import Marked
 from rag.corpus.quarantine import Quarantined, Withdrawn
 from rag.types import Document
 
-Record = Document | Quarantined | Withdrawn
+Record = Document | Quarantined | Withdrawn | Marked
 
 # How sure a reader is that a file is of its format.
 CERTAIN = 0.9  # its content says so, and hardly anything else could

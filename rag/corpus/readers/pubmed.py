@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rag.corpus.files import File
+from rag.corpus.marks import Marked
 from rag.corpus.quarantine import Quarantined, Withdrawn
 from rag.corpus.readers.base import CERTAIN, Reader, Record
 from rag.corpus.readers.sections import Publication, published_in
@@ -31,6 +32,13 @@ _CORRECTIONS = {
     "CorrectedandRepublishedIn": "corrected and republished",
     "UpdateIn": "updated",
 }
+# What a notice says of the article that it is about.
+_NOTICES = {
+    "RetractionOf": "retracted",
+    "PartialRetractionOf": "partly retracted",
+    "ExpressionOfConcernFor": "expression of concern",
+    "ErratumFor": "erratum",
+}
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
 _LICENCE = "NLM terms; the abstract may be under its publisher's copyright"
 
@@ -43,7 +51,8 @@ def read_pubmed(file: File) -> Iterator[Record]:
     """One document per record with an abstract; ids are ``PMID:<number>``.
 
     A record without an abstract comes as Quarantined with ``empty`` set. A later record of a PMID is a newer edition. A
-    retracted article's title begins with "[Retracted]", and ``metadata["status"]`` says what has become of it.
+    retracted article's title begins with "[Retracted]", and ``metadata["status"]`` says what has become of it. What a
+    notice says of another article, and a record without an abstract of itself, comes as Marked.
     """
     for element in records_of(file, _RECORDS):
         if element.tag == "DeleteCitation":
@@ -52,7 +61,9 @@ def read_pubmed(file: File) -> Iterator[Record]:
             continue
         pmid = element.findtext(".//PMID") or "without a PMID"
         try:
-            yield _record(element, str(file.path), pmid.strip())
+            record = _record(element, str(file.path), pmid.strip())
+            yield record
+            yield from _marks(element, pmid.strip(), own=isinstance(record, Quarantined))
         except InputError as error:
             yield Quarantined(str(file.path), f"PMID {pmid}", str(error))
 
@@ -115,6 +126,16 @@ def _status(element: Element) -> list[str]:
     if "Retracted Publication" in types:
         found.insert(0, "retracted")
     return list(dict.fromkeys(found))
+
+
+def _marks(element: Element, pmid: str, *, own: bool) -> Iterator[Marked]:
+    """What a record says of other articles, and if ``own``, of the earlier editions of itself."""
+    for correction in element.iter("CommentsCorrections"):
+        about = words_in(correction.find("PMID"))
+        if (status := _NOTICES.get(correction.get("RefType", ""))) and about.isdigit():
+            yield Marked(f"PMID:{about}", status, f"PMID:{pmid}")
+    for status in _status(element) if own else ():
+        yield Marked(f"PMID:{pmid}", status, f"PMID:{pmid}")
 
 
 def _first(element: Element, *paths: str) -> Element | None:

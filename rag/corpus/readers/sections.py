@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from rag.corpus.marks import RETRACTED
 from rag.corpus.text import bounded, checked_id
 from rag.types import Document, Kind
-
-RETRACTED = "[Retracted] "
 
 
 @dataclass(frozen=True)
