@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cohorts.conftest import document, publish
 
 from rag.answering.engine import Engine
 from rag.audit.checks import check_entry, documents_in
@@ -10,7 +11,6 @@ from rag.cohorts.compare import compare, prior_of
 from rag.errors import InputError
 from rag.language.clinical_text import Texts
 from rag.types import Question
-from tests.cohorts.conftest import document, publish
 
 
 def test_how_many_is_counted_quoted_recorded_and_replayed(engine: Engine) -> None:

@@ -23,7 +23,8 @@ from rag.errors import IndexStateError, InputError
 from rag.indexing import Count, IndexStore
 from rag.language.lexicon import Lexicon
 from rag.settings import Settings
-from tests.cohorts.conftest import REPORTS, document, publish
+
+from .conftest import REPORTS, document, publish
 
 TEXTS = {row[0]: row[3] for row in REPORTS}
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rag.indexing.backends.effort import TARGET, K, choose_efforts, probes, search_by_effort
-from tests.indexing.brute_force import unit
+
+from .brute_force import unit
 
 FACTS = {"near_effort": 16, "far_effort": 256}
 

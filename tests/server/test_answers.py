@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from rag.corpus.packaged import packaged_file
-from tests.server.conftest import QUESTION, Served
+
+from .conftest import QUESTION, Served
 
 RETINA = "skimage", "data", "retina.jpg"
 
@@ -92,7 +93,7 @@ def test_images_of_evidence_come_by_address_and_bounded(served: Served) -> None:
 
 
 def test_an_image_that_is_not_the_indexed_one_is_not_shown(copied: Path, tmp_path: Path, refused: Any) -> None:
-    from tests.server.conftest import running
+    from .conftest import running
 
     picture = tmp_path / "corpus" / "scan.png"
     picture.parent.mkdir()

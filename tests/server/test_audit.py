@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rag.corpus.packaged import packaged_file
-from tests.server.conftest import QUESTION, Served, running
+
+from .conftest import QUESTION, Served, running
 
 
 def test_an_answer_is_verified_replayed_reported_and_judged(served: Served, refused: Any) -> None:

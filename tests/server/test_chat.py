@@ -10,7 +10,8 @@ import openai
 import pytest
 
 from rag.corpus.packaged import packaged_file
-from tests.server.conftest import QUESTION, Served
+
+from .conftest import QUESTION, Served
 
 
 @pytest.fixture

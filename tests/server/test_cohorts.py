@@ -11,7 +11,8 @@ from typing import Any
 import openai
 
 from rag.server.access.keys import KeyFile
-from tests.server.conftest import QUESTION, Problem, Served, running
+
+from .conftest import QUESTION, Problem, Served, running
 
 
 def test_a_count_comes_with_its_words_its_error_and_a_page_of_quotes(served: Served) -> None:

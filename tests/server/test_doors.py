@@ -17,8 +17,9 @@ from pydantic import TypeAdapter
 from rag.corpus.packaged import packaged_file
 from rag.integrations.mcp import Study
 from rag.server.access.keys import KeyFile
-from tests.server.conftest import NAMED_STUDY, QUESTION, Served, running
-from tests.server.test_jobs import cases, followed
+
+from .conftest import NAMED_STUDY, QUESTION, Served, running
+from .test_jobs import cases, followed
 
 
 def test_what_an_index_holds_is_its_owners_alone(copied: Path) -> None:

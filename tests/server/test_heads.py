@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from rag.server.web.patience import HEAD_BYTES, HEAD_LINES
-from tests.server.conftest import Served, running
+
+from .conftest import Served, running
 
 LINE = b"GET /v1/indexes HTTP/1.1\r\nHost: localhost\r\n"
 IN_CHUNKS = b"POST /v1/answers HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"

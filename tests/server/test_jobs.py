@@ -16,7 +16,8 @@ from PIL import Image
 from rag.server.web.metrics import Metrics
 from rag.server.web.problems import Problem
 from rag.server.work.jobs import Jobs, Listener, new_id
-from tests.server.conftest import QUESTION, Served, running
+
+from .conftest import QUESTION, Served, running
 
 NEW = "Is there a zebra pattern in study new-1?"
 

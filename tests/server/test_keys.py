@@ -26,7 +26,8 @@ from rag.server.access.keys import KeyFile
 from rag.server.access.oidc import Provider
 from rag.server.run import check_address
 from rag.settings import OidcSettings, ServingSettings
-from tests.server.conftest import QUESTION, Served, running
+
+from .conftest import QUESTION, Served, running
 
 ISSUER, AUDIENCE = "https://login.example", "clincite"
 

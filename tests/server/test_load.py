@@ -19,7 +19,8 @@ import httpx
 import pytest
 
 from rag.types import Answer, Question
-from tests.server.conftest import QUESTION, Served, running
+
+from .conftest import QUESTION, Served, running
 
 TOPICS = ("effusion", "edema", "pneumonia", "emphysema", "drusen", "cardiomegaly", "atelectasis", "pneumothorax")
 

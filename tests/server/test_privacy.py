@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from rag.server.web.tracing import OpenTelemetry
-from tests.server.conftest import running
+
+from .conftest import running
 
 PLANTED = ("Wilhelmina", "Quackenbush", "1931-07-04")
 ASKED = f"Does {PLANTED[0]} {PLANTED[1]}, born {PLANTED[2]}, have drusen?"

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.server.conftest import QUESTION, Served, running
+from .conftest import QUESTION, Served, running
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server.conftest import running
+from .conftest import running
 
 CHECKS = (
     "not_a_server_error",

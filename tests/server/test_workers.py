@@ -16,7 +16,8 @@ import pytest
 
 from rag.answering.engine import Engine
 from rag.types import Answer, Question
-from tests.server.conftest import NAMED_STUDY, QUESTION, Served, running
+
+from .conftest import NAMED_STUDY, QUESTION, Served, running
 
 FINDINGS = ("cardiomegaly", "edema", "effusion", "pneumothorax", "emphysema", "scoliosis", "atelectasis", "nodule")
 QUESTIONS = [f"Does study {NAMED_STUDY} show {finding}?" for finding in FINDINGS] + [f"What is {f}?" for f in FINDINGS]
