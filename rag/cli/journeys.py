@@ -70,7 +70,7 @@ def demo(indexes: Indexes = None, as_json: Json = False) -> None:
     "rag ingest cases.jsonl --index mine --format cases"
 )
 def ingest(
-    source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus: openi, hpo, notes, samples.")],
+    source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus (openi, hpo, pubmed, notes).")],
     index: IntoIndex,
     format_: Annotated[
         str | None,

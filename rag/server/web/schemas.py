@@ -118,7 +118,7 @@ class IngestBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"path": "reports-2026", "format": "open-i"}]})
 
     path: Short | None = Field(None, description="Relative to an allowed root, or absolute inside one.")
-    packaged: Literal["openi", "hpo", "notes", "samples"] | None = None
+    packaged: Literal["openi", "hpo", "pubmed", "pubmed-1970s", "notes", "samples"] | None = None
     format: Short | None = Field(None, description="Of the source; guessed unless given.")
     name: Name | None = Field(
         None, description="What the source is called: sent again under this name, its documents are corrected in place."
