@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rag.audit.chain import ChainReport, check_chain
+from rag.audit.history import MARKS, Wanted
 from rag.audit.images import FOLDER, ImageStore
 from rag.audit.record import (
     GENESIS,
@@ -220,6 +221,23 @@ class Ledger:
         with self._reading() as connection:
             where = f"WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"
             return _entries(connection, where, (*values, limit))
+
+    def sought(self, wanted: Wanted, limit: int = 100, before: int | None = None) -> list[Entry]:
+        """The newest answers that are looked for, at most ``limit``; ``before`` as in :meth:`entries`."""
+        if not self._path.exists():
+            return []
+        conditions, values = wanted.conditions()
+        where = " AND ".join(["kind = 'answer'", "number < ?", *conditions])
+        with self._reading() as connection:
+            last = 2**63 - 1 if before is None else before
+            return _entries(connection, f"WHERE {where} ORDER BY number DESC LIMIT ?", (last, *values, limit))
+
+    def marks(self, audit_ids: Collection[str]) -> dict[str, str]:
+        """How these answers were judged last; those that nobody judged are left out."""
+        if not self._path.exists():
+            return {}
+        with self._reading() as connection:
+            return dict(connection.execute(MARKS, (canonical_json(list(audit_ids)),)).fetchall())
 
     def thread(self, thread: str, caller: str, limit: int) -> list[Entry]:
         """The newest answers of one caller's thread, newest first, at most ``limit``.

@@ -22,6 +22,11 @@ def ask(page: Page, question: str, image: Path | str | None = None) -> None:
     page.wait_for_selector("#view-ask .record")
 
 
+def unfold(page: Page) -> None:
+    """Opens how the answer came about."""
+    page.locator(".how > summary").click()
+
+
 def shot(page: Page, name: str, *, whole: bool = False) -> None:
     """Keeps a screenshot as a test artefact."""
     SHOTS.mkdir(parents=True, exist_ok=True)

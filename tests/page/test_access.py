@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from rag.corpus.packaged import packaged_file
 
-from .browsing import Open, ask, shot, violations
+from .browsing import Open, ask, shot, unfold, violations
 
 _SEEN = """() => {
   const e = document.activeElement, style = getComputedStyle(e);
@@ -85,7 +85,7 @@ def test_small_screens_never_scroll_sideways(width: int, open_page: Open) -> Non
     shot(page, f"narrow-{width}", whole=True)
     for path in VIEWS[1:]:
         page.evaluate("(h) => { location.hash = h; }", path[1:])
-        page.wait_for_selector(".history li" if "history" in path else ".index-detail table")
+        page.wait_for_selector("#view-history .history li" if "history" in path else ".index-detail table")
         assert page.evaluate(fits), path
         shot(page, f"narrow-{width}-{path.split('/')[-1]}", whole=True)
 
@@ -108,7 +108,9 @@ def test_axe_finds_nothing_wrong_in_any_state(scheme: Literal["light", "dark"], 
     shot(page, f"{scheme}-empty")
     ask(page, "What is drusen?")
     page.locator(".sentences li").first.focus()
+    unfold(page)
     page.locator(".curve-figure summary").click()
+    page.locator(".menu > summary").click()
     found["answer"] = violations(page, axe)
     page.evaluate("scrollTo(0, 0)")
     shot(page, f"{scheme}-answer")
@@ -128,9 +130,9 @@ def test_axe_finds_nothing_wrong_in_any_state(scheme: Literal["light", "dark"], 
     found["key"] = violations(page, axe)
     page.keyboard.press("Escape")
     page.evaluate("location.hash = '#/history'")
-    page.wait_for_selector(".history li")
+    page.wait_for_selector("#view-history .history li")
     found["history"] = violations(page, axe)
-    page.locator(".history a").first.click()
+    page.locator("#view-history .history a").first.click()
     page.wait_for_selector("#view-answer .record")
     found["recorded"] = violations(page, axe)
     page.evaluate("location.hash = '#/indexes'")

@@ -32,6 +32,7 @@ def test_an_answer_has_its_evidence_beside_it(page: Page) -> None:
     expect(page.locator(".how")).to_contain_text("became evidence")
     expect(page.locator(".certificate")).to_contain_text("Not tested")
     expect(page.locator(".card").first.locator("footer")).to_contain_text("Licence: ")
+    expect(page.locator(".how > .blocks")).to_be_hidden()  # the answer first, how it came about when asked for
     told, evidence = page.locator(".told").bounding_box(), page.locator(".evidence").bounding_box()
     assert told is not None and evidence is not None
     assert evidence["x"] >= told["x"] + told["width"], "on a wide screen the evidence is beside the answer"
@@ -50,6 +51,7 @@ def test_evidence_comes_first_then_sentences_then_the_decision(page: Page) -> No
 def test_a_study_is_answered_with_yes_and_one_caution_is_shown(page: Page) -> None:
     ask(page, "Does study CXR2814 show cardiomegaly?")
     expect(page.locator(".verdict")).to_have_text("Yes")
+    expect(page.locator(".sentences .words")).to_have_text("“There is cardiomegaly.”")  # the verdict is said once
     expect(page.locator(".card mark")).to_have_text("There is cardiomegaly.")
     expect(page.locator(".how")).to_contain_text("that study’s own text was read whole")
     assert page.locator("text=not a medical device").count() == 1
@@ -181,6 +183,11 @@ def test_a_short_question_goes_on_from_the_one_before_until_one_begins_anew(page
     ask(page, "and a pneumothorax?")
     expect(page.locator(".taken")).to_contain_text("Does study CXR2814 show a pneumothorax?")
     expect(page.locator(".verdict")).to_be_visible()
+    expect(page.locator("#turns li")).to_have_text(["Does study CXR2814 show cardiomegaly?Yes"])
+    ask(page, "and an effusion?")
+    expect(page.locator("#turns li").nth(1)).to_contain_text("Taken to mean: Does study CXR2814 show a pneumothorax?")
+    shot(page, "conversation")
     page.click("#anew")
+    expect(page.locator("#turns")).to_be_hidden()
     ask(page, "and a pneumothorax?")
     expect(page.locator(".taken")).to_have_text("")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from .browsing import ask, shot
+from .browsing import ask, shot, unfold
 
 
 def test_pointing_at_a_sentence_lights_its_quote_in_context(page: Page) -> None:
@@ -56,11 +56,16 @@ def test_not_answered_is_a_result_with_reason_advice_and_the_nearest_evidence(pa
 
 def test_sentences_shown_before_the_decision_are_taken_back(page: Page) -> None:
     ask(page, "Does study CXR227 show a pleural effusion?")
-    expect(page.locator(".not-answered")).to_contain_text("disagree")
+    expect(page.locator(".not-answered")).to_contain_text("The sources contradict each other.")
     expect(page.locator(".withdrawn-label")).to_have_text("Statements found, not given as an answer")
     expect(page.locator(".verdict")).to_have_count(0)
     expect(page.locator(".answer")).to_have_class("answer withheld")
-    assert page.locator(".sentences li").count() == 2
+    sides = page.locator(".sides section")
+    expect(sides.nth(0).get_by_role("heading")).to_have_text("For yes")
+    expect(sides.nth(1).locator(".sentences li")).to_contain_text("no focal consolidation, pleural effusion")
+    left, right = sides.nth(0).bounding_box(), sides.nth(1).bounding_box()
+    assert left is not None and right is not None
+    assert left["y"] == right["y"], "what contradicts stands side by side"
     shot(page, "withheld")
 
 
@@ -80,8 +85,10 @@ def test_the_curve_shows_the_cut_and_says_it_in_words(page: Page) -> None:
 
 def test_it_is_told_where_an_answer_was_looked_up_and_why_there(page: Page) -> None:
     ask(page, "What is drusen?")
+    unfold(page)
     expect(page.get_by_text("In literature: a question about medicine in general.")).to_be_visible()
     ask(page, "What is the capital of France?")
+    unfold(page)
     expect(page.get_by_text("In every kind of evidence: a question about medicine in general,")).to_be_visible()
 
 

@@ -7,6 +7,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rag.corpus.packaged import packaged_file
 
 from .conftest import QUESTION, Served, running
@@ -34,6 +36,54 @@ def test_an_answer_is_verified_replayed_reported_and_judged(served: Served, refu
         refused(post(f"/v1/answers/{asked['audit_id']}/feedback", json=bad), 422)
     refused(post("/v1/answers/a-20260101-22222222/feedback", json={"verdict": "right"}), 404)
     refused(get(f"/v1/audit/{judged.json()['audit_id']}/verify"), 404)  # a judgement is not an answer
+
+
+def test_an_answer_is_taken_away_as_fhir_and_as_dicom(served: Served, refused: Any) -> None:
+    pytest.importorskip("fhir.resources", reason="the interchange extra is not installed")
+    pytest.importorskip("highdicom", reason="the interchange extra is not installed")
+    asked = served.client.post("/v1/answers", json={"question": QUESTION}).json()
+    path = f"/v1/audit/{asked['audit_id']}"
+    bundle = served.client.get(f"{path}/fhir")
+    assert bundle.headers["content-type"] == "application/fhir+json"
+    report = bundle.json()["entry"][0]["resource"]
+    assert (report["resourceType"], report["status"], report["id"]) == (
+        "DiagnosticReport",
+        "preliminary",
+        asked["audit_id"],
+    )
+    sr = served.client.get(f"{path}/sr")
+    assert sr.headers["content-type"] == "application/dicom"
+    assert sr.content[128:132] == b"DICM"
+    for form in ("fhir", "sr"):
+        refused(served.client.get(f"/v1/audit/a-20260101-22222222/{form}"), 404)
+
+
+def test_the_history_is_narrowed_by_words_decision_day_and_judgement(copied: Path, refused: Any) -> None:
+    with running(copied) as one:
+
+        def ids(**wanted: Any) -> list[str]:
+            return [e["audit_id"] for e in one.client.get("/v1/answers", params=wanted).json()["entries"]]
+
+        asked = [
+            one.client.post("/v1/answers", json={"question": q}).json()
+            for q in (QUESTION, "What is the capital of France?")
+        ]
+        study, other = (a["audit_id"] for a in asked)
+        assert ids() == [other, study]
+        assert ids(q="CARDIOMEGALY there is") == [study]  # in the answer's words, too
+        assert ids(q="100%_") == []  # no wildcards
+        assert ids(decision="abstained") == [other]
+        assert ids(judged=True) == []
+        for mark in ("right", "wrong"):
+            one.client.post(f"/v1/answers/{study}/feedback", json={"verdict": mark})
+        assert ids(judged=True) == [study]
+        assert ids(judged=False) == [other]
+        (found,) = one.client.get("/v1/answers", params={"judged": True}).json()["entries"]
+        assert (found["verdict"], found["mark"], found["study"]) == ("yes", "wrong", "CXR2814")
+        day = found["created"][:10]
+        assert ids(since=day, until=day) == [other, study]
+        assert ids(since="2999-01-01") == ids(until="2000-01-01") == []
+        refused(one.client.get("/v1/answers", params={"since": "yesterday"}), 422)
 
 
 def test_an_image_question_is_replayed_from_the_ledger_s_own_copy(served: Served) -> None:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from rag.errors import InputError
-from rag.server.access.auth import Asker, Auditor, Caller
+from rag.server.access.auth import Asker, Caller
 from rag.server.web.bodies import gone, held_image, read_json, receive_question, takes
 from rag.server.web.pictures import EDGE, ServedPicture, served_picture
 from rag.server.web.problems import Problem, body_of, documented, problem_of
@@ -191,32 +191,6 @@ async def recorded(request: Request, audit_id: str, caller: Asker) -> Response:
     """As it was given: to who asked, and to auditors."""
     _, entry = await run_in_threadpool(service_of(request).entry, audit_id, caller)
     return Response(json_bytes(answer_out(entry.answer)), media_type="application/json")
-
-
-@router.get("/v1/answers", summary="Recorded answers, newest first", responses=documented(404, 422))
-async def history(
-    request: Request,
-    caller: Auditor,
-    index: Annotated[str | None, Query(max_length=100)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 20,
-    before: Annotated[int | None, Query(ge=1, le=2**53, description="Entries older than this number.")] = None,
-) -> dict[str, list[dict[str, Any]]]:
-    """A page of an index's ledger; ``before`` the last number gives the next."""
-    served = service_of(request).index(index)
-    entries = await run_in_threadpool(served.engine.ledger.entries, limit, before)
-    return {
-        "entries": [
-            {
-                "number": e.number,
-                "audit_id": e.audit_id,
-                "created": e.created,
-                "decision": e.answer.decision,
-                "question": e.answer.question.text,
-                "caller": e.caller,
-            }
-            for e in entries
-        ]
-    }
 
 
 @router.get(

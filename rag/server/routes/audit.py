@@ -14,8 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from rag.audit.checks import check_entry, documents_in
 from rag.audit.export import jsonl
 from rag.audit.feedback import feedback_on, give_feedback
+from rag.audit.fhir import fhir_bundle
 from rag.audit.record import Entry
 from rag.audit.report import html_report
+from rag.audit.sr import structured_report
 from rag.errors import InputError
 from rag.server.access.auth import Asker, Auditor
 from rag.server.routes.answers import service_of
@@ -26,6 +28,11 @@ from rag.server.work.service import Served, Service
 
 router = APIRouter(tags=["audit"])
 _HTML = {"content": {"text/html": {"schema": {"type": "string"}}}, "description": "A self-contained page."}
+_FHIR = {"content": {"application/fhir+json": {"schema": {"type": "object"}}}, "description": "A FHIR R4B bundle."}
+_SR = {
+    "content": {"application/dicom": {"schema": {"type": "string", "format": "binary"}}},
+    "description": "A DICOM structured report.",
+}
 _LINES = {"content": {"application/jsonl": {"schema": {"type": "string"}}}, "description": "One entry on each line."}
 Index = Annotated[str | None, Query(max_length=100, description="The server's first index unless given.")]
 
@@ -168,14 +175,45 @@ async def report(request: Request, audit_id: str, caller: Auditor) -> Response:
     service = service_of(request)
     served, entry = await run_in_threadpool(service.entry, audit_id)
     page = await service.aside.run(lambda: _report(served, entry))
-    headers = {"Content-Disposition": f'attachment; filename="{entry.audit_id}.html"'}
-    return Response(page, media_type="text/html", headers=headers)
+    return _file(page, "text/html", f"{entry.audit_id}.html")
 
 
 def _report(served: Served, entry: Entry) -> str:
     ledger, lookup = served.engine.ledger, documents_in(served.store)
     audit = check_entry(entry, lookup, ledger.verify_chain(images=False))
     return html_report(entry, lookup, audit, ledger.images, feedback_on(ledger, entry.audit_id))
+
+
+@router.get(
+    "/v1/audit/{audit_id}/fhir",
+    summary="A recorded answer as FHIR",
+    response_class=Response,
+    responses={200: _FHIR, **documented(404, 422, 504)},
+)
+async def fhir(request: Request, audit_id: str, caller: Auditor) -> Response:
+    """A preliminary DiagnosticReport with its Provenance; the readable report is attached to it."""
+    service = service_of(request)
+    served, entry = await run_in_threadpool(service.entry, audit_id)
+    bundle = await service.aside.run(lambda: fhir_bundle(entry, _report(served, entry)))
+    return _file(bundle, "application/fhir+json", f"{entry.audit_id}.fhir.json")
+
+
+@router.get(
+    "/v1/audit/{audit_id}/sr",
+    summary="A recorded answer as DICOM structured report",
+    response_class=Response,
+    responses={200: _SR, **documented(404, 422, 504)},
+)
+async def sr(request: Request, audit_id: str, caller: Auditor) -> Response:
+    """Unverified and preliminary, and it says so; made to be sent to an archive."""
+    service = service_of(request)
+    _, entry = await run_in_threadpool(service.entry, audit_id)
+    return _file(await service.aside.run(lambda: structured_report(entry)), "application/dicom", f"{audit_id}.dcm")
+
+
+def _file(content: str | bytes, media_type: str, name: str) -> Response:
+    """A file to be kept under a name."""
+    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 @router.post(

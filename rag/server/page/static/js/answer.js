@@ -1,13 +1,15 @@
 // One answer on the page: while it is being written, and as it was recorded.
 
+import { get } from "./api.js";
 import { bringIntoView, announce, h } from "./dom.js";
 import { EvidencePane } from "./evidence.js";
 import * as explain from "./explain.js";
 import { recordPanel } from "./record.js";
 import { answerTable } from "./table.js";
 import { duration, percent, sentence as inSentence } from "./text.js";
-import { loadedThumbnail, openViewer } from "./viewer.js";
+import { thumbnail } from "./thumbnail.js";
 import { whatToDo } from "./advice.js";
+import { beneath, plainly, sideOf, VERDICTS } from "./words.js";
 
 const STAGES = {
   queue: "Waiting for its turn", read: "Reading the question", route: "Finding the domain", retrieve: "Searching the evidence",
@@ -16,26 +18,32 @@ const STAGES = {
 
 /** Shows an answer in `element`. Feed it the events of a stream, or one whole answer. */
 export class AnswerView {
-  #sentences = [];
+  #sentences = []; // {element, text}: as it came, whatever of it is shown
   #lit = null;
+  #gallery = []; // pictures of the question and of its evidence, which the viewer leafs through
+  given = null; // the answer, once it is decided
 
-  /** @param {{text: string, image?: {url?: string, name?: string, path?: string}}} question as it was asked; an image
-   *   is here already (url; none for DICOM, which browsers do not show) or on the server (path) */
-  constructor(question) {
-    this.pane = new EvidencePane((n) => this.goSentence(n));
+  /** @param {{text: string, image?: {url?: string, name?: string, path?: string, files?: File[]}}} question as it was
+   *   asked; an image is here already (url, files) or on the server (path)
+   *  @param {{index?: string}} context the index that was asked, where that is known */
+  constructor(question, { index } = {}) {
+    this.index = index;
+    const asked = picture(question.image, this.#gallery);
+    this.pane = new EvidencePane((n) => this.goSentence(n), this.#gallery);
     this.progress = h("p", { class: "progress", role: "status" });
     this.outcome = h("div", { class: "outcome" });
     this.list = h("ol", { class: "sentences", "aria-live": "polite", "aria-label": "Answer, sentence by sentence" });
+    this.sides = h("div", { class: "sides", hidden: true });
     this.table = h("div", {});
     this.taken = h("p", { class: "fine taken" });
-    this.how = h("div", { class: "how" });
+    this.how = h("details", { class: "how", hidden: true, ontoggle: () => this.#unfolded() });
     this.record = h("div", {});
     this.heading = h("h2", { class: "asked", tabindex: "-1" }, question.text);
     this.element = h("div", { class: "answer" },
-      h("div", { class: "told" }, h("div", { class: "asked-row" }, picture(question.image), this.heading),
-        this.taken, this.progress, this.outcome, this.list, this.table),
+      h("div", { class: "told" }, h("div", { class: "asked-row" }, asked, this.heading),
+        this.taken, this.progress, this.outcome, this.list, this.sides, this.table, this.record),
       this.pane.element,
-      h("div", { class: "behind" }, this.how, this.record));
+      h("div", { class: "behind" }, this.how));
   }
 
   stage(name) {
@@ -56,7 +64,7 @@ export class AnswerView {
       onfocusin: () => this.light(n),
       onfocusout: () => this.light(null),
     }, h("span", { class: "words" }, sentence.text), " ", sentence.citations.map((number) => this.#chip(number)), seen(sentence));
-    this.#sentences.push(element);
+    this.#sentences.push({ element, text: sentence.text });
     this.list.append(element);
     this.pane.cite(n, citations);
   }
@@ -71,19 +79,15 @@ export class AnswerView {
     }, String(number));
   }
 
-  certificate(certificate) {
-    this.how.replaceChildren(block("Tested risk", explain.certificate(certificate)));
-  }
-
   /** The decision. What was shown before it stays if the answer stands, and is taken back if it does not. */
   answer(answer, { quiet = false } = {}) {
     const answered = answer.decision === "answered";
+    this.given = answer;
     this.element.removeAttribute("aria-busy");
     this.element.classList.toggle("withheld", !answered);
     this.progress.replaceChildren();
-    this.pane.show(answer.evidence, { final: true, answered });
-    const told = this.#sentences.map((s) => s.firstElementChild.textContent);
-    if (told.length !== answer.sentences.length || told.some((text, n) => text !== answer.sentences[n].text)) {
+    this.pane.show(answer.evidence, { final: true, answered, answer });
+    if (this.#sentences.length !== answer.sentences.length || this.#sentences.some(({ text }, n) => text !== answer.sentences[n].text)) {
       this.#sentences = [];
       this.list.replaceChildren();
     }
@@ -94,21 +98,56 @@ export class AnswerView {
     });
     this.pane.arrange(answered);
     if (this.#lit !== null) this.light(this.#lit, false);
-    this.list.hidden = !answer.sentences.length;
     this.outcome.replaceChildren(...(answered ? answeredOutcome(answer) : notAnswered(answer)));
+    this.#settle(answer);
+    this.list.hidden = !this.list.children.length;
     this.table.replaceChildren(...[answerTable(answer.table)].filter(Boolean));
     this.taken.textContent = (answer.question.taken?.notes || []).map(inSentence).join(" ");
-    this.how.replaceChildren(
-      h("h2", {}, "How this came about"),
-      h("div", { class: "blocks" },
-        block("Tested risk", explain.certificate(answer.certificate)),
-        block("Confidence", explain.confidence(answer)),
-        block("Where it was looked up", explain.route(answer.domain)),
-        block("Contexts chosen", explain.contexts(answer), "wide")),
-      h("p", { class: "fine" }, `${answered ? inSentence(answer.reason) : ""} Took ${duration(answer.timings_ms?.total ?? 0)}`.trim(),
-        answer.timings_ms ? h("span", {}, ` (${explain.timings(answer.timings_ms)}).`) : "."));
+    this.#explain(answer);
     this.record.replaceChildren(recordPanel(answer));
-    if (!quiet) announce(answered ? `Answered, confidence ${percent(answer.confidence)}.` : `Not answered. ${inSentence(answer.reason)}`);
+    if (!quiet) announce(answered ? `Answered, confidence ${percent(answer.confidence)}.` : `Not answered. ${inSentence(plainly(answer.reason))}`);
+  }
+
+  /** The sentences in their last form: the verdict is not said again, contradictions stand side by side, parts apart. */
+  #settle(answer) {
+    const sides = { yes: [], no: [] };
+    this.#sentences.forEach(({ element, text }, n) => {
+      const [side, rest] = sideOf(text) || [];
+      const part = answer.parts?.find((p) => p.sentences[0] <= n && n < p.sentences[1]);
+      element.firstElementChild.textContent = rest || beneath(text, part ? part.verdict : answer.verdict);
+      if (side) sides[side].push(element);
+    });
+    this.sides.hidden = !(sides.yes.length && sides.no.length);
+    if (!this.sides.hidden) {
+      this.sides.replaceChildren(...Object.entries(sides).map(([side, elements]) => h("section", { "aria-label": `For ${side}` },
+        h("h4", {}, `For ${side}`), h("ol", { class: "sentences" }, elements))));
+    }
+    for (const part of (answer.parts || []).toReversed()) this.#sentences[part.sentences[0]]?.element.before(partHeading(part));
+    for (const part of (answer.parts || []).filter((p) => p.sentences[0] === p.sentences[1])) this.list.append(partHeading(part));
+  }
+
+  #explain(answer) {
+    const answered = answer.decision === "answered";
+    const brief = answered ? `${explain.tested(answer.certificate) || "Not tested"} · confidence ${percent(answer.confidence)}` : "";
+    this.tested = block("Tested risk", explain.certificate(answer.certificate));
+    this.how.hidden = false;
+    this.how.replaceChildren(
+      h("summary", {}, h("span", { class: "how-title" }, "How this came about"), h("span", { class: "fine" }, brief)),
+      h("div", { class: "blocks" },
+        block("Where it was looked up", explain.route(answer.domain)),
+        block("Contexts chosen", explain.contexts(answer), "wide"),
+        block("Confidence", explain.confidence(answer)),
+        this.tested),
+      h("p", { class: "fine" }, `${answered ? inSentence(plainly(answer.reason)) : ""} Took ${duration(answer.timings_ms?.total ?? 0)}`.trim(),
+        answer.timings_ms ? h("span", {}, ` (${explain.timings(answer.timings_ms)}).`) : "."));
+  }
+
+  /** Which forms of question the index was tested on is asked of the server only when somebody looks. */
+  async #unfolded() {
+    const certificate = this.given?.certificate;
+    if (!this.how.open || !this.index || !certificate || certificate.forms?.length || !explain.tested(certificate)) return;
+    const about = await get(`v1/indexes/${encodeURIComponent(this.index)}`).catch(() => null);
+    if (about?.certificate?.forms) this.tested.replaceChildren(...block("Tested risk", explain.certificate(certificate, about.certificate.forms)).childNodes);
   }
 
   /** The stream ended without a decision: nothing that was shown may stand. */
@@ -122,12 +161,12 @@ export class AnswerView {
 
   light(n, scroll = true) {
     this.#lit = n;
-    this.#sentences.forEach((s, i) => s.classList.toggle("lit", i === n));
+    this.#sentences.forEach(({ element }, i) => element.classList.toggle("lit", i === n));
     this.pane.light(n, scroll);
   }
 
   goSentence(n) {
-    const element = this.#sentences[n];
+    const element = this.#sentences[n]?.element;
     if (!element) return;
     element.focus({ preventScroll: true });
     bringIntoView(element);
@@ -136,7 +175,7 @@ export class AnswerView {
   /** The sentence after or before the one in focus. */
   step(by) {
     if (!this.#sentences.length) return;
-    const at = this.#sentences.findIndex((s) => s.contains(document.activeElement));
+    const at = this.#sentences.findIndex(({ element }) => element.contains(document.activeElement));
     const next = at < 0 ? (by > 0 ? 0 : this.#sentences.length - 1) : Math.min(this.#sentences.length - 1, Math.max(0, at + by));
     this.goSentence(next);
   }
@@ -148,26 +187,29 @@ function seen(sentence) {
   return h("span", { class: "fine seen", title: `Seen by ${sentence.seen_by}` }, "[image] seen by the model in the image, not verified by a text");
 }
 
-function picture(image) {
+function picture(image, gallery) {
   if (!image) return null;
-  const alt = "The image of the question";
-  if (image.path) return loadedThumbnail(image.path, alt, alt, "asked-image");
-  if (!image.url) return h("p", { class: "fine asked-image" }, `With the image ${image.name}`);
-  return h("button", { type: "button", class: "thumbnail asked-image", "aria-label": `Enlarge: ${alt}`, onclick: () => openViewer(image.url, alt, alt) },
-    h("img", { src: image.url, alt }));
+  const shown = { ...image, alt: "The image of the question", title: image.name || "The image of the question" };
+  gallery.push(shown);
+  return thumbnail(shown, gallery, "asked-image");
 }
 
 function answeredOutcome(answer) {
-  if (!answer.verdict) return [];
-  const words = { yes: "Yes", no: "No", not_mentioned: "Not mentioned" };
-  return [h("p", { class: "verdict" }, h("strong", {}, words[answer.verdict]))];
+  return answer.verdict ? [h("p", { class: "verdict" }, h("strong", {}, VERDICTS[answer.verdict]))] : [];
+}
+
+/** One of several things that were asked for: its own question and its own verdict. */
+function partHeading(part) {
+  const verdict = part.decision === "answered" ? VERDICTS[part.verdict] || "" : "Not answered";
+  return h("li", { class: "part" }, h("span", { class: "part-question" }, part.question), verdict ? h("strong", { class: "part-verdict" }, verdict) : null,
+    part.decision === "answered" ? null : h("span", { class: "fine" }, inSentence(plainly(part.reason))));
 }
 
 function notAnswered(answer) {
   const advice = whatToDo(answer);
   const parts = [h("div", { class: "not-answered" },
     h("h3", {}, "Not answered"),
-    h("p", { class: "why" }, inSentence(answer.reason)),
+    h("p", { class: "why" }, inSentence(plainly(answer.reason))),
     h("p", { class: "label" }, "What you can do"),
     h("ul", {}, advice.map((a) => h("li", {}, a))))];
   if (answer.sentences.length) parts.push(h("p", { class: "label withdrawn-label" }, "Statements found, not given as an answer"));

@@ -5,6 +5,7 @@ import { events, get, problemIn } from "./api.js";
 import { announce, bringIntoView, byId, h } from "./dom.js";
 import { PictureInput } from "./picture.js";
 import { many } from "./text.js";
+import { VERDICTS } from "./words.js";
 
 const EXAMPLES = ["What are drusen?", "How is the cardiothoracic ratio measured?", "What is a pneumothorax?", "What is the capital of France?"];
 
@@ -34,6 +35,7 @@ export class AskView {
     byId("stop").addEventListener("click", () => this.stop());
     byId("anew").addEventListener("click", () => {
       this.#thread = newThread();
+      this.#forget();
       byId("anew").hidden = true;
       announce("A new conversation: what was asked before is not looked at.");
       this.question.focus();
@@ -75,6 +77,28 @@ export class AskView {
       ? [`The index “${index.name}” holds ${kinds.join(", ")}. `, h("a", { href: `#/indexes/${encodeURIComponent(index.name)}` }, "Sources and licences")] : []));
   }
 
+  /** The answer before becomes a line of the conversation. */
+  #remember() {
+    const before = this.view?.given;
+    this.view = null;
+    if (!before || before.question.thread !== this.#thread) return;
+    const meant = before.question.taken?.means;
+    const verdict = before.decision === "answered" ? VERDICTS[before.verdict] || "Answered" : "Not answered";
+    byId("turns").append(h("li", {}, h("a", { href: `#/answers/${before.audit_id}` },
+      h("span", { class: "question" }, before.question.text),
+      h("span", { class: `decision ${before.decision}` }, verdict),
+      meant && meant !== before.question.text ? h("span", { class: "meta" }, `Taken to mean: ${meant}`) : null)));
+    byId("turns").hidden = false;
+  }
+
+  #forget() {
+    this.view = null;
+    byId("turns").replaceChildren();
+    byId("turns").hidden = true;
+    byId("result").hidden = true;
+    byId("welcome").hidden = false;
+  }
+
   #problem(text) {
     byId("ask-problem").textContent = text;
   }
@@ -96,7 +120,8 @@ export class AskView {
     const running = new AbortController();
     this.#running = running;
     this.#busy(true);
-    const view = new AnswerView({ text, image: this.picture.shown });
+    this.#remember();
+    const view = new AnswerView({ text, image: this.picture.shown }, { index: byId("index").value });
     this.view = view;
     byId("welcome").hidden = true;
     byId("result").replaceChildren(view.element);
@@ -131,7 +156,6 @@ export class AskView {
       stage: (d) => view.stage(d.stage),
       evidence: (d) => view.evidence(d.evidence),
       sentence: (d) => view.sentence(d.sentence, d.citations),
-      certificate: (d) => view.certificate(d.certificate ?? d),
       answer: (d) => {
         view.answer(d.answer?.audit_id ? d.answer : d);
         byId("anew").hidden = false;

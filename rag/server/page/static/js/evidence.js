@@ -2,7 +2,7 @@
 
 import { bringIntoView, h } from "./dom.js";
 import { marked } from "./text.js";
-import { loadedThumbnail } from "./viewer.js";
+import { thumbnail } from "./thumbnail.js";
 
 const LONG = 260; // characters that a passage may have without being folded
 const KINDS = { report: "Report", literature: "Literature", image: "Image" };
@@ -16,9 +16,12 @@ export class EvidencePane {
   #cards = new Map(); // passage id → {evidence, element, quote, badge, citations}
   #list = h("div", { class: "cards" });
 
-  /** @param {(sentence: number) => void} onSentence asked to go back to a sentence that cites */
-  constructor(onSentence) {
+  /** @param {(sentence: number) => void} onSentence asked to go back to a sentence that cites
+   *  @param {object[]} gallery where the pictures of the evidence are put */
+  constructor(onSentence, gallery) {
     this.onSentence = onSentence;
+    this.gallery = gallery;
+    this.own = gallery.length; // pictures of the question, which come first
     this.title = h("h2", { id: "evidence-title", tabindex: "-1" }, "Evidence");
     this.element = h("section", { class: "evidence", "aria-labelledby": "evidence-title" }, this.title, this.#list);
   }
@@ -27,7 +30,8 @@ export class EvidencePane {
   show(evidence, { final, answered = true } = {}) {
     this.#cards.clear();
     this.#list.replaceChildren();
-    for (const e of evidence) this.#cards.set(e.passage_id, card(e, final));
+    this.gallery.length = Math.min(this.gallery.length, this.own);
+    for (const e of evidence) this.#cards.set(e.passage_id, card(e, final, this.gallery));
     this.#arrange(final, answered);
   }
 
@@ -98,7 +102,7 @@ export class EvidencePane {
 /** What the number beside a passage is; the numbers of different kinds are not comparable. */
 const relevance = (e) => (e.channel === "image" ? "Similarity of the images: a cosine" : "Relevance, from 0 to 1; 1 is first place in every search");
 
-function card(e, final) {
+function card(e, final, gallery) {
   const badge = h("span", { class: "badge" }, "·");
   const quote = h("blockquote", {}, ...marked(e.text, []));
   const sentences = h("p", { class: "cited-by" });
@@ -110,7 +114,7 @@ function card(e, final) {
         h("h3", {}, title),
         h("p", { class: "meta" }, [KINDS[e.kind] || e.kind, e.domain, CHANNELS[e.channel] || e.channel].join(" · "),
           e.channel === "study" ? null : h("span", { class: "score", title: relevance(e) }, ` ${e.score.toFixed(2)}`)))),
-    e.image ? loadedThumbnail(`${e.image}?edge=2048`, `Image of ${title}`, title) : null,
+    e.image ? evidencePicture(e, title, gallery) : null,
     e.text ? quote : h("p", { class: "empty" }, "An image without text."),
     sentences,
     h("footer", {}, h("span", {}, h("span", { class: "source" }, e.source), ` · ${e.document_id}`),
@@ -118,6 +122,12 @@ function card(e, final) {
   const made = { evidence: e, element, quote, badge, sentences, citations: [], number: null };
   if (final) number(made, e.number);
   return made;
+}
+
+function evidencePicture(e, title, gallery) {
+  const shown = { path: e.image, alt: `Image of ${title}`, title: `${e.number}. ${title}` };
+  gallery.push(shown);
+  return thumbnail(shown, gallery);
 }
 
 /** Folds a long passage that nothing cites; a button unfolds it. */

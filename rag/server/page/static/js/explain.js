@@ -3,14 +3,15 @@
 import { curve, whySelected } from "./curve.js";
 import { bar, h } from "./dom.js";
 import { capital, count, many, percent, sentence } from "./text.js";
+import { formsInWords } from "./words.js";
 
 const list = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
 
 const lost = (risk) => (risk && risk !== "wrong-answer" ? `are lost by the risk “${risk}”` : "are wrong");
 
-/** What the certificate promises, or that it promises nothing. */
-export function certificate(c) {
-  return h("div", {}, tested(c), c.image_effect ? seeing(c.image_effect) : null);
+/** What the certificate promises, or that it promises nothing. @param {string[]} forms of question that the index was tested on */
+export function certificate(c, forms = []) {
+  return h("div", {}, promised(c, forms), c.image_effect ? seeing(c.image_effect) : null);
 }
 
 /** Whether answers to such questions depend on the image. */
@@ -20,11 +21,24 @@ function seeing(e) {
   return box(e.status === "sees" ? "valid" : e.status === "blind" ? "stale" : "none", titles[e.status], [h("p", { class: "fine" }, found)]);
 }
 
-function tested(c) {
-  if (c.status === "valid" && c.alpha !== null) {
+/** How many answers were tested, as the test itself says. */
+const answersTested = (c) => Number(/ on ([\d,]+) answers/.exec(c.why)?.[1].replace(/,/g, "")) || null;
+
+/** The promise in one line. @returns {string} empty where nothing was promised */
+export function tested(c) {
+  if (c.status !== "valid" || c.alpha === null) return "";
+  const n = answersTested(c);
+  const wrong = c.risk && c.risk !== "wrong-answer" ? `lost by the risk “${c.risk}”` : "wrong";
+  return `Tested: at most ${percent(c.alpha)} ${wrong}${n ? ` of ${count(n)} such answers` : ""}`;
+}
+
+function promised(c, forms) {
+  if (tested(c)) {
     const domains = c.domains?.length ? ` about ${list(c.domains)}` : "";
-    return box("valid", `Tested: at most ${percent(c.alpha)} ${c.risk && c.risk !== "wrong-answer" ? `lost by the risk “${c.risk}”` : "wrong"}`, [
+    const covered = c.forms?.length ? c.forms : forms;
+    return box("valid", tested(c), [
       h("p", {}, `Of answers like this one${domains}, at most ${percent(c.alpha)} ${lost(c.risk)}, with ${percent(1 - c.delta)} certainty.`),
+      covered.length ? h("p", {}, `It covers questions that ask ${list(formsInWords(covered))}.`) : null,
       h("p", { class: "fine" }, `It was tested on ${many(c.n, "independent patient or article", "independent patients or articles")}; ${percent(c.coverage)} of such questions are answered, the others refused. It holds for questions like those it was tested on.`),
       h("details", {}, h("summary", {}, "The test"), h("p", { class: "fine" }, sentence(c.why))),
     ]);
@@ -34,7 +48,7 @@ function tested(c) {
 }
 
 function box(status, title, children) {
-  return h("div", { class: `certificate ${status}` }, h("p", { class: "certificate-title" }, title), ...children);
+  return h("div", { class: `certificate ${status}` }, h("p", { class: "certificate-title" }, title), ...children.filter(Boolean));
 }
 
 /** How sure the system is of this one answer. */
@@ -84,4 +98,7 @@ export function contexts(answer) {
   return [h("p", {}, whySelected(answer.selection)), promise(answer.selection.promise), curve(answer.selection)];
 }
 
-export const timings = (ms) => Object.entries(ms).filter(([k]) => k !== "total").map(([k, v]) => `${k} ${count(Math.round(v * 10) / 10)} ms`).join(", ");
+const STEPS = { read: "reading the question", route: "finding the field", search: "searching", select: "choosing", generate: "writing", witness: "hearing a second model", verify: "verifying" };
+
+/** How long each step took. */
+export const timings = (ms) => Object.entries(ms).filter(([k]) => k !== "total").map(([k, v]) => `${STEPS[k] || k} ${count(Math.round(v * 10) / 10)} ms`).join(", ");

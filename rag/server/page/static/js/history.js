@@ -1,17 +1,27 @@
-// The answers on record in an index, newest first.
+// The answers on record in an index, newest first, and found again by words, date, decision and judgement.
 
 import { download, whileBusy } from "./actions.js";
 import { get } from "./api.js";
 import { h } from "./dom.js";
 import { many, sentence, when } from "./text.js";
+import { VERDICTS } from "./words.js";
 
 const PAGE = 20;
+const PAUSE_MS = 250; // after the last letter of a search
+const MARKS = { right: "Judged right", wrong: "Judged wrong", corrected: "Corrected" };
 
 export class HistoryView {
   #before = null;
+  #asked = 0; // of several loads under way only the last one counts
+  #typed = null;
 
   constructor(element) {
     this.index = h("select", { id: "history-index", onchange: () => this.#restart() });
+    this.words = h("input", { id: "history-words", type: "search", maxlength: "200", placeholder: "Words, a study", oninput: () => this.#later() });
+    this.decision = choice("history-decision", [["", "Any"], ["answered", "Answered"], ["abstained", "Not answered"]], () => this.#restart());
+    this.judged = choice("history-judged", [["", "Any"], ["true", "Judged"], ["false", "Not judged"]], () => this.#restart());
+    this.since = h("input", { id: "history-since", type: "date", onchange: () => this.#restart() });
+    this.until = h("input", { id: "history-until", type: "date", onchange: () => this.#restart() });
     this.result = h("div", { class: "audit-result", role: "status" });
     this.list = h("ol", { class: "history", hidden: true });
     this.state = h("p", { class: "empty", role: "status" });
@@ -19,14 +29,29 @@ export class HistoryView {
     element.append(
       h("h1", { id: "history-title", tabindex: "-1" }, "History"),
       h("p", { class: "lead" }, "Every answer is kept as it was given, with its evidence, and can be verified and replayed."),
+      h("form", { class: "filters", role: "search", "aria-label": "Find answers", onsubmit: (event) => { event.preventDefault(); this.#restart(); } },
+        field("Index", this.index), field("Search", this.words), field("Decision", this.decision), field("Judgement", this.judged),
+        field("From", this.since), field("To", this.until)),
       h("div", { class: "actions" },
-        h("label", { class: "field", for: "history-index" }, h("span", {}, "Index"), this.index),
         this.#action("Verify all", () => this.#verify()),
         this.#action("Export", () => download(`v1/audit/export?${this.#query()}`, `${this.index.value}-ledger.jsonl`))),
       this.result, this.list, this.state, this.more);
   }
 
   #query = () => new URLSearchParams({ index: this.index.value });
+
+  /** What is looked for, without what was left empty. */
+  #wanted() {
+    const query = this.#query();
+    const given = { q: this.words.value.trim(), decision: this.decision.value, judged: this.judged.value, since: this.since.value, until: this.until.value };
+    for (const [name, value] of Object.entries(given)) if (value) query.set(name, value);
+    return query;
+  }
+
+  #later() {
+    clearTimeout(this.#typed);
+    this.#typed = setTimeout(() => this.#restart(), PAUSE_MS);
+  }
 
   #action(label, work) {
     const failed = (problem) => this.result.replaceChildren(h("p", { class: "problem" }, problem.message));
@@ -55,39 +80,45 @@ export class HistoryView {
   async #restart() {
     this.#before = null;
     this.result.replaceChildren();
-    this.list.replaceChildren();
-    await this.#load();
+    await this.#load(true);
   }
 
-  async #load() {
-    const index = this.index.value;
-    if (!index) {
+  async #load(anew = false) {
+    if (!this.index.value) {
       this.state.textContent = "This server holds no index yet.";
       return;
     }
+    const asked = ++this.#asked;
     this.more.disabled = true;
     if (!this.list.children.length) this.state.textContent = "Loading…";
-    const query = new URLSearchParams({ index, limit: String(PAGE) });
+    const query = this.#wanted();
+    const narrowed = [...query.keys()].length > 1;
+    query.set("limit", String(PAGE));
     if (this.#before !== null) query.set("before", String(this.#before));
     try {
       const { entries } = await get(`v1/answers?${query}`);
-      if (index !== this.index.value) return; // another index was chosen meanwhile
+      if (asked !== this.#asked) return; // something else was looked for meanwhile
+      if (anew) this.list.replaceChildren();
       this.list.append(...entries.map(row));
       this.#before = entries.at(-1)?.number ?? null;
       this.more.hidden = entries.length < PAGE;
       this.list.hidden = !this.list.children.length;
-      this.state.textContent = this.list.children.length ? "" : "Nothing has been asked of this index yet.";
+      this.state.textContent = this.list.children.length ? "" : narrowed ? "No answer on record is like that." : "Nothing has been asked of this index yet.";
     } catch (problem) {
-      this.state.textContent = problem.message;
+      if (asked === this.#asked) this.state.textContent = problem.message;
     } finally {
       this.more.disabled = false;
     }
   }
 }
 
+const field = (label, control) => h("label", { class: "field", for: control.id }, h("span", {}, label), control);
+const choice = (id, options, onchange) => h("select", { id, onchange }, options.map(([value, text]) => h("option", { value }, text)));
+
 function row(a) {
+  const verdict = a.decision === "answered" ? VERDICTS[a.verdict] || "Answered" : "Not answered";
   return h("li", {}, h("a", { href: `#/answers/${a.audit_id}` },
     h("span", { class: "question" }, a.question),
-    h("span", { class: `decision ${a.decision}` }, a.decision === "answered" ? "Answered" : "Not answered"),
-    h("span", { class: "meta" }, [when(a.created), a.audit_id, a.caller].filter(Boolean).join(" · "))));
+    h("span", { class: `decision ${a.decision}` }, verdict),
+    h("span", { class: "meta" }, [when(a.created), a.study && !a.question.includes(a.study) ? `study ${a.study}` : "", MARKS[a.mark], a.audit_id, a.caller].filter(Boolean).join(" · "))));
 }

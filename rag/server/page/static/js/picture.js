@@ -1,7 +1,7 @@
 // The question's image: dropped anywhere, pasted, or chosen; shown before it is sent.
 
 import { byId, h } from "./dom.js";
-import { openViewer } from "./viewer.js";
+import { enlarge } from "./thumbnail.js";
 
 const LARGEST = 64 * 2 ** 20; // bytes; the server's own limit may be lower, and it says so
 
@@ -90,7 +90,7 @@ export class PictureInput {
     const name = this.#file.name || "pasted image";
     const url = this.#url;
     const preview = url
-      ? h("button", { type: "button", class: "thumbnail", "aria-label": "Enlarge the image of the question", onclick: () => openViewer(url, "The image of the question", name) },
+      ? h("button", { type: "button", class: "thumbnail", "aria-label": "Enlarge the image of the question", onclick: () => enlarge([{ url, alt: "The image of the question", title: name }], 0) },
         h("img", { src: url, alt: "The image of the question", onerror: (event) => event.target.closest("button").replaceWith(h("span", { class: "fine" }, "No preview")) }))
       : h("span", { class: "fine" }, "DICOM");
     byId("picture").replaceChildren(preview, h("span", { class: "name" }, name), this.#remover());

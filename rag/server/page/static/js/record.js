@@ -1,8 +1,10 @@
-// What is on record of an answer: verify it, replay it, take it away, say whether it was right.
+// What can be done with an answer: verify it, replay it, copy it, take it away, say whether it was right.
 
 import { download, whileBusy } from "./actions.js";
 import { get, post } from "./api.js";
+import { citedText, copy } from "./copy.js";
 import { h } from "./dom.js";
+import { menu } from "./menu.js";
 import { sentence } from "./text.js";
 
 export function recordPanel(answer) {
@@ -10,19 +12,28 @@ export function recordPanel(answer) {
   const path = `v1/audit/${encodeURIComponent(id)}`;
   const result = h("div", { class: "audit-result", role: "status" });
   const show = (...nodes) => result.replaceChildren(...nodes);
+  const failed = (problem) => show(h("p", { class: "problem" }, problem.message));
   const action = (label, hint, work) => h("button", {
-    type: "button", class: "quiet", title: hint,
-    onclick: (event) => whileBusy(event.currentTarget, work, (problem) => show(h("p", { class: "problem" }, problem.message))),
+    type: "button", class: "quiet", title: hint, onclick: (event) => whileBusy(event.currentTarget, work, failed),
   }, label);
-  return h("section", { class: "record", "aria-label": "Record" },
-    h("h2", {}, "On record"),
-    h("p", { class: "fine" }, "Recorded as ", h("a", { class: "id", href: `#/answers/${id}` }, id), `, from version ${answer.index_version} of the index.`),
+  const take = (format, name) => () => download(`${path}/${format}`, name);
+  return h("section", { class: "record", "aria-label": "What to do with this answer" },
     h("div", { class: "actions" },
+      action("Copy with citations", "The answer as text, with its sources and quotes", async () => {
+        await copy(citedText(answer));
+        show(h("p", { class: "good" }, "Copied, with its citations."));
+      }),
       action("Verify", "Do the record’s hashes hold, and does every quote stand in its source?", async () => show(...verified(await get(`${path}/verify`)))),
       action("Replay", "Ask again as of the same index version and compare", async () => show(...replayed(await get(`${path}/replay`)))),
-      action("Report", "A readable report of this answer and its evidence", () => download(`${path}/report`, `${id}.html`))),
+      menu("Export", [
+        ["Report (HTML)", take("report", `${id}.html`)],
+        ["Print or PDF", () => print()],
+        ["FHIR report", take("fhir", `${id}.fhir.json`)],
+        ["DICOM report (SR)", take("sr", `${id}.dcm`)],
+      ], failed)),
     result,
-    feedback(id));
+    feedback(id),
+    h("p", { class: "fine" }, "On record as ", h("a", { class: "id", href: `#/answers/${id}` }, id), `, from version ${answer.index_version} of the index.`));
 }
 
 function verified({ ok, checks }) {

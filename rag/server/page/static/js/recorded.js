@@ -16,7 +16,7 @@ export class RecordedView {
     this.element.replaceChildren(h("p", { class: "empty" }, "Loading…"));
     try {
       const answer = await get(`v1/answers/${encodeURIComponent(id)}`);
-      const view = new AnswerView({ text: answer.question.text, image: answer.question.image && { path: `${answer.question.image}?edge=2048` } });
+      const view = new AnswerView({ text: answer.question.text, image: answer.question.image && { path: answer.question.image } });
       view.answer(answer, { quiet: true });
       this.view = view;
       this.element.replaceChildren(

@@ -1,12 +1,14 @@
 // An image, enlarged: wheel, buttons, keys or two fingers zoom; dragging and arrow keys move.
 
-import { blobUrl } from "./api.js";
-import { h } from "./dom.js";
+import { blobUrl } from "../api.js";
+import { h } from "../dom.js";
 
 const MOST = 12;
 const STEP = 1.3;
 
-export function openViewer(url, alt, title) {
+export async function openViewer(gallery, at) {
+  const { alt, title, path } = gallery[at];
+  const url = gallery[at].url || await blobUrl(`${path}?edge=2048`);
   const state = { scale: 1, x: 0, y: 0 };
   const image = h("img", { src: url, alt, draggable: "false" });
   const stage = h("div", { class: "stage", tabindex: "0", role: "group", "aria-label": "Image; plus and minus zoom, arrow keys move, 0 fits" }, image);
@@ -91,18 +93,4 @@ export function openViewer(url, alt, title) {
   document.body.append(dialog);
   dialog.showModal();
   stage.focus();
-}
-
-/** A thumbnail of an image on the server, which may need the key; pressing it enlarges the image. */
-export function loadedThumbnail(path, alt, title, name = "") {
-  const image = h("img", { alt });
-  const button = h("button", { type: "button", class: `thumbnail ${name}`, "aria-label": `Enlarge: ${alt}`, disabled: true }, image);
-  blobUrl(path).then(
-    (url) => {
-      image.src = url;
-      button.disabled = false;
-      button.addEventListener("click", () => openViewer(url, alt, title));
-    },
-    (problem) => button.replaceWith(h("p", { class: "empty" }, `The image cannot be shown. ${problem.message}`)));
-  return button;
 }
