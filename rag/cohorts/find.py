@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -62,14 +63,8 @@ def find(
     for criterion in question.criteria:
         if criterion.finding not in lexicon.concepts:
             raise InputError(f"there is no finding {criterion.finding!r}; name it in words, e.g.: pleural effusion")
-    where = {"domain": question.domains, "source": question.sources, "group_id": question.groups}
-    scope = table.reports(where, question.since, question.until)
-    standings = {c.finding: _standings(table, lexicon, c.finding) for c in question.criteria}
-    sets = [_meeting(table, lexicon, c, standings[c.finding], scope) for c in question.criteria]
-    both = set.intersection if question.joined == "and" else set.union
-    chosen = reduce(both, sets) if sets else set(scope)
-    rows = _ordered([row for row in scope if row in chosen], scope, question)
-    shown = rows[page.offset : page.offset + page.limit]
+    counting = _Counting.open(table, lexicon, question)
+    scope, rows = counting.scope, counting.rows()
     today = rules_of(lexicon)
     return Cohort(
         question=question,
@@ -79,9 +74,9 @@ def find(
         scope=len(scope),
         count=len(rows),
         patients=len({scope[row].group_id for row in rows}),
-        tallies=tuple(_tally(finding, lexicon, standing, scope, today) for finding, standing in standings.items()),
-        cells=_cells(table, lexicon, question, rows, scope, standings),
-        hits=tuple(_hits(table, lexicon, question, shown, scope)),
+        tallies=tuple(counting.tally(finding, today) for finding in counting.standings),
+        cells=counting.cells(rows),
+        hits=tuple(counting.hits(rows[page.offset : page.offset + page.limit])),
         offset=page.offset,
         unread=counted.get("", 0),
         earlier=sum(n for name, n in counted.items() if name and name != today),
@@ -126,22 +121,6 @@ def _about(lexicon: Lexicon, finding: str) -> tuple[str, dict[str, Any]]:
     return f"({said} OR {denied})", {"narrower": listed(narrower), "wider": listed(wider)}
 
 
-def _meeting(
-    table: StatementTable, lexicon: Lexicon, c: Criterion, standing: Mapping[int, int], scope: Mapping[int, ReportRow]
-) -> set[int]:
-    """The reports in scope that meet a criterion."""
-    rank = _OF_RANK.index(c.standing)
-    chosen = {row for row in scope if standing.get(row, 0) == rank}
-    if not c.plain:
-        condition, values = _placed(lexicon, c)
-        chosen &= table.strongest(condition, values, _RANK).keys() if condition else chosen
-        for side in c.sides if c.standing == "present" else ():
-            chosen &= _on(table, lexicon, c, side)
-        for side in c.not_sides:
-            chosen -= _on(table, lexicon, c, side)
-    return set(scope) - chosen if c.excluded else chosen
-
-
 def _placed(lexicon: Lexicon, c: Criterion) -> tuple[str, dict[str, Any]]:
     """The statements that make a report meet a criterion: of its standing, and in one sentence as it is asked for."""
     condition, values = _about(lexicon, c.finding)
@@ -160,82 +139,132 @@ def _placed(lexicon: Lexicon, c: Criterion) -> tuple[str, dict[str, Any]]:
     return " AND ".join(f"({p})" for p in parts), values
 
 
-def _on(table: StatementTable, lexicon: Lexicon, c: Criterion, side: str) -> set[int]:
-    """The documents that say that it is there on a side, among others."""
-    condition, values = _about(lexicon, c.finding)
-    bit = bits_of(frozenset({side}))
-    present = f"{condition} AND s.status = 'present' AND s.sides & {bit}"
-    return set(table.strongest(present, values, "1"))
+@dataclass(frozen=True)
+class _Counting:
+    """A cohort being counted: the reports in scope, by row, and how each speaks of each finding."""
 
+    table: StatementTable
+    lexicon: Lexicon
+    question: CohortQuestion
+    scope: Mapping[int, ReportRow]
+    standings: Mapping[str, Mapping[int, int]]
 
-def _ordered(rows: list[int], scope: Mapping[int, ReportRow], question: CohortQuestion) -> list[int]:
-    if question.order == "ingested":
-        return rows
-    dated = [row for row in rows if scope[row].date]
-    if rows and not dated:
-        raise InputError("none of these reports carries a date, so there is no first or last one among them")
-    return sorted(dated, key=lambda row: scope[row].date, reverse=question.order == "last")
+    @classmethod
+    def open(cls, table: StatementTable, lexicon: Lexicon, question: CohortQuestion) -> _Counting:
+        where = {"domain": question.domains, "source": question.sources, "group_id": question.groups}
+        scope = table.reports(where, question.since, question.until)
+        standings = {c.finding: _standings(table, lexicon, c.finding) for c in question.criteria}
+        return cls(table, lexicon, question, scope, standings)
 
+    def rows(self) -> list[int]:
+        """The reports that meet the criteria, in the order asked for."""
+        sets = [self._meeting(c) for c in self.question.criteria]
+        both = set.intersection if self.question.joined == "and" else set.union
+        chosen = reduce(both, sets) if sets else set(self.scope)
+        rows = [row for row in self.scope if row in chosen]
+        if self.question.order == "ingested":
+            return rows
+        dated = [row for row in rows if self.scope[row].date]
+        if rows and not dated:
+            raise InputError("none of these reports carries a date, so there is no first or last one among them")
+        return sorted(dated, key=lambda row: self.scope[row].date, reverse=self.question.order == "last")
 
-def _tally(finding: str, lexicon: Lexicon, standing: Mapping[int, int], scope: Iterable[int], rules: str) -> Tally:
-    counts = Counter(_OF_RANK[standing.get(row, 0)] for row in scope)
-    return Tally(
-        finding=finding,
-        name=name_of(lexicon, finding),
-        error=error_of(finding, rules),
-        **{name: counts[name] for name in STANDINGS},
-    )
+    def _meeting(self, c: Criterion) -> set[int]:
+        """The reports in scope that meet a criterion."""
+        rank, standing = _OF_RANK.index(c.standing), self.standings[c.finding]
+        chosen = {row for row in self.scope if standing.get(row, 0) == rank}
+        if not c.plain:
+            condition, values = _placed(self.lexicon, c)
+            chosen &= self.table.strongest(condition, values, _RANK).keys() if condition else chosen
+            for side in c.sides if c.standing == "present" else ():
+                chosen &= self._on(c, side)
+            for side in c.not_sides:
+                chosen -= self._on(c, side)
+        return set(self.scope) - chosen if c.excluded else chosen
 
+    def _on(self, c: Criterion, side: str) -> set[int]:
+        """The documents that say that it is there on a side, among others."""
+        condition, values = _about(self.lexicon, c.finding)
+        bit = bits_of(frozenset({side}))
+        present = f"{condition} AND s.status = 'present' AND s.sides & {bit}"
+        return set(self.table.strongest(present, values, "1"))
 
-# ------------------------------------------------------------------ by what
+    def tally(self, finding: str, rules: str) -> Tally:
+        standing = self.standings[finding]
+        counts = Counter(_OF_RANK[standing.get(row, 0)] for row in self.scope)
+        return Tally(
+            finding=finding,
+            name=name_of(self.lexicon, finding),
+            error=error_of(finding, rules),
+            **{name: counts[name] for name in STANDINGS},
+        )
 
+    def cells(self, rows: Sequence[int]) -> tuple[Cell, ...]:
+        """Counts for each value, or pair of values, most first. A report that has two values counts under both."""
+        by = self.question.by
+        if not by:
+            return ()
+        counted = rows if by not in (("finding", "finding"), ("standing",)) else list(self.scope)
+        values = [self._values(b, n, counted) for n, b in enumerate(by)]
+        counts: Counter[tuple[str, ...]] = Counter()
+        for row in counted:
+            first = [(value,) for value in values[0](row)]
+            counts.update(first if len(values) == 1 else [(*a, b) for a in first for b in values[1](row)])
+        return tuple(Cell(values=v, reports=n) for v, n in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
 
-def _cells(
-    table: StatementTable,
-    lexicon: Lexicon,
-    question: CohortQuestion,
-    rows: Sequence[int],
-    scope: Mapping[int, ReportRow],
-    standings: Mapping[str, Mapping[int, int]],
-) -> tuple[Cell, ...]:
-    """Counts for each value, or pair of values, most first. A report that has two values counts under both."""
-    if not question.by:
-        return ()
-    counted = rows if question.by not in (("finding", "finding"), ("standing",)) else list(scope)
-    values = [_values(table, lexicon, question, by, n, counted, scope, standings) for n, by in enumerate(question.by)]
-    counts: Counter[tuple[str, ...]] = Counter()
-    for row in counted:
-        first = [(value,) for value in values[0](row)]
-        counts.update(first if len(values) == 1 else [(*a, b) for a in first for b in values[1](row)])
-    return tuple(Cell(values=v, reports=n) for v, n in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
+    def _values(self, by: By, place: int, rows: Sequence[int]) -> Callable[[int], Sequence[str]]:
+        """What a report is counted under."""
+        if by in ("domain", "source"):
+            told = self.table.shelves(by)
+            return lambda row: (told.get(row, _UNSAID),)
+        if by == "year":
+            return lambda row: (self.scope[row].date[:4] or _UNSAID,)
+        criteria = self.question.criteria
+        if not criteria:
+            raise InputError(f"to count by {by}, name a finding")
+        if by in ("finding", "standing"):
+            c = criteria[min(place, len(criteria) - 1)]
+            said = self.standings[c.finding]
+            return lambda row: (f"{c.name}: {_OF_RANK[said.get(row, 0)]}",)
+        condition, values = _about(self.lexicon, criteria[0].finding)
+        quoted = self.table.quoted(f"{condition} AND s.status = 'present'", values, rows)
+        words = _sides_of if by == "side" else _degrees_of
+        return lambda row: sorted({w for s in quoted.get(row, ()) for w in words(s)}) or (_UNSAID,)
 
-
-def _values(
-    table: StatementTable,
-    lexicon: Lexicon,
-    question: CohortQuestion,
-    by: By,
-    place: int,
-    rows: Sequence[int],
-    scope: Mapping[int, ReportRow],
-    standings: Mapping[str, Mapping[int, int]],
-) -> Callable[[int], Sequence[str]]:
-    """What a report is counted under."""
-    if by in ("domain", "source"):
-        told = table.shelves(by)
-        return lambda row: (told.get(row, _UNSAID),)
-    if by == "year":
-        return lambda row: (scope[row].date[:4] or _UNSAID,)
-    if not question.criteria:
-        raise InputError(f"to count by {by}, name a finding")
-    if by in ("finding", "standing"):
-        c = question.criteria[min(place, len(question.criteria) - 1)]
-        said = standings[c.finding]
-        return lambda row: (f"{c.name}: {_OF_RANK[said.get(row, 0)]}",)
-    condition, values = _about(lexicon, question.criteria[0].finding)
-    quoted = table.quoted(f"{condition} AND s.status = 'present'", values, rows)
-    words = _sides_of if by == "side" else _degrees_of
-    return lambda row: sorted({w for s in quoted.get(row, ()) for w in words(s)}) or (_UNSAID,)
+    def hits(self, rows: Sequence[int]) -> Iterable[CohortHit]:
+        """The reports with the sentences that made them count."""
+        said: dict[int, list[Statement]] = {}
+        for c in self.question.criteria:
+            if not c.excluded and c.standing != "silent":
+                condition, values = _placed(self.lexicon, c)
+                for row, some in self.table.quoted(condition, values, rows).items():
+                    said.setdefault(row, []).extend(some)
+        documents = self.table.documents(rows)
+        for row in rows:
+            d = documents[row]
+            yield CohortHit(
+                document_id=d.id,
+                case_id=d.case_id,
+                group_id=d.group_id,
+                domain=d.domain,
+                source=d.source,
+                licence=d.licence,
+                date=self.scope[row].date,
+                title=d.title,
+                sha256=d.sha256,
+                statements=tuple(
+                    FoundStatement(
+                        finding=s.concept,
+                        status=s.status,
+                        size=s.value,
+                        dimension=s.dimension,
+                        quote=d.text[s.start : s.end],
+                        start=s.start,
+                        end=s.end,
+                    )
+                    for s in _outright(said.get(row, ()))
+                ),
+            )
 
 
 def _sides_of(s: Statement) -> Sequence[str]:
@@ -244,51 +273,6 @@ def _sides_of(s: Statement) -> Sequence[str]:
 
 def _degrees_of(s: Statement) -> Sequence[str]:
     return s.degrees.split()
-
-
-# ------------------------------------------------------------------ quotes
-
-
-def _hits(
-    table: StatementTable,
-    lexicon: Lexicon,
-    question: CohortQuestion,
-    rows: Sequence[int],
-    scope: Mapping[int, ReportRow],
-) -> Iterable[CohortHit]:
-    """The reports with the sentences that made them count."""
-    said: dict[int, list[Statement]] = {}
-    for c in question.criteria:
-        if not c.excluded and c.standing != "silent":
-            condition, values = _placed(lexicon, c)
-            for row, some in table.quoted(condition, values, rows).items():
-                said.setdefault(row, []).extend(some)
-    documents = table.documents(rows)
-    for row in rows:
-        d = documents[row]
-        yield CohortHit(
-            document_id=d.id,
-            case_id=d.case_id,
-            group_id=d.group_id,
-            domain=d.domain,
-            source=d.source,
-            licence=d.licence,
-            date=scope[row].date,
-            title=d.title,
-            sha256=d.sha256,
-            statements=tuple(
-                FoundStatement(
-                    finding=s.concept,
-                    status=s.status,
-                    size=s.value,
-                    dimension=s.dimension,
-                    quote=d.text[s.start : s.end],
-                    start=s.start,
-                    end=s.end,
-                )
-                for s in _outright(said.get(row, ()))
-            ),
-        )
 
 
 def _outright(statements: Sequence[Statement]) -> list[Statement]:
