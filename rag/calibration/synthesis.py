@@ -168,7 +168,7 @@ def propose_questions(
         if kind == "yes_no":
             proposals = Wordings.load().propose(labels, document.case_id or document.id, lexicon, rng)
             for p in _choose(proposals, wanted, min(each, count - len(found)), rng):
-                found.append(_question(document, labels, p.finding, p.text, p.answer, asks=p.kind))
+                found.append(_question(document, labels, p))
         elif (choice := _multiple_choice(document, labels, lexicon, rng)) is not None:
             found.append(choice)
     if not labelled:
@@ -263,28 +263,20 @@ def _multiple_choice(
     rng.shuffle(options)
     names = tuple(lexicon.name(f) for f in options)
     text = f"Which of these does study {document.case_id} show: {', '.join(names[:-1])} or {names[-1]}?"
-    return _question(document, labels, finding, text, lexicon.name(finding), names)
+    return _question(document, labels, Proposal("choice", finding, text, lexicon.name(finding), True), names)
 
 
-def _question(
-    document: Document,
-    labels: StudyLabels,
-    finding: str,
-    text: str,
-    answer: str,
-    options: tuple[str, ...] = (),
-    asks: str = "choice",
-) -> SyntheticQuestion:
+def _question(document: Document, labels: StudyLabels, p: Proposal, options: tuple[str, ...] = ()) -> SyntheticQuestion:
     return SyntheticQuestion(
-        id=f"synthetic/{document.case_id}/{finding}" + ("" if options else f"/{sha256_of(text)[:8]}"),
+        id=f"synthetic/{document.case_id}/{p.finding}" + ("" if options else f"/{sha256_of(p.text)[:8]}"),
         kind="multiple_choice" if options else "yes_no",
-        question=text,
-        answer=answer,
+        question=p.text,
+        answer=p.answer,
         options=options,
         study=document.case_id,
         group=document.group_id,
-        finding=finding,
-        asks=asks,
+        finding=p.finding,
+        asks=p.kind,
         evidence=(document.id,),
         labels=labels.source,
     )
