@@ -381,6 +381,10 @@ class ServingSettings(_Group):
         1024, ge=1, le=65_536, description="Largest upload to an ingest, and what it unpacks to."
     )
     max_upload_files: int = Field(10_000, ge=1, le=1_000_000, description="Most files of an upload, unpacked.")
+    show_pages: bool = Field(
+        True,
+        description="Show the pages of PDF files that answers quote, where the files are; those uploaded are kept.",
+    )
     max_batch_questions: int = Field(64, ge=1, le=1000, description="Most questions in one request to /v1/batch.")
     ingest_roots: tuple[Path, ...] = Field((), description="Folders from which paths may be ingested. None.")
     shutdown_s: float = Field(30.0, gt=0, le=600, description="How long a stopping server finishes what it began.")

@@ -170,6 +170,25 @@ class Hit(Noun):
         return "image" in self.ranks
 
 
+class PrintBox(Noun):
+    """Where characters of a document stand in print: one line of a page of the file that it was read from.
+
+    x runs to the right and y down from the page's top left corner, as shares of its width and height, so that the box
+    can be drawn over a picture of the page in any size: ``/v1/answers/{audit_id}/evidence/{number}/pages/{page}``.
+
+    >>> PrintBox(start=0, end=40, page=3, x0=0.1, y0=0.2, x1=0.9, y1=0.22).page
+    3
+    """
+
+    start: int = Field(ge=0, description="Offsets in the document of the line's characters.")
+    end: int = Field(ge=0)
+    page: int = Field(ge=1, description="Of the file, the first page being 1.")
+    x0: float = Field(ge=0, le=1)
+    y0: float = Field(ge=0, le=1)
+    x1: float = Field(ge=0, le=1)
+    y1: float = Field(ge=0, le=1)
+
+
 class Evidence(Noun):
     """A numbered passage handed to the generator.
 
@@ -199,6 +218,15 @@ class Evidence(Noun):
         exclude_if=lambda relevance: relevance is None,  # evidence is written as it was before it was judged
         description="Probability that it bears on the question's words; absent where an image or a study brought it.",
     )
+    boxes: tuple[PrintBox, ...] = Field(
+        (),
+        exclude_if=lambda boxes: not boxes,
+        description="Where its lines are printed, for a page of a PDF file.",
+    )
+
+    def boxes_between(self, start: int, end: int) -> tuple[PrintBox, ...]:
+        """Where these characters of the document are printed, line by line; empty where that is not known."""
+        return tuple(box for box in self.boxes if box.start < end and start < box.end)
 
     @property
     def of_study(self) -> bool:
@@ -241,6 +269,11 @@ class Citation(Noun):
         "bears on the question and is quoted; that it means yes or no is a model's reading, which nothing verifies."
     )
     score: float = Field(ge=0, le=1)
+    boxes: tuple[PrintBox, ...] = Field(
+        (),
+        exclude_if=lambda boxes: not boxes,
+        description="Where the quote is printed, line by line, for a page of a PDF file.",
+    )
 
 
 SeenOnly = Literal["seen by the model in the image, not verified by a text"]

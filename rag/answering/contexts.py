@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rag.answering.gap import gap_cut
+from rag.corpus.layout import boxes_of
 from rag.indexing.snapshot import Snapshot
 from rag.risk_control.policy import Policy
 from rag.types import Candidate, Certificate, Evidence, Hit, Rule, Selection
@@ -62,6 +63,7 @@ def evidence_of(number: int, hit: Hit) -> Evidence:
         image=hit.found_image or d.image,
         references=tuple(d.metadata.get("references", ())),
         relevance=hit.relevance,
+        boxes=boxes_of(d.metadata, p.start, p.end),
     )
 
 

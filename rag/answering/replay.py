@@ -166,6 +166,9 @@ def _differences(entry: Entry, now: Answer, working: Working, notes: list[str]) 
         yield Change("evidence", *found)
     skipped = _OWN | gone | (set(_WORDS) if "answer" in gone else set())
     old, new = (a.model_dump(mode="json", exclude=skipped) for a in (then, now))
+    for answer in (old, new):  # where a quote is printed follows from its span, and was not always told
+        for citation in answer.get("citations", ()):
+            citation.pop("boxes", None)
     if then.selection is None:  # recorded before it was kept
         new.pop("selection", None)
     for name in {**old, **new}:

@@ -96,6 +96,7 @@ class LookedUp:
             end=q.end,
             verdict="supported",
             score=1.0,
+            boxes=e.boxes_between(q.start, q.end),
         )
 
 

@@ -44,7 +44,7 @@ _FACTS = (
     "timings_ms",
 )
 _WORDS = ("answer", "reason", "sentences", "citations")
-_EVIDENCE_TEXTS = ("text", "sha256", "title", "image", "references")
+_EVIDENCE_TEXTS = ("text", "sha256", "title", "image", "references", "boxes")
 
 
 class Failed(Noun):

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rag.corpus.text import clean
+from rag.types import PrintBox
 
 _EDGE = 3  # printed lines at the top and at the bottom of a page among which running heads are looked for
 _GUTTER = 0.018  # narrowest space between two columns, as a share of the page's width
@@ -32,7 +33,11 @@ _GOES_ON = re.compile(r"[a-zà-ÿ]{2}")
 _DIGITS = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(r"(?:page\s*)?\d{1,4}(?:\s*(?:/|of)\s*\d{1,4})?", re.IGNORECASE)
 _REFERENCES = re.compile(r"(?:\d+\.?\s*)?(?:references|bibliography|literature cited|works cited)\s*:?", re.IGNORECASE)
+_SIDES = ("x0", "y0", "x1", "y1")
 _END = re.compile(r"[.!?][\"')\]]?(?:\s|$)")
+
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in points from the page's top left
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class PrintLine:
 
     text: str
     page: int
-    box: tuple[float, float, float, float]
+    box: Box
 
 
 Place = tuple[int, int, int, float, float, float, float]  # start and end in the text, page, and box
@@ -53,6 +58,51 @@ class Flowed:
 
     text: str
     lines: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A page as it is shown whose text runs to the right (0), down (1), to the left (2) or up (3); sizes in points."""
+
+    runs: int
+    width: float
+    height: float
+
+    @property
+    def across(self) -> float:
+        """The page's width as its text sees it."""
+        return self.height if self.runs % 2 else self.width
+
+    def upright(self, box: Sequence[float]) -> Box:
+        """A box of the page as it is where the page is turned so that its text runs to the right."""
+        x0, y0, x1, y1 = box
+        if self.runs == 1:
+            return y0, self.width - x1, y1, self.width - x0
+        if self.runs == 2:
+            return self.width - x1, self.height - y1, self.width - x0, self.height - y0
+        return (self.height - y1, x0, self.height - y0, x1) if self.runs == 3 else (x0, y0, x1, y1)
+
+    def shown(self, box: Sequence[float]) -> Box:
+        """The other way: where a box of the upright text is on the page.
+
+        >>> Turned(1, 600, 800).shown(Turned(1, 600, 800).upright((10, 20, 30, 90)))
+        (10, 20, 30, 90)
+        """
+        x0, y0, x1, y1 = box
+        if self.runs == 1:
+            return self.width - y1, x0, self.width - y0, x1
+        if self.runs == 3:
+            return y0, self.height - x1, y1, self.height - x0
+        return self.upright(box)
+
+
+def as_shown(flowed: Flowed, pages: Sequence[Turned]) -> Flowed:
+    """Running text with its places on the pages as they are shown."""
+    places = (
+        (start, end, page, *(round(at, 1) for at in pages[page - 1].shown(box)))
+        for start, end, page, *box in flowed.lines
+    )
+    return Flowed(flowed.text, tuple(places))  # type: ignore[arg-type]
 
 
 def flow(pages: Sequence[tuple[Sequence[PrintLine], float]]) -> list[Flowed]:
@@ -75,14 +125,28 @@ def flow(pages: Sequence[tuple[Sequence[PrintLine], float]]) -> list[Flowed]:
     return [_flowed(page) for page in kept]
 
 
-def boxes_of(metadata: Mapping[str, Any], start: int, end: int) -> list[tuple[int, tuple[float, float, float, float]]]:
-    """Where characters start to end of a document's text are printed: page and box, line by line; empty if not known.
+def boxes_of(metadata: Mapping[str, Any], start: int, end: int) -> tuple[PrintBox, ...]:
+    """Where characters start to end of a document's text are printed, line by line; empty if that is not known.
 
-    >>> boxes_of({"lines": [[0, 9, 3, 10, 20, 90, 30], [10, 19, 3, 10, 32, 90, 42]]}, 12, 15)
-    [(3, (10, 32, 90, 42))]
+    >>> page = {"page_size": [100, 200], "lines": [[0, 9, 3, 10, 20, 90, 30], [10, 19, 3, 10, 32, 90, 42]]}
+    >>> [(box.page, box.x0, box.y0, box.x1, box.y1) for box in boxes_of(page, 12, 15)]
+    [(3, 0.1, 0.16, 0.9, 0.21)]
     """
-    found = (row for row in metadata.get("lines") or () if row[0] < end and start < row[1])
-    return [(page, (x0, y0, x1, y1)) for _, _, page, x0, y0, x1, y1 in found]
+    lines, size = metadata.get("lines"), metadata.get("page_size")
+    if not lines or not size:
+        return ()
+    try:
+        return tuple(
+            PrintBox(start=row[0], end=row[1], page=row[2], **dict(zip(_SIDES, _shares(row[3:], *size), strict=True)))
+            for row in lines
+            if row[0] < end and start < row[1]
+        )
+    except (TypeError, ValueError, ArithmeticError, LookupError):  # of somebody's own fields of these names
+        return ()
+
+
+def _shares(box: Sequence[float], width: float, height: float) -> list[float]:
+    return [round(min(max(at / of, 0.0), 1.0), 4) for at, of in zip(box, (width, height, width, height), strict=True)]
 
 
 def _printed_lines(runs: Sequence[PrintLine]) -> list[PrintLine]:

@@ -13,6 +13,7 @@ from rag.corpus.dicom import names_patient
 from rag.corpus.identifiers import Finder, Identifier, apart
 from rag.corpus.images import load_image
 from rag.corpus.ocr import burnt_in, need_ocr
+from rag.corpus.pdf_file import ORIGINAL
 from rag.plugins import find
 from rag.settings import Deidentify
 from rag.types import Document
@@ -78,7 +79,8 @@ class Scrubber:
         """The document with ``[REMOVED]`` for every identifier in title, text and metadata, and what was found where.
 
         Labels stay, section offsets follow, and ids stay as they are: the ids of patients and studies that our readers
-        make are pseudonyms. A document with nothing to remove is given back itself.
+        make are pseudonyms. Where the page it was read from could be shown is forgotten. A document with nothing to
+        remove is given back itself.
         """
         found: list[Identified] = []
         removals = self._noted(document.id, "text", document.text, found)
@@ -88,7 +90,9 @@ class Scrubber:
         if titled := self._noted(document.id, "title", document.title, found):
             changes["title"] = _without(document.title, titled)
         metadata = {
-            name: self._value(document.id, name, name, value, found) for name, value in document.metadata.items()
+            name: self._value(document.id, name, name, value, found)
+            for name, value in document.metadata.items()
+            if name != ORIGINAL  # whose pages show what was masked here
         }
         if (sections := metadata.get("sections")) and removals:
             metadata["sections"] = {

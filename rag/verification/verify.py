@@ -163,6 +163,7 @@ class _Checker:
             end=q.end,
             verdict=judged.verdict,
             score=round(judged.score, 4),
+            boxes=e.boxes_between(q.start, q.end),
         )
 
     def denies(self, draft: Draft, citations: Sequence[Citation]) -> bool:

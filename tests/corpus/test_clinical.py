@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pdfs import pdf_of
 
 from rag.corpus import read_source
 from rag.corpus.pseudonyms import pseudonym
 from rag.corpus.source import survey
 
 from .conftest import split
-from .test_literature import pdf_of
 
 pydicom = pytest.importorskip("pydicom")
 FORMATS = Path(__file__).parent.parent / "data" / "formats"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import docx
 import pytest
+from pdfs import pdf_of
 
 from rag.corpus.quarantine import Quarantined, Withdrawn
 from rag.corpus.source import survey
@@ -23,7 +24,7 @@ from rag.errors import InputError
 from rag.types import Document
 
 from .test_clinical import PIXELS, dicom, item
-from .test_literature import FORMATS, MESSAGE, pdf_of, slides
+from .test_literature import FORMATS, MESSAGE, slides
 from .test_published_sets import padchest
 from .test_rows import as_csv, as_excel, as_parquet
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pdfs import pdf_of
+from PIL import Image
 
+from rag.corpus import pdf_file
 from rag.corpus.chunking import passages_of
 from rag.corpus.layout import PrintLine, boxes_of, flow
-from rag.corpus.readers import pdf
 from rag.corpus.scrub import Scrubber
 from rag.corpus.source import read_source
 from rag.errors import InputError
@@ -87,14 +91,15 @@ def test_columns_are_read_one_after_the_other(pages: list[Document]) -> None:
 def test_a_quote_has_its_page_and_its_boxes(pages: list[Document]) -> None:
     first = pages[0]
     start = first.text.index("aspiration alone")
-    ((page, (x0, y0, x1, y1)),) = boxes_of(first.metadata, start, start + 16)
-    width, height = first.metadata["page_size"]
-    assert page == 1
-    assert 0.5 * width < x0 < x1 < width, "in the right column"
-    assert 0.2 * height < y0 < y1 < 0.3 * height
+    (box,) = boxes_of(first.metadata, start, start + 16)
+    assert box.page == 1
+    assert 0.5 < box.x0 < box.x1 < 1, "in the right column"
+    assert 0.2 < box.y0 < box.y1 < 0.3
     for passage in passages_of(first):
         assert boxes_of(first.metadata, passage.start, passage.end)
-    assert boxes_of({}, 0, 5) == []
+    assert boxes_of({}, 0, 5) == ()
+    for mine in ({"lines": 3, "page_size": 4}, {"lines": ["a b c"], "page_size": [0, 0]}):
+        assert boxes_of(mine, 0, 5) == (), "somebody's own fields of these names"
 
 
 def test_places_follow_when_identifiers_are_masked(tmp_path: Path, pages: list[Document]) -> None:
@@ -120,8 +125,8 @@ def test_scanned_pages_are_read_where_ocr_is_installed(tmp_path: Path) -> None:
     ):
         assert said in words
     start = document.text.index("aspiration")
-    ((_, (x0, _, x1, _)),) = boxes_of(document.metadata, start, start + 5)
-    assert 0.5 * document.metadata["page_size"][0] < x0 < x1
+    (box,) = boxes_of(document.metadata, start, start + 5)
+    assert 0.5 < box.x0 < box.x1
     documents, ((record),) = split(read_source(path, ocr="no"))
     assert documents == [] and "clincite[ocr]" in record.reason
 
@@ -130,8 +135,8 @@ def test_a_file_that_takes_too_long_is_set_aside(tmp_path: Path, monkeypatch: py
     (tmp_path / "x.pdf").write_bytes(b"%PDF-1.7")
     program = tmp_path / "slow.py"
     program.write_text("import time; time.sleep(60)")
-    monkeypatch.setattr(pdf.pdf_pages, "__file__", str(program))
-    monkeypatch.setattr(pdf, "TIME_LIMIT_S", 0.5)
+    monkeypatch.setattr(pdf_file.pdf_pages, "__file__", str(program))
+    monkeypatch.setattr(pdf_file, "TIME_LIMIT_S", 0.5)
     began = time.monotonic()
     with pytest.raises(InputError, match="not read within"):
         read_source(tmp_path / "x.pdf")
@@ -142,7 +147,7 @@ def test_a_decoder_that_dies_takes_nobody_along(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "x.pdf").write_bytes(b"%PDF-1.7")
     program = tmp_path / "dead.py"
     program.write_text("import os; os.abort()")
-    monkeypatch.setattr(pdf.pdf_pages, "__file__", str(program))
+    monkeypatch.setattr(pdf_file.pdf_pages, "__file__", str(program))
     with pytest.raises(InputError, match="its decoder ended with -6"):
         read_source(tmp_path / "x.pdf")
     assert sys.exc_info() == (None, None, None)
@@ -165,3 +170,28 @@ def test_whatever_the_layout_every_line_is_where_it_says(drawn: list[list[tuple[
         for start, end, *_ in page.lines:
             assert ends <= start <= end <= len(page.text)
             ends = end
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_boxes_are_of_the_page_as_it_is_shown(tmp_path: Path, turn: int) -> None:
+    """Turned and cut pages: the picture's ink is in the boxes, and nowhere else."""
+    from pypdf import PdfReader, PdfWriter
+    from pypdf.generic import RectangleObject
+
+    writer = PdfWriter()
+    (page,) = PdfReader(pdf_of(tmp_path / "plain.pdf", [["The lungs are clear.", "No effusion."]])).pages
+    page.cropbox = RectangleObject((30, 500, 400, 790))
+    writer.add_page(page).rotate(turn)
+    writer.write(tmp_path / "turned.pdf")
+    ((document,), _) = split(read_source(tmp_path / "turned.pdf"))
+    picture = Image.open(io.BytesIO(pdf_file.page_picture(document, 1, 1000)))
+    dark = np.asarray(picture.convert("L")) < 128
+    height, width = dark.shape
+    boxes = boxes_of(document.metadata, 0, len(document.text))
+    assert (document.text, len(boxes)) == ("The lungs are clear.\nNo effusion.", 2)
+    for box in boxes:
+        across = slice(int(box.x0 * width) - 3, int(box.x1 * width) + 4)
+        down = slice(int(box.y0 * height) - 3, int(box.y1 * height) + 4)
+        assert dark[down, across].mean() > 0.03
+        dark[down, across] = False
+    assert not dark.any()

@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from pdfs import pdf_of
 
-from rag.corpus import read_source
+from rag.corpus import pdf_file, read_source
 from rag.corpus.quarantine import Withdrawn
-from rag.corpus.readers import pdf
 from rag.corpus.source import survey
 from rag.errors import InputError
 from rag.types import Document
@@ -101,41 +101,6 @@ class TestJats:
         assert {len(d.metadata["doi"]) > 5 for d in documents} == {True}
 
 
-def pdf_of(path: Path, pages: list[list[str]], *, picture: int = 0) -> Path:
-    """A PDF file with these lines on its pages, and so many pages that are only a picture."""
-    from pypdf import PdfWriter
-    from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject, NumberObject
-
-    writer = PdfWriter()
-    font = DictionaryObject(
-        {
-            NameObject("/Type"): NameObject("/Font"),
-            NameObject("/Subtype"): NameObject("/Type1"),
-            NameObject("/BaseFont"): NameObject("/Helvetica"),
-            NameObject("/Encoding"): NameObject("/WinAnsiEncoding"),
-        }
-    )
-    for lines in [*pages, *[[]] * picture]:
-        page = writer.add_blank_page(600, 800)
-        shown = "".join(f"BT /F1 12 Tf 50 {760 - 15 * n} Td ({line}) Tj ET\n" for n, line in enumerate(lines))
-        content = DecodedStreamObject()
-        content.set_data(shown.encode("cp1252"))
-        page[NameObject("/Contents")] = writer._add_object(content)
-        resources = DictionaryObject({NameObject("/Font"): DictionaryObject({NameObject("/F1"): font})})
-        if not lines:
-            image = DecodedStreamObject()
-            image.set_data(b"\0")
-            sizes = {"/Width": 1, "/Height": 1, "/BitsPerComponent": 8}
-            image.update({NameObject("/Type"): NameObject("/XObject"), NameObject("/Subtype"): NameObject("/Image")})
-            image.update({NameObject(key): NumberObject(n) for key, n in sizes.items()})
-            image[NameObject("/ColorSpace")] = NameObject("/DeviceGray")
-            content.set_data(b"q 600 0 0 800 0 0 cm /I Do Q")
-            resources[NameObject("/XObject")] = DictionaryObject({NameObject("/I"): writer._add_object(image)})
-        page[NameObject("/Resources")] = resources
-    writer.write(path)
-    return path
-
-
 class TestPdf:
     def test_pages_are_cited_and_print_is_undone(self, tmp_path: Path) -> None:
         body = [
@@ -169,7 +134,7 @@ class TestPdf:
 
     def test_without_pypdfium2_the_extra_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = pdf_of(tmp_path / "a.pdf", [["Text."]])
-        monkeypatch.setattr(pdf, "find_spec", lambda name: None)
+        monkeypatch.setattr(pdf_file, "find_spec", lambda name: None)
         with pytest.raises(InputError, match=r"clincite\[corpora\]"):
             read_source(path)
 

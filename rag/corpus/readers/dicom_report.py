@@ -7,11 +7,13 @@ others, while for reading, every template is the same tree of named items.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from rag.corpus.dicom import REPORTS, read_dataset, study_in, unquoted
 from rag.corpus.files import File
 from rag.corpus.own import MAKER, REASON
+from rag.corpus.pdf_file import ORIGINAL, original_of
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import CERTAIN, Reader, Record
 from rag.corpus.readers.pdf import documents_of_pages, pages_of
@@ -47,7 +49,9 @@ def read_report(file: File, salt: str = "") -> Iterator[Record]:
             metadata={"modality": study.modality},
         )
         if "EncapsulatedDocument" in dataset:
-            _, pages = pages_of(bytes(dataset.EncapsulatedDocument))
+            data = bytes(dataset.EncapsulatedDocument)
+            _, pages = pages_of(data)
+            work = replace(work, metadata=work.metadata | {ORIGINAL: original_of(file.path, data)})
             yield from documents_of_pages(work, pages, file)
             return
         lines = list(_lines(dataset))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from rag.audit.record import Entry
 from rag.errors import InputError
 from rag.server.access.auth import Asker, Caller
 from rag.server.web.bodies import gone, held_image, read_json, receive_question, takes
-from rag.server.web.pictures import EDGE, ServedPicture, served_picture
+from rag.server.web.pictures import EDGE, ServedPicture, served_page, served_picture
 from rag.server.web.problems import Problem, body_of, documented, problem_of
 from rag.server.web.schemas import (
     AnswerOut,
@@ -31,7 +32,7 @@ from rag.server.web.schemas import (
 )
 from rag.server.web.sse import EVENT_SCHEMA, EventStream, event
 from rag.server.work.service import Served, Service
-from rag.types import THREAD, Event, Question
+from rag.types import THREAD, Document, Event, Question
 
 router = APIRouter(tags=["answers"])
 Edge = Annotated[int, Query(ge=64, le=EDGE, description="Longest side in pixels.")]
@@ -54,6 +55,7 @@ _EVENTS = {
     "content": {"text/event-stream": {"schema": EVENT_SCHEMA}},
 }
 
+_PNG = {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 _JPEG = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
 
 
@@ -221,6 +223,26 @@ async def question_image(request: Request, audit_id: str, caller: Asker, edge: E
     return _sent(await run_in_threadpool(_asked, service_of(request), audit_id, caller, edge), edge)
 
 
+@router.get(
+    "/v1/answers/{audit_id}/evidence/{number}/pages/{page}",
+    summary="A page of a PDF file that an answer quotes",
+    response_class=Response,
+    responses={200: _PNG, **documented(404, 410, 422)},
+)
+async def evidence_page(
+    request: Request,
+    audit_id: str,
+    number: int,
+    page: Annotated[int, Path(ge=1, le=100_000)],
+    caller: Asker,
+    edge: Edge = 1024,
+) -> Response:
+    """To draw the ``boxes`` of evidence and citations over: only pages that they name, only while the file is what was
+    read, and none where identifiers were masked in its text."""
+    picture = await run_in_threadpool(_page, service_of(request), audit_id, number, page, caller, edge)
+    return _sent(picture, edge)
+
+
 def _sent(picture: ServedPicture, edge: int) -> Response:
     headers = {"Cache-Control": "private, max-age=3600", "ETag": f'"{picture.sha256[:32]}-{edge}"'}
     return Response(picture.content, media_type=picture.media_type, headers=headers)
@@ -238,12 +260,29 @@ def _evidence(service: Service, audit_id: str, number: int, caller: Caller, edge
     evidence = next((e for e in entry.answer.evidence if e.number == number), None)
     if evidence is None or evidence.image is None:
         raise Problem(404, "the answer has no image under this number")
+    document = _document(served, entry, evidence.image) or _document(served, entry, evidence.document_id)
+    if document is None or document.image is None:
+        raise Problem(410, "the image is no longer in the index")
+    return served_picture(FilePath(document.image), document.image_sha256, edge)
+
+
+def _page(service: Service, audit_id: str, number: int, page: int, caller: Caller, edge: int) -> ServedPicture:
+    served, entry = service.entry(audit_id, caller)
+    evidence = next((e for e in entry.answer.evidence if e.number == number), None)
+    shown = service.settings.serving.show_pages and evidence is not None
+    if evidence is None or not shown or page not in {box.page for box in evidence.boxes}:
+        raise Problem(404, "the answer quotes no such page under this number")
+    document = _document(served, entry, evidence.document_id)
+    if document is None:
+        raise Problem(410, "the document is no longer in the index")
+    return served_page(document, page, edge)
+
+
+def _document(served: Served, entry: Entry, identity: str) -> Document | None:
+    """A document as of an answer's index version."""
     try:
         snapshot = served.store.snapshot(entry.answer.index_version)
     except InputError as error:
         raise Problem(410, "the index version of this answer has been erased") from error
     with snapshot:
-        document = snapshot.document(evidence.image) or snapshot.document(evidence.document_id)
-    if document is None or document.image is None:
-        raise Problem(410, "the image is no longer in the index")
-    return served_picture(Path(document.image), document.image_sha256, edge)
+        return snapshot.document(identity)

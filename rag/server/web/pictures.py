@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.corpus.images import check_image, load_image
+from rag.corpus.pdf_file import page_picture
 from rag.errors import InputError
 from rag.server.web.problems import Problem
 from rag.settings import ServingSettings
+from rag.types import Document
 
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w-]+=[\w.-]+)*;base64,", re.I)
 _TYPES = ("image/png", "image/jpeg", "image/tiff", "image/bmp", "image/webp", "image/gif", "application/dicom")
@@ -95,6 +97,19 @@ def served_picture(path: Path, sha256: str | None, edge: int = EDGE) -> ServedPi
     out = io.BytesIO()
     image.save(out, "JPEG", quality=90)
     return ServedPicture(out.getvalue(), "image/jpeg", digest)
+
+
+def served_page(document: Document, page: int, edge: int = EDGE) -> ServedPicture:
+    """A page of the file that a document was read from, drawn anew, at most ``edge`` pixels a side.
+
+    Raises:
+        Problem: 410 if the file is gone, is not what was read, or is not to be shown.
+    """
+    try:
+        content = page_picture(document, page, max(edge, _LEAST_EDGE))
+    except InputError as error:
+        raise Problem(410, str(error)) from error
+    return ServedPicture(content, "image/png", hashlib.sha256(content).hexdigest())
 
 
 def _too_large(settings: ServingSettings) -> Problem:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
 from rag.cohorts.criteria import Cohort, CohortQuestion
+from rag.corpus.pdf_file import ORIGINAL
 from rag.settings import Deidentify
 from rag.types import THREAD, Answer, Citation, Evidence, Hit, Sentence
 
@@ -246,9 +247,10 @@ def evidence_out(evidence: tuple[Evidence, ...]) -> list[dict[str, Any]]:
 
 
 def hit_out(hit: Hit) -> dict[str, Any]:
-    """A hit without the path of its image."""
+    """A hit without the paths of its image and of its file."""
     whole: dict[str, Any] = hit.model_dump(mode="json")
     whole["document"]["image"] = None
+    whole["document"]["metadata"].pop(ORIGINAL, None)
     return whole
 
 

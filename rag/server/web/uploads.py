@@ -107,13 +107,17 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def keep_images_only(folder: Path) -> None:
-    """Remove what an index no longer needs once it has read it: texts are in its catalogue, images are not."""
+def keep_what_is_shown(folder: Path, *, pages: bool) -> None:
+    """Remove what an index no longer needs once it has read it: texts are in its catalogue, images are not.
+
+    ``pages``: PDF files are kept, too, so that the pages of quotes can be shown.
+    """
+    shown = SUFFIXES | {".pdf"} if pages else SUFFIXES
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_dir():
             if not any(path.iterdir()):
                 path.rmdir()
-        elif path.suffix.lower() not in SUFFIXES and not is_dicom(path):
+        elif path.suffix.lower() not in shown and not is_dicom(path):
             path.unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

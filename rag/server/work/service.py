@@ -21,7 +21,7 @@ from rag.server.access.auth import Caller
 from rag.server.web.metrics import Metrics
 from rag.server.web.problems import Problem, busy, without_paths
 from rag.server.web.sse import in_thread
-from rag.server.web.uploads import discard, keep_images_only
+from rag.server.web.uploads import discard, keep_what_is_shown
 from rag.server.work.batching import Batcher, Pool
 from rag.server.work.jobs import Jobs, Listener
 from rag.server.work.workers import WARM, AnswerWorkers
@@ -29,7 +29,7 @@ from rag.settings import Settings
 from rag.types import Answer, Event, Hit, Question
 
 FOLDER = ".serving"  # beside the indexes: the table of jobs
-UPLOADS = "uploads"  # inside an index: images that were uploaded to it, which it goes on reading
+UPLOADS = "uploads"  # inside an index: images and PDF files that were uploaded to it, which it goes on reading
 _SPARE = 1  # batches under way besides one a worker: it waits for the disk, or for a worker to be free
 _ASIDE = 2  # searches and audits at once
 
@@ -259,7 +259,7 @@ class Service:
             raise
         served.engine.refresh()
         if upload is not None:
-            keep_images_only(upload)
+            keep_what_is_shown(upload, pages=self.settings.serving.show_pages)
         result = asdict(made)
         for record in result["quarantined"]:
             record["source"] = Path(record["source"]).name
