@@ -98,6 +98,14 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "ablation": "rag.evaluation.suites.ablation:AblationSuite",
         "sight": "rag.evaluation.suites.sight:SightSuite",
         "deid": "rag.evaluation.suites.deidentification:DeidentificationSuite",
+        "vqa-rad": "rag.evaluation.suites.vqa_rad:VqaRadSuite",
+        "slake": "rag.evaluation.suites.slake:SlakeSuite",
+        "pathvqa": "rag.evaluation.suites.pathvqa:PathVqaSuite",
+        "pubmedqa": "rag.evaluation.suites.pubmedqa:PubMedQaSuite",
+        "bioasq": "rag.evaluation.suites.bioasq:BioAsqSuite",
+        "mirage": "rag.evaluation.suites.mirage:MirageSuite",
+        "mediconfusion": "rag.evaluation.suites.mediconfusion:MediConfusionSuite",
+        "harvard-fairvlmed": "rag.evaluation.suites.harvard_fairvlmed:FairVlmedSuite",
     },
 }
 

@@ -56,6 +56,12 @@ evaluate = typer.Typer(
 )
 def answers(
     labels: Annotated[Path, typer.Argument(help="JSONL of yes/no questions, or CSV of 0/1 findings by study.")],
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            "--baselines/--no-baselines", help="Also measure what costs little; each asks every question again."
+        ),
+    ] = True,
     index: Index = None,
     indexes: Indexes = None,
     profile: Profile = None,
@@ -66,16 +72,36 @@ def answers(
     A JSONL row has id, question and answer (or chosen), and may have study, image and group. A CSV file has a study id
     in its first column and a finding in each other column.
     """
+    from rag.evaluation.suite import named_suite
+
     engine = engine_of(settings_of(indexes, profile), index)
-    _run(engine, "labels" if labels.suffix.lower() == ".csv" else "questions", labels, as_json)
+    suites = named_suite("labels" if labels.suffix.lower() == ".csv" else "questions", baselines=baselines)
+    _run(engine, suites, labels, as_json)
 
 
 @evaluate.command(
-    _ANY, epilog="Example: rag evaluate mypackage.suites:Mine cases.jsonl --index demo --option strict=yes"
+    _ANY,
+    epilog="Examples: rag evaluate pubmedqa --data pubmedqa --limit 60 · rag evaluate vqa-rad --data vqa_rad --index "
+    "demo --profile vllm --ask model · rag evaluate slake --data slake --said texts.jsonl",
 )
 def suite(
     name: Annotated[str, typer.Argument(help="A suite's name, or package.module:attribute.")],
-    source: Annotated[Path, typer.Argument(help="The suite's file.")],
+    source: Annotated[Path | None, typer.Argument(help="The suite's file or folder.", show_default=False)] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The same: the folder in which a collection lies as published.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="A sample of about so many rows.", show_default="all")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the sample.", show_default="0")] = None,
+    baselines: Annotated[
+        bool | None,
+        typer.Option("--baselines/--no-baselines", help="Whether what costs little is measured, too."),
+    ] = None,
+    ask: Annotated[
+        str | None, typer.Option(help="'product', or 'model': the profile's language model, asked directly.")
+    ] = None,
+    said: Annotated[
+        Path | None, typer.Option(help="JSONL of id and text: what another system said, in place of asking.")
+    ] = None,
     option: Option = None,
     index: SomeIndex = None,
     indexes: Indexes = None,
@@ -85,8 +111,11 @@ def suite(
     """Any suite, of this package or of another that is installed, with its options by name."""
     from rag.evaluation.suite import named_suite
 
-    chosen = named_suite(name, **options_of(option))
-    _run(_subject(index, indexes, profile), chosen, source, as_json)
+    if (source is None) == (data is None):
+        raise InputError("give the suite's data once: as an argument or with --data")
+    given = {"limit": limit, "seed": seed, "baselines": baselines, "ask": ask, "said": said}
+    chosen = named_suite(name, **{k: v for k, v in given.items() if v is not None}, **options_of(option))
+    _run(_subject(index, indexes, profile), chosen, source or data or Path(), as_json)
 
 
 @evaluate.command(

@@ -79,7 +79,7 @@ _SURE = (0.25, 0.75)  # P(yes) of a statement: what lies between is hedged
 _WORD = re.compile(r"\w+")
 
 
-class Reading(NamedTuple):
+class FreeAnswer(NamedTuple):
     """What a text answers; ``option`` is the key of the option that it names."""
 
     meaning: Meaning
@@ -91,7 +91,7 @@ class Reading(NamedTuple):
         return self.meaning if self.option is None else self.option
 
 
-def read_answer(text: str, *, question: str = "", options: Mapping[str, str] | None = None, texts: Texts) -> Reading:
+def read_answer(text: str, *, question: str = "", options: Mapping[str, str] | None = None, texts: Texts) -> FreeAnswer:
     """What ``text`` answers.
 
     >>> from rag.language.lexicon import Lexicon
@@ -113,21 +113,21 @@ def read_answer(text: str, *, question: str = "", options: Mapping[str, str] | N
     if options:
         return _read_option(said, options, texts)
     if said.casefold().strip(" .:-…") in _NOTHING or _ECHO.match(said):
-        return Reading("none")
+        return FreeAnswer("none")
     if concluded := [m["said"].lower() for m in _CONCLUSION.finditer(said) if len(m["said"]) > 1]:
-        return Reading(_side(concluded[-1]))
+        return FreeAnswer(_side(concluded[-1]))
     said = _TO_ME.sub("", said)
     if _MAYBE.match(said):
-        return Reading("maybe")
+        return FreeAnswer("maybe")
     if _YES.match(said):
-        return Reading("yes")
+        return FreeAnswer("yes")
     if _REFUSAL.search(said):
-        return Reading("refused")
+        return FreeAnswer("refused")
     if _NO.match(said) or _NONE_OF_IT.match(said):
-        return Reading("no")
+        return FreeAnswer("no")
     if _MAYBE.search(said):
-        return Reading("maybe")
-    return Reading(_of_statement(said, question, texts)) if question else Reading("none")
+        return FreeAnswer("maybe")
+    return FreeAnswer(_of_statement(said, question, texts)) if question else FreeAnswer("none")
 
 
 def _plain(text: str) -> str:
@@ -167,11 +167,11 @@ def _of_statement(said: str, question: str, texts: Texts) -> Meaning:
 # ---------------------------------------------------------------- options
 
 
-def _read_option(said: str, options: Mapping[str, str], texts: Texts) -> Reading:
+def _read_option(said: str, options: Mapping[str, str], texts: Texts) -> FreeAnswer:
     if (by_words := _equal(said, options)) is not None:
-        return Reading("option", by_words)
+        return FreeAnswer("option", by_words)
     if said.casefold().strip(" .:-…") in _NOTHING:
-        return Reading("none")
+        return FreeAnswer("none")
     keys = {key.casefold(): key for key in options}
     letter = "|".join(map(re.escape, keys))
     concluded = re.findall(
@@ -184,14 +184,14 @@ def _read_option(said: str, options: Mapping[str, str], texts: Texts) -> Reading
     if not concluded and len(bracketed := set(re.findall(rf"[(\[]({letter})[)\]]", said))) == 1:
         concluded = [*bracketed]
     if concluded:
-        return Reading("option", keys[concluded[-1].casefold()])
+        return FreeAnswer("option", keys[concluded[-1].casefold()])
     if _REFUSAL.search(said):
-        return Reading("refused")
+        return FreeAnswer("refused")
     if (named := _named(said, options)) is not None:
-        return Reading("option", named)
+        return FreeAnswer("option", named)
     side = read_answer(said, texts=texts).meaning
     sides = [key for key, words in options.items() if words.casefold().strip(" .") == side]
-    return Reading("option", sides[0]) if sides else Reading("none")
+    return FreeAnswer("option", sides[0]) if sides else FreeAnswer("none")
 
 
 def _equal(said: str, options: Mapping[str, str]) -> str | None:

@@ -8,7 +8,7 @@ A *gain* says how relevant a candidate is to a query: 0 is not at all, and anyth
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -184,9 +184,6 @@ def bootstrap(
 ) -> dict[str, Estimate]:
     """The mean of each row of values with its percentile interval, whole groups being drawn with replacement.
 
-    Queries of one patient are alike, so that a patient, not a query, is what could have been another (Field & Welsh
-    2007, cluster bootstrap).
-
     Args:
         values: name -> one value a query.
         groups: the group of each query.
@@ -194,18 +191,47 @@ def bootstrap(
     names, table = list(values), np.array([np.asarray(v, dtype=np.float64) for v in values.values()]).T
     if not len(table):
         return {}
+
+    def means(totals: Floats) -> dict[str, Floats]:
+        return {name: totals[:, i] / totals[:, -1] for i, name in enumerate(names)}
+
+    return bootstrap_totals(np.column_stack([table, np.ones(len(table))]), groups, means, resamples, level, seed)
+
+
+def bootstrap_totals(
+    columns: ArrayLike,
+    groups: ArrayLike,
+    statistics: Callable[[Floats], dict[str, Floats]],
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Statistics of sums, such as an F1 of counts, with percentile intervals from resampled groups.
+
+    Queries of one patient are alike, so that a patient, not a query, is what could have been another (Field & Welsh
+    2007, cluster bootstrap). Resamples for which a statistic is not defined (nan) are left out of its interval.
+
+    Args:
+        columns: (queries, c), what is summed.
+        groups: the group of each query.
+        statistics: from totals (r, c) to name -> (r,).
+    """
+    table = np.asarray(columns, dtype=np.float64)
     kinds, place = np.unique(np.asarray(groups), return_inverse=True)
-    sums = np.zeros((len(kinds), table.shape[1] + 1))
-    np.add.at(sums, place, np.column_stack([table, np.ones(len(table))]))
-    means = table.mean(axis=0)
+    whole = {name: float(value[0]) for name, value in statistics(table.sum(axis=0)[None]).items()}
     if len(kinds) < 2:
-        return {name: Estimate(float(mean), None, None) for name, mean in zip(names, means, strict=True)}
+        return {name: Estimate(value, None, None) for name, value in whole.items()}
+    sums = np.zeros((len(kinds), table.shape[1]))
+    np.add.at(sums, place, table)
     random = np.random.default_rng(seed)
-    even, drawn = np.full(len(kinds), 1 / len(kinds)), []
-    step = max(1, _BLOCK // len(kinds))
-    for start in range(0, resamples, step):
-        totals = random.multinomial(len(kinds), even, size=min(step, resamples - start)) @ sums
-        drawn.append(totals[:, :-1] / totals[:, -1:])
+    even, step = np.full(len(kinds), 1 / len(kinds)), max(1, _BLOCK // len(kinds))
+    sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
+    drawn = [statistics(random.multinomial(len(kinds), even, size=size) @ sums) for size in sizes]
     tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail], axis=0)
-    return {name: Estimate(float(means[i]), float(low[i]), float(high[i])) for i, name in enumerate(names)}
+    found = {}
+    for name, value in whole.items():
+        values = np.concatenate([some[name] for some in drawn])
+        values = values[~np.isnan(values)]
+        low, high = np.quantile(values, [tail, 1 - tail]) if len(values) else (None, None)
+        found[name] = Estimate(value, None if low is None else float(low), None if high is None else float(high))
+    return found

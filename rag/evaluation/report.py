@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from rag.evaluation.metrics import Estimate
 
+NO_BASELINES = "baselines were not measured (--no-baselines): without them nobody can tell what these figures are worth"
 _STYLE = "body { font: 16px sans-serif; margin: 2rem } td, th { padding: .2rem .8rem; text-align: left }"
 
 

@@ -26,6 +26,11 @@ class ByQuestion:
         self._reader, self._writer = reader, writer
 
     @property
+    def writer(self) -> Generator:
+        """Who answers what the reader does not."""
+        return self._writer
+
+    @property
     def fingerprint(self) -> str:
         return f"by-question:{self._reader.fingerprint}:{self._writer.fingerprint}"
 

@@ -91,6 +91,11 @@ class LanguageGenerator:
         # whether the model says something to itself first, without saying so: its template does
         self._thinks: bool | None = None if model.may_think else False
 
+    @property
+    def model(self) -> ChatModel:
+        """Who continues the conversation: to be asked directly by measurements."""
+        return self._model
+
     @cached_property
     def fingerprint(self) -> str:
         s = self._settings

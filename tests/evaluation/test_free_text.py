@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.evaluation.free_text import Reading, read_answer
+from rag.evaluation.free_text import FreeAnswer, read_answer
 from rag.language.clinical_text import Texts
 
 GOLD = [json.loads(line) for line in (Path(__file__).parents[1] / "data" / "answers.jsonl").open(encoding="utf-8")]
@@ -32,7 +32,7 @@ def test_each_line_is_read_as_a_person_reads_it(row: dict[str, object], texts: T
 
 @given(text=st.text(max_size=300))
 def test_any_text_is_read_without_failing(text: str, texts: Texts) -> None:
-    assert isinstance(read_answer(text, texts=texts), Reading)
+    assert isinstance(read_answer(text, texts=texts), FreeAnswer)
     assert read_answer(text, options={"A": "left", "B": "right"}, texts=texts).option in (None, "A", "B")
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion, agreement, ask_labelled
-from rag.evaluation.report import Report, Row, exactly
+from rag.evaluation.report import NO_BASELINES, Report, Row, exactly
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
 from rag.progress import Progress
 from rag.types import Question
@@ -36,8 +36,12 @@ class LabelSuite:
 
     >>> LabelSuite().name
     'labels'
+
+    Attributes:
+        baselines: also tell the F1 of who always says yes.
     """
 
+    baselines: bool = True
     name: ClassVar[str] = "labels"
 
     def read(self, path: Path) -> Sample:
@@ -72,12 +76,16 @@ class LabelSuite:
             if any(q.answer == "yes" for q in questions):
                 row = agreement(questions, ask_labelled(questions, engine, progress), {"finding": finding})
                 metrics = {"recall": row.metrics["yes_recalled"], "F1": row.metrics["F1_of_yes"]}
+                if self.baselines:
+                    share = row.counts["yes"] / row.counts["questions"]
+                    metrics["F1_of_always_yes"] = exactly(2 * share / (1 + share))
                 rows.append(Row(row.of, {"positives": row.counts["yes"]}, metrics))
         counted = [row.metrics["F1"].value for row in rows if row.counts["positives"] >= MIN_POSITIVES]
         mean = exactly(sum(counted) / len(counted) if counted else 0.0)
         rows.append(Row({"finding": MEAN}, {"findings": len(counted)}, {"F1": mean}))
-        note = f"The mean is of findings with at least {MIN_POSITIVES} positives."
-        return Report(self.name, measured_index(engine), tuple(rows), left_out, (note,))
+        notes: tuple[str, ...] = (f"The mean is of findings with at least {MIN_POSITIVES} positives.",)
+        notes = notes if self.baselines else (*notes, NO_BASELINES)
+        return Report(self.name, measured_index(engine), tuple(rows), left_out, notes)
 
 
 def _ask(text: str, study: str, present: bool) -> LabelledQuestion:

@@ -12,7 +12,7 @@ from rag.answering.engine import Engine
 from rag.evaluation import baselines
 from rag.evaluation.metrics import Estimate
 from rag.evaluation.questions import LabelledQuestion, agreement, answers_to, json_lines, read_yes_no, side_of
-from rag.evaluation.report import Report, Row
+from rag.evaluation.report import NO_BASELINES, Report, Row
 from rag.evaluation.selective import measure_selection
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
 from rag.evaluation.suites.kinds import KindQuestion, measure_kinds, read_kinds
@@ -69,6 +69,7 @@ class QuestionSuite:
         details = {"wrong": wrong, "outcomes": outcomes}
         effects = engine.pipeline().image_effects if any(q.question.image for q in questions) else None
         notes = tuple(f"depends on the image? {effect}" for effect in effects.effects) if effects else ()
+        notes = notes if self.baselines else (*notes, NO_BASELINES)
         return Report(self.name, measured_index(engine), tuple(rows), sample.left_out, notes, details)
 
 

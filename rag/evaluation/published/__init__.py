@@ -1,0 +1,1 @@
+"""Collections as they were published: how they lie in a folder, and the kinds of measurement that they are for."""

@@ -1,0 +1,34 @@
+"""A small index of what a collection itself brings, so that search, its number of contexts and its baselines are
+measured where nobody gave an index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rag.answering.engine import Engine
+from rag.building.index import Index
+from rag.building.ingest import Source
+from rag.progress import Progress
+from rag.settings import Settings
+
+
+@contextmanager
+def pooled(rows: Iterable[dict[str, Any]], settings: Settings, progress: Progress) -> Iterator[Engine]:
+    """An engine over these rows, in the form of the reader ``cases``; gone at the end.
+
+    >>> with pooled([{"id": "1", "text": "Aspirin lowers fever."}], Settings(), Silent()) as engine:   # doctest: +SKIP
+    ...     engine.search("aspirin")
+    """
+    with TemporaryDirectory(prefix="clincite-suite-") as folder:
+        file = Path(folder) / "cases.jsonl"
+        with file.open("w", encoding="utf-8") as stream:
+            for row in rows:
+                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        with Index.create(Path(folder) / "pool", settings) as index:
+            index.ingest(Source(file, "cases"), deidentify="off", progress=progress)
+        yield Engine.open(Path(folder) / "pool", settings)
