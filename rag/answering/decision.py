@@ -59,7 +59,9 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
         reason = f"{taken}; {reason}"
         problem = problem and f"{problem}; {taken}"
     sentences, citations = turn.numbers.renumber(verified.sentences, verified.citations)
-    body = " ".join(f"{s.text} {'[image]' if s.seen_by else ''.join(f'[{n}]' for n in s.citations)}" for s in sentences)
+    said = [f"{s.text} {'[image]' if s.seen_by else ''.join(f'[{n}]' for n in s.citations)}" for s in sentences]
+    listed = turn.asked.for_list and draft.verdict is None and turn.looked_up is None and len(said) > 1
+    body = "\n".join(f"- {line}" for line in said) if listed else " ".join(said)
     return Answer(
         question=turn.as_asked,
         answer=f"Not answered: {problem}." if problem else body,

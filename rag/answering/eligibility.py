@@ -45,18 +45,26 @@ def leave_out_retracted(found: Retrieved) -> Retrieved:
     return found if len(kept) == len(found.hits) else replace(found, hits=kept)
 
 
-def admit(asked: Asked, evidence: Sequence[Evidence], least_alike: float = -1.0) -> tuple[Evidence, ...]:
+def admit(
+    asked: Asked, evidence: Sequence[Evidence], least_alike: float = -1.0, least_relevant: float = 0.0
+) -> tuple[Evidence, ...]:
     """The evidence that a generator may see.
 
-    All of it for an open question, but for cases whose image is less alike than ``least_alike``; and where it is the
-    study's own or of similar images. For any other yes/no question literature alone, and none if that question is about
-    a patient.
+    All of it for an open question, but for cases whose image is less alike than ``least_alike`` and literature that
+    bears on it with a probability below ``least_relevant``; and where it is the study's own or of similar images. For
+    any other yes/no question literature alone, and none if that question is about a patient.
     """
     if not asked.yes_no:
-        return tuple(e for e in evidence if not e.of_similar_image or e.score >= least_alike)
+        return tuple(e for e in evidence if _bears(e, least_alike, least_relevant))
     if any(e.of_case for e in evidence):
         return tuple(evidence)
     return () if asked.about_patient else tuple(e for e in evidence if e.kind == "literature")
+
+
+def _bears(e: Evidence, least_alike: float, least_relevant: float) -> bool:
+    if e.of_similar_image:
+        return e.score >= least_alike
+    return e.kind != "literature" or e.relevance is None or e.relevance >= least_relevant
 
 
 def refuse_unanswerable(turn: Turn, settings: Settings, *, looks: bool = False) -> str | None:

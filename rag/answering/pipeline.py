@@ -206,14 +206,14 @@ class Pipeline:
         if turn.parts:
             yield from self._write_parts(turn)
             return
-        selection = turn.selection or self.select(turn)
+        selection, retrieval = turn.selection or self.select(turn), self.settings.retrieval
         with turn.clock("select"):
             hits = turn.found.hits[: selection.kept]
             turn.evidence = tuple(evidence_of(n, h) for n, h in enumerate(hits, start=1))
             turn.request = Request(
                 turn.question,
                 turn.asked,
-                admit(turn.asked, turn.evidence, self.settings.retrieval.min_quoted_similarity),
+                admit(turn.asked, turn.evidence, retrieval.min_quoted_similarity, retrieval.min_relevance),
                 self.settings.answering.max_sentences,
                 partial(image_file, snapshot=self.snapshot),
                 domain=turn.domain,

@@ -6,13 +6,13 @@ questions by quoting the evidence sentences that bear most on the question.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rag.generation.base import Request, refusal
 from rag.language.clinical_text import ClinicalSentence, Texts
+from rag.language.entities import names_of, speaks_of
 from rag.language.question import Asked
 from rag.language.reading import FOREIGN, Reading, Support, read_literature, read_passage
 from rag.language.silence import why_silence_says_nothing
@@ -21,8 +21,10 @@ from rag.verification.rules.bearing import share_of
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
-_VERSION = "reader-6"
+_VERSION = "reader-7"
 _SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
+_MOST, _MOST_OF_A_LIST = 4, 6  # sentences that answer an open question
+_JUDGED, _UNJUDGED = 0.25, 0.5  # share of the question's words that a sentence must have
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
 
 
@@ -190,8 +192,8 @@ class ReaderGenerator:
     def _open(self, request: Request) -> Draft:
         """Quote the sentences that bear most on the question, no two of them alike.
 
-        Sentences compete by the question's rare words, by the document's title, and by rank. Where the lexicon knows
-        what is asked about, a sentence must speak of it. Literature goes before other patients' reports.
+        Sentences compete by the question's words, by how well their passage bears on it, and by rank. A passage must
+        name what is asked about. A list is answered by more of them. Literature goes before other patients' reports.
         """
         asked, evidence = request.asked, request.evidence
         rows = [
@@ -209,7 +211,7 @@ class ReaderGenerator:
             alike = any(len(row.words & c.words) > 0.6 * len(row.words | c.words) for c in chosen)
             if not alike and row.end - row.start > 12 and score >= 0.5 * scored[0][0]:
                 chosen.append(row)
-            if len(chosen) == min(request.max_sentences, 4):
+            if len(chosen) == min(request.max_sentences, _MOST_OF_A_LIST if asked.for_list else _MOST):
                 break
         if not chosen:
             return refusal("none of the passages found bears on the question")
@@ -224,26 +226,21 @@ class ReaderGenerator:
     def _scored(self, rows: Sequence[_Candidate], asked: Asked, own: bool) -> Iterator[tuple[float, _Candidate]]:
         """Candidates that qualify. Beside a case of its ``own``, "what is seen?" needs no literature.
 
-        Where the lexicon knows nothing of what is asked, half of the question must be met, rare words weighing more:
-        with less, "the mechanism of action of" a drug is answered by the mechanism of something else.
+        Where search has judged the passage, a quarter of the question's words will do. Elsewhere half of them must be
+        met: with less, "the mechanism of action of" a drug is answered by the mechanism of something else.
         """
-        spread = {w: math.log(1 + len(rows) / (1 + sum(w in r.words for r in rows))) for w in asked.words}
-        total = sum(spread.values()) or 1.0
-        least = 0.25 if asked.topics else 0.5
+        names = names_of(asked.text)
         for row in rows:
-            cover = sum(spread[w] for w in asked.words & (row.words | row.title)) / total
+            cover = len(asked.words & (row.words | row.title)) / max(1, len(asked.words))
             named = 0.3 if row.title and row.title <= asked.words else 0.0
             if row.e.of_case:
                 yield 1.0 + row.e.score + 0.2 * cover, row
-            elif cover + named >= least and self._on_topic(row, asked) and (asked.topics or not own):
-                yield cover + named + 0.15 * row.e.score, row
-
-    def _on_topic(self, row: _Candidate, asked: Asked) -> bool:
-        """Whether the sentence or its title speaks of what is asked about, or of a kind of it."""
-        if not asked.topics:
-            return True
-        spoken = {m.concept for m in (*row.heading.mentions, *row.sentence.mentions)}
-        return any(self._texts.lexicon.is_a(s, t) for s in spoken for t in asked.topics)
+            elif own and not asked.topics:
+                continue
+            elif cover + named >= (_JUDGED if row.e.relevance is not None else _UNJUDGED) and (
+                speaks_of(names, f"{row.e.title}\n{row.e.text}")
+            ):
+                yield cover + named + 0.3 * (row.e.relevance or 0.0) + 0.15 * row.e.score, row
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,12 @@ _PATIENT = re.compile(
     re.I,
 )
 _OPENS = re.compile(rf"^(?:{_AUXILIARY})\s+(?:there|the|their|both)\b", re.I)
+_LIST = re.compile(
+    r"^\W*(?:please\s+)?(?:list|enumerate|name(?!\s+an?\b))\b|"
+    r"\b(?:which|what)\s+(?:are\s+(?:\w+\s+){1,3}?\w{2,}(?<![su])s\b|"
+    r"(?:[\w-]+\s+){0,3}?\w{2,}(?<![su])s\s+(?:are|were|have|can|may|do|could|cause|should)\b)",
+    re.I,
+)
 _FEW = 2  # content words that no finding accounts for
 _REPORTS = re.compile(r"\b(?:report|case|stud(?:y|ies)|patient|example)s?\b", re.I)
 
@@ -52,7 +58,8 @@ class Asked:
     reports of patients ("which cases have a granuloma?"). ``hedged`` questions ("could it represent ...") are met by
     hedged evidence. ``joined`` says whether all claims or any of them make a *yes*; ``quantities`` must be met as well.
     ``unread`` is a part that no rule reads. ``ends`` questions ask whether something is over ("has it resolved?").
-    ``relates`` questions ask for more than their findings and places ("is lithium effective in migraine?").
+    ``relates`` questions ask for more than their findings and places ("is lithium effective in migraine?"). A question
+    ``for_list`` wants several things ("which genes are mutated in ...?").
     """
 
     text: str
@@ -72,6 +79,7 @@ class Asked:
     unread: str = ""
     ends: bool = False
     relates: bool = False
+    for_list: bool = False
 
     @property
     def in_general(self) -> Asked:
@@ -134,6 +142,7 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
         unread=unread_part(body) if yes_no else "",
         ends=presupposes(body),
         relates=_relates(tokens, lexicon),
+        for_list=_LIST.search(sentence) is not None,
     )
 
 

@@ -103,7 +103,7 @@ class TypedWords:
             not forms.isdisjoint(load_cues().stop_words)
             or not forms.isdisjoint(self._lexicon.vocabulary)
             or not forms.isdisjoint(self._vocabulary)
-            or not forms.isdisjoint(_english())
+            or not forms.isdisjoint(english_words())
             or self._in_index(plain)
         )
 
@@ -153,8 +153,8 @@ def _identifies(text: str, start: int, end: int) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _english() -> frozenset[str]:
-    """English words, from symspellpy's list of 82,765 with their frequencies."""
+def english_words() -> frozenset[str]:
+    """Words of general English, from symspellpy's list of 82,765 with their frequencies."""
     lines = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_text(encoding="utf-8-sig").splitlines()
     return frozenset(line.split(" ")[0] for line in lines)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.answering.certificate import CertificatePart, StoredCertificate
+from rag.answering.eligibility import admit
 from rag.answering.engine import Engine
 from rag.answering.replay import replay
 from rag.corpus.packaged import packaged_file
@@ -148,3 +149,14 @@ def test_a_certificate_from_before_is_stale(engine: Engine, everything: Engine) 
         assert (stale.status, "retrieval settings" in stale.why) == ("stale", True)
     finally:
         path.unlink()
+
+
+def test_literature_that_does_not_bear_on_an_open_question_is_shown_to_nobody_who_writes(index: Path) -> None:
+    pipeline = Engine.open(index).pipeline()
+    (turn,) = pipeline.begin([Question(text="What is cardiomegaly?")])
+    pipeline.finish(turn)
+    least = pipeline.settings.retrieval.min_relevance
+    assert turn.request.evidence
+    beside = [e.model_copy(update={"relevance": least - 0.01}) for e in turn.request.evidence]
+    assert admit(turn.asked, beside, least_relevant=least) == ()
+    assert admit(turn.asked, turn.request.evidence, least_relevant=least) == turn.request.evidence

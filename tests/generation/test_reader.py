@@ -48,3 +48,30 @@ def test_what_is_asked_about_must_be_met_not_only_how_it_is_asked(question: str,
 def test_a_question_whose_words_are_met_is_answered_by_the_passage_that_meets_them(texts: Texts) -> None:
     draft = ask("Which flashes of light persist?", texts)
     assert [q.number for s in draft.sentences for q in s.quotes] == [4]
+
+
+def judged(number: int, text: str, relevance: float) -> Evidence:
+    return Evidence(
+        number=number, document_id=f"d{number}", passage_id=f"d{number}#0", kind="literature", domain="general",
+        title="", source="s", licence="l", case_id=f"d{number}", group_id=f"d{number}", channel="text", score=0.9,
+        text=text, start=0, sha256="0", relevance=relevance,
+    )  # fmt: skip
+
+
+def quoted(question: str, evidence: tuple[Evidence, ...], texts: Texts) -> list[int]:
+    asked = read_question(question, texts.lexicon)
+    draft = ReaderGenerator(texts).generate(Request(Question(text=question), asked, evidence))
+    return [q.number for s in draft.sentences for q in s.quotes]
+
+
+def test_a_passage_that_does_not_name_what_is_asked_about_is_not_quoted(texts: Texts) -> None:
+    other = judged(1, "Ranibizumab is a fragment of an antibody that binds all forms of vascular growth factor.", 0.99)
+    own = judged(2, "Bevacizumab, approved in 2004, binds the same factor.", 0.95)
+    assert quoted("Which growth factor does bevacizumab bind?", (other, own), texts) == [2]
+
+
+def test_a_list_is_answered_by_more_sentences_than_a_fact(texts: Texts) -> None:
+    genes = ("BRCA1 in some", "TP53 in young women", "PTEN and its loss", "CHEK2 by one allele", "ATM more rarely")
+    evidence = tuple(judged(n, f"Hereditary breast cancer: {gene}.", 0.99) for n, gene in enumerate(genes, start=1))
+    assert len(quoted("Which genes are mutated in hereditary breast cancer?", evidence, texts)) == len(genes)
+    assert len(quoted("Which gene is mutated in hereditary breast cancer?", evidence, texts)) < len(genes)

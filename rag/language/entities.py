@@ -1,0 +1,57 @@
+"""What a question is about by name: a passage in which the name does not stand answers another question.
+
+Names are the words that general English does not have, and those with a digit or a capital inside: "Which gene is
+mutated in Alport syndrome?", "What is the function of MAGT1?".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from functools import lru_cache
+from itertools import takewhile
+
+from rag.language.cues import load_cues
+from rag.language.tokens import Token, tokens_of
+from rag.language.typed import english_words
+
+_LEAST = 2  # letters and digits of a name
+_NO_LETTERS = re.compile(r"[\W_]+")
+
+
+@lru_cache(maxsize=1024)
+def names_of(question: str) -> frozenset[str]:
+    """The names in a question: what their singular and plural share, without case and hyphens.
+
+    >>> sorted(names_of("Which gene is mutated in Alport syndrome, and is it COL4A5?"))
+    ['alport', 'col4a5']
+    """
+    found = {_stem(t) for t in tokens_of(question) if _is_name(t)}
+    return frozenset(name for name in found if len(name) >= _LEAST)
+
+
+def speaks_of(names: Collection[str], text: str) -> bool:
+    """Whether all of ``names`` stand in ``text``, however they are joined: "GDF-15" is "GDF15"."""
+    return not names or _named(frozenset(names), text)
+
+
+@lru_cache(maxsize=8192)
+def _named(names: frozenset[str], text: str) -> bool:
+    bare = _bare(text)
+    return all(name in bare for name in names)
+
+
+def _is_name(token: Token) -> bool:
+    words = {token.word, token.lemma}
+    if not token.is_word or not words.isdisjoint(load_cues().stop_words):
+        return False
+    return any(c.isupper() or c.isdigit() for c in token.text[1:]) or words.isdisjoint(english_words())
+
+
+def _stem(token: Token) -> str:
+    pairs = zip(token.word, token.lemma, strict=False)
+    return _bare("".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+
+def _bare(text: str) -> str:
+    return _NO_LETTERS.sub("", text.lower())
