@@ -32,6 +32,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
     "reader": {
         "cases": "rag.corpus.readers.cases:READER",
         "questions": "rag.corpus.readers.questions:READER",
+        "annotations": "rag.corpus.readers.annotations:READER",
         "roco": "rag.corpus.readers.roco:READER",
         "medpix": "rag.corpus.readers.medpix:READER",
         "padchest": "rag.corpus.readers.padchest:READER",
@@ -49,6 +50,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "html": "rag.corpus.readers.documents:HTML",
         "pptx": "rag.corpus.readers.slides:READER",
         "mail": "rag.corpus.readers.mail:READER",
+        "mbox": "rag.corpus.readers.mbox:READER",
         "images": "rag.corpus.readers.images:READER",
     },
     "identifiers": {

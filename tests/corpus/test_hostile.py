@@ -25,7 +25,7 @@ from rag.types import Document
 
 from .test_clinical import PIXELS, dicom, item
 from .test_literature import FORMATS, MESSAGE, slides
-from .test_published_sets import padchest
+from .test_published_sets import MAILBOX, REPORTS, padchest
 from .test_rows import as_csv, as_excel, as_parquet
 
 MUTATIONS = int(os.environ.get("RAG_MUTATIONS", "200"))
@@ -72,6 +72,9 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         json.dumps([{"U_id": "MPX1", "Case": {"Findings": "A pouch."}, "Topic": {}}])
     )
     (folder / "letter.eml").write_bytes(MESSAGE)
+    (folder / "ward.mbox").write_bytes(MAILBOX)
+    (folder / "annotation.json").write_text(json.dumps(REPORTS))
+    (folder / "train.json").write_text(json.dumps([{"img_name": "a.png", "question": "What?", "answer": "That."}]))
     as_excel(folder / "x.xlsx")
     as_parquet(folder / "x.parquet")
     dicom(folder / "IM0001", "p", "1.2.3", **PIXELS)

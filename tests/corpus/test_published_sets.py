@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from rag.corpus.packaged import packaged_file
@@ -128,3 +130,112 @@ def test_the_real_table_of_padchest_is_recognised() -> None:
     first = [record for *_, record in islice(made.records(), 300)]
     assert len({r.id for r in first if isinstance(r, Document)}) > 200
     assert {r.metadata["language"][0] for r in first if isinstance(r, Document)} == {"es"}
+
+
+REPORTS = [
+    {"id": "CXR7_IM-1", "report": "The lungs are clear.", "image_path": ["CXR7_IM-1/0.png", "CXR7_IM-1/1.png"],
+     "split": "train"},
+    {"id": "a1b2", "study_id": 5, "subject_id": 12390084, "report": "A nodule.", "image_path": ["p12/x.jpg"],
+     "split": "val"},
+    {"id": "data_07001", "report": "Glaucoma.", "image_path": "slo_07001.jpg", "use": "validation", "age": 69.3},
+    {"id": "bad", "report": "Out.", "image_path": ["../../etc/x.png", "CXR8_IM-1/0.png"]},
+    {"id": "none", "report": "", "image_path": []},
+]  # fmt: skip
+
+
+def test_reports_with_image_paths_as_mmed_rag_and_rule_publish_them(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    picture("images/CXR7_IM-1/0.png")
+    picture("images/unlisted.png")
+    (tmp_path / "iuxray_train.json").write_text(json.dumps(REPORTS, indent=4))
+    documents, quarantined = split(read_source(tmp_path))
+    assert [(d.id, d.kind, d.case_id, d.group_id) for d in documents] == [
+        ("CXR7_IM-1", "report", "CXR7_IM-1", "CXR7"),
+        ("CXR7_IM-1/0:image", "image", "CXR7_IM-1", "CXR7"),
+        ("a1b2", "report", "a1b2", "p12390084"),
+        ("data_07001", "report", "data_07001", "data_07001"),
+        ("bad", "report", "bad", "CXR8"),
+    ]
+    assert documents[0].metadata["absent_images"] == ["CXR7_IM-1/1.png"]
+    assert documents[3].metadata["age"] == 69.3
+    assert [(q.record, q.empty) for q in quarantined] == [("none", True)]
+    assert [d.id for d in split(read_source(tmp_path, split="val"))[0]] == ["a1b2"]
+
+
+def test_one_list_per_split_as_r2gen_has_it(tmp_path: Path) -> None:
+    parts = {"train": REPORTS[:1], "val": REPORTS[1:2], "test": []}
+    (tmp_path / "annotation.json").write_text(json.dumps(parts))
+    assert [d.id for d in split(read_source(tmp_path))[0]] == ["CXR7_IM-1", "a1b2"]
+    (tmp_path / "annotation.json").write_text(json.dumps(parts)[:-60])
+    documents, quarantined = split(read_source(tmp_path))
+    assert [d.id for d in documents] == ["CXR7_IM-1"], "what came before the damage is kept"
+    assert "not valid JSON" in quarantined[0].reason
+
+
+def test_questions_that_come_with_the_report_become_that_report(tmp_path: Path) -> None:
+    rows = [
+        {"question_id": n, "image": "p12/p12390084/s5/x.jpg", "question": f"Is it {what}?\n<image>", "answer": "Yes.",
+         "report": "impression: Clear."}
+        for n, what in enumerate(("clear", "well"))
+    ]  # fmt: skip
+    (tmp_path / "mimic_test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    ((document,), _) = split(read_source(tmp_path))
+    assert (document.id, document.text, document.group_id) == ("p12/p12390084/s5/x", "impression: Clear.", "p12390084")
+
+
+def test_slake_as_it_is_unpacked(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    """A list of questions, and beside each image its mask and its own list, which say nothing new."""
+    rows = [
+        {"img_id": 1, "img_name": "xmlab1/source.jpg", "question": "Which organ?", "answer": "Liver", "q_lang": "en"},
+        {"img_id": 1, "img_name": "xmlab1/source.jpg", "question": "哪个器官?", "answer": "肝", "q_lang": "zh"},
+    ]
+    picture("imgs/xmlab1/source.jpg")
+    picture("imgs/xmlab1/mask.png")
+    (tmp_path / "train.json").write_text(json.dumps(rows, ensure_ascii=False))
+    (tmp_path / "imgs" / "xmlab1" / "question.json").write_text(json.dumps(rows))
+    documents, quarantined = split(read_source(tmp_path))
+    assert quarantined == []
+    assert [(d.id, d.kind) for d in documents] == [("xmlab1/source:image", "image"), ("xmlab1/source", "report")]
+    assert documents[1].text == "Which organ? Liver\n哪个器官? 肝" and documents[1].metadata["language"] == ["en", "zh"]
+
+
+MAILBOX = b"""From somebody@example.org Fri Nov 20 10:00:00 2026
+From: A <a@example.org>
+To: b@example.org
+Subject: Drains
+Date: Fri, 20 Nov 2026 10:00:00 +0000
+Message-ID: <one@example.org>
+
+Clamp never.
+>From now on, remove it on day two.
+
+From line without a year is text.
+
+From other@example.org Sat Nov 21 10:00:00 2026
+From: B <b@example.org>
+To: a@example.org
+Subject: Re: Drains
+Message-ID: <two@example.org>
+
+Agreed.
+> Clamp never.
+"""
+
+
+def test_a_mailbox_is_its_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ward.mbox").write_bytes(MAILBOX)
+    documents, quarantined = split(read_source(tmp_path))
+    assert quarantined == []
+    assert [(d.title, d.text) for d in documents] == [
+        ("Drains", "Clamp never.\nFrom now on, remove it on day two.\n\nFrom line without a year is text."),
+        ("Re: Drains", "Agreed."),
+    ]
+    first, second = (d.id for d in documents)
+    assert first.startswith("ward#") and first != second
+    (tmp_path / "ward.mbox").write_bytes(MAILBOX[MAILBOX.index(b"From other") :])
+    assert [d.id for d in split(read_source(tmp_path))[0]] == [second], "an id stays when another message goes"
+    (tmp_path / "ward.mbox").write_bytes(MAILBOX.replace(b"Clamp never.", b"x" * 2000, 1))
+    monkeypatch.setattr("rag.corpus.readers.mbox.MAX_LINE_BYTES", 1000)
+    documents, quarantined = split(read_source(tmp_path))
+    assert [d.title for d in documents] == ["Re: Drains"] and "message 1" in quarantined[0].record

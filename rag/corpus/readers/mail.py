@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from email import policy
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -33,18 +34,38 @@ _REPLY = re.compile(r"^(?:on .{5,120} wrote:|am .{5,120} schrieb .*:|el .{5,120}
 
 def recognise_mail(file: File) -> float:
     """Sure of three of a message's headers before its first empty line."""
-    head = file.start.replace("\r\n", "\n").partition("\n\n")[0]
-    if _FIRST.match(head) and len({name.lower() for name in _HEADERS.findall(head)}) >= 3:
+    start = file.start.replace("\r\n", "\n")
+    if _FIRST.match(start) and len(header_names(start)) >= 3:
         return CERTAIN
     return BY_NAME * (file.suffix == ".eml")
 
 
+def header_names(start: str) -> set[str]:
+    """Of the headers that nearly every message has, those before its first empty line."""
+    return {name.lower() for name in _HEADERS.findall(start.partition("\n\n")[0])}
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message's bytes, the id that its document gets, and what it is called where something is wrong with it."""
+
+    id: str
+    name: str
+    content: bytes
+    file: File
+
+
 def read_mail(file: File, kind: str = "report") -> Iterator[Record]:
     """The message as one document; its id is the path without suffix."""
+    yield from read_letter(Letter(stem(file.name, file.suffix), file.name, file.read(MAX_BYTES), file), kind)
+
+
+def read_letter(letter: Letter, kind: str) -> Iterator[Record]:
+    """One message. Raises InputError if it is damaged."""
     if kind not in ("literature", "report"):
         raise InputError(f"The option kind is {kind!r}; use report or literature.")
     try:
-        message = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(file.read(MAX_BYTES))
+        message = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(letter.content)
         body = message.get_body(("plain", "html"))
         content = str(body.get_content()) if body is not None else ""
         is_html = body is not None and body.get_content_subtype() == "html"
@@ -56,16 +77,16 @@ def read_mail(file: File, kind: str = "report") -> Iterator[Record]:
     text = _own_words(text_of_html(content) if is_html else clean(content))
     for name in attached:
         reason = "An attachment is not read; save it as a file of its own."
-        yield Quarantined(str(file.path), f"{file.name}, attachment {name}", reason)
+        yield Quarantined(str(letter.file.path), f"{letter.name}, attachment {name}", reason)
     if not text:
-        yield Quarantined(str(file.path), file.name, "empty message: it has no text.", empty=True)
+        yield Quarantined(str(letter.file.path), letter.name, "empty message: it has no text.", empty=True)
         return
     work = Publication(
-        id=stem(file.name, file.suffix),
-        title=subject or file.path.stem,
-        source=file.corpus,
+        id=letter.id,
+        title=subject or letter.file.path.stem,
+        source=letter.file.corpus,
         kind="literature" if kind == "literature" else "report",
-        metadata={"file": file.name} | ({"date": date} if date else {}),
+        metadata={"file": letter.file.name} | ({"date": date} if date else {}),
     )
     yield work.part("", "", text)
 
