@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo fast test slow lint bench docs crash clean
+.PHONY: demo fast test slow lint bench docs crash hostile clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -58,6 +58,9 @@ docs: $(VENV)/.dev  ## the documentation site, into site/
 
 crash: $(VENV)/.dev  ## kill the writer 300 times at random moments, besides every failpoint
 	RAG_KILLS=300 $(BIN)/python -m pytest tests/indexing/test_crash.py
+
+hostile: $(VENV)/.dev  ## mutate 10,000 files over all readers: each is read or set aside, none crashes or hangs
+	RAG_MUTATIONS=10000 $(BIN)/python -m pytest -n 2 tests/corpus/test_hostile.py -k mutated
 
 clean:  ## remove the virtual environment and caches (indexes stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
