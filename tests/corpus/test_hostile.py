@@ -1,7 +1,7 @@
 """Files from strangers: whatever is done to one, it is read, or set aside with a reason; never a crash, never a hang.
 
 ``make hostile`` mutates 10,000 files instead of a sample of a few seconds. ``RAG_MUTATIONS_KEPT=FOLDER`` keeps there
-the counts by file and fate, the time of the slowest, peak memory (of this process and of PDFium's), and what went wrong.
+the counts by file and fate, the slowest's seconds, peak memory (of this process and of PDFium's), and what went wrong.
 """
 
 from __future__ import annotations
