@@ -36,7 +36,9 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     reason = "every sentence is cited and verified"
     silent = draft.verdict is not None and verified.silent
     if silent:
-        reason = f"the report does not mention it, which nothing verifies; silence most often means {draft.verdict}"
+        reason = "the report does not mention it, which nothing verifies"
+        if turn.asked.claims:  # of a finding; that nobody wrote of a marriage or of tobacco means nothing
+            reason += f"; silence most often means {draft.verdict}"
         if certificate.status == "valid" and (tested := certificate.silence) is not None:
             low, high = 1 - tested["high"], 1 - tested["low"]
             reason += f": of {tested['questions']:.0f} tested answers like it {1 - tested['risk']:.0%} were right "

@@ -12,10 +12,12 @@ from dataclasses import replace
 from rag.answering.image_guard import refuse_blind
 from rag.answering.turn import Turn
 from rag.generation.base import Request
+from rag.language.clinical_text import Texts
 from rag.language.question import Asked
 from rag.retrieval.search import Retrieved
 from rag.settings import Settings
 from rag.types import Domain, Evidence, Kind, Question
+from rag.verification.rules.wanted import needs_telling, tell_of_study
 
 
 def kinds_to_search_first(question: Question, asked: Asked) -> tuple[Kind, ...]:
@@ -67,15 +69,20 @@ def _bears(e: Evidence, least_alike: float, least_relevant: float) -> bool:
     return e.kind != "literature" or e.relevance is None or e.relevance >= least_relevant
 
 
-def refuse_unanswerable(turn: Turn, settings: Settings, *, looks: bool = False) -> str | None:
+def refuse_unanswerable(turn: Turn, settings: Settings, texts: Texts, *, looks: bool = False) -> str | None:
     """Why what was found cannot bear on the question at all, so that nothing need be generated.
 
+    A study's own report is found whatever is asked: whether a sentence of it tells what is asked is read here.
     Where whoever writes ``looks`` at images, a yes/no question about one needs nothing that was found.
     """
     request, domain = turn.request, turn.domain
     strict = request.asked.yes_no or settings.answering.when_out_of_domain == "abstain"
     if domain.out_of_domain and strict:
         return "the image is unlike those of every domain that the router was trained on"
+    own = [e for e in request.evidence if e.of_study]
+    if own and needs_telling(request.asked):
+        told = tell_of_study(request.asked, own, texts)
+        return None if told.sentences else told.missing
     if request.question.image is not None and request.question.study is None:
         if blind := refuse_blind(turn.certificate.image_effect):
             return blind

@@ -25,6 +25,7 @@ _COMPARES = re.compile(
     r"(?:new|changed|gone|different)|changes?\s+(?:between|since|from)|side by side)\b",
     re.I,
 )
+_WITH_WHAT = re.compile(r"\bcompared\s+(?:with|to|against)\W*$", re.I)  # the report says what with
 _PRIOR = re.compile(r"\b(?:priors?|previous|earlier|last)\b(?!\s+question)", re.I)
 
 
@@ -36,7 +37,7 @@ def look_up(q: Question, snapshot: Snapshot, texts: Texts, index: str) -> Looked
     if q.image is not None:
         return None
     try:
-        if _COMPARES.search(q.text) and (pair := _pair(q, snapshot)) is not None:
+        if _COMPARES.search(q.text) and not _WITH_WHAT.search(q.text) and (pair := _pair(q, snapshot)) is not None:
             return _compared(compare(snapshot, texts, *pair), snapshot)
         if q.study is None and asks_of_reports(q.text):
             return _counted(q.text, snapshot, texts, index)

@@ -228,7 +228,7 @@ class Pipeline:
                 (sentence,), citations = turn.numbers.renumber([said], mine)
                 yield Event(kind="sentence", sentence=sentence, citations=citations)
             return
-        if why := refuse_unanswerable(turn, self.settings, looks=self._looks):
+        if why := refuse_unanswerable(turn, self.settings, self.texts, looks=self._looks):
             turn.attempts = (Attempt(refusal(why), Verified((), (), ()), why),)
             return
         writing = self.drafting.write(turn.request, turn.clock)

@@ -18,10 +18,12 @@ from rag.language.reading import FOREIGN, Reading, Support, read_literature, rea
 from rag.language.silence import why_silence_says_nothing
 from rag.types import Draft, DraftSentence, Evidence, Quote, Side
 from rag.verification.rules.bearing import share_of
+from rag.verification.rules.wanted import ToldAt, tell_of_study
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
-_VERSION = "reader-7"
+_TOLD = 0.9  # confidence that a study's sentence which tells what is asked does so
+_VERSION = "reader-8"
 _SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
 _MOST, _MOST_OF_A_LIST = 4, 6  # sentences that answer an open question
 _JUDGED, _UNJUDGED = 0.25, 0.5  # share of the question's words that a sentence must have
@@ -196,19 +198,21 @@ class ReaderGenerator:
         name what is asked about. A list is answered by more of them. Literature goes before other patients' reports.
         """
         asked, evidence = request.asked, request.evidence
+        if own_report := tuple(e for e in evidence if e.of_study):
+            return self._of_study(request, own_report)
         rows = [
             _Candidate(e, start, end, sentence, self._texts.sentence(e.title))
             for e in evidence
             for start, end, sentence in self._texts.of(e.text).sentences
             if start not in self._texts.of(e.text).asides and not _SYNONYMS.match(sentence.text)
         ]
-        own = evidence[0].of_study or any(e.of_similar_image for e in evidence)
+        own = any(e.of_similar_image for e in evidence)
         if not own and not asked.for_reports and any(r.e.kind == "literature" for r in rows):
             rows = [r for r in rows if r.e.kind == "literature"]
         scored = sorted(self._scored(rows, asked, own), key=lambda row: -row[0])
         chosen: list[_Candidate] = []
         for score, row in scored:
-            alike = any(len(row.words & c.words) > 0.6 * len(row.words | c.words) for c in chosen)
+            alike = any(_alike(row.words, c.words) for c in chosen)
             if not alike and row.end - row.start > 12 and score >= 0.5 * scored[0][0]:
                 chosen.append(row)
             if len(chosen) == min(request.max_sentences, _MOST_OF_A_LIST if asked.for_list else _MOST):
@@ -221,7 +225,23 @@ class ReaderGenerator:
             chosen.sort(key=lambda row: (place[row.e.number], row.start))
         ground = first.score if first.of_similar_image else min(1.0, scored[0][0])
         confidence = min(0.95, 0.4 + 0.5 * ground)
-        return Draft(sentences=tuple(_attributed(row) for row in chosen), confidence=round(confidence, 4))
+        sentences = tuple(_attributed(row.e, Support(row.start, row.end, 1.0)) for row in chosen)
+        return Draft(sentences=sentences, confidence=round(confidence, 4))
+
+    def _of_study(self, request: Request, evidence: Sequence[Evidence]) -> Draft:
+        """Quote the sentences of a study's own texts that tell what is asked, in reading order."""
+        told = tell_of_study(request.asked, evidence, self._texts)
+        chosen: list[ToldAt] = []
+        spoken: list[frozenset[str]] = []
+        for at in told.sentences:
+            words = self._texts.sentence(evidence[at.passage].text[at.start : at.end]).words
+            if len(chosen) < request.max_sentences and not any(_alike(words, other) for other in spoken):
+                chosen.append(at)
+                spoken.append(words)
+        if not chosen:
+            return refusal(told.missing)
+        rows = [(evidence[at.passage], Support(at.start, at.end, 1.0)) for at in sorted(chosen)]
+        return Draft(sentences=tuple(_attributed(e, said) for e, said in rows), confidence=_TOLD)
 
     def _scored(self, rows: Sequence[_Candidate], asked: Asked, own: bool) -> Iterator[tuple[float, _Candidate]]:
         """Candidates that qualify. Beside a case of its ``own``, "what is seen?" needs no literature.
@@ -276,9 +296,12 @@ def _subject(asked: Asked) -> str:
     return f"what is asked (“{asked.text.strip().rstrip('?').strip()}”)"
 
 
-def _attributed(row: _Candidate) -> DraftSentence:
-    e = row.e
-    text, quote = _quoted(e, Support(row.start, row.end, 1.0))
+def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
+    return len(a & b) > 0.6 * len(a | b)
+
+
+def _attributed(e: Evidence, said: Support) -> DraftSentence:
+    text, quote = _quoted(e, said)
     name = e.title or e.case_id
     return DraftSentence(
         text=f"A similar case, {name}: {text}" if e.of_similar_image else f"{name}: {text}", quotes=(quote,)
@@ -288,7 +311,7 @@ def _attributed(row: _Candidate) -> DraftSentence:
 def _quoted(e: Evidence, support: Support) -> tuple[str, Quote]:
     """The sentence in quotation marks, without the section's label or the list's number in front of it."""
     label = _LABEL.match(e.text, support.start, support.end)
-    start = label.end() if label else support.start
+    start = label.end() if label and len(e.text[label.end() : support.end].split()) > 1 else support.start
     quote = Quote(number=e.number, start=e.start + start, end=e.start + support.end)
     return f"“{e.text[start : support.end]}”", quote
 

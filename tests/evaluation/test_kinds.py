@@ -36,6 +36,17 @@ def test_most_are_answered_sensibly_and_none_silly_under_a_certificate(tmp_path:
         assert report.value("sensible", kind=kind) >= 0.85, (kind, report.details["wrong"])
 
 
+@pytest.mark.parametrize("part", ["tune", "apart"])
+def test_what_a_report_does_not_tell_is_refused_and_what_it_tells_is_quoted(tmp_path: Path, part: str) -> None:
+    index = Index.create(tmp_path / "open", Settings())
+    index.ingest([Source(FOLDER / "open-reports.jsonl")])
+    rows = FOLDER / f"open-{part}.jsonl"
+    assert len(read_kinds(rows)) >= 100
+    report = evaluate(Engine.open(index), "questions", rows)
+    assert report.value("sensible", kind="told") >= 0.9, report.details["wrong"]
+    assert report.value("sensible", kind="untold") >= 0.95, report.details["wrong"]
+
+
 def test_a_judge_finds_what_is_not_sensible(engine: Engine) -> None:
     answer = engine.ask("Does study CXR2814 show cardiomegaly?")
     assert Expected(decision="answered", verdict="yes", cites=("CXR2814",)).faults(answer) == []
