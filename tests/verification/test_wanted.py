@@ -39,7 +39,8 @@ def ask(question: str, report: str, texts: Texts) -> tuple[list[str], str]:
 def test_only_what_tells_it_is_quoted(question: str, quoted: str, texts: Texts) -> None:
     report = (
         "INDICATION: Fever.\nCOMPARISON: Film of May 2, 2020.\nFINDINGS: A 5 mm nodule is seen. "
-        "Small left pleural effusion. No pneumothorax. The heart is enlarged.\nIMPRESSION: Repeat CT is recommended in six months."
+        "Small left pleural effusion. No pneumothorax. The heart is enlarged.\n"
+        "IMPRESSION: Repeat CT is recommended in six months."
     )
     assert ask(question, report, texts) == ([quoted], "")
 
