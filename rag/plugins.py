@@ -24,7 +24,16 @@ from typing import Any, Literal
 from rag.errors import InputError, MissingDependencyError, RagError
 
 Kind = Literal[
-    "reader", "identifiers", "generator", "text-encoder", "image-encoder", "backend", "verifier", "risk", "suite"
+    "reader",
+    "identifiers",
+    "generator",
+    "text-encoder",
+    "image-encoder",
+    "backend",
+    "verifier",
+    "risk",
+    "suite",
+    "grounder",
 ]
 
 # Ours, one entry a part. A name of ours wins over an entry point of the same name, so nobody replaces one in silence.
@@ -86,6 +95,11 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
     "risk": {
         "wrong-answer": "rag.calibration.risks:WrongAnswer",
         "missed-evidence": "rag.calibration.risks:MissedEvidence",
+    },
+    "grounder": {
+        "similarity": "rag.grounding.registry:make_similarity",
+        "gradient": "rag.grounding.registry:make_gradient",
+        "attention": "rag.grounding.registry:make_attention",
     },
     "suite": {
         "questions": "rag.evaluation.suites.questions:QuestionSuite",

@@ -418,6 +418,10 @@ class Settings(BaseSettings):
     generation: GenerationSettings = Field(default_factory=lambda: GenerationSettings.model_validate({}))
     verification: VerificationSettings = Field(default_factory=lambda: VerificationSettings.model_validate({}))
     answering: AnsweringSettings = Field(default_factory=lambda: AnsweringSettings.model_validate({}))
+    grounder: str = Field(
+        "similarity",
+        description="Who says where in an image a finding is: similarity, gradient, attention.",
+    )
     serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
 
     @property

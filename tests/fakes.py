@@ -106,6 +106,12 @@ def make_blind(settings: Any, texts: Any) -> Eyes:
     return Eyes(blind=True)
 
 
+def make_spots(settings: Any, texts: Any) -> Any:
+    from rag.grounding.views import ViewGrounder
+
+    return ViewGrounder(Spots())
+
+
 def make_word_bags(settings: Any) -> WordBags:
     return WordBags()
 
@@ -121,3 +127,16 @@ def make_quoting(settings: Any, texts: Any) -> Quoting:
 def _unit(rows: Sequence[Any]) -> np.ndarray:
     vectors = np.array(rows, dtype=np.float32).reshape(-1, 3)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+class Spots:
+    """A looker: a colour is where that colour is."""
+
+    method: Literal["similarity"] = "similarity"
+    fingerprint = "spots:1"
+    views = 8
+
+    def look(self, squares: Sequence[Any], phrases: Sequence[str]) -> np.ndarray:
+        small = np.stack([np.asarray(s.resize((16, 16)), dtype=np.float32) for s in squares])
+        named = np.array([next((c for name, c in _COLOURS.items() if name in p), (1, 1, 1)) for p in phrases])
+        return np.einsum("nhwc,pc->nphw", small, 2 * named - 1).astype(np.float32)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ from rag.building.index import Index
 from rag.cohorts.asking import read_typed_cohort
 from rag.cohorts.criteria import Cohort, CohortHit, CohortQuestion, Page
 from rag.cohorts.find import find, find_all
+from rag.corpus.images import load_image
+from rag.errors import InputError
+from rag.grounding.answers import CitedGrounding, EntryImages, ground_targets, targets_of_answer, targets_of_report
+from rag.grounding.base import Grounder
+from rag.grounding.region import Grounding
+from rag.grounding.registry import load_grounder
+from rag.grounding.standing import ground_in
 from rag.indexing.store import IndexStore
 from rag.settings import Settings, shaping_settings
 from rag.types import Answer, Event, Hit, Question
@@ -177,6 +185,47 @@ class Engine:
             InputError: no answer is recorded under this id, or it cannot be read.
         """
         return replay_entry(self, self.ledger.answered(audit_id))
+
+    def regions(self, audit_id: str, report: int | None = None) -> list[CitedGrounding]:
+        """Where in its images the findings of a recorded answer are, as far as a model can say.
+
+        >>> [(g.region.phrase, g.region.boxes, g.region.cannot_say) for g in engine.regions(answer.audit_id)]
+        [('drusen', (Box(x0=0.42, …),), None)]                                           # doctest: +SKIP
+
+        Args:
+            report: number of a piece of evidence: all that its report says, in the image of its case.
+
+        Raises:
+            InputError: no answer is recorded under this id, it has no such evidence with an image, its index version
+                has been forgotten, or nobody can say where things are: the image encoder knows no texts.
+        """
+        entry = self.ledger.answered(audit_id)
+        with self.store.snapshot(entry.answer.index_version) as snapshot:
+            images, texts = EntryImages(entry, snapshot, self.ledger.images), self.pipeline().texts
+            if report is None:
+                targets = targets_of_answer(images, texts)
+            elif images.has(report):
+                targets = targets_of_report(report, images.report(report), texts)
+            else:
+                raise InputError(f"the answer has no evidence {report} with an image")
+            return ground_targets(targets, images, self.grounder) if targets else []
+
+    def ground(self, image: str | Path, phrases: Sequence[str], domain: str | None = None) -> list[Grounding]:
+        """Where in an image file phrases are, as far as that may be said in its domain: the router's unless given.
+
+        Raises:
+            InputError: the image cannot be read, or nobody can say where things are.
+        """
+        picture = load_image(image)
+        if domain is None:
+            (turn,) = self.pipeline().begin([Question(text=phrases[0], image=str(image))])
+            domain = "unlike any" if turn.domain.out_of_domain else turn.domain.name
+        return ground_in(domain, self.grounder, picture, phrases)
+
+    @cached_property
+    def grounder(self) -> Grounder:
+        """Who says where in an image a finding is: that of the settings, loaded when it is first asked."""
+        return load_grounder(self.settings, self.pipeline().texts)
 
     def feedback(
         self,

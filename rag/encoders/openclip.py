@@ -17,6 +17,7 @@ from rag.encoders.bert import unit
 from rag.encoders.checkpoint import Checkpoint
 from rag.encoders.compact import CompactModel, Preprocessing
 from rag.encoders.decoding import Pace, batches
+from rag.encoders.places import dense, gradient
 from rag.encoders.protocols import Vectors
 from rag.encoders.runtime import BatchSize, device, mixed_precision, torch
 from rag.errors import InputError
@@ -112,6 +113,30 @@ class OpenClipEncoder:
                 out[copies[text]] = vector
             begin += len(batch)
         return out
+
+    def encode_places(self, images: Sequence[Image.Image]) -> tuple[npt.NDArray[np.float32], Vectors]:
+        """See :func:`rag.encoders.places.dense`: places (n, rows, columns, dim) and whole images (n, dim) of squares.
+
+        Raises:
+            InputError: the image tower has no map of places.
+        """
+        tower, pixels = self._visual, self._squares(images)  # loaded outside: weights made in there have no gradient
+        with torch().inference_mode():
+            places, whole = dense(tower, pixels)
+            return places.float().cpu().numpy(), whole.float().cpu().numpy()
+
+    def trace_places(self, images: Sequence[Image.Image], texts: Vectors) -> npt.NDArray[np.float32]:
+        """See :func:`rag.encoders.places.gradient`: (n, texts, rows, columns).
+
+        Raises:
+            InputError: the image tower has no map of places, or is not timm's.
+        """
+        seen = self._squares(images)
+        traced: Vectors = gradient(self._visual, seen, torch().from_numpy(texts).to(seen.device)).cpu().numpy()
+        return traced
+
+    def _squares(self, images: Sequence[Image.Image]) -> Any:
+        return self._normalised(self._stack([self._resized(image) for image in images]).to(self._device))
 
     def pixels(self, image: Image.Image) -> Any:
         """What the model sees of an RGB image: a (3, height, width) float tensor."""

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 Vectors = npt.NDArray[np.float32]
 
@@ -58,4 +59,17 @@ class ImageTextEncoder(ImageEncoder, Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, dim) float32, L2-normalised."""
+        ...
+
+
+@runtime_checkable
+class PlaceEncoder(ImageTextEncoder, Protocol):
+    """One that also tells the places of an image apart."""
+
+    def encode_places(self, images: Sequence[Image.Image]) -> tuple[npt.NDArray[np.float32], Vectors]:
+        """Places (n, rows, columns, dim) and whole images (n, dim) of square RGB images, float32, not normalised."""
+        ...
+
+    def trace_places(self, images: Sequence[Image.Image], texts: Vectors) -> npt.NDArray[np.float32]:
+        """(n, texts, rows, columns) float32, 0 or more: what each image's similarity to each text depends on."""
         ...

@@ -13,6 +13,8 @@ from starlette.concurrency import run_in_threadpool
 
 from rag.audit.record import Entry
 from rag.errors import InputError
+from rag.grounding.answers import EntryImages
+from rag.indexing.snapshot import Snapshot
 from rag.server.access.auth import Asker, Caller
 from rag.server.web.bodies import gone, held_image, read_json, receive_question, takes
 from rag.server.web.pictures import EDGE, ServedPicture, served_page, served_picture
@@ -208,7 +210,7 @@ async def evidence_image(
     caller: Asker,
     edge: Edge = 1024,
 ) -> Response:
-    """Only images that this answer names, as of its index version, and only while they are what was indexed."""
+    """Only images of what this answer cites, as of its index version, and only while they are what was indexed."""
     return _sent(await run_in_threadpool(_evidence, service_of(request), audit_id, number, caller, edge), edge)
 
 
@@ -257,12 +259,12 @@ def _asked(service: Service, audit_id: str, caller: Caller, edge: int) -> Served
 
 def _evidence(service: Service, audit_id: str, number: int, caller: Caller, edge: int) -> ServedPicture:
     served, entry = service.entry(audit_id, caller)
-    evidence = next((e for e in entry.answer.evidence if e.number == number), None)
-    if evidence is None or evidence.image is None:
-        raise Problem(404, "the answer has no image under this number")
-    document = _document(served, entry, evidence.image) or _document(served, entry, evidence.document_id)
+    if not any(e.number == number for e in entry.answer.evidence):
+        raise Problem(404, "the answer has no evidence under this number")
+    with _snapshot(served, entry) as snapshot:
+        document = EntryImages(entry, snapshot, served.engine.ledger.images).document(number)
     if document is None or document.image is None:
-        raise Problem(410, "the image is no longer in the index")
+        raise Problem(404, "the evidence under this number has no image, nor has its case")
     return served_picture(FilePath(document.image), document.image_sha256, edge)
 
 
@@ -280,9 +282,12 @@ def _page(service: Service, audit_id: str, number: int, page: int, caller: Calle
 
 def _document(served: Served, entry: Entry, identity: str) -> Document | None:
     """A document as of an answer's index version."""
+    with _snapshot(served, entry) as snapshot:
+        return snapshot.document(identity)
+
+
+def _snapshot(served: Served, entry: Entry) -> Snapshot:
     try:
-        snapshot = served.store.snapshot(entry.answer.index_version)
+        return served.store.snapshot(entry.answer.index_version)
     except InputError as error:
         raise Problem(410, "the index version of this answer has been erased") from error
-    with snapshot:
-        return snapshot.document(identity)

@@ -24,7 +24,7 @@ from rag.server.web.schemas import Body
 from rag.settings import ServingSettings
 
 _B = TypeVar("_B", bound=Body)
-_LISTS = ("exclude_groups",)
+_LISTS = ("exclude_groups", "phrases")
 JSON, MULTIPART = "application/json", "multipart/form-data"
 
 

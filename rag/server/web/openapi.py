@@ -11,9 +11,17 @@ import rag
 from rag.server.access.keys import MEANINGS
 from rag.server.web.conversation import ChatBody
 from rag.server.web.problems import PROBLEM_SCHEMA
-from rag.server.web.schemas import AskBody, BatchBody, FeedbackBody, IngestBody, RollbackBody, SearchBody
+from rag.server.web.schemas import (
+    AskBody,
+    BatchBody,
+    FeedbackBody,
+    IngestBody,
+    RegionsBody,
+    RollbackBody,
+    SearchBody,
+)
 
-_BODIES = (AskBody, BatchBody, ChatBody, FeedbackBody, IngestBody, RollbackBody, SearchBody)
+_BODIES = (AskBody, BatchBody, ChatBody, FeedbackBody, IngestBody, RegionsBody, RollbackBody, SearchBody)
 _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = (
     "Cited, risk-controlled answers from medical images, reports and literature. Research software, not a medical "

@@ -9,6 +9,8 @@ from pydantic_core import to_json
 
 from rag.cohorts.criteria import Cohort, CohortQuestion
 from rag.corpus.pdf_file import ORIGINAL
+from rag.grounding.answers import MOST, CitedRegion
+from rag.grounding.region import Region
 from rag.settings import Deidentify
 from rag.types import THREAD, Answer, Citation, Evidence, Hit, Sentence
 
@@ -16,6 +18,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,9
 Text = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Perhaps = Annotated[str, StringConstraints(max_length=1000)]  # empty: not given
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 ThreadName = Annotated[str, StringConstraints(pattern=THREAD)]
@@ -128,6 +131,44 @@ class IngestBody(Body):
         None, description="What becomes of identifiers of people; as the settings say unless given."
     )
     sync: bool = Field(False, description="Also remove documents that have left this source.")
+
+
+class RegionsBody(Body):
+    """What to look for in an image that is sent."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"phrases": ["drusen"], "image": ""}]})
+
+    phrases: tuple[Phrase, ...] = Field(min_length=1, max_length=MOST, description="Findings, as 'pleural effusion'.")
+    image: str | None = Field(None, description="Base64, or a base64 data URL; it must be sent one way or the other.")
+    index: Name | None = Field(None, description="Whose models look; the server's first index unless given.")
+    domain: Perhaps | None = Field(None, description="Overrides the router.")
+
+
+class FoundRegion(Region):
+    """A region in an image that was sent."""
+
+    map: str | None = Field(description="PNG as a data URL, to lay over the image; null where no place is told.")
+
+
+class FoundRegionsOut(BaseModel):
+    """In the order of the phrases."""
+
+    regions: list[FoundRegion]
+
+
+class RegionOut(CitedRegion):
+    """A region of a recorded answer; ``boxes`` are in shares of the image's width and height, from its top left."""
+
+    image: str = Field(description="Address of the image, on this server.")
+    map: str | None = Field(description="Address of the heat map, a PNG to lay over the image; null as for boxes.")
+
+
+class RegionsOut(BaseModel):
+    """The regions of an answer, or of a report that is its evidence; none where nothing is said to be there."""
+
+    audit_id: str
+    regions: list[RegionOut] = []
+    cannot_say: str | None = Field(None, description="Why there are none at all: no model here tells places apart.")
 
 
 class EvidenceOut(Evidence):
