@@ -53,18 +53,19 @@ def _frame(dataset: Dataset) -> tuple[int, np.ndarray]:
     frames = int(dataset.get("NumberOfFrames") or 1)
     named = int(dataset.get("RepresentativeFrameNumber") or 0)
     if 1 <= named <= frames:
-        return named - 1, _decoded(dataset, named - 1)
-    first = _decoded(dataset, 0)
+        return named - 1, decode_frame(dataset, named - 1)
+    first = decode_frame(dataset, 0)
     tried = [(0, first), *((n, None) for n in range(1, min(frames, FRAMES_TRIED)))]
     for index, values in tried:
-        pixels = _decoded(dataset, index) if values is None else values
+        pixels = decode_frame(dataset, index) if values is None else values
         low, high = np.percentile(pixels, _WITH_CONTENT) if len(tried) > 1 else (0, 1)
         if high > low:
             return index, pixels
     return 0, first
 
 
-def _decoded(dataset: Dataset, index: int) -> np.ndarray:
+def decode_frame(dataset: Dataset, index: int) -> np.ndarray:
+    """The stored values of a frame; colours as red, green and blue. Raises as ``load_dicom`` does."""
     from pydicom.pixels import get_decoder
     from pydicom.pixels.utils import pixel_array
 
@@ -172,7 +173,7 @@ def blacken(dataset: Dataset, boxes: Sequence[tuple[float, float, float, float]]
 
     if int(dataset.BitsAllocated) not in (8, 16, 32):
         raise InputError(f"Its pixels have {dataset.BitsAllocated} bits, and text is blackened in 8, 16 and 32 only.")
-    _decoded(dataset, 0)  # where it cannot be decoded, this says by what it could
+    decode_frame(dataset, 0)  # where it cannot be decoded, this says by what it could
     if dataset.file_meta.TransferSyntaxUID.is_compressed:
         dataset.decompress()
     frames = np.array(pixel_array(dataset, raw=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from rag.corpus.packaged import packaged_file
@@ -114,29 +113,6 @@ def test_a_file_that_was_refused_does_not_let_the_question_go_on_without_it(page
     expect(page.locator("#picture")).to_be_hidden()
     ask(page, "What is drusen?")
     expect(page.locator("#result")).to_be_visible()
-
-
-def test_the_enlarged_image_zooms_moves_and_closes_by_wheel_keys_and_buttons(page: Page) -> None:
-    ask(page, "What does this photograph show?", RETINA)
-    page.locator(".card .thumbnail:enabled").first.click()
-    level, image = page.locator(".viewer .level"), page.locator(".viewer .stage img")
-    expect(level).to_have_text("100\u00a0%")
-    page.get_by_role("button", name="Zoom in").click()
-    expect(level).to_have_text("130\u00a0%")
-    page.locator(".viewer .stage").hover()
-    page.mouse.wheel(0, -400)
-    expect(level).not_to_have_text("130\u00a0%")
-    page.locator(".viewer .stage").focus()
-    before = image.bounding_box()
-    page.keyboard.press("ArrowLeft")
-    after = image.bounding_box()
-    assert before is not None and after is not None
-    assert after["x"] == pytest.approx(before["x"] + 40, abs=1)
-    shot(page, "viewer")
-    page.keyboard.press("0")
-    expect(level).to_have_text("100\u00a0%")
-    page.keyboard.press("Escape")
-    expect(page.locator(".viewer")).to_have_count(0)
 
 
 def test_problems_are_one_sentence_and_not_a_dead_end(open_page: Open) -> None:

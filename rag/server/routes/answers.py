@@ -5,19 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from rag.audit.record import Entry
-from rag.errors import InputError
-from rag.grounding.answers import EntryImages
-from rag.indexing.snapshot import Snapshot
 from rag.server.access.auth import Asker, Caller
 from rag.server.web.bodies import gone, held_image, read_json, receive_question, takes
-from rag.server.web.pictures import EDGE, ServedPicture, served_page, served_picture
 from rag.server.web.problems import Problem, body_of, documented, problem_of
 from rag.server.web.schemas import (
     AnswerOut,
@@ -34,10 +28,9 @@ from rag.server.web.schemas import (
 )
 from rag.server.web.sse import EVENT_SCHEMA, EventStream, event
 from rag.server.work.service import Served, Service
-from rag.types import THREAD, Document, Event, Question
+from rag.types import THREAD, Event, Question
 
 router = APIRouter(tags=["answers"])
-Edge = Annotated[int, Query(ge=64, le=EDGE, description="Longest side in pixels.")]
 ASKED = (400, 404, 408, 413, 415, 422, 504)
 _FIELDS: dict[str, Any] = {
     "question": {"type": "string", "minLength": 1},
@@ -56,9 +49,6 @@ _EVENTS = {
     "soon as it is verified), `certificate`, `answer` (the whole of it), or `error` (a problem).",
     "content": {"text/event-stream": {"schema": EVENT_SCHEMA}},
 }
-
-_PNG = {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
-_JPEG = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
 
 
 def service_of(request: Request) -> Service:
@@ -195,99 +185,3 @@ async def recorded(request: Request, audit_id: str, caller: Asker) -> Response:
     """As it was given: to who asked, and to auditors."""
     _, entry = await run_in_threadpool(service_of(request).entry, audit_id, caller)
     return Response(json_bytes(answer_out(entry.answer)), media_type="application/json")
-
-
-@router.get(
-    "/v1/answers/{audit_id}/evidence/{number}/image",
-    summary="An image of an answer's evidence",
-    response_class=Response,
-    responses={200: _JPEG, **documented(404, 410, 422)},
-)
-async def evidence_image(
-    request: Request,
-    audit_id: str,
-    number: int,
-    caller: Asker,
-    edge: Edge = 1024,
-) -> Response:
-    """Only images of what this answer cites, as of its index version, and only while they are what was indexed."""
-    return _sent(await run_in_threadpool(_evidence, service_of(request), audit_id, number, caller, edge), edge)
-
-
-@router.get(
-    "/v1/answers/{audit_id}/image",
-    summary="The image that a question came with",
-    response_class=Response,
-    responses={200: _JPEG, **documented(404, 410, 422)},
-)
-async def question_image(request: Request, audit_id: str, caller: Asker, edge: Edge = 1024) -> Response:
-    """As the ledger keeps it; 410 once it has been redacted."""
-    return _sent(await run_in_threadpool(_asked, service_of(request), audit_id, caller, edge), edge)
-
-
-@router.get(
-    "/v1/answers/{audit_id}/evidence/{number}/pages/{page}",
-    summary="A page of a PDF file that an answer quotes",
-    response_class=Response,
-    responses={200: _PNG, **documented(404, 410, 422)},
-)
-async def evidence_page(
-    request: Request,
-    audit_id: str,
-    number: int,
-    page: Annotated[int, Path(ge=1, le=100_000)],
-    caller: Asker,
-    edge: Edge = 1024,
-) -> Response:
-    """To draw the ``boxes`` of evidence and citations over: only pages that they name, only while the file is what was
-    read, and none where identifiers were masked in its text."""
-    picture = await run_in_threadpool(_page, service_of(request), audit_id, number, page, caller, edge)
-    return _sent(picture, edge)
-
-
-def _sent(picture: ServedPicture, edge: int) -> Response:
-    headers = {"Cache-Control": "private, max-age=3600", "ETag": f'"{picture.sha256[:32]}-{edge}"'}
-    return Response(picture.content, media_type=picture.media_type, headers=headers)
-
-
-def _asked(service: Service, audit_id: str, caller: Caller, edge: int) -> ServedPicture:
-    served, entry = service.entry(audit_id, caller)
-    if entry.image_sha256 is None:
-        raise Problem(404, "the question came without an image")
-    return served_picture(served.engine.ledger.images.path(entry.image_sha256), entry.image_sha256, edge)
-
-
-def _evidence(service: Service, audit_id: str, number: int, caller: Caller, edge: int) -> ServedPicture:
-    served, entry = service.entry(audit_id, caller)
-    if not any(e.number == number for e in entry.answer.evidence):
-        raise Problem(404, "the answer has no evidence under this number")
-    with _snapshot(served, entry) as snapshot:
-        document = EntryImages(entry, snapshot, served.engine.ledger.images).document(number)
-    if document is None or document.image is None:
-        raise Problem(404, "the evidence under this number has no image, nor has its case")
-    return served_picture(FilePath(document.image), document.image_sha256, edge)
-
-
-def _page(service: Service, audit_id: str, number: int, page: int, caller: Caller, edge: int) -> ServedPicture:
-    served, entry = service.entry(audit_id, caller)
-    evidence = next((e for e in entry.answer.evidence if e.number == number), None)
-    shown = service.settings.serving.show_pages and evidence is not None
-    if evidence is None or not shown or page not in {box.page for box in evidence.boxes}:
-        raise Problem(404, "the answer quotes no such page under this number")
-    document = _document(served, entry, evidence.document_id)
-    if document is None:
-        raise Problem(410, "the document is no longer in the index")
-    return served_page(document, page, edge)
-
-
-def _document(served: Served, entry: Entry, identity: str) -> Document | None:
-    """A document as of an answer's index version."""
-    with _snapshot(served, entry) as snapshot:
-        return snapshot.document(identity)
-
-
-def _snapshot(served: Served, entry: Entry) -> Snapshot:
-    try:
-        return served.store.snapshot(entry.answer.index_version)
-    except InputError as error:
-        raise Problem(410, "the index version of this answer has been erased") from error

@@ -24,6 +24,7 @@ _TYPES = ("image/png", "image/jpeg", "image/tiff", "image/bmp", "image/webp", "i
 _NAME = "upload"  # what messages call it
 EDGE = 2048  # longest side of an image that goes out, in pixels
 _LEAST_EDGE = 16
+_GONE = "the image is no longer what was indexed, so it is not shown"
 
 
 @dataclass(frozen=True)
@@ -78,25 +79,36 @@ def hold(content: bytes, settings: ServingSettings, held: ExitStack) -> str:
     return str(path)
 
 
+def unchanged(path: Path, sha256: str | None) -> bytes:
+    """The bytes of an image file, while it is the one that was recorded.
+
+    Raises:
+        Problem: 410 if it is gone, cannot be read or is another one.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Problem(410, _GONE) from error
+    if sha256 is None or hashlib.sha256(content).hexdigest() != sha256:
+        raise Problem(410, _GONE)
+    return content
+
+
 def served_picture(path: Path, sha256: str | None, edge: int = EDGE) -> ServedPicture:
     """An image file of the index as JPEG, made anew: no metadata, no surprises, at most ``edge`` pixels a side.
 
     Raises:
         Problem: 410 if the file is gone, cannot be read or is not the one that was indexed.
     """
-    gone = "the image is no longer what was indexed, so it is not shown"
+    unchanged(path, sha256)
     try:
-        content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        if sha256 is None or digest != sha256:
-            raise Problem(410, gone)
         image = load_image(path)
     except (OSError, InputError) as error:
-        raise Problem(410, gone) from error
+        raise Problem(410, _GONE) from error
     image.thumbnail((max(edge, _LEAST_EDGE),) * 2)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=90)
-    return ServedPicture(out.getvalue(), "image/jpeg", digest)
+    return ServedPicture(out.getvalue(), "image/jpeg", str(sha256))
 
 
 def served_page(document: Document, page: int, edge: int = EDGE) -> ServedPicture:

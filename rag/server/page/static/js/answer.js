@@ -23,8 +23,7 @@ export class AnswerView {
   #gallery = []; // pictures of the question and of its evidence, which the viewer leafs through
   given = null; // the answer, once it is decided
 
-  /** @param {{text: string, image?: {url?: string, name?: string, path?: string, files?: File[]}}} question as it was
-   *   asked; an image is here already (url, files) or on the server (path)
+  /** @param {{text: string, image?: import("./thumbnail.js").Picture}} question as it was asked
    *  @param {{index?: string}} context the index that was asked, where that is known */
   constructor(question, { index } = {}) {
     this.index = index;
@@ -189,7 +188,7 @@ function seen(sentence) {
 
 function picture(image, gallery) {
   if (!image) return null;
-  const shown = { ...image, alt: "The image of the question", title: image.name || "The image of the question" };
+  const shown = { alt: "The image of the question", title: "The image of the question", ...image };
   gallery.push(shown);
   return thumbnail(shown, gallery, "asked-image");
 }

@@ -84,6 +84,9 @@ function parsed(block) {
   return data.length ? { event, data: JSON.parse(data.join("\n")) } : null;
 }
 
+/** A response as it is: of pixels, say. */
+export const raw = (path, options) => send(path, { accept: "*/*", ...options });
+
 /** An image or a report behind the key, as an address that <img> and <a> can use. */
 export async function blobUrl(path) {
   return URL.createObjectURL(await (await send(path, { accept: "*/*" })).blob());

@@ -1,14 +1,21 @@
-// The question's image: dropped anywhere, pasted, or chosen; shown before it is sent.
+// The question's image: dropped anywhere, pasted, or chosen; shown before it is sent. Of several DICOM files that are
+// chosen together, a series, one is asked about: the middle one, unless another is chosen.
 
 import { byId, h } from "./dom.js";
-import { enlarge } from "./thumbnail.js";
+import { many } from "./text.js";
+import { thumbnail } from "./thumbnail.js";
 
 const LARGEST = 64 * 2 ** 20; // bytes; the server's own limit may be lower, and it says so
+const MOST = 400; // files of a series
+const ALT = "The image of the question";
+
+const isDicom = (file) => /\.dcm$/i.test(file.name) || file.type === "application/dicom";
 
 /** Holds the image of the next question. */
 export class PictureInput {
-  #file = null;
-  #url = null;
+  #files = []; // one, or the DICOM files of a series
+  #at = 0; // the one that is asked about
+  #url = null; // what the browser shows of it
   #refused = ""; // the name of a file that was chosen and cannot be sent: nothing is asked without it unnoticed
 
   /** @param {(problem: string) => void} onProblem */
@@ -17,14 +24,14 @@ export class PictureInput {
     const input = byId("file");
     byId("choose").addEventListener("click", () => input.click());
     input.addEventListener("change", () => {
-      if (input.files[0]) this.set(input.files[0]);
+      if (input.files.length) this.set([...input.files]);
       input.value = "";
     });
     document.addEventListener("paste", (event) => {
       const file = [...(event.clipboardData?.files || [])].find((f) => f.type.startsWith("image/"));
       if (!file || !this.#visible()) return;
       event.preventDefault();
-      this.set(file);
+      this.set([file]);
     });
     this.#listenToDrops();
   }
@@ -53,18 +60,22 @@ export class PictureInput {
       if (!carries(event)) return;
       event.preventDefault();
       end();
-      if (event.dataTransfer.files[0]) this.set(event.dataTransfer.files[0]);
+      if (event.dataTransfer.files.length) this.set([...event.dataTransfer.files]);
     });
   }
 
-  set(file) {
-    const dicom = /\.dcm$/i.test(file.name) || file.type === "application/dicom";
-    if (!dicom && !file.type.startsWith("image/")) return this.#refuse(file, "is not an image; PNG, JPEG, TIFF and DICOM are read.");
-    if (file.size > LARGEST) return this.#refuse(file, "is larger than 64 MB; send a smaller image.");
+  set(files) {
+    const wrong = files.find((f) => !isDicom(f) && !f.type.startsWith("image/"));
+    if (wrong) return this.#refuse(wrong, "is not an image; PNG, JPEG, TIFF and DICOM are read.");
+    const large = files.find((f) => f.size > LARGEST);
+    if (large) return this.#refuse(large, "is larger than 64 MB; send a smaller image.");
+    if (files.length > 1 && !files.every(isDicom)) return this.#refuse(files[1], "is one of several: choose one image, or the DICOM files of one series.");
+    if (files.length > MOST) return this.#refuse(files[MOST], `is one of ${files.length} files; at most ${MOST} of a series are read.`);
     this.onProblem("");
     this.clear();
-    this.#file = file;
-    this.#url = dicom ? null : URL.createObjectURL(file);
+    this.#files = files.toSorted((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+    this.#at = Math.floor(files.length / 2);
+    if (!isDicom(files[0])) this.#url = URL.createObjectURL(files[0]);
     return this.#draw();
   }
 
@@ -79,7 +90,7 @@ export class PictureInput {
   #remover = () => h("button", { type: "button", class: "quiet", onclick: () => { this.clear(); this.onProblem(""); byId("choose").focus(); } }, "Remove");
 
   clear() {
-    this.#file = null;
+    this.#files = [];
     this.#url = null;
     this.#refused = "";
     byId("picture").hidden = true;
@@ -87,19 +98,53 @@ export class PictureInput {
   }
 
   #draw() {
-    const name = this.#file.name || "pasted image";
-    const url = this.#url;
-    const preview = url
-      ? h("button", { type: "button", class: "thumbnail", "aria-label": "Enlarge the image of the question", onclick: () => enlarge([{ url, alt: "The image of the question", title: name }], 0) },
-        h("img", { src: url, alt: "The image of the question", onerror: (event) => event.target.closest("button").replaceWith(h("span", { class: "fine" }, "No preview")) }))
-      : h("span", { class: "fine" }, "DICOM");
-    byId("picture").replaceChildren(preview, h("span", { class: "name" }, name), this.#remover());
+    const preview = h("span", { class: "preview" }, this.#url ? this.#thumbnail() : h("span", { class: "fine" }, "DICOM"));
+    if (!this.#url) this.#decode(preview);
+    byId("picture").replaceChildren(preview, h("span", { class: "name" }, this.#name()), ...this.#chooser(preview), this.#remover());
     byId("picture").hidden = false;
+  }
+
+  #name = () => this.#files[this.#at].name || "pasted image";
+
+  #thumbnail() {
+    const { shown } = this;
+    return thumbnail(shown, [shown]);
+  }
+
+  /** A DICOM file is shown as the server decodes it, the moment it is chosen. */
+  async #decode(preview) {
+    const file = this.#files[this.#at];
+    try {
+      const { small } = await import("./viewer/small.js");
+      const url = await small(file);
+      if (file !== this.#files[this.#at]) return; // another one was chosen meanwhile
+      this.#url = url;
+      preview.replaceChildren(this.#thumbnail());
+    } catch (problem) {
+      if (file === this.#files[this.#at]) this.onProblem(problem.message);
+    }
+  }
+
+  /** Which slice of a series is asked about. */
+  #chooser(preview) {
+    if (this.#files.length < 2) return [];
+    const chosen = h("select", {
+      "aria-label": "Slice that is asked about",
+      onchange: () => {
+        this.#at = Number(chosen.value);
+        this.#url = null;
+        byId("picture").querySelector(".name").textContent = this.#name();
+        this.#decode(preview);
+      },
+    }, this.#files.map((f, n) => h("option", { value: String(n), selected: n === this.#at }, `${n + 1} of ${many(this.#files.length, "slice")}`)));
+    return [chosen];
   }
 
   /** What to show beside the question; null without an image. */
   get shown() {
-    return this.#file && { url: this.#url, name: this.#file.name };
+    if (!this.#files.length) return null;
+    const dicom = isDicom(this.#files[0]);
+    return { alt: ALT, title: this.#name(), url: this.#url, ...(dicom ? { files: this.#files, at: this.#at } : {}) };
   }
 
   /** Why no question may be sent: a file was chosen for it that cannot be. Empty where none was. */
@@ -109,8 +154,8 @@ export class PictureInput {
 
   /** The image in base64, null without one. @returns {Promise<string | null>} */
   async data() {
-    if (!this.#file) return null;
-    const file = this.#file;
+    if (!this.#files.length) return null;
+    const file = this.#files[this.#at];
     return new Promise((resolve, reject) => {
       const reader = new FileReader();
       reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
