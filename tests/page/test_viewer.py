@@ -53,7 +53,7 @@ def test_a_ct_series_is_turned_windowed_and_measured(open_page: Open, series: li
     expect(place).to_have_text("3 of 3")
     page.keyboard.press("[")
     expect(place).to_have_text("2 of 3")
-    page.get_by_label("Frame").fill("1")
+    page.get_by_label("Frame", exact=True).fill("1")
     expect(place).to_have_text("1 of 3")
 
     before = page.evaluate(_GREY)
