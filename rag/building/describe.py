@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
 from rag.building.identity import place_of
 from rag.building.ingest import IngestReport, Source, SourceReading
 from rag.corpus.chunking import passages_of
+from rag.corpus.duplicates import Duplicates, find_duplicates
 from rag.corpus.quarantine import Foreign, Quarantined
 from rag.corpus.scrub import Scrubber
 from rag.indexing import FilingPlace, IndexStore, Snapshot
@@ -75,6 +76,17 @@ def describe(source: Source) -> Description:
     return made
 
 
+def duplicates_of(source: Source, store: IndexStore | None) -> Duplicates:
+    """What is twice in a source, or in it and an index. Raises InputError as ``ingest`` does."""
+    if store is None:
+        return find_duplicates(source.survey())
+    report = IngestReport(store.name)
+    with store.snapshot() as snapshot:
+        salt = store.path / "salt"
+        key = salt.read_text() if salt.exists() else ""
+        return SourceReading(replace(source, fold=True), key, {}, report, _Places(snapshot).everything()).twice
+
+
 def preview(
     source: Source, store: IndexStore | None, *, scrubber: Scrubber | None = None, sync: bool = False
 ) -> IngestReport:
@@ -83,10 +95,11 @@ def preview(
     snapshot = store.snapshot() if store is not None and store.version() else None
     try:
         salt = store.path / "salt" if store is not None else None
-        reading = SourceReading(source, salt.read_text() if salt is not None and salt.exists() else "", {}, report)
+        places = _Places(snapshot)
+        key = salt.read_text() if salt is not None and salt.exists() else ""
+        reading = SourceReading(source, key, {}, report, places.everything())
         report.version = snapshot.version if snapshot else 0
         seen: set[str] = set()
-        places = _Places(snapshot)
         for batch in reading.batches(places.of, lambda n: None, images=True, scrubber=scrubber):
             there = places.of({document.id for document in batch})
             for document in batch:
@@ -137,9 +150,11 @@ class _Places:
     def of(self, ids: Collection[str]) -> dict[str, FilingPlace]:
         return {document.id: place_of(document) for document in self.documents(ids)}
 
+    def everything(self) -> Iterator[Document]:
+        for kind in get_args(Kind) if self._snapshot is not None else ():
+            yield from self._snapshot.documents(kind) if self._snapshot is not None else ()
+
     def unseen(self, seen: Collection[str], reading: SourceReading) -> dict[str, str]:
         """Documents of the source that were not read again, with their origins."""
-        kinds = get_args(Kind) if self._snapshot is not None else ()
-        everything = (d for kind in kinds if self._snapshot is not None for d in self._snapshot.documents(kind))
-        places = {d.id: place_of(d) for d in everything if d.id not in seen}
+        places = {d.id: place_of(d) for d in self.everything() if d.id not in seen}
         return {identity: place.origin for identity, place in places.items() if reading.owns(place)}

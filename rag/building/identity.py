@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.corpus.files import File
-from rag.corpus.marks import marks_of
+from rag.corpus.marks import Told
 from rag.corpus.readers import Reader
 from rag.corpus.source import Survey
 from rag.indexing import FilingPlace, IndexStore
@@ -39,7 +39,7 @@ class Incoming:
 def place_of(document: Document) -> FilingPlace:
     """Where a document came from, as it says itself."""
     origin = str(document.metadata.get(ORIGIN) or "")
-    return FilingPlace(document.source, origin, document.sha256, marks_of(document))
+    return FilingPlace(document.source, origin, document.sha256, Told.of(document.metadata))
 
 
 def salt_of(store: IndexStore) -> str:
@@ -73,6 +73,10 @@ class Identities:
     def scope(self) -> str:
         """The origins of this source's documents: a prefix if it ends with a colon, else one origin."""
         return f"{self._head}:" if self._whole else f"{self._head}:{self._file}"
+
+    def is_of(self, place: FilingPlace) -> bool:
+        """Whether a document of the index has its origin in this source."""
+        return place.origin.startswith(self.scope) if self.scope.endswith(":") else place.origin == self.scope
 
     def origin(self, incoming: Incoming) -> str:
         """Where this document comes from; empty if its id means the same everywhere."""

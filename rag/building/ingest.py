@@ -15,11 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rag.building.identity import Identities, Incoming, salt_of
+from rag.building.identity import Identities, Incoming, place_of, salt_of
 from rag.building.reread import reread
 from rag.corpus.chunking import passages_of
 from rag.corpus.duplicates import Alike, Duplicates, find_duplicates
-from rag.corpus.marks import Marked, with_marks
+from rag.corpus.marks import Marked, with_copies, with_marks
 from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
 from rag.corpus.scrub import Identified, Scrubber
 from rag.corpus.source import Survey, survey
@@ -49,7 +49,8 @@ class Source:
         options: for the readers that know them.
         label: what the source is called; documents of one name are one source's, wherever they are read. Unless given,
             a source is the folder it lies in.
-        fold: of its documents that say the same one is kept, which names the others; see rag.corpus.duplicates.
+        fold: of documents that say the same, also as one of the index does, one is kept, which names the others; see
+            rag.corpus.duplicates.
         named_only: ``format`` came over a network, so it may name a reader but no code; see ``rag.plugins.find``.
     """
 
@@ -142,7 +143,8 @@ def ingest(
         taken: dict[str, str] = {}
         read = []
         for source in sources:
-            reading = SourceReading(source, salt_of(store), taken, report)
+            held = (document for batch in writer.documents(BATCH) for document in batch)
+            reading = SourceReading(source, salt_of(store), taken, report, held)
             count = listen.stage(f"reading {source.name}")
             batches = reading.batches(writer.places, count, images=image is not None, scrubber=scrubber)
             _encode(batches, writer, encoders, "joint" in spaces, report, listen)
@@ -176,14 +178,27 @@ def ingest(
 class SourceReading:
     """One source being read: its documents in batches, under the ids that they have in the index."""
 
-    def __init__(self, source: Source, salt: str, taken: dict[str, str], report: IngestReport) -> None:
+    def __init__(
+        self,
+        source: Source,
+        salt: str,
+        taken: dict[str, str],
+        report: IngestReport,
+        held: Iterable[Document] = (),
+    ) -> None:
+        """``held``: what the index has, with which this source's documents are compared where it is to be folded."""
         if source.label is not None and (not source.label.strip() or ":" in source.label):
             raise InputError(f"a source cannot be called {source.label!r}; use a name without a colon")
         self._found = source.survey()
         self._found.salt = salt
-        self._twice = find_duplicates(source.survey()) if source.fold else Duplicates()
-        report.alike += self._twice.alike
         self._ids = Identities(self._found, source.label, taken)
+        self.twice = Duplicates()
+        if source.fold:
+            again = source.survey()
+            again.salt = salt
+            others = (document for document in held if not self._ids.is_of(place_of(document)))
+            self.twice = find_duplicates(again, others)
+        report.alike += self.twice.alike
         self._report = report
         self._corpora: set[str] = set()
         self._damaged = {f.name for f in self._found.foreign}  # and files of which something could not be read
@@ -216,10 +231,13 @@ class SourceReading:
         self._report.withdrawn += there
 
     def mark(self, living: Callable[[Iterable[str]], Iterable[Document]]) -> list[Document]:
-        """The documents of the index that this source's notices are about, as they are with what is said of them."""
-        found = [(old, with_marks(old, self._marks[old.id])) for old in living(self._marks)]
-        changed = [new for old, new in found if new is not old]
-        self._report.marked += [document.id for document in changed]
+        """Documents of the index with what this source says of them: its notices, and that it has the same, too."""
+        changed = list[Document]()
+        for old in living(sorted(self._marks.keys() | self.twice.held)):
+            marked = with_marks(old, self._marks.get(old.id, {}))
+            new = with_copies(marked, self.twice.sources[old.id]) if old.id in self.twice.held else marked
+            self._report.marked += [old.id] * (marked is not old)
+            changed += [new] * (new is not old)
         return changed
 
     def remove_what_left(self, writer: Writer) -> None:
@@ -236,10 +254,7 @@ class SourceReading:
 
     def owns(self, place: FilingPlace) -> bool:
         """Whether a document of the index is this source's."""
-        scope = self._ids.scope
-        if not place.origin:
-            return place.source in self._corpora
-        return place.origin.startswith(scope) if scope.endswith(":") else place.origin == scope
+        return self._ids.is_of(place) if place.origin else place.source in self._corpora
 
     def _is_unreadable(self, origin: str) -> bool:
         return bool(self._damaged) if not origin else origin.partition(":")[2] in self._damaged
@@ -257,8 +272,8 @@ class SourceReading:
                 continue
             elif record.kind == "image" and not images:
                 self._set_aside(Quarantined(record.source, record.id, "No image encoder is configured."), file.name)
-            elif (kept := self._twice.fold(record)) is None:
-                self._report.folded[record.id] = self._twice.folded[record.id]
+            elif (kept := self.twice.fold(record)) is None:
+                self._report.folded[record.id] = self.twice.folded[record.id]
             else:
                 self.withdrawn.discard(record.id)
                 yield Incoming(kept, reader, file)
@@ -283,8 +298,10 @@ class SourceReading:
                 continue
             if document.id != one.document.id:
                 self._report.apart[one.document.id] = document.id
-            if one.reader.ids == "editions" and document.id in there:  # a notice is about every edition
-                document = with_marks(document, there[document.id].marks)
+            if document.id in there:  # what was said of it is said of every edition
+                told = there[document.id].told
+                document = with_copies(document, told.elsewhere)
+                document = with_marks(document, told.notices) if one.reader.ids == "editions" else document
             chosen[document.id] = document
         yield from chosen.values()
 

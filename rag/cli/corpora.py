@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import rag
-from rag.cli.shared import Json, Profile, bars, options_of, print_json, settings_of
+from rag.cli.shared import Indexes, Json, Profile, bars, options_of, print_json, settings_of
 
 copies = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="Look at a corpus before anything is built of it.")
@@ -42,19 +42,22 @@ def describe(
         console.show_description(made)
 
 
-@app.command(epilog="Example: rag corpus duplicates ./export --json")
+@app.command(epilog="Examples: rag corpus duplicates ./export --json · rag corpus duplicates ./export --index mine")
 def duplicates(
     source: Annotated[str, typer.Argument(help="A file or folder, or a packaged corpus (openi, hpo, pubmed, notes).")],
     format_: Annotated[str | None, typer.Option("--format", help="A reader.", show_default="auto, by content")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="Reader option; repeatable.")] = None,
+    index: Annotated[str | None, typer.Option("--index", "-i", help="Compare with what this index holds, too.")] = None,
+    indexes: Indexes = None,
     as_json: Json = False,
 ) -> None:
     """Find texts and pictures that are there twice, or nearly, and whether they are another patient's."""
-    from rag.corpus.duplicates import find_duplicates
+    from rag.building.describe import duplicates_of
 
-    found = find_duplicates(rag.Source(source, format_, options_of(option)).survey())
+    store = rag.Index.open(index, settings_of(indexes, None)).store if index else None
+    found = duplicates_of(rag.Source(source, format_, options_of(option)), store)
     if as_json:
-        print_json(asdict(found))
+        print_json({"alike": [asdict(one) for one in found.alike], "folded": found.folded, "sources": found.sources})
     else:
         from rag.cli import console
 

@@ -3,20 +3,23 @@
 Texts are alike where their runs of three words are (datasketch: MinHash, LSH), pictures where their DCT hashes and
 their thumbnails are (ImageHash): the extra ``duplicates``. Of documents that say the same one can be kept, and names
 the others; but never across patients, whose reports are often word for word the same, nor across the studies of one
-patient, nor where a number or a negation differs: then being alike is reported and nothing else.
+patient, nor where a number or a negation differs: then being alike is reported and nothing else. Beside what an index
+holds, whose ids are other sources', only literature counts as the same, and what is of one DICOM study.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from rag.corpus.images import load_image
+from rag.corpus.marks import with_copies
+from rag.corpus.pseudonyms import is_pseudonym
 from rag.corpus.source import Survey
 from rag.errors import InputError, MissingDependencyError
 from rag.types import Document
@@ -53,19 +56,20 @@ class Duplicates:
     alike: list[Alike] = field(default_factory=list)
     folded: dict[str, str] = field(default_factory=dict)
     sources: dict[str, list[str]] = field(default_factory=dict)  # of a document that stands for others: where they are
+    held: set[str] = field(default_factory=set)  # of those that stand for others, what an index holds
 
     def fold(self, document: Document) -> Document | None:
         """None for a document that another stands for; that other one with their places among its references."""
         if document.id in self.folded:
             return None
-        if (also := self.sources.get(document.id)) is None:
-            return document
-        references = [*(document.metadata.get("references") or ()), *also]
-        return document.model_copy(update={"metadata": document.metadata | {"references": references, "also": also}})
+        return with_copies(document, self.sources.get(document.id, ()), "also")
 
 
-def find_duplicates(made: Survey) -> Duplicates:
-    """Read a surveyed source and say what is in it twice; memory grows with how many documents there are.
+def find_duplicates(made: Survey, held: Iterable[Document] = ()) -> Duplicates:
+    """Read a surveyed source and say what is in it twice, or in it and ``held``: documents of an index.
+
+    Memory grows with how many documents there are. A document of the source that one of the index stands for is left
+    out; if that one leaves the index some day, the source must be read again.
 
     >>> find_duplicates(survey("reports")).alike[0].ids                                       # doctest: +SKIP
     ('a/1', 'b/1')
@@ -74,15 +78,25 @@ def find_duplicates(made: Survey) -> Duplicates:
     """
     texts, pictures = _Texts(), _Pictures()
     found, members = Duplicates(), defaultdict[tuple[str, str, bool], list[Document]](list)
+    there = set[str]()
+    for document in held:
+        there.add(document.id)
+        for _ in (pictures if document.kind == "image" else texts).like(document):
+            pass  # what the index holds twice is not asked
     for _, _, record in made.records():
         if not isinstance(record, Document):
             continue
         finder = pictures if record.kind == "image" else texts
         for like, equal, same in finder.like(record):
+            if like.id == record.id:  # what the index holds of this very document
+                continue
             members[record.kind, like.id, equal].append(_slim(record))
+            if like.id in there and (record.id in there or not _may_fold_across(like, record)):
+                continue
             if same and like.id not in found.folded and record.id not in found.folded:
                 found.folded[record.id] = like.id
                 found.sources.setdefault(like.id, []).append(f"{record.source}: {record.id}")
+                found.held.update({like.id} & there)
     firsts = texts.first | pictures.first
     for (kind, first, equal), others in members.items():
         groups = {firsts[first].group_id, *(other.group_id for other in others)}
@@ -97,6 +111,11 @@ def _slim(document: Document) -> Document:
 def _may_fold(one: Document, other: Document) -> bool:
     """Whether one of two like documents may stand for both: of one study, or literature."""
     return one.kind == other.kind and (one.kind == "literature" or one.case_id == other.case_id)
+
+
+def _may_fold_across(held: Document, other: Document) -> bool:
+    """The same of an index's document and another source's: equal case ids are chance, but for DICOM's pseudonyms."""
+    return other.kind == "literature" or (held.case_id == other.case_id and is_pseudonym(other.case_id))
 
 
 class _Texts:

@@ -1,13 +1,16 @@
-"""What others' records say of a document that stands elsewhere: retracted, corrected, doubted.
+"""What others' records say of a document that stands elsewhere: retracted, corrected, doubted; and where it is, too.
 
 A publisher takes an article back in a notice, which is a record of its own. The article's own record may come again
 and say so, in another file, on another day, or never: so the notice itself marks what an index has of the article.
+Likewise where another source has the same text or picture and the index keeps one of them. Both hold for every later
+edition of the document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from rag.types import Document
 
@@ -24,10 +27,36 @@ class Marked:
     by: str
 
 
-def marks_of(document: Document) -> dict[str, str]:
-    """What other records have said of it so far: status → by whom."""
-    marks = document.metadata.get(_NOTICES)
-    return marks if isinstance(marks, dict) else {}
+_ELSEWHERE = "elsewhere"  # metadata: where other sources have it
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What has been said of a document: status → the record that says it, and which other sources have it."""
+
+    notices: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Told:
+        """What a document's metadata say; fields of these names that are somebody's own say nothing."""
+        notices, elsewhere = metadata.get(_NOTICES), metadata.get(_ELSEWHERE)
+        return cls(
+            notices if isinstance(notices, dict) else {},
+            tuple(one for one in elsewhere if isinstance(one, str)) if isinstance(elsewhere, list) else (),
+        )
+
+
+def with_copies(document: Document, places: Sequence[str], field_name: str = _ELSEWHERE) -> Document:
+    """The document with the places of its copies among its references; itself where they are there already."""
+    known = document.metadata.get(field_name)
+    known = known if isinstance(known, list) else []
+    new = [place for place in places if place not in known]
+    if not new:
+        return document
+    references = list(dict.fromkeys([*(document.metadata.get("references") or ()), *new]))
+    metadata = document.metadata | {"references": references, field_name: [*known, *new]}
+    return document.model_copy(update={"metadata": metadata})
 
 
 def with_marks(document: Document, marks: Mapping[str, str]) -> Document:
@@ -38,7 +67,7 @@ def with_marks(document: Document, marks: Mapping[str, str]) -> Document:
     >>> marked.title, marked.metadata["status"], with_marks(marked, {"retracted": "PMID:2"}) is marked
     ('[Retracted] A trial.', ['retracted'], True)
     """
-    known = marks_of(document)
+    known = Told.of(document.metadata).notices
     if marks.keys() <= known.keys():
         return document
     status = list(dict.fromkeys([*(document.metadata.get("status") or ()), *sorted(marks)]))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from pathlib import Path
 
 from rag.errors import InputError
+
+_PSEUDONYM = re.compile(r"[a-z]+-[0-9a-f]{16}")
 
 
 def pseudonym(kind: str, identifier: str, salt: str) -> str:
@@ -20,6 +23,15 @@ def pseudonym(kind: str, identifier: str, salt: str) -> str:
     """
     digest = hmac.new(salt.encode(), f"{kind}\0{identifier.strip()}".encode(), hashlib.sha256).hexdigest()
     return f"{kind}-{digest[:16]}"
+
+
+def is_pseudonym(identifier: str) -> bool:
+    """Whether it has the form of one.
+
+    >>> is_pseudonym("study-0123456789abcdef"), is_pseudonym("study-7")
+    (True, False)
+    """
+    return _PSEUDONYM.fullmatch(identifier) is not None
 
 
 def key_of(path: Path | None) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
-_NO_MARKS: Mapping[str, str] = MappingProxyType({})
+from rag.corpus.marks import Told
+
+_NOTHING = Told()
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Scored(NamedTuple):
 
 class FilingPlace(NamedTuple):
     """A living document as far as identity goes: its corpus, where it was read (empty if not kept), its hash, and what
-    other records have said of it."""
+    others have said of it."""
 
     source: str
     origin: str
     sha256: str
-    marks: Mapping[str, str] = _NO_MARKS
+    told: Told = _NOTHING
 
 
 class Count(NamedTuple):

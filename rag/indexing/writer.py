@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.corpus.marks import Told
 from rag.errors import InputError, RagError
 from rag.indexing import failpoints, leases, segments
 from rag.indexing.catalogue import LISTED, Catalogue, listed
@@ -37,7 +38,7 @@ from rag.indexing.words.terms import Tokenizer
 from rag.settings import VectorSettings
 from rag.types import Document, Passage, sha256_of
 
-_MARKS = "iif(json_type(d.body, '$.metadata.notices') = 'object', json_extract(d.body, '$.metadata.notices'), '{}')"
+_TOLD = "json_object('notices', d.body -> '$.metadata.notices', 'elsewhere', d.body -> '$.metadata.elsewhere')"
 _ORIGIN = "coalesce(json_extract(d.body, '$.metadata.origin'), '')"
 _NO_SPACES: Mapping[str, SpaceInfo] = {}
 
@@ -143,14 +144,14 @@ class Writer:
     def places(self, ids: Iterable[str]) -> dict[str, FilingPlace]:
         """Of these ids, those of living documents, with where each came from."""
         query = (
-            f"SELECT d.id, d.source, {_ORIGIN}, d.sha256, {_MARKS} FROM documents d"
+            f"SELECT d.id, d.source, {_ORIGIN}, d.sha256, {_TOLD} FROM documents d"
             f" JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL WHERE d.id IN {LISTED}"
         )
         with self._catalogue.connection() as connection:
             found = connection.execute(query, (listed(ids),))
             return {
-                identity: FilingPlace(source, origin, content, json.loads(marks))
-                for identity, source, origin, content, marks in found
+                identity: FilingPlace(source, origin, content, Told.of(json.loads(told)))
+                for identity, source, origin, content, told in found
             }
 
     def living(self, ids: Iterable[str]) -> list[Document]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import rag
 from rag.building.describe import preview
 from rag.building.ingest import Source
-from rag.corpus.marks import marks_of
+from rag.corpus.marks import Told
 
 UPDATE = Path(__file__).parent.parent / "data" / "formats" / "pubmed-update.xml"
 ARTICLE = (
@@ -52,7 +52,7 @@ def test_an_update_withdraws_flags_and_leaves_the_past_as_it_was(tmp_path: Path)
     assert articles[90000023] is None
     one = articles[90000021]
     assert one is not None and (one.title, one.text) == ("[Retracted] Drusen and light. (2019)", OLDER[90000021][1])
-    assert marks_of(one) == {"retracted": "PMID:90000011"}, "and who says so"
+    assert Told.of(one.metadata).notices == {"retracted": "PMID:90000011"}, "and who says so"
     corrected = articles[90000024]
     assert corrected is not None and corrected.metadata["status"] == ["erratum"] and not corrected.retracted
 

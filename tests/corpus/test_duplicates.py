@@ -11,6 +11,8 @@ from PIL import Image
 
 pytest.importorskip("datasketch")
 pytest.importorskip("imagehash")
+import rag  # noqa: E402
+from rag.building.describe import duplicates_of, preview  # noqa: E402
 from rag.building.ingest import IngestReport, Source, SourceReading  # noqa: E402
 from rag.corpus.duplicates import Duplicates, find_duplicates  # noqa: E402
 from rag.corpus.source import survey  # noqa: E402
@@ -96,3 +98,55 @@ def test_many_equal_reports_take_no_longer_than_many_others(tmp_path: Path) -> N
     ]
     (alike,) = found(corpus(tmp_path / "x.jsonl", rows)).alike
     assert len(alike.ids) == alike.across == 400
+
+
+class TestBesideAnIndex:
+    """Another source's text that the index has: literature is kept once; no patient's words stand for another's."""
+
+    def index(self, folder: Path, rows: list[dict[str, str]]) -> rag.Index:
+        made = rag.Index.create(folder / "index")
+        (folder / "first").mkdir()
+        made.ingest(Source(corpus(folder / "first" / "a.jsonl", rows)))
+        return made
+
+    def test_literature_is_kept_once_and_says_where_it_is_too(self, tmp_path: Path) -> None:
+        rows = [{"id": "a", "kind": "literature", "text": TEXT.format(4), "source": "pubmed"}]
+        index = self.index(tmp_path, rows)
+        other = {"id": "b", "kind": "literature", "text": TEXT.format(4).upper(), "source": "pdf"}
+        new = {"id": "n", "kind": "literature", "text": "Something else is said here, of drains and of tubes."}
+        source = Source(corpus(tmp_path / "b.jsonl", [other, new]), fold=True)
+        foreseen, report = preview(source, index.store), index.ingest(source)
+        assert (report.folded, report.added, report.updated) == ({"b": "a"}, 1, 1)
+        assert (foreseen.folded, foreseen.added) == (report.folded, 1)
+        assert document(index, "b") is None
+        assert document(index, "a").metadata["references"] == ["pdf: b"]  # type: ignore[union-attr]
+
+        again = index.ingest(source)
+        assert (again.added, again.updated, again.version) == (0, 0, report.version), "a second time changes nothing"
+        again = index.ingest(Source(tmp_path / "first" / "a.jsonl"))
+        assert (again.unchanged, again.updated) == (1, 0), "nor does the first source, which knows of no other"
+
+    @pytest.mark.parametrize("number", [4, 14])
+    def test_reports_are_told_and_kept_even_where_case_and_group_are_called_alike(
+        self, tmp_path: Path, number: int
+    ) -> None:
+        rows = [{"id": "1", "text": TEXT.format(4), "group": "p"}]
+        index = self.index(tmp_path, rows)
+        source = Source(
+            corpus(tmp_path / "b.jsonl", [{"id": "1x", "text": TEXT.format(number), "group": "q"}]), fold=True
+        )
+        told = duplicates_of(source, index.store)
+        assert [(one.ids, one.across, one.equal) for one in told.alike] == [(("1", "1x"), 2, number == 4)]
+        report = index.ingest(source)
+        assert (report.added, report.folded) == (1, {})
+
+    def test_a_source_is_no_duplicate_of_itself(self, tmp_path: Path) -> None:
+        rows = [{"id": "a", "kind": "literature", "text": TEXT.format(4)}]
+        index = self.index(tmp_path, rows)
+        report = index.ingest(Source(tmp_path / "first" / "a.jsonl", fold=True))
+        assert (report.alike, report.unchanged) == ([], 1)
+
+
+def document(index: rag.Index, identity: str) -> Document | None:
+    with index.store.snapshot() as snapshot:
+        return snapshot.document(identity)
