@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rag.building.identity import salt_of
 from rag.building.index import Index
 from rag.building.ingest import IngestReport, Source
 from rag.corpus.pacs import Mirror, Pacs, Pulled
@@ -44,7 +45,7 @@ def follow(
     Raises:
         InputError, StorageError: as :meth:`rag.corpus.pacs.Mirror.pull` and ``Index.ingest`` say.
     """
-    mirror = Mirror.open(folder or index.path / FOLDER / pacs.name, pacs)
+    mirror = Mirror.open(folder or index.path / FOLDER / pacs.name, pacs, salt_of(index.store))
     pulled, report = mirror.pull(progress, allow_bulk=allow_bulk), None
     source = Source(mirror.folder, label=f"pacs-{pacs.name}")
     if mirror.pending and mirror.studies:

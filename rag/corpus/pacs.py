@@ -3,6 +3,10 @@
 ``dicomweb-client`` speaks QIDO-RS and WADO-RS. What is ours is to keep a folder true to the PACS: what was added is
 fetched, what was corrected is fetched again, what was deleted there is deleted here. DICOMweb has no feed of changes,
 so each study's metadata is hashed and compared; an Orthanc's own feed also tells of corrected pixels.
+
+Folders and files are called by pseudonyms of the UIDs, made with the key of the index that takes them in: so are the
+documents, whose ids come from these names. The UIDs stand in the mirror's list alone. A mirror that was begun before
+there were pseudonyms keeps its names, and its index its ids.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from rag.corpus.pseudonyms import pseudonym
 from rag.corpus.quarantine import Quarantined
 from rag.errors import InputError, MissingDependencyError, StorageError
 from rag.progress import Progress, Silent
@@ -96,6 +101,7 @@ class Mirror:
         studies: study → hash of the metadata that it was fetched with.
         seen: how far an Orthanc's feed was read; None of another server.
         pending: it holds changes that no index has taken yet; see :meth:`settle`.
+        key: with which its names are made; empty if they are the UIDs.
     """
 
     folder: Path
@@ -103,26 +109,30 @@ class Mirror:
     studies: dict[str, str] = field(default_factory=dict)
     seen: int | None = None
     pending: bool = False
+    key: str = field(default="", repr=False)
 
     @classmethod
-    def open(cls, folder: Path, pacs: Pacs) -> Mirror:
+    def open(cls, folder: Path, pacs: Pacs, key: str) -> Mirror:
         """The mirror in a folder, which is made where it is not there.
 
         Raises:
-            InputError: its list is damaged, or it is of another PACS or of other studies.
+            InputError: its list is damaged, or it is of another PACS, of other studies, or of another index.
         """
         file = folder / MANIFEST
         if not file.exists():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return cls(folder, pacs)
+            return cls(folder, pacs, key=key)
         try:
             kept = json.loads(file.read_text(encoding="utf-8"))
             whose = (str(kept["url"]), dict(kept["filters"]))
-            mirror = cls(folder, pacs, dict(kept["studies"]), kept["seen"], bool(kept["pending"]))
+            mark = kept.get("key", "")
+            mirror = cls(folder, pacs, dict(kept["studies"]), kept["seen"], bool(kept["pending"]), key if mark else "")
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{file} is damaged: delete the folder {folder}, and it is fetched anew") from error
         if whose != (pacs.url, dict(pacs.filters)):
             raise InputError(f"{folder} mirrors {whose[0]} {whose[1] or ''}; give {pacs.url} another folder")
+        if mark not in ("", _mark(key)):
+            raise InputError(f"{folder} is the mirror of another index; give this one a folder of its own")
         return mirror
 
     def pull(self, progress: Progress | None = None, *, allow_bulk: bool = False) -> Pulled:
@@ -153,7 +163,7 @@ class Mirror:
                     self._fetch(client, uid, feed, done)
                 advance(1)
             for uid in gone:
-                shutil.rmtree(self.folder / uid, ignore_errors=True)
+                shutil.rmtree(self.folder / self._name("study", uid), ignore_errors=True)
                 self._note(uid, None)
                 done.withdrawn.append(uid)
             self.seen = feed.last
@@ -173,20 +183,24 @@ class Mirror:
         stated, known = hashlib.sha256(json.dumps(metadata).encode()).hexdigest(), self.studies.get(uid)
         if known == stated and uid not in feed.studies:
             return
-        place, arriving = self.folder / uid, self.folder / f".{uid}"
+        name = self._name("study", uid)
+        place, arriving = self.folder / name, self.folder / f".{name}"
         shutil.rmtree(arriving, ignore_errors=True)
         arriving.mkdir()
         for instance in client.iter_study(uid, media_types=_AS_STORED):
-            name = str(instance.get("SOPInstanceUID", ""))
-            if not _UID.fullmatch(name):
+            own = str(instance.get("SOPInstanceUID", ""))
+            if not _UID.fullmatch(own):
                 done.refused.append(Quarantined(self.pacs.url, uid, "An instance without a usable SOPInstanceUID."))
                 continue
-            dcmwrite(arriving / f"{name}.dcm", instance, enforce_file_format=True)
+            dcmwrite(arriving / f"{self._name('image', own)}.dcm", instance, enforce_file_format=True)
             done.instances += 1
         shutil.rmtree(place, ignore_errors=True)
         arriving.rename(place)
         self._note(uid, stated)
         (done.added if known is None else done.corrected).append(uid)
+
+    def _name(self, kind: str, uid: str) -> str:
+        return pseudonym(kind, uid, self.key) if self.key else uid
 
     def _note(self, uid: str, stated: str | None) -> None:
         if stated is None:
@@ -198,9 +212,15 @@ class Mirror:
 
     def _save(self) -> None:
         kept = {"url": self.pacs.url, "filters": dict(self.pacs.filters), "seen": self.seen, "pending": self.pending}
+        kept["key"] = _mark(self.key) if self.key else ""
         new = self.folder / f".{MANIFEST}"
         new.write_text(json.dumps({**kept, "studies": self.studies}, indent=1), encoding="utf-8")
         new.replace(self.folder / MANIFEST)
+
+
+def _mark(key: str) -> str:
+    """By which a key is known again, and not found out."""
+    return pseudonym("key", "of a mirror", key)
 
 
 def _listed(client: DICOMwebClient, pacs: Pacs) -> list[str]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from rag import Index, Settings
 from rag.building.follow import follow
+from rag.building.identity import salt_of
 from rag.corpus.pacs import Mirror, Pacs
+from rag.corpus.pseudonyms import pseudonym
 from rag.errors import InputError, StorageError
 
 STUDIES, IMAGES = 17, 3  # 51 images
@@ -118,7 +121,8 @@ def test_what_is_added_corrected_and_deleted_there_is_so_here(orthanc: Orthanc, 
         documents = snapshot.documents("image")
     assert len({d.case_id for d in documents}) == STUDIES
     assert len({d.group_id for d in documents}) == (STUDIES + 1) // 2, "two studies of one patient are one group"
-    assert not any(name in str(d.model_dump()) for d in documents for name in ("Made", "P0'"))
+    assert not any(name in str(d.model_dump()) for d in documents for name in ("Made", "P0'", UID))
+    assert all(d.id.startswith(f"{d.case_id}/image-") for d in documents)
 
     quiet = follow(index, orthanc.pacs)
     assert (quiet.pulled.instances, quiet.ingest, index.version) == (0, None, 1)
@@ -135,10 +139,11 @@ def test_what_is_added_corrected_and_deleted_there_is_so_here(orthanc: Orthanc, 
     assert sorted(after.pulled.corrected) == [f"{UID}.5", f"{UID}.7"]
     assert f"{UID}.{STUDIES}" in after.pulled.added
     now = images(index)
-    assert not any(f"/{UID}.3/" in f"/{name}" for name in now)
+    name = partial(pseudonym, salt=salt_of(index.store))
+    assert not any(one.startswith(name("study", f"{UID}.3")) for one in now)
     assert after.ingest is not None and len(after.ingest.left) == IMAGES
-    changed = {name for name in now if name in before and now[name] != before[name]}
-    assert any(f"{UID}.5.1.1" in name for name in changed)
+    changed = {one for one in now if one in before and now[one] != before[one]}
+    assert f"{name('study', f'{UID}.5')}/{name('image', f'{UID}.5.1.1')}:image" in changed
     assert index.store.snapshot(1).counts() != index.store.snapshot().counts(), (
         "the earlier version keeps what has left"
     )
@@ -146,6 +151,27 @@ def test_what_is_added_corrected_and_deleted_there_is_so_here(orthanc: Orthanc, 
     assert gone and all("the image of document" in problem for problem in gone), "earlier pixels left with their files"
     index.compact(forget=True)
     assert index.verify().sound
+
+
+def test_an_index_that_called_its_images_by_their_uids_goes_on_doing_so(orthanc: Orthanc, index: Index) -> None:
+    study = orthanc.store(image(0, 0))
+    orthanc.store(image(1, 0))
+    folder = index.path / "pacs" / orthanc.pacs.name
+    folder.mkdir(parents=True)
+    earlier = {"url": orthanc.pacs.url, "filters": {}, "seen": None, "pending": False, "studies": {}}
+    (folder / "mirror.json").write_text(json.dumps(earlier))
+    follow(index, orthanc.pacs)
+    assert images(index).keys() == {f"{UID}.{n}/{UID}.{n}.1.0:image" for n in range(2)}
+    orthanc.delete(study)
+    follow(index, orthanc.pacs)
+    assert images(index).keys() == {f"{UID}.1/{UID}.1.1.0:image"}
+
+
+def test_a_mirror_is_one_index_s(orthanc: Orthanc, index: Index, tmp_path: Path) -> None:
+    orthanc.store(image(0, 0))
+    follow(index, orthanc.pacs, tmp_path / "mirror")
+    with pytest.raises(InputError, match="mirror of another index"):
+        follow(Index.create(tmp_path / "other", index.settings), orthanc.pacs, tmp_path / "mirror")
 
 
 def test_a_look_that_was_cut_off_goes_on(
@@ -205,7 +231,7 @@ def test_an_address_that_is_no_pacs_is_one_sentence(orthanc: Orthanc, index: Ind
     with pytest.raises(InputError, match="does not answer as DICOMweb does"):
         follow(index, Pacs(f"{orthanc.root}/nothing-here"))
     with pytest.raises(StorageError, match="does not answer"):
-        Mirror.open(index.path / "x", Pacs("http://127.0.0.1:9/dicom-web")).pull()
+        Mirror.open(index.path / "x", Pacs("http://127.0.0.1:9/dicom-web"), "key").pull()
 
 
 @pytest.mark.parametrize(
