@@ -51,6 +51,8 @@ class Source:
             a source is the folder it lies in.
         fold: of documents that say the same, also as one of the index does, one is kept, which names the others; see
             rag.corpus.duplicates.
+        publish_every: a version is published whenever so many new documents are there, so that they can be searched
+            while the rest is read; None: one version, when all is read.
         named_only: ``format`` came over a network, so it may name a reader but no code; see ``rag.plugins.find``.
     """
 
@@ -60,6 +62,7 @@ class Source:
     named_only: bool = False
     label: str | None = None
     fold: bool = False
+    publish_every: int | None = None
 
     def survey(self) -> Survey:
         """Its files and what reads them. Raises InputError if there is nothing to read."""
@@ -115,7 +118,7 @@ def ingest(
     sync: bool = False,
     progress: Progress | None = None,
 ) -> IngestReport:
-    """Add or update the documents of ``sources`` and publish one version.
+    """Add or update the documents of ``sources`` and publish one version, or several where a source asks for them.
 
     Unchanged documents (same id and content hash) are not encoded again, nor are those that an interrupted run of the
     same work had already staged. Records that cannot be read are listed in the report and do not stop the rest.
@@ -127,7 +130,7 @@ def ingest(
 
     Raises:
         InputError: a source does not exist or holds nothing readable.
-        StorageError: the disk refused; the index is as it was.
+        StorageError: the disk refused; the index is as it was when a version was last published.
     """
     report, listen = IngestReport(store.name), progress or Silent()
     text, image = encoders.text, encoders.image
@@ -138,6 +141,7 @@ def ingest(
         if there or (there is None and encoders.joint and isinstance(image, ImageTextEncoder)):
             spaces["joint"] = spaces["image"]
     work = "|".join([*map(repr, sources), str(scrubber), *(s.fingerprint for s in spaces.values())])
+    note, before = "ingest " + ", ".join(_label(s) for s in sources), store.version()
     with store.writer(checkpoint=work) as writer:
         writer.check_spaces(spaces)
         taken: dict[str, str] = {}
@@ -147,12 +151,19 @@ def ingest(
             reading = SourceReading(source, salt_of(store), taken, report, held)
             count = listen.stage(f"reading {source.name}")
             batches = reading.batches(writer.places, count, images=image is not None, scrubber=scrubber)
-            _encode(batches, writer, encoders, "joint" in spaces, report, listen)
+            fresh = 0
+            for staged in _encode(batches, writer, encoders, "joint" in spaces, report, listen):
+                fresh += staged
+                if source.publish_every is not None and fresh >= source.publish_every:
+                    with report.timed("store"):
+                        report.version = writer.publish(note, spaces)
+                    fresh = 0
             read.append(reading)
         for reading in read:
             reading.withdraw(writer)
             noted = reading.mark(writer.living)
-            _encode([noted] if noted else [], writer, encoders, "joint" in spaces, report, listen)
+            for _ in _encode([noted] if noted else [], writer, encoders, "joint" in spaces, report, listen):
+                pass
         if not taken and not report.withdrawn and not report.marked:
             raise InputError(_nothing(sources, report))
         if sync:
@@ -161,17 +172,17 @@ def ingest(
         for space, made in writer.plans(spaces).items():
             report.plans[space] = str(made)
             listen.stage(f"building {space}: {made}")
-        before = store.version()
         with report.timed("store"):
-            report.version = writer.publish("ingest " + ", ".join(_label(s) for s in sources), spaces)
+            report.version = writer.publish(note, spaces)
     with report.timed("store"):
         reread(store, listen, again=False)
     pace = getattr(image, "pace", None)  # of this process: what workers do is not told
     if pace is not None and encoders.workers is None:
         report.images_a_second = pace.rates()
-    if report.version != before:
-        published = store.versions()[-1]
-        report.added, report.updated, report.removed = published.added, published.updated, published.removed
+    for published in (version for version in store.versions() if version.number > before):
+        report.added += published.added
+        report.updated += published.updated
+        report.removed += published.removed
     return report
 
 
@@ -187,6 +198,8 @@ class SourceReading:
         held: Iterable[Document] = (),
     ) -> None:
         """``held``: what the index has, with which this source's documents are compared where it is to be folded."""
+        if source.publish_every is not None and source.publish_every < 1:
+            raise InputError(f"a version cannot be published every {source.publish_every} documents; use 1 or more")
         if source.label is not None and (not source.label.strip() or ":" in source.label):
             raise InputError(f"a source cannot be called {source.label!r}; use a name without a colon")
         self._found = source.survey()
@@ -319,8 +332,8 @@ def _encode(
     joint: bool,
     report: IngestReport,
     listen: Progress,
-) -> None:
-    """Encode what the index does not have yet, and stage each batch, durably, as it comes back."""
+) -> Iterator[int]:
+    """Encode what the index does not have yet, and stage each batch, durably, as it comes back: how many it has."""
     under_way: deque[Batch] = deque()
 
     def works() -> Iterator[Work]:
@@ -347,6 +360,7 @@ def _encode(
         with report.timed("store"):
             writer.stage(batch.documents, batch.passages, batch.vectors(encoded))
         report.passages += len(batch.passages)
+        yield len(batch.documents)
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,13 @@ def ingest(
         ),
     ] = None,
     workers: Workers = None,
+    publish_every: Annotated[
+        int | None,
+        typer.Option(
+            help="Publish a version after so many new documents, so that they can be searched while the rest is read.",
+            show_default="one version at the end",
+        ),
+    ] = None,
     sync: Annotated[bool, typer.Option("--sync", help="Also remove documents that have left this source.")] = False,
     fold: Annotated[
         bool,
@@ -114,7 +121,7 @@ def ingest(
 ) -> None:
     """Add a corpus to an index, or bring it up to date. Unchanged documents are not encoded again."""
     settings = settings_of(indexes, profile)
-    corpus = rag.Source(source, format_, options_of(option, map_), label=name, fold=fold)
+    corpus = rag.Source(source, format_, options_of(option, map_), label=name, fold=fold, publish_every=publish_every)
     made = not (settings.indexes / index).exists()
     if dry_run:
         from rag.building.describe import preview

@@ -262,7 +262,7 @@ class Writer:
         leases.note(self.path, version)
         self._catalogue.checkpoint()
         failpoints.hit("log-folded")
-        self._removed, self._seen = set(), set()
+        self._removed = set()
         self._staging.discard()
         failpoints.hit("staging-discarded")
         self._staging = Staging.start(self.path / STAGING, self._checkpoint, ())

@@ -17,6 +17,7 @@ from rag.building import ingest as module
 from rag.building.ingest import Source, ingest
 from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_image_encoder, load_text_encoder
+from rag.errors import InputError
 from rag.indexing import IndexStore
 from rag.settings import Settings
 
@@ -140,3 +141,29 @@ def test_an_ingest_of_images_says_how_fast_it_decodes_and_encodes(
     assert report.images_a_second["decode"] > 0 and report.images_a_second["encode"] > 0
     show_ingest(report)
     assert "images/s: decode" in (said := capsys.readouterr().out) and "passages/s written" in said
+
+
+def test_what_is_published_on_the_way_is_searched_while_the_rest_is_read(
+    tmp_path: Path, image, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(module, "BATCH", 10)
+    store, text = IndexStore.create(tmp_path / "index"), Counting()
+    seen: list[tuple[int, int]] = []
+    whole = text.encode
+
+    def watching(texts, **options):  # type: ignore[no-untyped-def]
+        if version := store.version():
+            with store.snapshot() as snapshot:
+                seen.append((version, len(snapshot.search_words("heart", 100))))
+        return whole(texts, **options)
+
+    monkeypatch.setattr(text, "encode", watching)
+    source = Source(corpus(tmp_path / "c.jsonl", 50), publish_every=20)
+    report = ingest([source], store, Encoders(text, image))
+    assert seen == [(1, 20), (1, 20), (2, 40)]
+    assert (report.version, report.added, text.texts) == (3, 50, 50)
+    fewer = Source(corpus(tmp_path / "c.jsonl", 45, changed=2), publish_every=1)
+    again = ingest([fewer], store, Encoders(text, image), sync=True)
+    assert (again.updated, again.removed, again.unchanged) == (1, 5, 44)
+    with pytest.raises(InputError, match="every 0 documents"):
+        ingest([Source(tmp_path / "c.jsonl", publish_every=0)], store, Encoders(text, image))
