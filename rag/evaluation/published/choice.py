@@ -75,6 +75,7 @@ class ChoiceSuite:
     said: Path | None = None
     name: ClassVar[str]
     collection: ClassVar[str]
+    searches: ClassVar[bool] = True  # whether its evidence has to be found
 
     def items(self, folder: Folder) -> Iterator[Item | str]:
         """The questions, or why a row is none.
@@ -107,7 +108,7 @@ class ChoiceSuite:
 
     def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:
         items = list(sample.rows)
-        with _opened(subject, items, self.said is not None or self.ask == "model", progress) as pipeline:
+        with _opened(subject, items, self._found, progress) as pipeline:
             asker = Asker(pipeline, progress)
             first = self._first(items, asker)
             beside = list(self._beside(items, asker)) if self.baselines else []
@@ -123,6 +124,11 @@ class ChoiceSuite:
         return Report(
             self.name, measured, tuple(rows), sample.left_out, (*notes, *self.notes(items)), _details(items, first)
         )
+
+    @property
+    def _found(self) -> bool:
+        """Whether anything is searched for: a text that is there already, and a model asked directly, need nothing."""
+        return self.searches and self.said is None and self.ask == "product"
 
     def notes(self, items: Sequence[Item]) -> tuple[str, ...]:
         """What a reader must know besides."""
@@ -320,13 +326,13 @@ def _details(items: Sequence[Item], first: Choices) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(subject: Subject, items: Sequence[Item], alone: bool, progress: Progress) -> Iterator[Pipeline]:
+def _opened(subject: Subject, items: Sequence[Item], found: bool, progress: Progress) -> Iterator[Pipeline]:
     """The engine's pipeline; or, with settings alone, one over the texts that the collection itself gives."""
     if isinstance(subject, Engine):
         yield subject.pipeline()
         return
     texts = {g.id: g.text for item in items for g in item.given}
-    if texts and not alone:
+    if texts and found:
         rows = ({"id": i, "text": text, "kind": "literature", "group": i} for i, text in texts.items())
         with pooled(rows, subject, progress) as engine:
             yield engine.pipeline()

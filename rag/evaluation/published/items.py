@@ -100,7 +100,8 @@ def hit_of(given: GoldText, n: int, channel: str = "text") -> Hit:
         id=given.id, kind="literature", text=given.text, case_id=given.id, group_id=given.id, source="file"
     )
     passage = Passage(id=f"{given.id}#0", document_id=given.id, start=0, end=len(given.text), text=given.text)
-    return Hit(passage=passage, document=document, score=1.0, channel=channel, ranks={channel: n + 1})
+    ranks = {channel: n + 1}
+    return Hit(passage=passage, document=document, score=1.0, channel=channel, ranks=ranks, similarities={channel: 1.0})
 
 
 def options_of(words: Sequence[str]) -> dict[str, str]:

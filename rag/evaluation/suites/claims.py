@@ -58,8 +58,8 @@ class ClaimSuite:
         texts = Texts(Lexicon.load())
         (commonest, _), *_ = Counter(row.label for row in sample.rows).most_common(1)
         judges: dict[str, Callable[[LabelledClaim], str]] = {
-            "the rules": lambda row: _OF_VERDICT.get(judge(row.claim, row.evidence, texts).verdict, "neutral"),
-            "shared words": lambda row: _by_words(row, texts),
+            "the rules": lambda row: label_by_rules(row, texts),
+            "shared words": lambda row: label_by_words(row, texts),
             f"always {commonest}": lambda row: commonest,
         }
         advance = progress.stage("judging claims", len(sample.rows) * len(judges))
@@ -82,7 +82,13 @@ class ClaimSuite:
         return Report(self.name, {}, tuple(rows), sample.left_out)
 
 
-def _by_words(row: LabelledClaim, texts: Texts) -> str:
+def label_by_rules(row: LabelledClaim, texts: Texts) -> str:
+    """What the verifier's rules say."""
+    return _OF_VERDICT.get(judge(row.claim, row.evidence, texts).verdict, "neutral")
+
+
+def label_by_words(row: LabelledClaim, texts: Texts) -> str:
+    """What half of the claim's words in the evidence say, with a negation on one side alone."""
     mine, theirs = texts.of(row.claim).words, texts.of(row.evidence).words
     if not mine or len(mine & theirs) < _SHARED * len(mine):
         return "neutral"

@@ -2,12 +2,15 @@
 
 One JSON object a line: ``text``, and ``spans`` with ``start``, ``end`` (of characters) and ``type``; without spans, all
 that is found is a false alarm. Presidio's form (a JSON array of ``full_text`` and ``spans`` with ``start_position``,
-``end_position`` and ``entity_type``) is read as well.
+``end_position`` and ``entity_type``) is read as well, and so is a folder of texts with brat annotations, as MEDDOCAN
+(Marimon et al., IberLEF 2019) was published. Beside the finders stands what needs no rule: every word with a capital or
+a digit is taken for a detail.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,10 +20,14 @@ from typing import Any, ClassVar, NamedTuple
 from rag.corpus.identifiers import Identifier
 from rag.corpus.scrub import Scrubber
 from rag.errors import InputError
+from rag.evaluation.published.brat import read_brat
+from rag.evaluation.published.folder import Folder, sample_of
 from rag.evaluation.questions import json_lines
-from rag.evaluation.report import Report, Row, exactly
+from rag.evaluation.report import NO_BASELINES, Report, Row, exactly
 from rag.evaluation.suite import Sample, Subject
 from rag.progress import Progress
+
+_CAPITAL = re.compile(r"\w*[A-ZÁÉÍÓÚÑÜ\d]\w*")
 
 
 class MarkedText(NamedTuple):
@@ -29,6 +36,10 @@ class MarkedText(NamedTuple):
     id: str
     text: str
     spans: tuple[Identifier, ...]
+
+    @property
+    def group(self) -> str:
+        return self.id
 
 
 @dataclass(frozen=True)
@@ -44,18 +55,37 @@ class DeidentificationSuite:
     Attributes:
         finders: which are asked; see ``deidentification.finders`` of the settings.
         of: types that the row "these" sums up.
+        limit: so many texts, drawn by ``seed``; 0 for all.
+        seed: of the sample.
+        baselines: also count what capitals and digits alone would find.
     """
 
     finders: str | tuple[str, ...] = "rules"
     of: str | tuple[str, ...] = ()
+    limit: int = 0
+    seed: int = 0
+    baselines: bool = True
     name: ClassVar[str] = "deid"
 
     def read(self, path: Path) -> Sample:
+        if path.is_dir() and (lines := Folder(path, "a corpus of marked texts").maybe("*.jsonl")) is not None:
+            path = lines
+        if path.is_dir():
+            held = read_brat(Folder(path, "a corpus of marked texts"))
+            texts = [
+                MarkedText(t.id, t.text, tuple(Identifier(s.start, s.end, s.type) for s in t.spans.values()))
+                for t in held
+            ]
+            return self._sampled(texts)
         if path.suffix == ".json":
             rows = list(enumerate(json.loads(path.read_text("utf-8")), start=1))
         else:
             rows = list(json_lines(path))
-        return Sample([_marked(row, f"{path}, row {number}", number) for number, row in rows])
+        return self._sampled([_marked(row, f"{path}, row {number}", number) for number, row in rows])
+
+    def _sampled(self, texts: list[MarkedText]) -> Sample:
+        sample = sample_of(texts, self.limit, self.seed)
+        return Sample(sample, +Counter({"not in the sample": len(texts) - len(sample)}))
 
     def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:
         finders = _several(self.finders)
@@ -82,8 +112,31 @@ class DeidentificationSuite:
         total = alarms.total()
         per_word = {"per 1,000 words": exactly(1000 * total / max(words, 1))}
         rows.append(Row({"type": "false alarms"}, {"n": total}, per_word))
+        if self.baselines:
+            rows += _of_capitals(sample.rows, words)
+        notes = () if self.baselines else (NO_BASELINES,)
         details = {"missed": missed, "false alarms by kind": dict(alarms), "words": words}
-        return Report(self.name, {"finders": ", ".join(finders)}, tuple(rows), sample.left_out, details=details)
+        return Report(self.name, {"finders": ", ".join(finders)}, tuple(rows), sample.left_out, notes, details)
+
+
+def _of_capitals(texts: Iterable[MarkedText], words: int) -> list[Row]:
+    """What is found, and what for nothing, where every word with a capital or a digit is taken for a detail."""
+    hit, marked, alarms = 0, 0, 0
+    for row in texts:
+        found = [Identifier(m.start(), m.end(), "capital") for m in _CAPITAL.finditer(row.text)]
+        marked += len(row.spans)
+        hit += sum(_covered(row.text, span, found) == 1 for span in row.spans)
+        alarms += sum(all(one.end <= s.start or s.end <= one.start for s in row.spans) for one in found)
+    if not marked:
+        return []
+    return [
+        Row({"type": "all, by capitals and digits"}, {"n": marked}, {"recall": exactly(hit / marked)}),
+        Row(
+            {"type": "false alarms of these"},
+            {"n": alarms},
+            {"per 1,000 words": exactly(1000 * alarms / max(words, 1))},
+        ),
+    ]
 
 
 def _several(names: str | tuple[str, ...]) -> tuple[str, ...]:

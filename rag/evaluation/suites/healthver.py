@@ -1,0 +1,71 @@
+"""HealthVer (Sarrouti et al., Findings of EMNLP 2021): does a statement from an article support a claim or refute it?
+
+As published: "healthver_test.csv" (or dev, train) of ``id``, ``claim``, ``evidence``, ``label`` (Supports, Refutes,
+Neutral), ``topic_ip`` and ``question``; JSON lines of the same are read as well. Ours is the verifier that decides
+which sentences an answer may keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rag.errors import InputError
+from rag.evaluation.published.asking import Asker, HeardAnswer
+from rag.evaluation.published.choice import OURS, Choices, ChoiceSuite
+from rag.evaluation.published.folder import Folder, rows_of
+from rag.evaluation.published.items import GoldText, Item
+from rag.evaluation.suites.claims import LabelledClaim, label_by_rules, label_by_words
+
+_OPTIONS = {"supports": "the evidence supports the claim", "refutes": "the evidence refutes the claim"}
+OPTIONS = {**_OPTIONS, "neutral": "it does neither"}
+
+
+@dataclass(frozen=True)
+class HealthVerSuite(ChoiceSuite):
+    """Claims of one split.
+
+    >>> HealthVerSuite(split="dev").name
+    'healthver'
+
+    Attributes:
+        split: test, dev or train.
+    """
+
+    split: str = "test"
+    name: ClassVar[str] = "healthver"
+    collection: ClassVar[str] = "HealthVer"
+    searches: ClassVar[bool] = False
+
+    def items(self, folder: Folder) -> Iterator[Item | str]:
+        seen: dict[str, int] = {}
+        for row in rows_of(folder.find(f"healthver_{self.split}.csv", f"{self.split}.csv", f"{self.split}.jsonl")):
+            label = row.text("label").strip().casefold()
+            if label not in OPTIONS:
+                raise InputError(f"{row.place}: the label is {label!r}; it has to be Supports, Refutes or Neutral")
+            claim, evidence = row.text("claim"), row.text("evidence")
+            number = row.text("id")
+            seen[number] = seen.get(number, 0) + 1
+            identity = number if seen[number] == 1 else f"{number}-{seen[number]}"  # published ids repeat
+            group = row.text("topic_ip", "topic", default=identity)
+            text = f"Claim: {claim}\nEvidence: {evidence}"
+            yield Item(identity, group, text, label, OPTIONS, given=(GoldText(claim, evidence),))
+
+    def _first(self, items: Sequence[Item], asker: Asker) -> Choices:
+        if self.said is not None or self.ask == "model":
+            return super()._first(items, asker)
+        return Choices(OURS, [HeardAnswer(label_by_rules(_claim(item), asker.pipeline.texts)) for item in items])
+
+    def _beside(self, items: Sequence[Item], asker: Asker) -> Iterator[Choices]:
+        yield next(super()._beside(items, asker))  # a constant
+        texts = asker.pipeline.texts
+        yield Choices("shared words", [HeardAnswer(label_by_words(_claim(item), texts)) for item in items])
+        others = [*items[1:], items[0]]
+        shuffled = [_claim(i)._replace(evidence=o.given[0].text) for i, o in zip(items, others, strict=True)]
+        yield Choices("shuffled evidence", [HeardAnswer(label_by_rules(claim, texts)) for claim in shuffled])
+
+
+def _claim(item: Item) -> LabelledClaim:
+    (given,) = item.given
+    return LabelledClaim(item.id, given.id, given.text, item.answer)
