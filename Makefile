@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo fast test slow lint bench docs crash hostile clean
+.PHONY: demo fast test slow lint bench evaluate reproduce docs crash hostile clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -52,6 +52,12 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict, import rules
 
 bench: $(VENV)/.dev  ## benchmarks; results are printed as tables (to keep them: benchmarks/run.py --save)
 	$(BIN)/python benchmarks/run.py
+
+evaluate: $(VENV)/.dev  ## every suite on ../shared/data, into build/evaluation (to keep the tables: benchmarks/evaluate.py --save)
+	$(BIN)/python benchmarks/evaluate.py
+
+reproduce: $(VENV)/.dev  ## the same commands again, and what moved from the figures in benchmarks/evaluate.yaml
+	$(BIN)/python benchmarks/evaluate.py --check
 
 docs: $(VENV)/.dev  ## the documentation site, into site/
 	$(BIN)/mkdocs build --strict

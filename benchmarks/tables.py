@@ -33,7 +33,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 ROOT = Path(__file__).parent.parent
 RESULTS, DOCUMENT = ROOT / "benchmarks" / "results", ROOT / "docs" / "evaluation.md"
-Section = Literal["Reading", "Verifying", "Risk control", "Finding", "Routing", "Speed", "Vector search", "Serving"]
+Section = Literal[
+    "Reading", "Collections", "Verifying", "Risk control", "Finding", "Routing", "Speed", "Vector search", "Serving"
+]
 SECTIONS: tuple[str, ...] = get_args(Section)
 HEAD = """\
 # Evaluation

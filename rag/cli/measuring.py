@@ -251,6 +251,34 @@ def compare(
     say(found.json(), found.table(), as_json)
 
 
+@evaluate.command(epilog="Example: rag evaluate report build/evaluation/*.json --html report.html")
+def report(
+    reports: Annotated[list[Path], typer.Argument(help="What `rag evaluate … --json` wrote, one or several.")],
+    html: Annotated[
+        Path | None, typer.Option(help="Write one page with tables and pictures; needs nothing else.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Reports gathered: as one HTML page with reliability diagrams and risk by coverage, as Markdown, or printed."""
+    from rag.evaluation.compare import read_report
+    from rag.evaluation.page import page_of, report_of
+
+    held = [read_report(path) for path in reports]
+    found = [report_of(one) for one in held]
+    text = "\n\n".join(f"# {one.suite}\n\n{one.table()}" for one in found)
+    written = {}
+    for path, content in ((html, page_of(found) if html is not None else ""), (markdown, text + "\n")):
+        if path is None:
+            continue
+        try:
+            path.write_text(content, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}; name another file") from error
+        written[path.suffix.lstrip(".") or "file"] = str(path)
+    say({"reports": held, "written": written}, "\n".join(f"written: {p}" for p in written.values()) or text, as_json)
+
+
 def _subject(index: str | None, indexes: Path | None, profile: str | None) -> Subject:
     settings = settings_of(indexes, profile)
     return settings if index is None else engine_of(settings, index)

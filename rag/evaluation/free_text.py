@@ -22,7 +22,8 @@ from rag.language.reading import read_passage
 Meaning = Literal["yes", "no", "maybe", "option", "refused", "none"]
 
 _DECORATION = re.compile(r"^(?:\s|[-*>#_\"'“”‘’`•]|\d{1,2}[.)](?=\s)|\[\d+\])+|(?:\s|[*_\"'“”‘’`])+$")
-_ROLE = re.compile(r"^(?:assistant|model|system)\s*:\s*", re.I)
+_EMPHASIS = re.compile(r"\*{1,3}(?=\S)|(?<=\S)\*{1,3}|__|`")
+_ROLE = re.compile(r"^(?:(?:assistant|model|system)\s*:|(?:final\s+)?answer\s*:?\s*\n)\s*", re.I)
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]*)\}?\}")
 _KEYS = ("answer", "answer_choice", "final_answer", "verdict", "choice", "option", "prediction")
 _NOTHING = frozenset({"", "none", "n/a", "na", "null", "nan", "nil", "nothing", "answer", "answer:"})
@@ -143,6 +144,7 @@ def _plain(text: str) -> str:
             said = "" if values[0] is None else str(values[0])
     if boxed := _BOXED.findall(said):
         said = boxed[-1]
+    said = _EMPHASIS.sub("", said)
     before = None
     while said != before:
         before, said = said, _ROLE.sub("", _DECORATION.sub("", said))

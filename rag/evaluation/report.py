@@ -11,7 +11,10 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from rag.evaluation.metrics import Estimate
 
 NO_BASELINES = "baselines were not measured (--no-baselines): without them nobody can tell what these figures are worth"
-_STYLE = "body { font: 16px sans-serif; margin: 2rem } td, th { padding: .2rem .8rem; text-align: left }"
+_STYLE = (
+    "body { font: 16px sans-serif; margin: 2rem } td, th { padding: .2rem .8rem; text-align: left } "
+    "section { overflow-x: auto } img { max-width: 100% }"
+)
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,13 @@ class Report:
 
     def html(self) -> str:
         """A page of its own."""
-        page = Element("html", lang="en")
-        head, body = SubElement(page, "head"), SubElement(page, "body")
-        SubElement(head, "meta", charset="utf-8")
-        SubElement(head, "title").text = f"ClinCite: {self.suite}"
-        SubElement(head, "style").text = _STYLE
-        SubElement(body, "h1").text = self.suite
+        body = Element("body")
+        self.fill(body)
+        return page_around(body, f"ClinCite: {self.suite}")
+
+    def fill(self, body: Element, heading: str = "h1") -> None:
+        """The report as part of a page."""
+        SubElement(body, heading).text = self.suite
         for line in self._preamble():
             SubElement(body, "p").text = line
         for columns, rows in self._tables():
@@ -125,7 +129,6 @@ class Report:
                     SubElement(shown, "td" if n else "th").text = cell
         for note in self.notes:
             SubElement(body, "p").text = note
-        return "<!doctype html>\n" + tostring(page, encoding="unicode", method="html") + "\n"
 
     def _preamble(self) -> list[str]:
         measured = [f"{kind}: {name}" for kind, name in self.measured.items()]
@@ -135,6 +138,18 @@ class Report:
         """Rows of the same columns that follow one another are a table."""
         for columns, rows in groupby((row.cells() for row in self.rows), key=list):
             yield [name.replace("_", " ") for name in columns], [list(row.values()) for row in rows]
+
+
+def page_around(body: Element, title: str) -> str:
+    """A page that needs nothing else."""
+    page = Element("html", lang="en")
+    head = SubElement(page, "head")
+    SubElement(head, "meta", charset="utf-8")
+    SubElement(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
+    SubElement(head, "title").text = title
+    SubElement(head, "style").text = _STYLE
+    page.append(body)
+    return "<!doctype html>\n" + tostring(page, encoding="unicode", method="html") + "\n"
 
 
 def exactly(value: float) -> Estimate:

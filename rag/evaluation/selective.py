@@ -39,7 +39,7 @@ def measure_selection(confidence: ArrayLike, right: ArrayLike, tolerated: float 
     sure, good = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
     if not len(sure):
         return {}
-    risks = _risks(sure, good)
+    risks = risk_by_coverage(sure, good)
     kept = np.flatnonzero(risks <= tolerated)
     return {
         "AURC": exactly(float(risks.mean())),
@@ -61,8 +61,9 @@ def calibration_error(confidence: ArrayLike, right: ArrayLike, bins: int = BINS)
     return sum(gaps) / len(sure)
 
 
-def _risks(sure: NDArray[np.float64], good: NDArray[np.float64]) -> NDArray[Any]:
-    """The risk at each coverage 1/n … 1; answers of equal confidence are wrong as often as they are on average."""
+def risk_by_coverage(confidence: ArrayLike, right: ArrayLike) -> NDArray[Any]:
+    """The risk at each coverage 1/n … 1, answers of highest confidence first; ties are wrong as often as on average."""
+    sure, good = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
     order = np.argsort(-sure, kind="stable")
     levels, place, size = np.unique(-sure[order], return_inverse=True, return_counts=True)
     wrong = np.bincount(place, weights=1 - good[order], minlength=len(levels)) / size

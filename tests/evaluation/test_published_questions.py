@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from rag.answering.pipeline import Pipeline
+from rag.cli import app
 from rag.errors import InputError
 from rag.evaluation.published.asking import Asker, others_of
 from rag.evaluation.published.choice import ChoiceSuite, exchanged, scores_of
@@ -195,6 +197,25 @@ def test_a_model_is_shown_the_oracles_evidence(published: Path, model: Settings)
     report = evaluate(model, "pubmedqa", published / "pubmedqa", ask="model")
     assert report.value("answered", **{"answered by": "the model alone"}) == 0.0
     assert report.value("accuracy", **{"answered by": "oracle evidence"}) == pytest.approx(2 / 3)
+
+
+def test_a_server_that_speaks_openai_is_measured_by_the_same_command(published: Path, tmp_path: Path) -> None:
+    """What it streams over HTTP is read as any free text is; nothing of ours stands between."""
+    servers = pytest.importorskip("generation.servers")
+    with servers.serving(servers.saying("**No**, it does not.")) as server:
+        profile = tmp_path / "mine.toml"
+        profile.write_text(
+            '[generation]\nkind = "openai"\n[generation.openai]\n'
+            f'base_url = "{server.url}"\nmodel = "m"\nattempts = 1\n[encoders]\ntext = "fakes:make_word_bags"\n'
+        )
+        arguments = ["evaluate", "pubmedqa", "--data", str(published / "pubmedqa"), "--ask", "model"]
+        done = CliRunner().invoke(app, [*arguments, "--profile", str(profile), "--json"])
+        assert done.exit_code == 0, done.output
+        asked = [request["body"]["messages"] for request in server.requests]
+    found = json.loads(done.stdout)
+    assert {o["said"] for o in found["outcomes"]} == {"no"}
+    assert len(asked) == 6, "three questions, alone and with the oracle's evidence"
+    assert any("Drug A lowered blood pressure." in json.dumps(messages) for messages in asked)
 
 
 def test_without_a_language_model_nobody_can_be_asked_directly(published: Path, quick: Settings) -> None:

@@ -88,3 +88,18 @@ def test_what_cannot_be_compared_is_refused_in_a_sentence(
         main()
     assert not done.value.code
     assert "difference" in capsys.readouterr().out
+
+
+def test_no_baselines_is_an_option_of_the_plain_command(
+    own: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"id": "1", "question": "Is there cardiomegaly?", "answer": "yes", "study": "r1"}]
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    monkeypatch.setattr("rag.cli.measuring.engine_of", lambda settings, index: own)
+    monkeypatch.setattr("sys.argv", ["rag", "evaluate", str(tmp_path / "q.jsonl"), "--no-baselines"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    said = capsys.readouterr().out
+    assert "baselines were not measured" in said
+    assert "a constant" not in said

@@ -24,7 +24,7 @@ OPTIONS = {**_OPTIONS, "neutral": "it does neither"}
 
 @dataclass(frozen=True)
 class HealthVerSuite(ChoiceSuite):
-    """Claims of one split.
+    """Claims of one split. A claim is the unit of statistics: it stands beside several statements.
 
     >>> HealthVerSuite(split="dev").name
     'healthver'
@@ -48,9 +48,8 @@ class HealthVerSuite(ChoiceSuite):
             number = row.text("id")
             seen[number] = seen.get(number, 0) + 1
             identity = number if seen[number] == 1 else f"{number}-{seen[number]}"  # published ids repeat
-            group = row.text("topic_ip", "topic", default=identity)
             text = f"Claim: {claim}\nEvidence: {evidence}"
-            yield Item(identity, group, text, label, OPTIONS, given=(GoldText(claim, evidence),))
+            yield Item(identity, claim, text, label, OPTIONS, given=(GoldText(claim, evidence),))
 
     def _first(self, items: Sequence[Item], asker: Asker) -> Choices:
         if self.said is not None or self.ask == "model":
