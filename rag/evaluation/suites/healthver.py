@@ -15,11 +15,23 @@ from rag.errors import InputError
 from rag.evaluation.published.asking import Asker, HeardAnswer
 from rag.evaluation.published.choice import OURS, Choices, ChoiceSuite
 from rag.evaluation.published.folder import Folder, rows_of
-from rag.evaluation.published.items import GoldText, Item
+from rag.evaluation.published.items import Item
 from rag.evaluation.suites.claims import LabelledClaim, label_by_rules, label_by_words
 
 _OPTIONS = {"supports": "the evidence supports the claim", "refutes": "the evidence refutes the claim"}
 OPTIONS = {**_OPTIONS, "neutral": "it does neither"}
+
+
+@dataclass(frozen=True)
+class ClaimItem(Item):
+    """A claim, which is its group, beside one statement."""
+
+    evidence: str = ""
+
+    @property
+    def labelled(self) -> LabelledClaim:
+        """As the verifier judges it."""
+        return LabelledClaim(self.id, self.group, self.evidence, self.answer)
 
 
 @dataclass(frozen=True)
@@ -49,22 +61,20 @@ class HealthVerSuite(ChoiceSuite):
             seen[number] = seen.get(number, 0) + 1
             identity = number if seen[number] == 1 else f"{number}-{seen[number]}"  # published ids repeat
             text = f"Claim: {claim}\nEvidence: {evidence}"
-            yield Item(identity, claim, text, label, OPTIONS, given=(GoldText(claim, evidence),))
+            yield ClaimItem(identity, claim, text, label, OPTIONS, evidence=evidence)
 
     def _first(self, items: Sequence[Item], asker: Asker) -> Choices:
         if self.said is not None or self.ask == "model":
             return super()._first(items, asker)
-        return Choices(OURS, [HeardAnswer(label_by_rules(_claim(item), asker.pipeline.texts)) for item in items])
+        return Choices(OURS, [HeardAnswer(label_by_rules(claim, asker.pipeline.texts)) for claim in _claims(items)])
 
     def _beside(self, items: Sequence[Item], asker: Asker) -> Iterator[Choices]:
         yield next(super()._beside(items, asker))  # a constant
-        texts = asker.pipeline.texts
-        yield Choices("shared words", [HeardAnswer(label_by_words(_claim(item), texts)) for item in items])
-        others = [*items[1:], items[0]]
-        shuffled = [_claim(i)._replace(evidence=o.given[0].text) for i, o in zip(items, others, strict=True)]
+        claims, texts = _claims(items), asker.pipeline.texts
+        yield Choices("shared words", [HeardAnswer(label_by_words(claim, texts)) for claim in claims])
+        shuffled = [mine._replace(evidence=claims[n - 1].evidence) for n, mine in enumerate(claims)]
         yield Choices("shuffled evidence", [HeardAnswer(label_by_rules(claim, texts)) for claim in shuffled])
 
 
-def _claim(item: Item) -> LabelledClaim:
-    (given,) = item.given
-    return LabelledClaim(item.id, given.id, given.text, item.answer)
+def _claims(items: Sequence[Item]) -> list[LabelledClaim]:
+    return [item.labelled for item in items if isinstance(item, ClaimItem)]
