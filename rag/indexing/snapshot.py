@@ -210,6 +210,16 @@ class Snapshot:
         found = list(self._catalogue.fetch(query, {"value": f"%/{escaped}", "v": self.version}))
         return str(found[0][0]) if len(found) == 1 else None
 
+    def cases_starting(self, prefix: str, limit: int) -> list[str]:
+        """Studies (cases that are more than literature) whose ids begin so, in any ASCII case; the shortest first."""
+        query = (
+            "SELECT DISTINCT d.case_id FROM documents d WHERE d.case_id >= :prefix COLLATE NOCASE"
+            " AND d.case_id < :prefix || char(1114111) COLLATE NOCASE AND d.kind != 'literature'"
+            f" AND {ALIVE} ORDER BY length(d.case_id), d.case_id LIMIT :limit"
+        )
+        values = {"prefix": prefix, "limit": limit, "v": self.version}
+        return [str(case) for (case,) in self._catalogue.fetch(query, values)]
+
     def spaces(self) -> dict[str, SpaceInfo]:
         """The vector spaces of this version; ``n`` counts the vectors of its own documents."""
         return dict(self._spaces)

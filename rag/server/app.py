@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from rag.server.access.auth import Authenticator
-from rag.server.routes import answers, audit, chat, cohorts, history, images, indexes, jobs, regions, system
+from rag.server.routes import answers, audit, chat, cohorts, history, images, indexes, jobs, regions, studies, system
 from rag.server.web import problems
 from rag.server.web.guard import Guard
 from rag.server.web.openapi import describe_api
@@ -58,7 +58,7 @@ def create_app(service: Service, tracer: Tracer | None = None, stopping: asyncio
     shown = "demo" if auth.required else service.names[0]  # the description is for strangers, too
     app.openapi = lambda: describe_api(app, shown)  # type: ignore[method-assign]
     problems.install(app)
-    for module in (answers, regions, history, images, cohorts, audit, indexes, jobs, chat, system):
+    for module in (answers, regions, history, images, cohorts, audit, studies, indexes, jobs, chat, system):
         app.include_router(module.router)
     _add_page(app)
     inner: ASGIApp = app

@@ -142,7 +142,7 @@ def open_page(browser: Browser, site: str) -> Iterator[Open]:
 
     def opener(path: str = "/", *, at: str = site, expected: tuple[str, ...] = (), **options: Any) -> Page:
         context = browser.new_context(**({"viewport": WIDE, "reduced_motion": "reduce"} | options))
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         page = context.new_page()
         opened.append((page, Watched(page), expected))
         page.goto(at + path)

@@ -16,7 +16,8 @@ _SEEN = """() => {
   if (e.id === "question") return getComputedStyle(e.closest("form")).boxShadow.includes("0px 0px 0px 1px");
   return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
 }"""
-VIEWS = ("/", "/#/history", "/#/indexes")
+VIEWS = ("/", "/#/history", "/#/indexes", "/#/studies/small/CXR2814")
+SHOWN = {"history": "#view-history .history li", "indexes": ".index-detail table", "studies": ".study-document"}
 
 
 def focused(page: Page, selector: str) -> bool:
@@ -61,7 +62,7 @@ def test_focus_is_seen(open_page: Open) -> None:
     page = open_page("/#/history")
     page.keyboard.press("Tab")
     page.keyboard.press("/")
-    for _ in range(10):
+    for _ in range(8):
         assert page.evaluate(_SEEN), page.evaluate("document.activeElement.outerHTML.slice(0, 100)")
         page.keyboard.press("Tab")
 
@@ -75,7 +76,7 @@ def test_single_key_shortcuts_can_be_turned_off(page: Page) -> None:
     assert "history" not in page.url
 
 
-@pytest.mark.parametrize("width", [320, 768])
+@pytest.mark.parametrize("width", [320, 640, 768])  # 640: a screen of 1280 at 200%
 def test_small_screens_never_scroll_sideways(width: int, open_page: Open) -> None:
     page = open_page(viewport={"width": width, "height": 640})
     fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
@@ -85,9 +86,9 @@ def test_small_screens_never_scroll_sideways(width: int, open_page: Open) -> Non
     shot(page, f"narrow-{width}", whole=True)
     for path in VIEWS[1:]:
         page.evaluate("(h) => { location.hash = h; }", path[1:])
-        page.wait_for_selector("#view-history .history li" if "history" in path else ".index-detail table")
+        page.wait_for_selector(SHOWN[path.split("/")[2]])
         assert page.evaluate(fits), path
-        shot(page, f"narrow-{width}-{path.split('/')[-1]}", whole=True)
+        shot(page, f"narrow-{width}-{path.split('/')[2]}", whole=True)
 
 
 def test_light_and_dark_follow_the_system_and_the_choice(open_page: Open) -> None:
@@ -135,6 +136,13 @@ def test_axe_finds_nothing_wrong_in_any_state(scheme: Literal["light", "dark"], 
     page.locator("#view-history .history a").first.click()
     page.wait_for_selector("#view-answer .record")
     found["recorded"] = violations(page, axe)
+    page.locator("#view-answer .open-source").first.click()
+    page.wait_for_selector(".reading mark.lit")
+    found["source"] = violations(page, axe)
+    shot(page, f"{scheme}-source")
+    page.evaluate("location.hash = '#/studies/small/CXR2814'")
+    page.wait_for_selector(".study-document")
+    found["study"] = violations(page, axe)
     page.evaluate("location.hash = '#/indexes'")
     page.wait_for_selector(".index-detail table")
     found["indexes"] = violations(page, axe)

@@ -21,12 +21,14 @@ from rag.server.web.bodies import MULTIPART, content_type, read_form
 from rag.server.web.frames import FRAMES, MEDIA_TYPE, framed
 from rag.server.web.pictures import EDGE, ServedPicture, served_page, served_picture, unchanged
 from rag.server.web.problems import Problem, documented
+from rag.server.web.schemas import Name
 from rag.server.work.quoted import Quoted, quoted_evidence
-from rag.server.work.service import Service
+from rag.server.work.service import Served, Service
 from rag.settings import ServingSettings
 
 router = APIRouter(tags=["images"])
 Edge = Annotated[int, Query(ge=64, le=EDGE, description="Longest side in pixels.")]
+DocumentId = Annotated[str, Query(min_length=1, max_length=1000)]
 First = Annotated[int, Query(ge=0, le=1_000_000, description="Index of the first frame, from 0.")]
 _PNG: dict[str, Any] = {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 _JPEG: dict[str, Any] = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
@@ -114,6 +116,31 @@ async def evidence_page(
     return _shown(picture, f"-{edge}")
 
 
+@router.get(
+    "/v1/indexes/{name}/image",
+    summary="An image of an index",
+    response_class=Response,
+    responses={200: _JPEG, **documented(404, 410, 422)},
+)
+async def index_image(request: Request, name: Name, document: DocumentId, caller: Asker, edge: Edge = 1024) -> Response:
+    """Of the version that questions are answered from, and only while it is what was indexed."""
+    served = service_of(request).index(name)
+    return await run_in_threadpool(lambda: _small(_of_document(served, document), edge))
+
+
+@router.get(
+    "/v1/indexes/{name}/pixels",
+    summary="The pixels of an image of an index",
+    response_class=Response,
+    responses={200: FRAMES, **documented(404, 410, 422, 504)},
+)
+async def index_pixels(request: Request, name: Name, document: DocumentId, caller: Asker, first: First = 0) -> Response:
+    """DICOM frames as they are stored, any other picture as JPEG."""
+    service = service_of(request)
+    served = service.index(name)
+    return await service.aside.run(lambda: _whole(_of_document(served, document), first))
+
+
 @router.post(
     "/v1/frames",
     summary="The frames of a DICOM file",
@@ -188,6 +215,13 @@ def _of_evidence(service: Service, audit_id: str, number: int, caller: Caller) -
         document = EntryImages(quoted.entry, snapshot, quoted.served.engine.ledger.images).document(number)
     if document is None or document.image is None:
         raise Problem(404, "the evidence under this number has no image, nor has its case")
+    return KeptPicture(Path(document.image), document.image_sha256)
+
+
+def _of_document(served: Served, identity: str) -> KeptPicture:
+    document = served.engine.pipeline().snapshot.document(identity)
+    if document is None or document.image is None:
+        raise Problem(404, "document: the index holds no image of this id")
     return KeptPicture(Path(document.image), document.image_sha256)
 
 

@@ -1,12 +1,17 @@
 // What buttons do: work that may fail, and files that need the key to be fetched.
 
-import { blobUrl } from "./api.js";
+import { raw } from "./api.js";
 import { h } from "./dom.js";
 
 const KEPT_MS = 10_000; // the browser has read the file by then
 
 export async function download(path, name) {
-  const url = await blobUrl(path);
+  save(await (await raw(path)).blob(), name);
+}
+
+/** Gives the reader a file. */
+export function save(blob, name) {
+  const url = URL.createObjectURL(blob);
   const link = h("a", { href: url, download: name });
   document.body.append(link);
   link.click();

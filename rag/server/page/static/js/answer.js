@@ -2,11 +2,13 @@
 
 import { get } from "./api.js";
 import { bringIntoView, announce, h } from "./dom.js";
+import { cohortPanel } from "./cohort.js";
 import { EvidencePane } from "./evidence.js";
 import * as explain from "./explain.js";
 import { recordPanel } from "./record.js";
 import { answerTable } from "./table.js";
 import { duration, percent, sentence as inSentence } from "./text.js";
+import { sourceAddress } from "./source.js";
 import { thumbnail } from "./thumbnail.js";
 import { whatToDo } from "./advice.js";
 import { beneath, plainly, sideOf, VERDICTS } from "./words.js";
@@ -85,7 +87,7 @@ export class AnswerView {
     this.element.removeAttribute("aria-busy");
     this.element.classList.toggle("withheld", !answered);
     this.progress.replaceChildren();
-    this.pane.show(answer.evidence, { final: true, answered, answer });
+    this.pane.show(answer.evidence, { final: true, answered });
     if (this.#sentences.length !== answer.sentences.length || this.#sentences.some(({ text }, n) => text !== answer.sentences[n].text)) {
       this.#sentences = [];
       this.list.replaceChildren();
@@ -96,11 +98,13 @@ export class AnswerView {
       else this.sentence(s, cited);
     });
     this.pane.arrange(answered);
+    this.pane.link(answer);
     if (this.#lit !== null) this.light(this.#lit, false);
     this.outcome.replaceChildren(...(answered ? answeredOutcome(answer) : notAnswered(answer)));
     this.#settle(answer);
+    for (const p of this.#gallery) Object.assign(p, { audit: answer.audit_id, recorded: p.number ? p.path : answer.question.image });
     this.list.hidden = !this.list.children.length;
-    this.table.replaceChildren(...[answerTable(answer.table)].filter(Boolean));
+    this.table.replaceChildren(...[answerTable(answer.table), this.#reports(answer)].filter(Boolean));
     this.taken.textContent = (answer.question.taken?.notes || []).map(inSentence).join(" ");
     this.#explain(answer);
     this.record.replaceChildren(recordPanel(answer));
@@ -123,6 +127,12 @@ export class AnswerView {
     }
     for (const part of (answer.parts || []).toReversed()) this.#sentences[part.sentences[0]]?.element.before(partHeading(part));
     for (const part of (answer.parts || []).filter((p) => p.sentences[0] === p.sentences[1])) this.list.append(partHeading(part));
+  }
+
+  /** The reports behind a count; null where nothing was counted. */
+  #reports(answer) {
+    if (!answer.table || !this.index || !answer.evidence.some((e) => e.channel === "statements")) return null;
+    return cohortPanel(answer.question.taken?.means || answer.question.text, this.index);
   }
 
   #explain(answer) {
@@ -169,6 +179,13 @@ export class AnswerView {
     if (!element) return;
     element.focus({ preventScroll: true });
     bringIntoView(element);
+  }
+
+  /** The source of the sentence in focus, else of the first one, at its quote. */
+  openSource() {
+    const at = Math.max(0, this.#sentences.findIndex(({ element }) => element.contains(document.activeElement)));
+    const cited = this.given?.citations.find((c) => c.sentence === at);
+    if (cited) location.hash = sourceAddress(this.given, cited);
   }
 
   /** The sentence after or before the one in focus. */

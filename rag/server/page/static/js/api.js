@@ -84,6 +84,9 @@ function parsed(block) {
   return data.length ? { event, data: JSON.parse(data.join("\n")) } : null;
 }
 
+/** A path with more of a query. @param {Record<string, string | number>} more */
+export const withQuery = (path, more) => `${path}${path.includes("?") ? "&" : "?"}${new URLSearchParams(more)}`;
+
 /** A response as it is: of pixels, say. */
 export const raw = (path, options) => send(path, { accept: "*/*", ...options });
 

@@ -2,12 +2,11 @@
 
 import { AnswerView } from "./answer.js";
 import { events, get, problemIn } from "./api.js";
+import { completeStudies } from "./complete.js";
 import { announce, bringIntoView, byId, h } from "./dom.js";
 import { PictureInput } from "./picture.js";
 import { many } from "./text.js";
 import { VERDICTS } from "./words.js";
-
-const EXAMPLES = ["What are drusen?", "How is the cardiothoracic ratio measured?", "What is a pneumothorax?", "What is the capital of France?"];
 
 const RETRY_MS = 1500;
 
@@ -40,13 +39,7 @@ export class AskView {
       announce("A new conversation: what was asked before is not looked at.");
       this.question.focus();
     });
-    byId("examples").append(...EXAMPLES.map((text) => h("li", {}, h("button", {
-      type: "button", class: "example",
-      onclick: () => {
-        this.question.value = text;
-        this.form.requestSubmit();
-      },
-    }, text))));
+    completeStudies(byId("study"), () => byId("index").value);
     document.addEventListener("key-changed", () => this.loadIndexes());
   }
 
@@ -70,11 +63,27 @@ export class AskView {
   /** What the chosen index holds, before anything has been asked. */
   #holdings() {
     const index = this.#indexes.find((i) => i.name === byId("index").value);
+    if (index) this.#examples();
     const names = { report: "report", literature: "piece of literature", image: "image" };
     const several = { literature: "pieces of literature" };
     const kinds = Object.entries(index?.documents || {}).map(([kind, n]) => many(n, names[kind] || kind, several[kind]));
     byId("holdings").replaceChildren(...(kinds.length
       ? [`The index “${index.name}” holds ${kinds.join(", ")}. `, h("a", { href: `#/indexes/${encodeURIComponent(index.name)}` }, "Sources and licences")] : []));
+  }
+
+  /** Questions that the chosen index can answer. */
+  async #examples() {
+    const index = byId("index").value;
+    const { examples } = await get(`v1/indexes/${encodeURIComponent(index)}/examples`).catch(() => ({ examples: [] }));
+    if (index !== byId("index").value) return;
+    byId("examples-label").hidden = !examples.length;
+    byId("examples").replaceChildren(...examples.map((text) => h("li", {}, h("button", {
+      type: "button", class: "example",
+      onclick: () => {
+        this.question.value = text;
+        this.form.requestSubmit();
+      },
+    }, text))));
   }
 
   /** The answer before becomes a line of the conversation. */

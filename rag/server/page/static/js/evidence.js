@@ -2,6 +2,7 @@
 
 import { bringIntoView, h } from "./dom.js";
 import { marked } from "./text.js";
+import { sourceAddress } from "./source.js";
 import { thumbnail } from "./thumbnail.js";
 
 const LONG = 260; // characters that a passage may have without being folded
@@ -43,6 +44,14 @@ export class EvidencePane {
       found.citations.push({ ...c, sentence });
       number(found, c.number);
       mark(found, this.onSentence);
+    }
+  }
+
+  /** Where the answer is on record, every quote can be opened in its source. */
+  link(answer) {
+    for (const found of this.#cards.values()) {
+      const [first] = found.citations;
+      if (first) found.sentences.append(" · ", h("a", { class: "open-source", href: sourceAddress(answer, first) }, "Open at the quote"));
     }
   }
 
@@ -125,7 +134,7 @@ function card(e, final, gallery) {
 }
 
 function evidencePicture(e, title, gallery) {
-  const shown = { path: e.image, alt: `Image of ${title}`, title: `${e.number}. ${title}` };
+  const shown = { path: e.image, number: e.number, alt: `Image of ${title}`, title: `${e.number}. ${title}` };
   gallery.push(shown);
   return thumbnail(shown, gallery);
 }

@@ -7,17 +7,23 @@ import { HistoryView } from "./history.js";
 import { IndexesView } from "./indexes.js";
 import { RecordedView } from "./recorded.js";
 import { listen } from "./shortcuts.js";
+import { SourceView } from "./source.js";
+import { StudiesView } from "./studies.js";
 
 const ask = new AskView();
 const recorded = new RecordedView(byId("view-answer"));
 const history = new HistoryView(byId("view-history"));
 const indexes = new IndexesView(byId("view-indexes"));
+const source = new SourceView(byId("view-source"));
+const studies = new StudiesView(byId("view-studies"));
 
 const VIEWS = {
   ask: { title: "Ask", show: () => ask.question.focus({ preventScroll: true }) },
-  answers: { title: "Recorded answer", section: "answer", tab: "history", show: (id) => recorded.show(id) },
+  answers: { title: "Recorded answer", section: "answer", tab: "history", show: (id) => recorded.show(decodeURIComponent(id)) },
+  sources: { title: "Source", section: "source", tab: "history", show: (rest) => source.show(rest) },
+  studies: { title: "Studies", show: (rest) => studies.show(rest) },
   history: { title: "History", show: () => history.show() },
-  indexes: { title: "Indexes", show: (name) => indexes.show(name) },
+  indexes: { title: "Indexes", show: (name) => indexes.show(name && decodeURIComponent(name)) },
 };
 
 function route(first = false) {
@@ -34,7 +40,7 @@ function route(first = false) {
     scrollTo(0, 0);
     document.querySelector(`#view-${view.section || id} h1`)?.focus?.({ preventScroll: true });
   }
-  if (!(first && id === "ask" && matchMedia("(pointer: coarse)").matches)) view.show(rest ? decodeURIComponent(rest) : undefined);
+  if (!(first && id === "ask" && matchMedia("(pointer: coarse)").matches)) view.show(rest || undefined);
 }
 
 const shown = () => (byId("view-ask").hidden ? (byId("view-answer").hidden ? null : recorded.view) : ask.view);
@@ -73,6 +79,10 @@ listen({
   },
   j: () => shown()?.step(1),
   k: () => shown()?.step(-1),
+  n: () => { if (!byId("view-source").hidden) source.step(1); },
+  p: () => { if (!byId("view-source").hidden) source.step(-1); },
+  o: () => shown()?.openSource(),
+  s: () => { location.hash = "#/studies"; },
   h: () => { location.hash = "#/history"; },
   i: () => { location.hash = "#/indexes"; },
   t: toggleTheme,

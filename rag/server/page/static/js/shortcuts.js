@@ -6,9 +6,10 @@ import { byId } from "./dom.js";
 const OFF = "clincite.single-keys-off";
 const SHOWN = [
   ["/", "Write a question"], ["Enter", "Ask (in the question)"], ["j k", "Next and previous sentence of the answer"],
-  ["1 … 9", "Go to that piece of evidence"], ["h", "History"], ["i", "Indexes"], ["t", "Dark or light"],
+  ["1 … 9", "Go to that piece of evidence"], ["o", "Open the sentence’s source at its quote"], ["n p", "Next and previous quote, in a source"],
+  ["h", "History"], ["s", "Studies"], ["i", "Indexes"], ["t", "Dark or light"],
   ["Esc", "Leave the question; stop an answer"], ["+ − 0", "Zoom an enlarged image; arrow keys move it"], ["[ ]", "Turn the frames of an enlarged image"],
-  ["w m r", "Window it, move it, measure in it"], ["i c", "Invert it, compare it"], ["?", "This list"],
+  ["w m r", "Window it, move it, measure in it"], ["i c g", "Invert it, compare it, show where findings are"], ["?", "This list"],
 ];
 
 const enabled = () => !stored();

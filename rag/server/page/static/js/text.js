@@ -5,7 +5,8 @@ import { h } from "./dom.js";
 /**
  * A text with some of its spans marked.
  * @param {string} text
- * @param {{start: number, end: number, of: string}[]} spans code point offsets into the text; `of` names who wants it
+ * @param {{start: number, end: number, of: string, label?: boolean}[]} spans code point offsets into the text; `of` names
+ *   who wants it; a label is the name of a section
  * @returns {Node[]} text nodes and <mark data-of="…"> elements; overlaps are split, and name everyone
  */
 export function marked(text, spans) {
@@ -18,8 +19,10 @@ export function marked(text, spans) {
   for (let i = 0; i + 1 < edges.length; i++) {
     const [from, to] = [edges[i], edges[i + 1]];
     const piece = points.slice(from, to).join("");
-    const of = [...new Set(inside.filter((s) => s.start <= from && to <= s.end).map((s) => s.of))];
-    nodes.push(of.length ? h("mark", { "data-of": of.join(" ") }, piece) : document.createTextNode(piece));
+    const around = inside.filter((s) => s.start <= from && to <= s.end);
+    const of = [...new Set(around.filter((s) => !s.label).map((s) => s.of))];
+    const shown = around.some((s) => s.label) ? h("b", {}, piece) : document.createTextNode(piece);
+    nodes.push(of.length ? h("mark", { "data-of": of.join(" ") }, shown) : shown);
   }
   return nodes;
 }

@@ -1,14 +1,17 @@
 // A picture in small, which opens the viewer. The viewer itself is fetched only when somebody wants it.
 
-import { blobUrl } from "./api.js";
+import { blobUrl, withQuery } from "./api.js";
 import { h } from "./dom.js";
 
 const EDGE = 768; // pixels; the viewer fetches the picture itself
 
 /**
- * @typedef {{alt: string, title: string, url?: string, path?: string, files?: File[], at?: number, regions?: object[]}} Picture
+ * @typedef {{alt: string, title: string, url?: string, path?: string, paths?: string[],
+ *   files?: File[], at?: number, audit?: string,
+ *   number?: number, recorded?: string}} Picture
  *   url: a picture that the browser shows; files: DICOM files of one series, `at` the one that is asked about;
- *   path: on the server, perhaps behind the key
+ *   path: on the server, perhaps behind the key; paths: of one series, `at` the one that stands for it; audit, recorded: the answer that it belongs to, and its address there;
+ *   number: of the evidence that it shows
  */
 
 /** @param {Picture} picture @param {Picture[]} gallery pictures that the viewer can go on to, this one among them */
@@ -23,9 +26,10 @@ export function thumbnail(picture, gallery, name = "") {
     button.disabled = false;
   };
   image.addEventListener("error", () => image.replaceWith(h("span", { class: "fine" }, "No preview")));
+  const path = picture.path || picture.paths?.[picture.at];
   if (picture.url) ready(picture.url);
-  else if (picture.path) {
-    blobUrl(`${picture.path}?edge=${EDGE}`).then(ready, (problem) => button.replaceWith(h("p", { class: "empty" }, `The image cannot be shown. ${problem.message}`)));
+  else if (path) {
+    blobUrl(withQuery(path, { edge: EDGE })).then(ready, (problem) => button.replaceWith(h("p", { class: "empty" }, `The image cannot be shown. ${problem.message}`)));
   } else {
     image.replaceWith(h("span", { class: "fine" }, picture.title));
     button.disabled = !picture.files;

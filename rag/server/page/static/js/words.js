@@ -9,7 +9,7 @@ const PLAIN = [
   [/the router is not sure enough of the domain \(([^,]+), ([\d.]+)\)/g, (_, name, p) => `it is not clear which field this belongs to (${name}: ${number(p)})`],
   [/no valid certificate covers it/g, () => "no test covers answers like this one"],
   [/the evidence disagrees with itself/g, () => "the sources contradict each other"],
-  [/; ([\d,]+) reports were read by earlier rules: rag index reread \S+/g, (_, n) => `; ${n} reports were read by earlier rules, and can be read again (rag index reread)`],
+  [/reports were read by earlier rules: rag index reread \S+/g, () => "reports were read by earlier rules, and can be read again (rag index reread)"],
   [/the model's window/g, () => "what the model can read at once"],
   [/^question: String should have at most .*$/i, () => "The question is too long; ask it in fewer words."],
   [/^image: (it is larger than .*|it has more than .*); shrink it first$/i, (_, why) => `The image cannot be sent: ${why}. Send a smaller one.`],
@@ -44,3 +44,6 @@ export function sideOf(text) {
   const found = /^for (yes|no): (.+)$/is.exec(text);
   return found && [found[1].toLowerCase(), found[2]];
 }
+
+/** How a report stands to a finding. */
+export const STANDINGS = { present: "asserted", raised: "raised", denied: "denied", history: "history", silent: "silent" };

@@ -1,6 +1,6 @@
 // Pictures as numbers: DICOM frames from the server in 16 bits, other pictures decoded by the browser.
 
-import { raw } from "../api.js";
+import { raw, withQuery } from "../api.js";
 
 const FRAMES = "application/vnd.clincite.frames";
 const AT_ONCE = 3; // files under way
@@ -37,33 +37,26 @@ export class Stack {
     if (!this.#frames.has(at)) for (const [place, frame] of await this.fetchFrom(at)) this.#frames.set(place, frame);
     return this.#frames.get(at);
   }
-
-  /** The frame if it is here already. */
-  known = (at) => this.#frames.get(at);
 }
 
 /** Reads a picture of the gallery. @param {(done: number, all: number) => void} onProgress @returns {Promise<{stack: Stack, at: number}>} */
 export async function load(picture, onProgress = () => {}) {
-  if (picture.files) return loadSeries(picture.files, picture.at || 0, onProgress);
-  if (picture.path) return { stack: await fromServer(picture.path.replace(/\/image$/, "/pixels")), at: 0 };
+  if (picture.files) return series(picture.files.map((file) => (first) => send(file, first)), picture.at || 0, onProgress);
+  if (picture.paths) return series(picture.paths.map((path) => (first) => fetchFrames(path, first)), picture.at || 0, onProgress);
+  if (picture.path) return series([(first) => fetchFrames(picture.path, first)], 0, onProgress);
   const image = new Image();
   image.src = picture.url;
   await image.decode();
-  return { stack: stackOf([pixelsOf(image, image.naturalWidth, image.naturalHeight)]), at: 0 };
+  const only = [[0, pixelsOf(image, image.naturalWidth, image.naturalHeight)]];
+  return { stack: new Stack(1, async () => only), at: 0 };
 }
 
-const stackOf = (frames) => new Stack(frames.length, async () => frames.map((f, n) => [n, f]));
-
-async function fromServer(path) {
-  const response = await raw(path);
-  if (!response.headers.get("Content-Type").startsWith(FRAMES)) return stackOf([await decoded(await response.blob())]);
-  const begun = parse(await response.arrayBuffer());
-  const kept = begun.frames.map((f, n) => [begun.first + n, f]);
-  return new Stack(begun.total, async (at) => {
-    if (at < begun.frames.length) return kept;
-    const more = parse(await (await raw(`${path}?first=${at}`)).arrayBuffer());
-    return more.frames.map((f, n) => [more.first + n, f]);
-  });
+/** Frames of an image on the server, of what is no DICOM file the one that it is. @param {string} path of the image in small */
+async function fetchFrames(path, first) {
+  const response = await raw(withQuery(path.replace(/\/image(?=\?|$)/, "/pixels"), { first }));
+  if (response.headers.get("Content-Type").startsWith(FRAMES)) return parse(await response.arrayBuffer());
+  const bitmap = await createImageBitmap(await response.blob());
+  return { frames: [pixelsOf(bitmap, bitmap.width, bitmap.height)], first: 0, total: 1, position: null, number: null };
 }
 
 /** Sends a DICOM file and gets frames of it. */
@@ -73,14 +66,17 @@ export async function send(file, first = 0) {
   return parse(await (await raw(`v1/frames?first=${first}`, { method: "POST", body, accept: FRAMES })).arrayBuffer());
 }
 
-/** Files of one series, in the order in which they lie in the patient, else by number, else as they came. */
-async function loadSeries(files, asked, onProgress) {
+/**
+ * Files of one series, in the order in which they lie in the patient, else by number, else as they came.
+ * @param {((first: number) => Promise<object>)[]} files each gives its frames from one on
+ */
+async function series(files, asked, onProgress) {
   const read = new Array(files.length);
   let next = 0, done = 0;
   const work = async () => {
     while (next < files.length) {
       const n = next++;
-      read[n] = await send(files[n]);
+      read[n] = await files[n](0);
       onProgress(++done, files.length);
     }
   };
@@ -90,7 +86,7 @@ async function loadSeries(files, asked, onProgress) {
   const places = order.flatMap((n) => Array.from({ length: read[n].total }, (_, frame) => ({ n, frame })));
   const stack = new Stack(places.length, async (at) => {
     const { n, frame } = places[at];
-    const here = frame < read[n].frames.length ? read[n] : await send(files[n], frame);
+    const here = frame < read[n].frames.length ? read[n] : await files[n](frame);
     const begin = at - (frame - here.first);
     return here.frames.map((f, i) => [begin + i, f]);
   });
@@ -125,12 +121,6 @@ function withAlpha(rgb) {
     rgba[j + 3] = 255;
   }
   return rgba;
-}
-
-/** A picture that the browser can decode. */
-async function decoded(blob) {
-  const bitmap = await createImageBitmap(blob);
-  return pixelsOf(bitmap, bitmap.width, bitmap.height);
 }
 
 function pixelsOf(image, width, height) {

@@ -1,19 +1,26 @@
 // Where a finding is said to be: boxes and a heat map over a picture, each with its phrase and colour.
 
-import { raw } from "../api.js";
+import { get, raw } from "../api.js";
 import { h } from "../dom.js";
 
 const COLOURS = ["#ffb454", "#6cd4ff", "#c7f283", "#ff9de2", "#b9a7ff"];
 
 export const colourOf = (n) => COLOURS[n % COLOURS.length];
 
-/** Fetches the heat maps of a picture's regions. @returns {Promise<object[]>} regions with `heat`, where they have a map */
-export async function loadRegions(picture) {
-  return Promise.all((picture.regions || []).map(async (region) => {
-    if (!region.map) return { ...region, heat: null };
-    const heat = await raw(region.map, { accept: "image/png" }).then(async (found) => createImageBitmap(await found.blob()), () => null);
-    return { ...region, heat };
-  }));
+/**
+ * Where the findings of an answer, or of a report that is its evidence, are said to be in a picture. The server looks when
+ * it is asked to, and says so where it cannot tell.
+ * @param {import("../thumbnail.js").Picture} picture @returns {Promise<{regions: object[], why: string}>}
+ */
+export async function findRegions(picture) {
+  const answer = `v1/answers/${encodeURIComponent(picture.audit)}`;
+  const found = await get(picture.number ? `${answer}/evidence/${picture.number}/regions` : `${answer}/regions`);
+  const here = found.regions.filter((r) => r.image === picture.recorded);
+  const regions = await Promise.all(here.map(async (region) => ({
+    ...region,
+    heat: region.map ? await raw(region.map, { accept: "image/png" }).then(async (map) => createImageBitmap(await map.blob())) : null,
+  })));
+  return { regions, why: found.cannot_say || (regions.length ? "" : "nothing is said to be there that could be looked for in this image") };
 }
 
 /** Draws what is switched on. @param {(p: [number, number]) => [number, number]} place from the picture's pixels to the canvas's */
@@ -27,7 +34,7 @@ export function drawRegions(context, { regions, opacity, frame }, place, dpr) {
     }
     const kept = context.getTransform();
     context.resetTransform();
-    for (const [x0, y0, x1, y1] of region.boxes || []) {
+    for (const { x0, y0, x1, y1 } of region.boxes) {
       const [left, top] = place([x0 * frame.width, y0 * frame.height]);
       const [right, bottom] = place([x1 * frame.width, y1 * frame.height]);
       context.strokeStyle = "#000";
@@ -41,6 +48,12 @@ export function drawRegions(context, { regions, opacity, frame }, place, dpr) {
   });
 }
 
+/** How sure the place is, or why there is none. */
+function said(region) {
+  const told = region.cannot_say ? `cannot say where: ${region.cannot_say}` : `views of the image agree to ${Math.round(100 * (1 - region.uncertainty))}\u00a0%; nobody has checked it`;
+  return [told, region.standing === region.cannot_say ? "" : region.standing].filter(Boolean).join(". ");
+}
+
 /** What the boxes and the map stand for, with a switch for each and their opacity. */
 export function legend(pane) {
   if (!pane.regions.length) return null;
@@ -50,7 +63,7 @@ export function legend(pane) {
       const key = h("span", { class: "swatch", "aria-hidden": "true" });
       key.style.borderColor = colourOf(n);
       const box = h("input", { type: "checkbox", checked: !region.hidden, onchange: () => { region.hidden = !box.checked; pane.redraw(); } });
-      return h("label", { class: "check" }, box, key, h("span", {}, region.phrase), region.note ? h("span", { class: "fine" }, region.note) : null);
+      return h("label", { class: "check" }, box, key, h("span", {}, region.phrase), h("span", { class: "fine" }, said(region)));
     }),
     pane.regions.some((r) => r.heat) ? h("label", { class: "check" }, h("span", { class: "fine" }, "Heat map"), opacity) : null);
 }

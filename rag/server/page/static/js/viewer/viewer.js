@@ -2,7 +2,7 @@
 
 import { announce, h } from "../dom.js";
 import { load } from "./frames.js";
-import { legend, loadRegions } from "./overlay.js";
+import { findRegions, legend } from "./overlay.js";
 import { Pane } from "./pane.js";
 import { listenToPointers } from "./pointers.js";
 import { presets } from "./window.js";
@@ -54,7 +54,8 @@ class Viewer {
     this.comparing = button("Compare (c)", "Compare", () => this.compare(), { "aria-pressed": "false" });
     this.linked = h("input", { type: "checkbox", checked: true });
     this.link = h("label", { class: "check", hidden: true }, this.linked, " Zoom together");
-    this.regions = h("div", {});
+    this.regions = h("div", { role: "status" });
+    this.finding = button("Where in the picture the findings are (g)", "Where?", () => this.#find(), { hidden: true });
     this.inverting = button("Invert (i)", "Invert", () => this.active.toggleInvert(), { "aria-pressed": "false" });
     this.strip = h("div", { class: "strip", role: "group", "aria-label": "Pictures", hidden: gallery.length < 2 },
       gallery.map((p, n) => h("button", { type: "button", class: "quiet", "aria-pressed": "false", onclick: () => this.show(this.panes.indexOf(this.active), n) }, p.title)));
@@ -62,7 +63,7 @@ class Viewer {
     this.title = h("h2", {});
     this.dialog = h("dialog", { class: "viewer", "aria-label": gallery[at].title, onclose: () => this.dialog.remove(), onkeydown: (event) => this.#key(event) },
       h("header", {}, this.title,
-        h("div", { class: "tools", role: "toolbar", "aria-label": "Tools" }, this.tools, this.preset, this.inverting,
+        h("div", { class: "tools", role: "toolbar", "aria-label": "Tools" }, this.tools, this.preset, this.inverting, this.finding,
           h("span", { class: "zooming" }, button("Zoom out", "−", () => this.active.zoom(1 / STEP), { class: "quiet square" }), this.level, button("Zoom in", "+", () => this.active.zoom(STEP), { class: "quiet square" })),
           button("Fit to the window (0)", "Fit", () => this.#fit()),
           this.comparing, this.compareWith, this.link,
@@ -92,12 +93,30 @@ class Viewer {
       const loaded = await load(picture, (done, all) => { if (all > 1) this.progress.textContent = `Loading, ${done} of ${all}…`; });
       await pane.show(picture, loaded);
       this.progress.textContent = "";
-      pane.regions = await loadRegions(picture);
-      pane.redraw();
+      pane.regions = [];
       if (pane === this.active) this.choose(pane.frame.colour ? "move" : "window");
       this.#told();
     } catch (problem) {
       this.progress.textContent = `The image cannot be shown. ${problem.message}`;
+    }
+  }
+
+  /** Asks the server where in the active picture the findings are. */
+  async #find() {
+    const pane = this.active;
+    if (!pane.picture?.recorded) return;
+    this.finding.disabled = true;
+    this.regions.replaceChildren("Looking…");
+    try {
+      const { regions, why } = await findRegions(pane.picture);
+      pane.regions = regions;
+      pane.redraw();
+      this.#told();
+      if (why) this.regions.replaceChildren(`No place is shown: ${why}.`);
+    } catch (problem) {
+      this.regions.replaceChildren(problem.message);
+    } finally {
+      this.finding.disabled = false;
     }
   }
 
@@ -167,7 +186,9 @@ class Viewer {
     const seen = `window ${Math.round(window.width)}, level ${Math.round(window.center)}${frame.unit ? ` ${frame.unit}` : ""}`;
     const reduced = frame.reduced > 1 ? `every ${frame.reduced} pixels` : "";
     this.status.textContent = [pane.measured, seen, size, reduced].filter(Boolean).join(" · ");
-    this.regions.replaceChildren(legend(pane) || "");
+    this.finding.hidden = !picture.recorded;
+    if (pane.regions !== this.legendOf) this.regions.replaceChildren(legend(pane) || "");
+    this.legendOf = pane.regions;
     [...this.strip.children].forEach((b, n) => b.setAttribute("aria-pressed", String(this.gallery[n] === picture)));
     this.level.textContent = `${Math.round(100 * pane.view.scale)}\u00a0%`;
   }
@@ -192,7 +213,7 @@ class Viewer {
       ArrowLeft: arrow(1, 0), ArrowRight: arrow(-1, 0), ArrowUp: arrow(0, 1), ArrowDown: arrow(0, -1),
       "]": turn(1), "[": turn(-1), PageDown: turn(1), PageUp: turn(-1), Home: turn(-Infinity), End: turn(Infinity),
       i: () => pane.toggleInvert(), w: () => this.choose("window"), m: () => this.choose("move"), c: () => this.compare(),
-      r: () => this.#measure(), Enter: () => this.#turnRuler(event),
+      r: () => this.#measure(), g: () => this.#find(), Enter: () => this.#turnRuler(event),
     };
     const action = keys[event.key];
     if (!action || (event.key === "Enter" && !event.target.matches(".stage"))) return;
