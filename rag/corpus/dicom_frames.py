@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Stored = Literal["int16", "uint16", "rgb8"]
 _MOST_WINDOWS = 8
+_MOST_FRAMES = 256  # at once: decoding takes time however small they are
 _PERCENTILES = (0.5, 99.5)  # of the values of a frame that comes without a window
 # What a multi-frame object keeps by frame, and in which sequence of a functional group.
 _BY_FRAME = (
@@ -99,7 +100,7 @@ class Frames:
 
 
 def read_frames(path: Path, first: int = 0, *, most_bytes: int) -> Frames:
-    """As many frames of a DICOM file from ``first`` on as fit into ``most_bytes``, and at least one.
+    """As many frames of a DICOM file from ``first`` on as fit into ``most_bytes``, at least one and at most 256.
 
     A frame that does not fit by itself is reduced to every second, third, … row and column.
 
@@ -147,7 +148,7 @@ def _fitting(rows: int, columns: int, size: int, most_bytes: int) -> tuple[int, 
     step = 1
     while (each := -(-rows // step) * -(-columns // step) * size) > most_bytes:
         step += 1
-    return step, max(1, most_bytes // max(1, each))
+    return step, min(_MOST_FRAMES, max(1, most_bytes // max(1, each)))
 
 
 def _frame(dataset: Dataset, index: int, step: int, colour: bool) -> tuple[np.ndarray, FrameMeaning]:

@@ -75,6 +75,13 @@ def test_frames_come_in_parts_that_fit_and_are_the_same(data: Path) -> None:
         read_frames(path, 7, most_bytes=MOST)
 
 
+def test_many_small_frames_come_a_few_at_a_time(data: Path) -> None:
+    frames = read_frames(data / "dicom" / "highdicom" / "seg_image_sm_dots_tiled_full.dcm", 1000, most_bytes=MOST)
+    assert (frames.total, frames.first, len(frames.meanings)) == (1250, 1000, 250)
+    first = read_frames(data / "dicom" / "highdicom" / "seg_image_sm_dots_tiled_full.dcm", most_bytes=MOST)
+    assert len(first.meanings) == 256
+
+
 def test_a_frame_that_is_too_large_is_thinned_out_and_still_measured_right(data: Path) -> None:
     path = data / "dicom" / "dcmqi" / "ct-3slice_01.dcm"
     whole, thin = read_frames(path, most_bytes=MOST), read_frames(path, most_bytes=100_000)

@@ -57,6 +57,15 @@ def test_a_study_is_answered_with_yes_and_one_caution_is_shown(page: Page) -> No
     shot(page, "study", whole=True)
 
 
+def test_several_questions_in_one_are_answered_one_by_one(page: Page) -> None:
+    ask(page, "Does study CXR2814 show cardiomegaly? Does study EMOJI-1 show a pleural effusion?")
+    expect(page.locator(".part-question")).to_have_text(
+        ["Does study CXR2814 show cardiomegaly?", "Does study EMOJI-1 show a pleural effusion?"]
+    )
+    expect(page.locator(".part-verdict")).to_have_text(["Yes", "No"])
+    expect(page.locator(".sentences .words")).to_have_text(["“There is cardiomegaly.”", "“No pleural effusion.”"])
+
+
 def test_the_field_for_the_study_says_what_the_question_is_about(page: Page) -> None:
     page.fill("#study", "CXR2814")
     ask(page, "Is there cardiomegaly?")

@@ -117,7 +117,7 @@ export class AnswerView {
     this.#sentences.forEach(({ element, text }, n) => {
       const [side, rest] = sideOf(text) || [];
       const part = answer.parts?.find((p) => p.sentences[0] <= n && n < p.sentences[1]);
-      element.firstElementChild.textContent = rest || beneath(text, part ? part.verdict : answer.verdict);
+      element.firstElementChild.textContent = rest || (part ? beneath(ofPart(text, part), part.verdict) : beneath(text, answer.verdict));
       if (side) sides[side].push(element);
     });
     this.sides.hidden = !(sides.yes.length && sides.no.length);
@@ -137,7 +137,7 @@ export class AnswerView {
 
   #explain(answer) {
     const answered = answer.decision === "answered";
-    const brief = answered ? `${explain.tested(answer.certificate) || "Not tested"} · confidence ${percent(answer.confidence)}` : "";
+    const brief = answered ? `${explain.standing(answer.certificate)} · confidence ${percent(answer.confidence)}` : "";
     this.tested = block("Tested risk", explain.certificate(answer.certificate));
     this.how.hidden = false;
     this.how.replaceChildren(
@@ -214,11 +214,14 @@ function answeredOutcome(answer) {
   return answer.verdict ? [h("p", { class: "verdict" }, h("strong", {}, VERDICTS[answer.verdict]))] : [];
 }
 
+/** A part's sentence without the question, which stands above it. */
+const ofPart = (text, part) => (text.startsWith(`${part.question} — `) ? text.slice(part.question.length + 3) : text);
+
 /** One of several things that were asked for: its own question and its own verdict. */
 function partHeading(part) {
   const verdict = part.decision === "answered" ? VERDICTS[part.verdict] || "" : "Not answered";
   return h("li", { class: "part" }, h("span", { class: "part-question" }, part.question), verdict ? h("strong", { class: "part-verdict" }, verdict) : null,
-    part.decision === "answered" ? null : h("span", { class: "fine" }, inSentence(plainly(part.reason))));
+    h("span", { class: "fine" }, part.decision === "answered" ? explain.standing(part.certificate) : inSentence(plainly(part.reason))));
 }
 
 function notAnswered(answer) {

@@ -51,7 +51,7 @@ export class EvidencePane {
   link(answer) {
     for (const found of this.#cards.values()) {
       const [first] = found.citations;
-      if (first) found.sentences.append(" · ", h("a", { class: "open-source", href: sourceAddress(answer, first) }, "Open at the quote"));
+      if (first) found.sentences.append(" ", h("a", { class: "open-source", href: sourceAddress(answer, first) }, "Open at the quote"));
     }
   }
 

@@ -32,6 +32,9 @@ export function tested(c) {
   return `Tested: at most ${percent(c.alpha)} ${wrong}${n ? ` of ${count(n)} such answers` : ""}`;
 }
 
+/** What is known of how often such answers are wrong, in a few words. */
+export const standing = (c) => tested(c) || (c.status === "stale" ? "Tested before it changed" : "Not tested");
+
 function promised(c, forms) {
   if (tested(c)) {
     const domains = c.domains?.length ? ` about ${list(c.domains)}` : "";
@@ -43,8 +46,8 @@ function promised(c, forms) {
       h("details", {}, h("summary", {}, "The test"), h("p", { class: "fine" }, sentence(c.why))),
     ]);
   }
-  if (c.status === "stale") return box("stale", "Tested before it changed", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "The answer is given all the same; how often such answers are wrong is not known.")]);
-  return box("none", "Not tested", [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "How often such answers are wrong has not been measured.")]);
+  if (c.status === "stale") return box("stale", standing(c), [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "The answer is given all the same; how often such answers are wrong is not known.")]);
+  return box("none", standing(c), [h("p", {}, sentence(c.why)), h("p", { class: "fine" }, "How often such answers are wrong has not been measured.")]);
 }
 
 function box(status, title, children) {

@@ -60,7 +60,7 @@ class Viewer {
     this.strip = h("div", { class: "strip", role: "group", "aria-label": "Pictures", hidden: gallery.length < 2 },
       gallery.map((p, n) => h("button", { type: "button", class: "quiet", "aria-pressed": "false", onclick: () => this.show(this.panes.indexOf(this.active), n) }, p.title)));
     this.stages = h("div", { class: "stages" }, this.panes[0].element);
-    this.title = h("h2", {});
+    this.title = h("h2", {}, gallery[at].title);
     this.dialog = h("dialog", { class: "viewer", "aria-label": gallery[at].title, onclose: () => this.dialog.remove(), onkeydown: (event) => this.#key(event) },
       h("header", {}, this.title,
         h("div", { class: "tools", role: "toolbar", "aria-label": "Tools" }, this.tools, this.preset, this.inverting, this.finding,
