@@ -25,7 +25,7 @@ export class Pane {
   constructor(onChange, onView) {
     this.onChange = onChange;
     this.onView = onView;
-    this.canvas = h("canvas", { role: "img" });
+    this.canvas = h("canvas", { role: "img", "aria-label": "A picture on its way" });
     this.element = h("div", { class: "stage", tabindex: "0", role: "group" }, this.canvas);
     new ResizeObserver(() => this.redraw()).observe(this.element);
   }
