@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -50,11 +51,12 @@ def _table(rows: Sequence[Sequence[Any]]) -> Table:
         section="Reading",
         question="Are questions about literature answered, and by what bears on them?",
         columns=("questions", "profile", "asked", "answered", "right if answered", "balanced accuracy", "if answered",
-                 "cite a gold snippet", "the model's reading"),
+                 "cite a gold snippet", "the model's reading", "sentences"),
         runs=(measured(rows, ("torch", "transformers")),),
         command="python benchmarks/literature.py",
         note="Withheld answers count as wrong in the first balanced accuracy (PubMedQA: accuracy, withheld is maybe). "
-        "Factoids are right where an exact answer stands in the answer. Last: shares of answers that no rule verified.",
+        "Factoids are right where an exact answer stands in the answer, lists as far as their items do; of summaries "
+        "nobody counts it. Then shares of answers that no rule verified, and sentences of an answer.",
     )  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def _measure(
                     continue
                 asked = _some(_lines(data / "bioasq" / "8b_9b.jsonl"), most)
                 said = _answers(rag.Engine.open(demo, settings), asked)
-                row = "BioASQ 8B and 9B, asked of the demo", len(asked), _share([_given(a) for a in said]), *[None] * 5
+                row = "BioASQ 8B and 9B, asked of the demo", len(asked), _share([_given(a) for a in said]), *[None] * 6
             else:
                 assert index is not None
                 asked = _some([r for r in pooled if r["type"] == part], most)
@@ -90,7 +92,7 @@ def _abstracts(data: Path, settings: rag.Settings, most: int) -> tuple[Any, ...]
     found = suite.measure(settings, replace(sample, rows=_some(sample.rows, most)), Silent()).rows[0]
     n, answered = found.counts["questions"], found.counts["answered"]
     right, given = (round(found.metrics[m].value, 3) for m in ("accuracy", "right_of_the_answered"))
-    return "PubMedQA with its abstract", n, round(answered / n, 3), given, right, None, None, None
+    return "PubMedQA with its abstract", n, round(answered / n, 3), given, right, *[None] * 4
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
@@ -129,23 +131,32 @@ def _scored(rows: Sequence[dict[str, Any]], answers: Sequence[Answer]) -> tuple[
         ]
         answered = [_share([a.verdict == side for row, a in pairs if _side(row) == side]) for side in ("yes", "no")]
         shares = _share(right), *(round(sum(s or 0.0 for s in both) / 2, 3) for both in (sides, answered))
-    elif rows[0]["type"] == "factoid":
-        shares = _share([_contains(row["exact_answer"], a.answer) for row, a in pairs]), None, None
+    elif rows[0]["type"] in ("factoid", "list"):
+        found = [_found(row, a.answer) for row, a in pairs]
+        shares = (round(sum(found) / len(found), 3) if found else None), None, None
     else:
         shares = None, None, None
     gold = [_cites(a, [s["text"] for s in row["snippets"]]) for row, a in pairs]
     by_model = [any(c.verdict == "cited" for c in a.citations) for _, a in pairs]
-    return _share([_given(a) for a in answers]), *shares, _share(gold), _share(by_model)
+    said = round(sum(len(a.sentences) for _, a in pairs) / len(pairs), 2) if pairs else None
+    return _share([_given(a) for a in answers]), *shares, _share(gold), _share(by_model), said
 
 
 def _side(row: dict[str, Any]) -> str:
     return str(row["exact_answer"]).lower()
 
 
-def _contains(exact: Any, text: str) -> bool:
-    """Whether any of the wordings that count stands in ``text``."""
-    wordings = [w for e in exact for w in (e if isinstance(e, list) else [e])] if isinstance(exact, list) else [exact]
-    return any(str(w).lower() in text.lower() for w in wordings)
+def _found(row: dict[str, Any], text: str) -> float:
+    """Of a factoid whether any wording that counts stands in ``text``, of a list the share of its items that do."""
+    exact = row["exact_answer"] if isinstance(row["exact_answer"], list) else [row["exact_answer"]]
+    there = [any(_plain(w) in _plain(text) for w in (e if isinstance(e, list) else [e])) for e in exact]
+    return sum(there) / len(there) if row["type"] == "list" else float(any(there))
+
+
+def _plain(text: Any) -> str:
+    """Words alone, in lower case, with a space on both sides."""
+    words = re.findall(r"[^\W_]+", str(text).lower())
+    return f" {' '.join(words)} "
 
 
 def _cites(answer: Answer, gold: Sequence[str]) -> bool:

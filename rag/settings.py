@@ -254,6 +254,9 @@ class GenerationSettings(_Group):
         "dotted path.",
     )
     writer: str = Field("transformers", description="The language model of 'by-question': 'transformers' or another.")
+    written: Literal["all", "explanations"] = Field(
+        "all", description="Open questions that the writer of 'by-question' answers; lists and facts may be quoted."
+    )
     prompt: str = Field(
         "cite",
         description="A template of knowledge/prompts ('cite', or 'compare': reports are references to compare with, "
@@ -273,6 +276,15 @@ class GenerationSettings(_Group):
         "evidence",
         description="Whether the model answers yes/no questions about an image beside the texts of similar cases, or "
         "from the image alone; the latter for models that repeat what lies beside the image.",
+    )
+    passage_words: int | None = Field(
+        None, ge=20, description="Words of a passage that the model is shown at most; none for all of them."
+    )
+    article_passages: int | None = Field(
+        None, ge=1, description="Passages of one article shown at most, the last ones: results follow the reasons."
+    )
+    when_maybe: Literal["refuse", "lean"] = Field(
+        "refuse", description="Where the model says maybe: no answer, or the side that it leans to, told as such."
     )
     similar_cases: float = Field(
         0.0,

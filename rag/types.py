@@ -346,7 +346,7 @@ class Draft(Noun):
     probability: float | None = Field(None, description="P(yes) in [0, 1] for yes/no questions.")
     confidence: float = Field(ge=0, le=1)
     refusal: str | None = Field(None, description="Why the generator cannot answer from this evidence.")
-    left_out: tuple[str, ...] = Field((), description="Passage ids that did not fit into the model's window.")
+    left_out: tuple[str, ...] = Field((), description="Ids of passages that the model was not shown.")
     messages_sha256: str | None = Field(None, description="Of what was sent to the model, images by their content.")
 
 

@@ -8,6 +8,7 @@ are a fresh sample, and the guarantee holds whatever the weights are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple
@@ -21,6 +22,11 @@ from rag.language.question import Asked
 from rag.language.reading import read_passage
 from rag.types import Draft, Evidence
 
+# Of a model's reading of literature, by the log-odds that it gives to its side: fitted by logistic regression on what
+# the compact Med-LVLM reads of 200 abstracts of PubMedQA and of the snippets found for BioASQ 7B, none of which it has
+# seen; each of the two counts half. As sure as it is of nearly all, it is right in 55 to 95 of 100.
+_READ, _BY_ODDS = 0.05, 0.15
+_LEAST = 1e-4  # probabilities are told with four digits
 _EDGE = 0.01  # no witness counts as surer than 99%
 _SPREAD = 1.0  # standard deviation of the weights before any data are seen
 
@@ -53,6 +59,16 @@ class Signals(NamedTuple):
             return own
         own_odds, witness_odds = _log_odds(np.array([own, self.witness]))
         return float(_sigmoid(own_odds + 0.5 * witness_odds))
+
+
+def of_reading(probability: float) -> float:
+    """P(right), in (0.5, 0.81), of a yes or no that a model reads of literature and gives this probability.
+
+    >>> of_reading(0.5), of_reading(0.999)
+    (0.5125, 0.7476)
+    """
+    p = min(1 - _LEAST, max(_LEAST, probability, 1 - probability))
+    return round(1 / (1 + math.exp(-_READ - _BY_ODDS * math.log(p / (1 - p)))), 4)
 
 
 def signals_of(

@@ -8,6 +8,7 @@ from pathlib import Path
 from rag.answering.confidence import Combiner
 from rag.answering.turn import Turn
 from rag.audit.ledger import new_audit_id
+from rag.generation.parsing import MAYBE
 from rag.indexing.storage import sha256_of_file
 from rag.types import SEEN, Answer, ImageCitation, Sentence
 
@@ -46,6 +47,8 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     if verified.by_model:
         reason = f"the passage quoted bears on the question; that it means {draft.verdict} is the model's reading, "
         reason += "which nothing verifies"
+        if MAYBE.match(draft.text or ""):
+            reason = f"the model says maybe and leans to {draft.verdict}; {reason}"
     if seen:
         rest = "; the other sentences are cited and verified" if verified.citations else ""
         reason = f"what the image shows was {SEEN}{rest}"
@@ -56,7 +59,7 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     if domain.out_of_domain:
         reason += "; the image is out of domain, unlike those of every domain that the router was trained on"
     if draft.left_out:
-        reason += f"; {len(draft.left_out)} of {len(turn.evidence)} passages did not fit into the model's window"
+        reason += f"; {len(draft.left_out)} of {len(turn.evidence)} passages were not shown to the model"
     if taken := turn.taken_for:
         reason = f"{taken}; {reason}"
         problem = problem and f"{problem}; {taken}"

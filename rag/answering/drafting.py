@@ -8,16 +8,14 @@ told nothing. Where the whole of a draft fails although its beginning passed, th
 from __future__ import annotations
 
 from collections.abc import Generator as Steps
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rag.answering.turn import Attempt
 from rag.generation.base import Generator, Request, drafts
-from rag.language.question import Asked
 from rag.timing import Clock
-from rag.types import Citation, Draft, Evidence, Sentence
+from rag.types import Citation, Draft, Sentence
 from rag.verification.base import Verified, Verifier
 
 
@@ -73,11 +71,10 @@ class Drafting:
         if request.question.image is None and any(s.seen_by for s in draft.sentences):
             unseen = tuple(s.model_copy(update={"seen_by": None}) for s in draft.sentences)
             draft = draft.model_copy(update={"sentences": unseen})
-        shown = [e for e in request.evidence if e.passage_id not in draft.left_out]
-        verified = self.verifier.verify(draft, request.asked, shown)
+        verified = self.verifier.verify(draft, request.asked, request.evidence)
         failure = draft.refusal
         if failure is None and draft.text is not None and request.asked.yes_no:
-            failure = self._denied(draft, verified, request.asked, shown)
+            failure = self._denied(draft, verified, request)
             if failure is not None:
                 verified = Verified((), (), verified.dropped)
         if failure is None and not verified.sentences:
@@ -85,12 +82,14 @@ class Drafting:
             failure = f"no sentence of the draft passed verification ({kinds})"
         return Attempt(draft, verified, failure)
 
-    def _denied(self, draft: Draft, verified: Verified, asked: Asked, shown: Sequence[Evidence]) -> str | None:
+    def _denied(self, draft: Draft, verified: Verified, request: Request) -> str | None:
         """Why a model's yes or no, which its first sentence says, may not be given."""
         if draft.verdict is None:
             return "the draft says neither yes nor no"
         first = draft.model_copy(update={"sentences": draft.sentences[:1]})
-        if not (verified if first == draft else self.verifier.verify(first, asked, shown)).sentences:
+        if first != draft:
+            verified = self.verifier.verify(first, request.asked, request.evidence)
+        if not verified.sentences:
             return f"the sentence that says {draft.verdict} did not pass verification"
         return None
 

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TypeVar
 
 from rag.answering.certificate import StoredCertificate, certificate_for
-from rag.answering.confidence import signals_of
+from rag.answering.confidence import of_reading, signals_of
 from rag.answering.contexts import evidence_of, image_file, select_contexts
 from rag.answering.decision import decide
 from rag.answering.drafting import Drafting
@@ -261,6 +261,8 @@ class Pipeline:
         draft, verified, _ = turn.last
         best = max((e.score if e.relevance is None else e.relevance for e in turn.evidence), default=0.0)
         support = 1.0 if turn.looked_up is not None else verified.score  # none or nothing said is exact, too
+        if verified.by_model and draft.probability is not None:  # nothing supports it, but it was measured
+            draft, support = draft.model_copy(update={"confidence": of_reading(draft.probability)}), 1.0
         turn.signals = signals_of(draft, support, turn.asked, turn.request.evidence, self.texts, best)
         if self.witness is not None and turn.looked_up is None:
             with turn.clock("witness"):

@@ -3,11 +3,15 @@
 A report's own words are read exactly; what literature says, and what an image shows, is written. A draft of the model's
 that verification refuses is not sent back to it: for an open question the reader's quotes stand in for it. A yes or no
 is left unsaid: the reader's might be the opposite one, on weaker grounds.
+
+A small model explains in a sentence what it is asked to explain, and forgets half of a list, or answers with a
+neighbour of the fact: where the settings say so, it writes explanations alone, and lists and facts are quoted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from rag.generation.base import Generator, Request, drafts, refusal
 from rag.types import Draft
@@ -22,8 +26,8 @@ class ByQuestion:
 
     revises = True  # by the other one
 
-    def __init__(self, reader: Generator, writer: Generator) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, reader: Generator, writer: Generator, written: Literal["all", "explanations"] = "all") -> None:
+        self._reader, self._writer, self._written = reader, writer, written
 
     @property
     def writer(self) -> Generator:
@@ -32,7 +36,8 @@ class ByQuestion:
 
     @property
     def fingerprint(self) -> str:
-        return f"by-question:{self._reader.fingerprint}:{self._writer.fingerprint}"
+        written = "" if self._written == "all" else f":{self._written}"
+        return f"by-question{written}:{self._reader.fingerprint}:{self._writer.fingerprint}"
 
     @property
     def prompt_sha256(self) -> str | None:
@@ -53,8 +58,10 @@ class ByQuestion:
 
     def stream(self, request: Request) -> Iterator[Draft]:
         """See :class:`~rag.generation.base.StreamingGenerator`."""
-        of_a_study = any(e.channel == "study" for e in request.evidence)
+        asked = request.asked
+        told = self._written == "explanations" and (asked.for_list or asked.for_fact) and not asked.yes_no
+        read = any(e.channel == "study" for e in request.evidence) or (told and request.question.image is None)
         if request.objections and request.asked.yes_no:
             yield refusal(request.objections[0])
         else:
-            yield from drafts(self._reader if of_a_study or request.objections else self._writer, request)
+            yield from drafts(self._reader if read or request.objections else self._writer, request)

@@ -17,7 +17,7 @@ from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError, RagError
 from rag.generation.base import Request, refusal
 from rag.generation.messages import QUESTION_IMAGE, Messages, Picture
-from rag.generation.parsing import VERDICT, is_finished, parse_draft
+from rag.generation.parsing import MAYBE, VERDICT, is_finished, parse_draft
 from rag.generation.prompts import Prompt
 from rag.generation.speech import said_in
 from rag.language.clinical_text import Texts
@@ -27,7 +27,6 @@ from rag.types import Draft, DraftSentence, Evidence, Side, sha256_of
 _LONGEST = 20_000  # characters of a draft; whoever writes more is stopped
 _CITED = re.compile(r"[\[\u3010\uff3b]\s*\d")
 _CANNOT = re.compile(r"[\W_]*(?:not\s+answered\b|(?:i\s+)?(?:can\s?not|can['’]t|unable\s+to)\s+(?:be\s+)?answer)", re.I)
-_MAYBE = re.compile(r"[\W_]*maybe\b", re.I)
 
 
 class Piece(NamedTuple):
@@ -100,12 +99,15 @@ class LanguageGenerator:
     def fingerprint(self) -> str:
         s = self._settings
         drawing = f"{s.max_new_tokens} tokens, temperature {s.temperature:g}, seed {s.seed}, {s.revisions} revisions"
+        drawing += ", leaning" if s.when_maybe == "lean" else ""
         return f"{self._model.fingerprint}:{sha256_of(drawing)[:8]}"
 
     @cached_property
     def prompt_sha256(self) -> str | None:
         s = self._settings
         shown = f"images {s.images} of {s.image_side}{'' if s.evidence_images else ', none of the evidence'}"
+        if s.passage_words is not None or s.article_passages is not None:
+            shown += f" passages of {s.passage_words} words, {s.article_passages} of an article"
         return sha256_of(f"{self._prompt.sha256} {shown} window {self._model.window}")
 
     @property
@@ -185,16 +187,18 @@ class LanguageGenerator:
         answer = said_in(text)
         yes = None if text[:1] != answer.text[:1] else opinion.yes  # else the first token was none of the answer's
         text = answer.text
-        said = VERDICT.match(text) if request.asked.yes_no else None
+        told = self._leaning(text, yes) if _of_literature(request) else text
+        said = VERDICT.match(told) if request.asked.yes_no else None
         verdict: Side | None = None if said is None else "yes" if said[1].lower() == "yes" else "no"
         if not request.asked.yes_no:
             yes = None
-        why = _refused(text, request)
-        sentences = () if why else parse_draft(text, request, left_out, self._texts)
+        why = _refused(told, request)
+        sentences = () if why else parse_draft(told, request, left_out, self._texts)
         # without probabilities, what the evidence has of the question is all that is known before it is verified
         confidence = min(0.95, 0.5 + 0.4 * self._ground(request, sentences))
         if yes is not None:
-            confidence = (yes if verdict == "yes" else 1 - yes) * (1.0 if opinion.either is None else opinion.either)
+            either = 1.0 if opinion.either is None or told != text else opinion.either
+            confidence = (yes if verdict == "yes" else 1 - yes) * either
         return Draft(
             sentences=sentences,
             text=text,
@@ -205,6 +209,13 @@ class LanguageGenerator:
             left_out=left_out,
             messages_sha256=sent,
         )
+
+    def _leaning(self, text: str, yes: float | None) -> str:
+        """A text that begins with maybe, begun with the side that the model gives more to, where that is wanted."""
+        maybe = MAYBE.match(text)
+        if maybe is None or yes is None or self._settings.when_maybe == "refuse":
+            return text
+        return ("Yes" if yes >= 0.5 else "No") + text[maybe.end() :]
 
     def _ground(self, request: Request, sentences: Sequence[DraftSentence]) -> float:
         """Share of the question's words that what is cited has, titles included; the score of a case's own.
@@ -228,15 +239,17 @@ class LanguageGenerator:
 
         Where nothing fits, the reason stands in the messages' place.
         """
-        messages = self._messages(request, request.evidence)
+        shown = _last_of_each(request.evidence, self._settings.article_passages)
+        skipped = tuple(e.passage_id for e in request.evidence if e not in shown)
+        messages = self._messages(request, shown)
         if self._model.window is None:
-            return messages, ()
+            return messages, skipped
         room = self._model.window - self._settings.max_new_tokens
         if self._model.count(messages) <= room:
-            return messages, ()
+            return messages, skipped
         bare = used = self._model.count(self._messages(request, ()))
         kept: list[Evidence] = []
-        for e in request.evidence:
+        for e in shown:
             cost = self._model.count(self._messages(request, (e,))) - bare
             if used + cost <= room:
                 kept.append(e)
@@ -250,7 +263,9 @@ class LanguageGenerator:
         return f"{what} into the model's window", left_out
 
     def _messages(self, request: Request, evidence: Sequence[Evidence]) -> Messages:
-        return self._prompt.render(request, evidence, self._pictures(request, evidence))
+        most = self._settings.passage_words
+        cut = [e if most is None else e.model_copy(update={"text": _beginning(e.text, most)}) for e in evidence]
+        return self._prompt.render(request, cut, self._pictures(request, evidence))
 
     def _pictures(self, request: Request, evidence: Sequence[Evidence]) -> list[Picture]:
         """The question's image, then those of the evidence that can be read, no file twice."""
@@ -271,10 +286,35 @@ class LanguageGenerator:
         return pictures
 
 
+def _of_literature(request: Request) -> bool:
+    """Whether it is a yes/no question that literature alone is to answer."""
+    return request.asked.yes_no and not any(e.of_case for e in request.evidence)
+
+
+def _last_of_each(evidence: Sequence[Evidence], most: int | None) -> tuple[Evidence, ...]:
+    """The evidence, of each article's passages only the ``most`` that stand last in it."""
+    if most is None:
+        return tuple(evidence)
+    kept: set[str] = set()
+    for document in {e.document_id for e in evidence if e.kind == "literature"}:
+        own = sorted((e for e in evidence if e.document_id == document), key=lambda e: e.start)
+        kept.update(e.passage_id for e in own[-most:])
+    return tuple(e for e in evidence if e.kind != "literature" or e.passage_id in kept)
+
+
+def _beginning(text: str, words: int) -> str:
+    """The sentences of a text that have at most so many words together; the first one's words, where it has more."""
+    ends = [m.end() for m in re.finditer(r"\S+", text)]
+    if len(ends) <= words:
+        return text
+    whole = [end for _, end in sentence_spans(text) if end <= ends[words - 1]]
+    return text[: whole[-1]] if whole else f"{text[: ends[words - 1]]} …"
+
+
 def _refused(text: str, request: Request) -> str | None:
     """Why the model gives no answer, where it says that it does not."""
     if _CANNOT.match(text):
         return "the model found no answer in the evidence"
-    if request.asked.yes_no and _MAYBE.match(text):
+    if request.asked.yes_no and MAYBE.match(text):
         return "the model finds that the evidence leaves it open"
     return None

@@ -16,6 +16,7 @@ from rag.verification.citations import parse
 _LEAD = r"[\W_]*(?:(?:the\s+|my\s+)?(?:final\s+|short\s+)?(?:answer|verdict|response|conclusion)(?:\s+is)?[\W_]+)?"
 VERDICT = re.compile(rf"{_LEAD}(yes|no)\b", re.I)
 _VERDICT = re.compile(rf"{_LEAD}(yes|no)\b[\s.,:;!*\u2013\u2014-]*(?=[^\W_])", re.I)
+MAYBE = re.compile(r"[\W_]*maybe\b", re.I)
 _BARE = re.compile(r"(yes|no)\W*", re.I)
 _ENDS = re.compile(r"[.!?][\"'”’)*]*(?:\s*\[[^\]]*\])*\W*$|\]\W*$")
 

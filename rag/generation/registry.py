@@ -51,7 +51,7 @@ def make_by_question(settings: GenerationSettings, texts: Texts) -> Generator:
     if settings.writer == settings.kind:
         raise InputError("setting 'generation.writer' is 'by-question', which does not write; name a language model")
     writer = find("generator", settings.writer, setting="generation.writer")(settings, texts)
-    return ByQuestion(make_reader(settings, texts), writer)
+    return ByQuestion(make_reader(settings, texts), writer, settings.written)
 
 
 def _around(model: ChatModel, settings: GenerationSettings, texts: Texts) -> LanguageGenerator:

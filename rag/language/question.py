@@ -29,6 +29,13 @@ _AUXILIARY = r"is|are|was|were|do|does|did|can|could|has|have|had|should|would|w
 _YES_NO = re.compile(rf"^(?:[^,?]{{1,80}},\s*)?(?:{_AUXILIARY})\b", re.I)
 _LEADING = re.compile(rf"^(?:[^,?]{{1,80}},\s*)?(?:{_AUXILIARY})\b\s*(?:there\b|it\b|this\b)?", re.I)
 _TITLED = re.compile(rf"^(?P<title>[^?]{{2,300}}?)(?:[:.]\s|--)\s*(?P<asked>(?:{_AUXILIARY})\b[^?.:]*\??)$", re.I)
+# "Aripiprazole: a new risk factor for gambling?", "PSA levels that fluctuate are reassuring enough?"
+_PUT = re.compile(rf"^(?=\S+(?:\s+\S+){{4}})(?:[^?]+(?:[:,]\s|--)[^?:]+|[^?]+\s(?:{_AUXILIARY})\s[^?]+)\?$", re.I)
+_ASKS_OPENLY = re.compile(
+    r"\b(?:what|which|who|whom|whose|how|why|when|where|list|name|describe|define|explain|compare|show|tell|give|"
+    r"summari[sz]e|find|or)\b",
+    re.I,
+)
 _EITHER = re.compile(r"[\s,(]*\byes\s+or\s+no\b[\s)?.]*$", re.I)
 
 _PATIENT = re.compile(
@@ -42,6 +49,11 @@ _LIST = re.compile(
     r"^\W*(?:please\s+)?(?:list|enumerate|name(?!\s+an?\b))\b|"
     r"\b(?:which|what)\s+(?:are\s+(?:\w+\s+){1,3}?\w{2,}(?<![su])s\b|"
     r"(?:[\w-]+\s+){0,3}?\w{2,}(?<![su])s\s+(?:are|were|have|can|may|do|could|cause|should)\b)",
+    re.I,
+)
+_FACT = re.compile(
+    r"\b(?:which|who|whom|whose|where|when|how\s+(?:many|much|often|long|old|large))\b|"
+    r"\bwhat\s+(?!is\b|are\b|was\b|were\b|do\b|does\b|did\b|can\b|happens?\b)\w+|\bname\s+an?\b",
     re.I,
 )
 _FEW = 2  # content words that no finding accounts for
@@ -59,7 +71,7 @@ class Asked:
     hedged evidence. ``joined`` says whether all claims or any of them make a *yes*; ``quantities`` must be met as well.
     ``unread`` is a part that no rule reads. ``ends`` questions ask whether something is over ("has it resolved?").
     ``relates`` questions ask for more than their findings and places ("is lithium effective in migraine?"). A question
-    ``for_list`` wants several things ("which genes are mutated in ...?").
+    ``for_list`` wants several things ("which genes are mutated in ...?"), one ``for_fact`` a thing, a place, a number.
     """
 
     text: str
@@ -80,6 +92,7 @@ class Asked:
     ends: bool = False
     relates: bool = False
     for_list: bool = False
+    for_fact: bool = False
 
     @property
     def in_general(self) -> Asked:
@@ -101,7 +114,8 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     plain, either = _EITHER.subn("", plain.strip())
     titled = _TITLED.match(plain)
     sentence = titled["asked"] if titled else plain  # "Hernia of the bowel: is it common?" asks after its title
-    yes_no = bool(either or _YES_NO.match(sentence))
+    put = _PUT.match(plain) is not None and _ASKS_OPENLY.search(plain) is None
+    yes_no = bool(either or put or _YES_NO.match(sentence))
     body = _LEADING.sub("", sentence, count=1) if yes_no else plain
     body = (f"{titled['title']}: {body}" if titled else body).rstrip(" ?.")
     tokens = tokens_of(body)
@@ -143,6 +157,7 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
         ends=presupposes(body),
         relates=_relates(tokens, lexicon),
         for_list=_LIST.search(sentence) is not None,
+        for_fact=_FACT.search(sentence) is not None,
     )
 
 

@@ -58,6 +58,7 @@ class Verifier(Protocol):
         """Check each sentence of ``draft`` against the spans of ``evidence`` that it cites.
 
         Every sentence that passes has citations, whose quotes are spans of the evidence, character for character; but
-        those that somebody has seen in the question's image, which pass as they are.
+        those that somebody has seen in the question's image, which pass as they are. ``evidence`` is all that there
+        was: passages that ``draft.left_out`` names were not shown to whoever wrote it, and may not be cited.
         """
         ...

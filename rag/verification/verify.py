@@ -25,7 +25,7 @@ from rag.language.silence import why_silence_says_nothing
 from rag.language.tokens import tokens_of
 from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence
 from rag.verification.base import Verified
-from rag.verification.rules.bearing import RELEVANT, bearing_most
+from rag.verification.rules.bearing import RELEVANT, Shown, bearing_most
 from rag.verification.rules.entailment import judge
 from rag.verification.rules.judgement import (
     Entailment,
@@ -59,10 +59,12 @@ def verify(
 ) -> Verified:
     """Check each sentence of ``draft`` against the spans that it cites, and mend citations that point nowhere.
 
+    What ``draft.left_out`` names may not be cited, and tells only what the articles are about.
     ``embed`` gives unit vectors of words, so that other words may support a sentence; ``entailment`` decides where
     words and findings do not.
     """
-    checker = _Checker(asked, {e.number: e for e in evidence}, texts, embed, entailment)
+    shown = {e.number: e for e in evidence if e.passage_id not in draft.left_out}
+    checker = _Checker(asked, shown, evidence, texts, embed, entailment)
     sentences: list[Sentence] = []
     citations: list[Citation] = []
     dropped: list[Dropped] = []
@@ -95,6 +97,7 @@ class _Checker:
 
     asked: Asked
     by_number: Mapping[int, Evidence]
+    evidence: Sequence[Evidence]
     texts: Texts
     embed: Embed | None
     entailment: Entailment | None
@@ -129,8 +132,8 @@ class _Checker:
         """
         if not self.asked.yes_no or draft.verdict is None or draft.text is None:
             return None
-        named = {q.number for s in draft.sentences[:1] for q in s.quotes}
-        found = bearing_most(self.asked, list(self.by_number.values()), named, self.texts)
+        named = [q.number for s in draft.sentences[:1] for q in s.quotes]
+        found = bearing_most(self.asked, self.evidence, Shown(self.by_number.keys(), named), self.texts)
         if found is None:
             return None
         quote, e = self.quoted(found.quote), self.by_number[found.quote.number]
@@ -139,7 +142,7 @@ class _Checker:
         reading = read_literature(self.asked, quote, self.texts)
         if reading.mentioned and (reading.probability >= 0.5) != (draft.verdict == "yes"):
             return None
-        follows = reading.mentioned and found.share == 1
+        follows = reading.mentioned and found.said == 1
         judged = supported("its quote says so", 0.9) if follows else cited("the model's reading", found.share)
         said = (
             f"{draft.verdict.capitalize()}{':' if follows else ', as the model reads it:'} “{' '.join(quote.split())}”"

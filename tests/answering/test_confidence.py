@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from rag.answering.confidence import Combiner, Signals, signals_of
+from rag.answering.confidence import Combiner, Signals, of_reading, signals_of
 from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.risk_control.policy import COMBINED_TAUS, Outcomes
@@ -166,3 +168,9 @@ def test_the_promise_holds_for_several_questions_a_patient_of_several_forms() ->
             broken += bool(1 - really[answered].mean() > alpha)
     assert certified > repeats / 4, "a promise that is never made cannot be broken"
     assert broken <= stats.binom.ppf(0.999, repeats, delta)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_reading_is_as_sure_as_the_model_and_never_as_it_says(p: float, q: float) -> None:
+    assert 0.5 < of_reading(p) < 0.82
+    assert of_reading(p) <= of_reading(q) or abs(p - 0.5) >= abs(q - 0.5)

@@ -267,7 +267,7 @@ def test_passages_that_did_not_fit_are_told_and_not_cited(open_engine: Open, ser
     openai = {"base_url": server.url, "model": "m", "window": window}
     server.usual = quoting((1,), f" Drusen are deposits [{len(whole.evidence)}].")
     answer = open_engine(openai=openai, max_new_tokens=512).ask(LITERATURE)
-    assert "did not fit into the model's window" in answer.reason
+    assert "were not shown to the model" in answer.reason
     assert len(answer.evidence) == len(whole.evidence)
     assert len(answer.sentences) == 1
 

@@ -72,6 +72,15 @@ def test_a_yes_or_no_that_verification_refuses_is_left_unsaid(engine: Engine, se
     assert len(server.requests) == 1
 
 
+def test_lists_and_facts_are_quoted_where_only_explanations_are_written(engine: Engine, server: Server) -> None:
+    generation = engine.settings.generation.model_copy(update={"written": "explanations"})
+    careful = Engine.open(engine.store.path, engine.settings.model_copy(update={"generation": generation}))
+    for question in ("Which ratio counts as cardiomegaly?", "List the ratios that count as cardiomegaly."):
+        assert "“" in careful.ask(question).sentences[0].text, "a quotation"
+    assert server.requests == []
+    assert [s.text for s in careful.ask(TERM).sentences] == [SAID]
+
+
 def test_a_change_of_either_changes_the_fingerprint(texts: Texts) -> None:
     def prints(**more: object) -> str:
         openai = {"base_url": "http://127.0.0.1:9/v1", "model": "m"}

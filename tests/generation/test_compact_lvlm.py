@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from rag.errors import InputError, MissingDependencyError, StorageError
+from rag.generation.base import Request
 from rag.generation.chat import LanguageGenerator
 from rag.generation.compact_lvlm import assembly
 from rag.generation.compact_lvlm.assembly import MANIFEST, assemble, checkpoint_of, state_of
@@ -26,8 +27,9 @@ from rag.generation.prompts import Prompt
 from rag.generation.seen import Seen, hash_of_name
 from rag.generation.transformers import LocalModel
 from rag.language.clinical_text import Texts
+from rag.language.question import read_question
 from rag.settings import GenerationSettings, load_settings
-from rag.types import Draft
+from rag.types import Draft, Evidence, Question
 
 from . import parts as tiny_parts
 from .conftest import Ask, evidence, settings_for
@@ -391,6 +393,51 @@ def test_verdict_confidence_and_refusal_are_read_of_the_answer(
     assert draft.probability == yes
     if confidence is not None:
         assert draft.confidence == pytest.approx(confidence)
+
+
+class Listening(Saying):
+    """The same, and remembers what it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("Maybe. Results vary. [3]", 0.8, 0.1)
+        self.sent: list[Messages] = []
+
+    def chat(self, messages: Messages) -> Iterator[Any]:
+        self.sent.append(messages)
+        return super().chat(messages)
+
+
+def abstract(texts: Texts) -> Request:
+    """A question with the four passages of one article, the last of 130 words."""
+    said = ("Reasons.", "Methods.", "Results vary.", " ".join(["It was seen in ten of them."] * 20))
+    evidence = tuple(
+        Evidence(
+            number=n, document_id="d", passage_id=f"d#{n}", kind="literature", domain="general", title="", source="s",
+            licence="l", case_id="d", group_id="d", channel="text", score=1.0, text=text, start=1000 * n, sha256="0",
+        )
+        for n, text in enumerate(said, start=1)
+    )  # fmt: skip
+    question = "Does zorafenib prolong survival?"
+    return Request(Question(text=question), read_question(question, texts.lexicon), evidence)
+
+
+def test_of_an_article_the_end_is_shown_and_of_a_passage_the_beginning(texts: Texts) -> None:
+    model = Listening()
+    draft = LanguageGenerator(model, load_settings("compact-lvlm").generation, texts).generate(abstract(texts))  # type: ignore[arg-type]
+    assert draft.left_out == ("d#1", "d#2")
+    lines = model.sent[-1].user.splitlines()
+    assert [line[:3] for line in lines if line.startswith("[")] == ["[3]", "[4]"]
+    assert len(next(line for line in lines if line.startswith("[4]")).split()) <= 110 + 2, "number and kind"
+    assert "of them." in model.sent[-1].user, "cut at the end of a sentence"
+
+
+def test_a_maybe_about_literature_is_told_as_the_side_it_leans_to_where_that_is_wanted(texts: Texts) -> None:
+    chosen = load_settings("compact-lvlm").generation
+    leaning = LanguageGenerator(Listening(), chosen, texts)  # type: ignore[arg-type]
+    assert leaning.generate(abstract(texts)).verdict == "yes"
+    refusing = LanguageGenerator(Listening(), chosen.model_copy(update={"when_maybe": "refuse"}), texts)  # type: ignore[arg-type]
+    assert refusing.generate(abstract(texts)).refusal == "the model finds that the evidence leaves it open"
+    assert leaning.fingerprint != refusing.fingerprint
 
 
 # ------------------------------------------------------------------ the model that ships

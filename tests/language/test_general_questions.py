@@ -62,3 +62,18 @@ def test_a_relation_is_more_than_its_finding(texts: Texts) -> None:
 def test_words_that_ask_are_not_what_is_asked_about() -> None:
     assert subject_words("How is esotropia recognised?") == ["esotropia"]
     assert subject_words("What does drusen look like?") == ["drusen"]
+
+
+@pytest.mark.parametrize(
+    ("question", "yes_no"),
+    [
+        ("Aripiprazole: a new risk factor for pathological gambling?", True),
+        ("Hearing loss--an unknown complication of pre-eclampsia?", True),
+        ("Fluctuating levels of the antigen are reassuring enough to avoid a biopsy?", True),
+        ("Aripiprazole: what are its side effects?", False),
+        ("Pleural effusion?", False),
+        ("The mechanism of action of zorafenib in the liver", False),
+    ],
+)
+def test_a_statement_with_a_question_mark_asks_for_yes_or_no(question: str, yes_no: bool, texts: Texts) -> None:
+    assert read_question(question, texts.lexicon).yes_no is yes_no

@@ -24,3 +24,20 @@ from rag.language.question import read_question
 )
 def test_questions_for_a_list_are_told_from_others(question: str, several: bool, texts: Texts) -> None:
     assert read_question(question, texts.lexicon).for_list is several
+
+
+@pytest.mark.parametrize(
+    ("question", "one_thing"),
+    [
+        ("Which gene is mutated in Alport syndrome?", True),
+        ("How many ribs are there?", True),
+        ("What enzyme does allopurinol inhibit?", True),
+        ("What is drusen?", False),
+        ("Describe the Escobar syndrome.", False),
+        ("How does cholera toxin enter a cell?", False),
+    ],
+)
+def test_questions_for_a_fact_are_told_from_those_for_an_explanation(
+    question: str, one_thing: bool, texts: Texts
+) -> None:
+    assert read_question(question, texts.lexicon).for_fact is one_thing

@@ -91,3 +91,37 @@ def test_that_a_disease_is_there_does_not_say_that_a_drug_helps(texts: Texts) ->
     assert [c.verdict for c in verified(draft, [failed], texts, question).citations] == ["supported"]
     opposite = written("Zorafenib did not prolong survival with hepatocellular carcinoma.", "yes", failed)
     assert not verified(opposite, [failed], texts, question).sentences
+
+
+AIM = "To determine whether zorafenib is effective for the treatment of hepatocellular carcinoma."
+RESULT = "Progression-free survival in carcinoma was 5.5 months against 2.8 months with placebo."
+
+
+def abstract(*texts: str) -> list[Evidence]:
+    """The passages of one article, as they are given without a search."""
+    return [literature(n, t, None).model_copy(update={"document_id": "d"}) for n, t in enumerate(texts, start=1)]
+
+
+def test_an_abstract_names_its_subject_once_and_its_result_is_quoted(texts: Texts) -> None:
+    passages = abstract(AIM, RESULT)
+    (citation,) = verified(written("It works.", "yes", passages[1]), passages, texts).citations
+    assert (citation.quote, citation.verdict) == (RESULT, "cited")
+
+
+def test_what_was_to_be_found_out_tells_nothing(texts: Texts) -> None:
+    passages = abstract(AIM, "All gave consent.")
+    assert not verified(written("It works.", "yes", passages[1]), passages, texts).sentences
+
+
+def test_what_the_model_was_not_shown_tells_the_subject_and_is_not_quoted(texts: Texts) -> None:
+    passages = abstract(AIM, "Zorafenib doubled survival in hepatocellular carcinoma.", RESULT)
+    draft = written("It works.", "yes", passages[2])
+    shown = draft.model_copy(update={"left_out": tuple(p.passage_id for p in passages[:2])})
+    assert [c.quote for c in verified(shown, passages, texts).citations] == [RESULT]
+    alone = verified(draft, passages[2:], texts)
+    assert not alone.sentences, "without the other passages nothing says what it is about"
+
+
+def test_a_passage_that_search_found_must_name_what_is_asked_about(texts: Texts) -> None:
+    other = literature(1, BEARS.replace("Zorafenib", "Regorafenib"))
+    assert not verified(written("It cures.", "yes", other), [other], texts).sentences
