@@ -13,7 +13,7 @@ from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.image_guard import effects_that_hold
 from rag.answering.pipeline import Pipeline
 from rag.answering.witnesses import load_witness
-from rag.encoders.registry import load_image_encoder, load_text_encoder
+from rag.encoders.registry import load_image_encoder, load_reranker, load_text_encoder
 from rag.errors import InputError
 from rag.generation.registry import load_generator
 from rag.indexing.snapshot import Snapshot
@@ -54,6 +54,7 @@ def _over(snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexi
     text = load_text_encoder(settings.encoders)
     image = load_image_encoder(settings.encoders) if spaces.keys() & {"image", "joint"} else None
     check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
+    reranker = load_reranker(settings.retrieval)
     texts = Texts(lexicon_of(snapshot, known))
     generator = load_generator(settings.generation, texts)
     witness = load_witness(settings.generation, texts)
@@ -69,6 +70,8 @@ def _over(snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexi
         "most sentences": str(settings.answering.max_sentences),
         "policy grid": GRID,
     }
+    if reranker is not None:
+        fingerprints["reranker"] = reranker.fingerprint
     if generator.prompt_sha256 is not None:
         fingerprints["prompt"] = generator.prompt_sha256
     if settings.answering.when_retracted != "leave out":
@@ -89,7 +92,7 @@ def _over(snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexi
         snapshot=snapshot,
         texts=texts,
         typed=typed_words_of(snapshot, texts.lexicon),
-        searcher=Searcher(snapshot, text, image, settings.retrieval),
+        searcher=Searcher(snapshot, text, image, settings.retrieval, reranker),
         router=router,
         drafting=Drafting(generator, verifier, settings.generation.revisions),
         witness=witness,

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rag.answering.engine import Engine
 from rag.corpus.images import check_image
+from rag.encoders.registry import load_reranker
 from rag.errors import InputError
 from rag.evaluation.questions import LabelledQuestion
 from rag.generation.seen import Seen, hash_of_file, hash_of_name, hashes_of_texts, seen_of
-from rag.settings import GenerationSettings, load_settings
+from rag.settings import Settings, load_settings
 
 
 def refuse_leaks(questions: Sequence[LabelledQuestion], engine: Engine) -> None:
@@ -35,7 +36,7 @@ def refuse_leaks(questions: Sequence[LabelledQuestion], engine: Engine) -> None:
 
 
 def refuse_seen(questions: Sequence[LabelledQuestion], engine: Engine) -> None:
-    """Refuse questions that a model which writes or judges the answers has learned from: their certificate is void.
+    """Refuse questions that a model has learned from which finds, writes or judges: their certificate is void.
 
     A question was learned from if its group was, or its image, or the report of its study, or (where it asks about
     neither) its own words. Models that do not say what they have seen are not refused.
@@ -43,7 +44,7 @@ def refuse_seen(questions: Sequence[LabelledQuestion], engine: Engine) -> None:
     Raises:
         InputError: at least one was; the message names the first and says how many there are.
     """
-    for model, seen in _models(engine.settings.generation):
+    for model, seen in _models(engine.settings):
         found = [(q, why) for q in questions if (why := _why_seen(q, engine, seen))]
         if found:
             q, why = found[0]
@@ -54,10 +55,14 @@ def refuse_seen(questions: Sequence[LabelledQuestion], engine: Engine) -> None:
             )
 
 
-def _models(settings: GenerationSettings) -> Iterator[tuple[str, Seen]]:
-    """Who writes and who is heard as a witness, as far as they run here and say what they have seen."""
-    witness = [load_settings(settings.witness).generation] if settings.witness is not None else []
-    for some in (settings, *witness):
+def _models(settings: Settings) -> Iterator[tuple[str, Seen]]:
+    """Who ranks, who writes and who is heard as a witness, as far as they run here and say what they have seen."""
+    reranker = load_reranker(settings.retrieval)
+    if reranker is not None and (read := Seen.read(reranker.folder)) is not None:
+        yield str(settings.retrieval.reranker), read
+    generation = settings.generation
+    witness = [load_settings(generation.witness).generation] if generation.witness is not None else []
+    for some in (generation, *witness):
         model = some.transformers.model if some.language_model == "transformers" else None
         seen = seen_of(model) if model is not None else None
         if model is not None and seen is not None:

@@ -1,4 +1,4 @@
-"""Commands that train: retriever, router and generator."""
+"""Commands that train: retriever, reranker, router and generator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import rag
-from rag.cli.shared import Json, Profile, bars, say, settings_of
+from rag.cli.shared import Indexes, Json, Profile, bars, index_of, say, settings_of
 from rag.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Train the models that find, route and write.")
@@ -51,6 +51,45 @@ def retriever(
     with bars(as_json) as progress:
         corpus = rag.Source(source, format)
         report = train_retriever(corpus, out, chosen, progress, domains=domain or (), command=command)
+    say(report.model_dump(mode="json"), report.words(), as_json)
+
+
+@app.command(
+    epilog="Examples: rag train reranker questions.jsonl --index mine --out models/reranker · "
+    "rag train reranker a.jsonl b.jsonl --index a --index b --out models/reranker"
+)
+def reranker(
+    cases: Annotated[
+        list[Path], typer.Argument(help="JSONL of questions with evidence, as `rag evaluate retrieval` reads it.")
+    ],
+    index: Annotated[
+        list[str], typer.Option("--index", "-i", help="Index to search; one for all files, or one each, in order.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the model; an interrupted training there goes on.")],
+    recipe: Annotated[Path | None, typer.Option(help="TOML file with fields of the recipe.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the questions.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same weights on one machine.")] = None,
+    indexes: Indexes = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Train a reranker, MiniLM as a cross-encoder, on which passages of an index answer which questions.
+
+    Rows with a "split" (train, dev, test) keep it; others are divided by a hash of their group, or id. The passages to
+    tell them from are those that the index finds and nobody has judged relevant.
+    """
+    from rag.training.reranker.recipe import RerankerRecipe
+
+    changes = {name: value for name, value in {"epochs": epochs, "seed": seed}.items() if value is not None}
+    chosen = RerankerRecipe.load(recipe, **changes)
+    options = [f"--index {shlex.quote(name)}" for name in index]
+    options += [f"--recipe {shlex.quote(str(recipe))}"] if recipe else []
+    options += [f"--{name} {value}" for name, value in changes.items()]
+    command = " ".join(["rag train reranker", shlex.join(map(str, cases)), "--out", shlex.quote(str(out)), *options])
+    settings = settings_of(indexes, profile)
+    with bars(as_json) as progress:
+        opened = [index_of(settings, name) for name in index]
+        report = rag.train.reranker(cases, opened, out, chosen, command=command, progress=progress)
     say(report.model_dump(mode="json"), report.words(), as_json)
 
 

@@ -58,6 +58,16 @@ class Layer(NamedTuple):
     output: tuple[Any, Any]
 
 
+# Their names in transformers, after the attention's own.
+_PARTS = (
+    "attention.output.dense",
+    "attention.output.LayerNorm",
+    "intermediate.dense",
+    "output.dense",
+    "output.LayerNorm",
+)
+
+
 class Kernels(Protocol):
     """The operations of the network on arrays (n, tokens, width)."""
 
@@ -67,9 +77,87 @@ class Kernels(Protocol):
 
     def gelu(self, x: Any) -> Any: ...
 
-    def attend(self, x: Any, heads: int, mask: Any) -> Any:
-        """Attention of (n, tokens, 3 width): queries, keys and values side by side; ``mask`` (n, tokens) or None."""
+    def largest(self, x: Any) -> Any:
+        """Over the last axis."""
         ...
+
+    def exp(self, x: Any) -> Any: ...
+
+    def attend(self, x: Any, heads: int, mask: Any) -> Any:
+        """Attention of (n, tokens, 3 width): queries, keys and values side by side.
+
+        ``mask``, where there is one, is added to the scores (n, heads, tokens, tokens), or says which of them count.
+        """
+        ...
+
+
+class Network(NamedTuple):
+    """Weights, as arrays or as tensors, and what they compute of token ids; ``positions`` are of the first kind."""
+
+    words: Any
+    positions: Any
+    first: tuple[Any, Any]
+    layers: Sequence[Layer]
+    shape: Shape
+
+    @classmethod
+    def of(cls, tensors: Tensors, shape: Shape, context: int) -> Network:
+        """From tensors by their names in transformers' BertModel, for texts of at most ``context`` tokens.
+
+        Raises:
+            InputError: a tensor is missing.
+        """
+        try:
+            words, positions, kinds = (
+                tensors[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")
+            )
+            first = _pair(tensors, "embeddings.LayerNorm")
+            count = len({name.split(".")[2] for name in tensors if name.startswith("encoder.layer.")})
+            layers = [_layer(tensors, f"encoder.layer.{n}.") for n in range(count)]
+        except KeyError as error:
+            raise InputError(f"the text tower lacks the tensor {error}; copy the model again") from error
+        return cls(words, positions[:context] + kinds[0], first, layers, shape)
+
+    @property
+    def width(self) -> int:
+        return int(self.words.shape[1])
+
+    def embed(self, kernels: Kernels, ids: Any) -> Any:
+        """(n, tokens, width) of (n, tokens) ids: what the first layer is given."""
+        return kernels.norm(self.words[ids] + self.positions[: ids.shape[1]], self.first, self.shape.epsilon)
+
+    def read(self, kernels: Kernels, x: Any, mask: Any = None) -> Any:
+        """What the layers make of (n, tokens, width); see :meth:`Kernels.attend` for the mask."""
+        heads, epsilon = self.shape
+        for layer in self.layers:
+            found = kernels.attend(kernels.linear(x, layer.attention), heads, mask)
+            x = kernels.norm(x + kernels.linear(found, layer.joined), layer.attended, epsilon)
+            wide = kernels.gelu(kernels.linear(x, layer.wide))
+            x = kernels.norm(x + kernels.linear(wide, layer.narrow), layer.output, epsilon)
+        return x
+
+    def cut(self, depth: int) -> tuple[Network, Network]:
+        """The layers below a depth, and those from it on."""
+        return self._replace(layers=self.layers[:depth]), self._replace(layers=self.layers[depth:])
+
+    def on(self, place: Any, precision: Any) -> Network:
+        """The same as tensors of a device: matrices in this precision, the rest in float32."""
+
+        def exact(array: Any) -> Any:
+            return torch().as_tensor(array).to(place)
+
+        def matrix(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+            weight, bias = map(exact, pair)
+            return weight.to(precision), bias.to(precision)
+
+        def place_layer(layer: Layer) -> Layer:
+            norms = {name: tuple(map(exact, getattr(layer, name))) for name in ("attended", "output")}
+            matrices = {name: matrix(getattr(layer, name)) for name in ("attention", "joined", "wide", "narrow")}
+            return Layer(**norms, **matrices)
+
+        first = (exact(self.first[0]), exact(self.first[1]))
+        words, positions = exact(self.words), exact(self.positions)
+        return Network(words, positions, first, [place_layer(layer) for layer in self.layers], self.shape)
 
 
 class Bert:
@@ -92,24 +180,14 @@ class Bert:
     def __init__(
         self, tokenizer: Path, tensors: Tensors, shape: Shape, context: int, batch: BatchSize | None = None
     ) -> None:
-        self._tokenizer = _read_tokenizer(tokenizer, context)
-        self._shape = shape
+        self._tokenizer = read_tokenizer(tokenizer, context)
         self._batch = batch or BatchSize()
-        try:
-            self._words, self._positions, kinds = (
-                tensors[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")
-            )
-            self._first = _pair(tensors, "embeddings.LayerNorm")
-            count = len({name.split(".")[2] for name in tensors if name.startswith("encoder.layer.")})
-            self._layers = [_layer(tensors, f"encoder.layer.{n}.") for n in range(count)]
-        except KeyError as error:
-            raise InputError(f"the text tower lacks the tensor {error}; copy the model again") from error
-        self._positions = self._positions[:context] + kinds[0]
-        self._made: dict[Any, tuple[Any, Any, Any, list[Layer]]] = {}
+        self._network = Network.of(tensors, shape, context)
+        self._made: dict[Any, Network] = {}
 
     @property
     def width(self) -> int:
-        return int(self._words.shape[1])
+        return self._network.width
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, with the marks at both ends."""
@@ -143,17 +221,15 @@ class Bert:
 
     def _few(self, ids: Sequence[list[int]]) -> Vectors:
         """One text after the other, by numpy: no padding, no mask, no torch."""
-        kernels = NumpyKernels()
-        states = (
-            self._hidden(kernels, (self._words[i] + self._positions[: len(i)])[None], None, self._layers, self._first)
-            for i in ids
-        )
+        network, kernels = self._network, NumpyKernels()
+        states = (network.read(kernels, network.embed(kernels, np.array([one]))) for one in ids)
         return np.stack([one[0].mean(axis=0) for one in states])
 
     def _many(self, ids: Sequence[list[int]], quick: bool) -> Vectors:
         """Batches, by torch; matrices in the precision that the device is ``quick`` in, sums in float32."""
         library = torch()
-        words, positions, first, layers = self._placed(fast_dtype() if quick or device() == "cuda" else library.float32)
+        network = self._placed(fast_dtype() if quick or device() == "cuda" else library.float32)
+        kernels, where = TorchKernels(library), network.words.device
         parts, begin = list[Vectors](), 0
 
         def forward(size: int) -> Vectors:
@@ -163,11 +239,10 @@ class Bert:
             lengths = library.tensor([len(one) for one in batch])
             for row, one in zip(padded, batch, strict=True):
                 row[: len(one)] = library.tensor(one)
-            mask = (library.arange(longest)[None] < lengths[:, None]).to(words.device)
-            states = words[padded.to(words.device)] + positions[:longest]
-            states = self._hidden(TorchKernels(library), states, mask, layers, first).float()
+            mask = (library.arange(longest)[None] < lengths[:, None]).to(where)
+            states = network.read(kernels, network.embed(kernels, padded.to(where)), mask[:, None, None]).float()
             sums = (states * mask[:, :, None]).sum(dim=1)
-            vectors: Vectors = (sums / lengths[:, None].to(words.device)).cpu().numpy()
+            vectors: Vectors = (sums / lengths[:, None].to(where)).cpu().numpy()
             return vectors
 
         with library.inference_mode():
@@ -176,41 +251,15 @@ class Bert:
                 begin += len(parts[-1])
         return np.concatenate(parts)
 
-    def _hidden(self, kernels: Kernels, states: Any, mask: Any, layers: Sequence[Layer], first: Any) -> Any:
-        epsilon = self._shape.epsilon
-        x = kernels.norm(states, first, epsilon)
-        for layer in layers:
-            found = kernels.attend(kernels.linear(x, layer.attention), self._shape.heads, mask)
-            x = kernels.norm(x + kernels.linear(found, layer.joined), layer.attended, epsilon)
-            wide = kernels.gelu(kernels.linear(x, layer.wide))
-            x = kernels.norm(x + kernels.linear(wide, layer.narrow), layer.output, epsilon)
-        return x
-
-    def _placed(self, precision: Any) -> tuple[Any, Any, Any, list[Layer]]:
-        """The weights as tensors where the model runs: matrices in this precision, the rest in float32; made once."""
-        if precision in self._made:
-            return self._made[precision]
-        library, where = torch(), device()
-
-        def exact(array: NDArray[Any]) -> Any:
-            return library.from_numpy(array).to(where)
-
-        def matrix(pair: tuple[Any, Any]) -> tuple[Any, Any]:
-            weight, bias = map(exact, pair)
-            return weight.to(precision), bias.to(precision)
-
-        def place(layer: Layer) -> Layer:
-            norms = {name: tuple(map(exact, getattr(layer, name))) for name in ("attended", "output")}
-            matrices = {name: matrix(getattr(layer, name)) for name in ("attention", "joined", "wide", "narrow")}
-            return Layer(**norms, **matrices)
-
-        first = tuple(map(exact, self._first))
-        made = exact(self._words), exact(self._positions), first, [place(layer) for layer in self._layers]
-        return self._made.setdefault(precision, made)
+    def _placed(self, precision: Any) -> Network:
+        """The weights as tensors where the model runs, made once."""
+        if precision not in self._made:
+            self._made.setdefault(precision, self._network.on(device(), precision))
+        return self._made[precision]
 
 
 class NumpyKernels:
-    """In float32 by numpy, for one text at a time."""
+    """In float32 by numpy, for one text at a time; a mask is added."""
 
     def linear(self, x: Any, weights: tuple[Any, Any]) -> Any:
         return x @ weights[0].T + weights[1]
@@ -230,10 +279,18 @@ class NumpyKernels:
         error = np.copysign(1 - sum_ * t * np.exp(-size * size), x)
         return np.float32(0.5) * x * (1 + error)
 
+    def largest(self, x: Any) -> Any:
+        return x.max(axis=-1)
+
+    def exp(self, x: Any) -> Any:
+        return np.exp(x)
+
     def attend(self, x: Any, heads: int, mask: Any) -> Any:
         n, tokens, width = x.shape
         queries, keys, values = x.reshape(n, tokens, 3, heads, -1).transpose(2, 0, 3, 1, 4)
         scores = queries @ keys.swapaxes(-1, -2) * np.float32((width // 3 // heads) ** -0.5)
+        if mask is not None:
+            scores += mask
         shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
         shares /= shares.sum(axis=-1, keepdims=True)
         return (shares @ values).transpose(0, 2, 1, 3).reshape(n, tokens, width // 3)
@@ -254,11 +311,16 @@ class TorchKernels:
     def gelu(self, x: Any) -> Any:
         return self._f.gelu(x)
 
+    def largest(self, x: Any) -> Any:
+        return x.amax(dim=-1)
+
+    def exp(self, x: Any) -> Any:
+        return x.exp()
+
     def attend(self, x: Any, heads: int, mask: Any) -> Any:
         n, tokens, width = x.shape
         queries, keys, values = x.view(n, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4)
-        there = None if mask is None else mask[:, None, None, :]
-        found = self._f.scaled_dot_product_attention(queries, keys, values, attn_mask=there)
+        found = self._f.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         return found.transpose(1, 2).reshape(n, tokens, width // 3)
 
 
@@ -296,21 +358,33 @@ def read_tensors(file: Path, prefix: str = "") -> dict[str, NDArray[Any]]:
 
 def _layer(tensors: Tensors, at: str) -> Layer:
     parts = [_pair(tensors, f"{at}attention.self.{name}") for name in ("query", "key", "value")]
-    return Layer(
-        (np.concatenate([weight for weight, _ in parts]), np.concatenate([bias for _, bias in parts])),
-        _pair(tensors, f"{at}attention.output.dense"),
-        _pair(tensors, f"{at}attention.output.LayerNorm"),
-        _pair(tensors, f"{at}intermediate.dense"),
-        _pair(tensors, f"{at}output.dense"),
-        _pair(tensors, f"{at}output.LayerNorm"),
-    )
+    attention = (np.concatenate([weight for weight, _ in parts]), np.concatenate([bias for _, bias in parts]))
+    return Layer(attention, *(_pair(tensors, at + name) for name in _PARTS))
+
+
+def layer_tensors(layer: Layer, at: str) -> dict[str, NDArray[Any]]:
+    """The opposite: a layer's arrays by their names in transformers' BertModel, which begin with ``at``."""
+    found = {}
+    for kind, *parts in zip(("weight", "bias"), *layer, strict=True):
+        attention, *rest = parts
+        for name, part in zip(("query", "key", "value"), np.split(attention, 3), strict=True):
+            found[f"{at}attention.self.{name}.{kind}"] = part
+        for name, part in zip(_PARTS, rest, strict=True):
+            found[f"{at}{name}.{kind}"] = part
+    return found
 
 
 def _pair(tensors: Tensors, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
 
 
-def _read_tokenizer(file: Path, context: int) -> Any:
+def read_tokenizer(file: Path, context: int) -> Any:
+    """A ``tokenizer.json`` that cuts texts at ``context`` tokens.
+
+    Raises:
+        InputError: it cannot be read.
+        MissingDependencyError: tokenizers is not installed.
+    """
     try:
         from tokenizers import Tokenizer
     except ImportError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from rag.encoders.cross import CrossEncoder
 from rag.encoders.image import ImageNetEncoder
 from rag.encoders.minilm import MiniLmEncoder
 from rag.encoders.openclip import OpenClipEncoder
@@ -17,7 +18,7 @@ from rag.encoders.protocols import ImageEncoder, TextEncoder
 from rag.encoders.text import AsymmetricEncoder, SentenceEncoder
 from rag.errors import InputError
 from rag.plugins import Kind, find, is_dotted_path, names
-from rag.settings import EncoderSettings
+from rag.settings import EncoderSettings, RetrievalSettings
 
 
 def load_text_encoder(settings: EncoderSettings) -> TextEncoder:
@@ -41,6 +42,16 @@ def load_image_encoder(settings: EncoderSettings) -> ImageEncoder:
         MissingDependencyError: the model is not on this machine.
     """
     return _image(settings.image, settings.batch_size)
+
+
+def load_reranker(settings: RetrievalSettings) -> CrossEncoder | None:
+    """The reranker that ``settings.reranker`` names; None where it names none.
+
+    Raises:
+        InputError: no such reranker, or its files cannot be used.
+        MissingDependencyError: MiniLM's package is not installed.
+    """
+    return None if settings.reranker is None else _reranker(settings.reranker)
 
 
 def make_sentence_encoder(settings: EncoderSettings) -> TextEncoder:
@@ -75,6 +86,11 @@ def _image(name: str, batch_size: int | None) -> ImageEncoder:
     make = _part("image-encoder", name, "encoders.image") or make_open_clip_encoder
     made: ImageEncoder = make(settings)
     return made
+
+
+@lru_cache(maxsize=2)
+def _reranker(name: str) -> CrossEncoder:
+    return CrossEncoder.find(name)
 
 
 def _part(kind: Kind, name: str, setting: str) -> Any:

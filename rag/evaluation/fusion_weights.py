@@ -46,6 +46,7 @@ class Query(NamedTuple):
     domain: str
     question: Question
     gains: Mapping[str, float]
+    split: str = ""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def read_queries(path: Path) -> list[Query]:
     """Queries of a JSONL file: ``id``, ``question`` and ``evidence``, the ids of the relevant documents.
 
     ``evidence`` is a list, or an object from id to grade. Rows may have ``image`` (relative to the file), ``group``
-    (not searched) and ``domain``; rows without evidence are left out.
+    (not searched), ``domain`` and ``split``; rows without evidence are left out.
 
     Raises:
         InputError: the file cannot be read or a row is not of this form; the line is named.
@@ -68,7 +68,8 @@ def read_queries(path: Path) -> list[Query]:
             image = str(path.parent / row["image"]) if row.get("image") else None
             question = Question(text=row["question"], image=image, exclude_groups=(group,) if group else ())
             form, domain = "both" if image else "text", str(row.get("domain") or "general")
-            queries.append(Query(row["id"], group or row["id"], form, domain, question, gains))
+            split = str(row.get("split") or "")
+            queries.append(Query(row["id"], group or row["id"], form, domain, question, gains, split))
     return queries
 
 

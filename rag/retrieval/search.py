@@ -5,6 +5,7 @@
 - ``image``: the question's image against indexed images; an image found brings the text of its case.
 - ``image-report``: the question's image against reports, in the space that an image-text encoder gives both.
 - ``text-image``: the question's words against indexed images, in the same space; these bring their cases' texts, too.
+- ``rerank``: a reranker's order of the literature that the others brought first, where the settings name one.
 - ``study``: no search at all: the question names a case, and that case's own text is read.
 
 A channel runs where the index has its space and the encoder its side. Scores of different channels are not comparable,
@@ -17,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from rag.encoders.cross import CrossEncoder
 from rag.encoders.features import encode_with_features
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.indexing.records import Filter
@@ -83,11 +85,17 @@ class Searcher:
     """Searches one snapshot of an index. Safe to use from several threads."""
 
     def __init__(
-        self, snapshot: Snapshot, text: TextEncoder, image: ImageEncoder | None, settings: RetrievalSettings
+        self,
+        snapshot: Snapshot,
+        text: TextEncoder,
+        image: ImageEncoder | None,
+        settings: RetrievalSettings,
+        reranker: CrossEncoder | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._text = text
         self._image = image
+        self._reranker = reranker
         self._settings = settings
         self._relevance = relevance_by(text.fingerprint)
 
@@ -136,7 +144,7 @@ class Searcher:
     ) -> list[Channels]:
         """What each channel finds for each question, at most ``depth`` passages, before anything is fused."""
         return [
-            self._channels(q, self._where(q, domain), sight, read, depth)
+            self._channels(q, domain, sight, read, (), depth)
             for q, domain, sight, read in zip(questions, domains, sights, self._read(questions), strict=True)
         ]
 
@@ -149,21 +157,38 @@ class Searcher:
     def _fused(
         self, question: Question, domain: Domain, sight: Sight, read: _Read, kinds: tuple[Kind, ...], k: int
     ) -> Retrieved:
-        where = self._where(question, domain, kinds)
-        channels = self._channels(question, where, sight, read, max(self._settings.depth, k))
-        rankings = {c: list(rows) for c, rows in channels.items()}
-        best = reciprocal_rank_fusion(rankings, self._settings.rrf_constant, self._weights(domain))[:k]
-        return Retrieved(self._hits(question, read, channels, best), kinds)
+        channels = self._channels(question, domain, sight, read, kinds, max(self._settings.depth, k))
+        return Retrieved(self._hits(question, read, channels, self._fuse(channels, domain)[:k]), kinds)
 
-    def _channels(self, question: Question, where: Filter, sight: Sight, read: _Read, depth: int) -> Channels:
+    def _fuse(self, channels: Channels, domain: Domain) -> list[tuple[int, float]]:
+        rankings = {c: list(rows) for c, rows in channels.items()}
+        return reciprocal_rank_fusion(rankings, self._settings.rrf_constant, self._weights(domain))
+
+    def _channels(
+        self, question: Question, domain: Domain, sight: Sight, read: _Read, kinds: tuple[Kind, ...], depth: int
+    ) -> Channels:
+        where = self._where(question, domain, kinds)
         words = self._snapshot.search_words(question.text, depth, where)
-        return {
+        found: dict[str, Mapping[int, ChannelRank]] = {
             "text": self._near("text", read.text, depth, where),
             "words": {s.row: ChannelRank(n, s.score) for n, s in enumerate(words, start=1)},
             "image": self._cases(_within(sight, where.domains).near, where.kinds),
             "image-report": self._near("joint", sight.vector, depth, where),
             "text-image": self._cases(self._images(read.joint, depth, where), where.kinds),
         }
+        return found | {"rerank": self._again(question, found, domain)}
+
+    def _again(self, question: Question, found: Channels, domain: Domain) -> dict[int, ChannelRank]:
+        """The reranker's order of what the others brought first: for questions without an image, and in literature."""
+        if self._reranker is None or question.image is not None:
+            return {}
+        rows = [row for row, _ in self._fuse(found, domain)[: self._settings.rerank]]
+        passages = self._snapshot.passages(rows)
+        if any(document.kind != "literature" for _, document in passages):
+            return {}
+        scores = self._reranker.score(question.text, [words_of(document, passage) for passage, document in passages])
+        order = sorted(range(len(rows)), key=lambda n: (-scores[n], n))
+        return {rows[n]: ChannelRank(place, scores[n]) for place, n in enumerate(order, start=1)}
 
     def _where(self, question: Question, domain: Domain, kinds: tuple[Kind, ...] = ()) -> Filter:
         """What the channels may bring: the one place where the router's opinion narrows a search."""
@@ -259,8 +284,13 @@ class Searcher:
             cosines = self._snapshot.vectors("text", far) @ read.text[0]
             near |= dict(zip(far, cosines.tolist(), strict=True))
         asked = " ".join(subject_words(question.text))
-        shares = self._snapshot.shared_words(asked, [f"{h.document.title}\n{h.passage.text}" for h in hits.values()])
+        shares = self._snapshot.shared_words(asked, [words_of(h.document, h.passage) for h in hits.values()])
         return [Signs(near[row], *share) for row, share in zip(hits, shares, strict=True)]
+
+
+def words_of(document: Document, passage: Passage) -> str:
+    """A passage as it is judged: with its title, if there is one."""
+    return f"{document.title}\n{passage.text}" if document.title else passage.text
 
 
 def _within(sight: Sight, domains: Sequence[str]) -> Sight:

@@ -8,13 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.building.index import Index
 from rag.building.ingest import Source
+from rag.errors import InputError
 from rag.progress import Progress, Silent
 from rag.settings import Settings
 
 if TYPE_CHECKING:
     from rag.training.generator.recipe import GeneratorRecipe
     from rag.training.generator.sft import TuningJob, TuningReport
+    from rag.training.reranker.journey import RerankerReport
+    from rag.training.reranker.recipe import RerankerRecipe
     from rag.training.retriever.journey import TrainingReport
     from rag.training.retriever.recipe import Recipe
     from rag.training.router.train import RouterRecipe, RouterReport
@@ -55,6 +59,51 @@ def retriever(
     return train_retriever(
         corpus, Path(out), recipe or Recipe(), progress or Silent(), domains=domains, command=command
     )
+
+
+def reranker(
+    files: Sequence[str | Path],
+    indexes: Sequence[Index],
+    out: str | Path,
+    recipe: RerankerRecipe | None = None,
+    *,
+    command: str = "",
+    progress: Progress | None = None,
+) -> RerankerReport:
+    """Train a reranker on which passages answer which questions, and write it, with its card, into the folder ``out``.
+
+    >>> report = rag.train.reranker(["questions.jsonl"], [rag.Index.open("mine")], "models/reranker")  # doctest: +SKIP
+    >>> settings = rag.load_settings(retrieval={"reranker": "models/reranker"})             # doctest: +SKIP
+
+    Args:
+        files: JSONL of questions with evidence, as ``rag evaluate retrieval`` reads it.
+        indexes: what is searched: one for all files, or one for each.
+        out: an interrupted training there goes on.
+        recipe: hyperparameters; those of the shipped reranker unless given.
+        command: for the card, what was typed.
+        progress: told of epochs and measurements.
+
+    Raises:
+        InputError: files or indexes do not do, or ``out`` is taken.
+        MissingDependencyError: a library or MiniLM's package is not installed.
+    """
+    from rag.answering.opening import open_version
+    from rag.training.reranker.journey import train_reranker
+    from rag.training.reranker.recipe import RerankerRecipe
+
+    if len(indexes) not in (1, len(files)):
+        raise InputError(
+            f"{len(files)} files and {len(indexes)} indexes: give one index for all files, or one for each"
+        )
+    # what it learns from is what the channels bring, whichever reranker is in use
+    opened = [open_version(index.store, _without_reranker(index.settings)) for index in indexes]
+    asked = [(Path(file), opened[n if len(opened) > 1 else 0]) for n, file in enumerate(files)]
+    return train_reranker(asked, Path(out), recipe or RerankerRecipe(), progress or Silent(), command=command)
+
+
+def _without_reranker(settings: Settings) -> Settings:
+    retrieval = settings.retrieval.model_copy(update={"reranker": None})
+    return settings.model_copy(update={"retrieval": retrieval})
 
 
 def router(

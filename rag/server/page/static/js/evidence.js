@@ -9,7 +9,7 @@ const LONG = 260; // characters that a passage may have without being folded
 const KINDS = { report: "Report", literature: "Literature", image: "Image" };
 const CHANNELS = {
   text: "similar in meaning", words: "same words", image: "similar image", "image-report": "fits the image",
-  "text-image": "image fits the words", study: "the study itself",
+  "text-image": "image fits the words", rerank: "read with the question", study: "the study itself",
 };
 
 /** The column of evidence. Citations arrive one by one while an answer is written, or all at once with a whole one. */

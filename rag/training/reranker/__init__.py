@@ -1,0 +1,1 @@
+"""Training the reranker: MiniLM learns, from questions with known passages, which passages answer."""
