@@ -34,7 +34,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 ROOT = Path(__file__).parent.parent
 RESULTS, DOCUMENT = ROOT / "benchmarks" / "results", ROOT / "docs" / "evaluation.md"
 Section = Literal[
-    "Reading", "Collections", "Verifying", "Risk control", "Finding", "Routing", "Speed", "Vector search", "Serving"
+    "Reading",
+    "Collections",
+    "Verifying",
+    "Risk control",
+    "Finding",
+    "Routing",
+    "Grounding",
+    "Speed",
+    "Vector search",
+    "Serving",
 ]
 SECTIONS: tuple[str, ...] = get_args(Section)
 HEAD = """\

@@ -34,7 +34,7 @@ from rag.grounding.answers import CitedGrounding, EntryImages, ground_targets, t
 from rag.grounding.base import Grounder
 from rag.grounding.region import Grounding
 from rag.grounding.registry import load_grounder
-from rag.grounding.standing import ground_in
+from rag.grounding.standing import UNLIKE, ground_in
 from rag.indexing.store import IndexStore
 from rag.settings import Settings, shaping_settings
 from rag.types import Answer, Event, Hit, Question
@@ -219,7 +219,9 @@ class Engine:
         picture = load_image(image)
         if domain is None:
             (turn,) = self.pipeline().begin([Question(text=phrases[0], image=str(image))])
-            domain = "unlike any" if turn.domain.out_of_domain else turn.domain.name
+            domain = UNLIKE if turn.domain.out_of_domain else turn.domain.name
+        else:
+            domain = self.pipeline().router.named(domain).name
         return ground_in(domain, self.grounder, picture, phrases)
 
     @cached_property

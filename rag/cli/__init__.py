@@ -16,6 +16,7 @@ from rag.cli.assistants import assistants
 from rag.cli.certifying import certifying
 from rag.cli.cohorts import cohorts
 from rag.cli.doctor import doctors
+from rag.cli.grounding import grounding
 from rag.cli.journeys import journeys
 from rag.cli.ledgers import ledgers
 from rag.cli.reference import reference
@@ -35,6 +36,7 @@ app.add_typer(cohorts)
 app.add_typer(assistants)
 app.add_typer(reference)
 app.add_typer(doctors)
+app.add_typer(grounding)
 app.add_typer(indexes.app, name="index")
 app.add_typer(corpora.app, name="corpus")
 app.add_typer(corpora.copies)

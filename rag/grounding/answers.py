@@ -20,7 +20,7 @@ from rag.corpus.images import image_fault, load_image
 from rag.errors import InputError
 from rag.grounding.base import Grounder
 from rag.grounding.region import Grounding, Region
-from rag.grounding.standing import ground_in, standing_of
+from rag.grounding.standing import UNLIKE, ground_in, standing_of
 from rag.indexing.snapshot import Snapshot
 from rag.language.clinical_text import Texts
 from rag.language.question import read_question
@@ -28,7 +28,6 @@ from rag.language.statements import Assertion
 from rag.types import Answer, Document
 
 MOST = 16  # findings of one answer or report
-_NO_DOMAIN = "unlike any image that was measured"
 
 
 class Target(NamedTuple):
@@ -98,7 +97,7 @@ class EntryImages:
     def domain(self, evidence: int | None) -> str:
         if evidence is not None:
             return self._evidence[evidence].domain
-        return _NO_DOMAIN if self.answer.domain.out_of_domain else self.answer.domain.name
+        return UNLIKE if self.answer.domain.out_of_domain else self.answer.domain.name
 
     def open(self, evidence: int | None) -> Image.Image | None:
         """The picture, None where it is gone or another one now."""

@@ -20,6 +20,7 @@ from rag.grounding.base import Grounder
 from rag.grounding.region import Grounding, Method, Region
 from rag.settings import knowledge_dir
 
+UNLIKE = "unlike any"  # the domain of an image that is like none that was measured
 _UNMEASURED = "this model's regions were never measured in this domain"
 
 

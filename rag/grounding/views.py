@@ -26,6 +26,7 @@ _SQUARE = 1.15  # sides that differ by less are seen as one square, stretched
 _MOST = 16  # squares along a strip
 _SHORT = 640  # pixels of the short side that are looked at: no tower sees more of a square
 _CLOSER = 0.75  # side of a closer look, of the image's short side
+_FADE = 0.4  # of a view's side, over which it fades out
 _FLAT = 1e-6
 _SIDES = {"left": "right", "right": "left"}
 _SIDE = re.compile(r"\b(left|right)\b", re.I)
@@ -121,22 +122,24 @@ def join(maps: Sequence[tuple[View, Heat]], size: tuple[int, int]) -> tuple[Heat
     """
     scale = CANVAS / max(size)
     columns, rows = (max(2, round(side * scale)) for side in size)
-    placed = [_placed(view, map_, columns, rows) for view, map_ in maps]
+    placed = [(*_placed(view, map_, columns, rows), _weight(view, columns, rows)) for view, map_ in maps]
     total, seen = np.zeros((rows, columns)), np.zeros((rows, columns))
-    for where, patch in placed:
-        total[where] += patch
-        seen[where] += 1
+    for where, patch, weight in placed:
+        total[where] += patch * weight
+        seen[where] += weight
     sums = np.zeros((2, 2))
-    for where, patch in placed:
-        others = seen[where] > 1
+    for where, patch, weight in placed:
+        left = seen[where] - weight
+        others = left > _FLAT
         if others.any():
-            pair = np.stack([patch[others], (total[where] - patch)[others] / (seen[where] - 1)[others]])
+            pair = np.stack([patch[others], (total[where] - patch * weight)[others] / left[others]])
             pair -= pair.mean(axis=1, keepdims=True)
             sums += pair @ pair.T
     norm = math.sqrt(sums[0, 0] * sums[1, 1])
     agreement = sums[0, 1] / norm if norm > 0 else 0.0
     covered = seen > 0
-    mean = np.where(covered, total / np.maximum(seen, 1), (total[covered] / seen[covered]).min())
+    mean = np.full_like(total, (total[covered] / seen[covered]).min())
+    mean[covered] = total[covered] / seen[covered]
     return mean.astype(np.float32), float(np.clip(1 - agreement, 0, 1))
 
 
@@ -161,6 +164,19 @@ def _placed(view: View, map_: Heat, columns: int, rows: int) -> tuple[tuple[slic
     upright = np.ascontiguousarray(map_[:, ::-1] if view.mirrored else map_, dtype=np.float32)
     patch = Image.fromarray(upright).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     return (slice(top, bottom), slice(left, right)), np.asarray(patch, dtype=np.float64)
+
+
+def _weight(view: View, columns: int, rows: int) -> NDArray[np.float64]:
+    """What a view counts at each of its places: less towards edges inside the image, which would show as seams."""
+
+    def along(low: float, high: float, count: int) -> NDArray[np.float64]:
+        first, last = _pixels(low, high, count)
+        place = (np.arange(last - first) + 0.5) / (last - first)
+        begin = place if low > 0 else np.ones_like(place)
+        end = 1 - place if high < 1 - _FLAT else np.ones_like(place)
+        return np.minimum(1, np.minimum(begin, end) / _FADE)
+
+    return np.outer(along(view.y0, view.y1, rows), along(view.x0, view.x1, columns))
 
 
 def _pixels(low: float, high: float, count: int) -> tuple[int, int]:
