@@ -59,12 +59,13 @@ class AttentionLooker:
             raise InputError(f"the language model {loaded.name!r} sees no images, so it cannot say where something is")
         questions = [_HABIT, *(_ASKED.format(phrase=phrase) for phrase in phrases)]
         with loaded.lock:
-            before = loaded.model.config._attn_implementation
-            loaded.model.set_attn_implementation("eager")  # the fast kernels keep no weights
+            text = loaded.model.config.get_text_config()
+            before = text._attn_implementation
+            text._attn_implementation = "eager"  # the fast kernels keep no weights; image towers stay as they are
             try:
                 maps = np.stack([[self._attended(loaded, square, q) for q in questions] for square in squares])
             finally:
-                loaded.model.set_attn_implementation(before)
+                text._attn_implementation = before
         habit = np.maximum(maps[:, :1], np.finfo(np.float32).tiny)
         return (maps[:, 1:] / habit).astype(np.float32)
 

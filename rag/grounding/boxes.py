@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from rag.grounding.region import Box, Heat
 
@@ -14,6 +13,8 @@ _BOXES = 3
 
 def boxes_in(heat: Heat) -> tuple[tuple[Box, ...], float]:
     """Boxes around the hot parts of a map in [0, 1], the most heat first; and their mean heat less that elsewhere."""
+    from scipy import ndimage  # a tenth of a second that no question has to wait for
+
     rows, columns = heat.shape
     labels, count = ndimage.label(heat >= HOT)
     mass = np.asarray(ndimage.sum_labels(heat, labels, range(1, count + 1)))

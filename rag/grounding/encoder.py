@@ -26,8 +26,8 @@ class _EncoderLooker:
         """Raises InputError for an encoder that has no texts in its space, or does not tell places apart."""
         if not isinstance(encoder, PlaceEncoder):
             raise InputError(
-                f"the image encoder {encoder.fingerprint.partition(':')[0]!r} does not know texts, so it cannot say "
-                "where something is; set 'encoders.image' to an image-text model, as 'compact'"
+                f"the image encoder {encoder.fingerprint.partition(':')[0]!r} does not compare texts with places, so "
+                "it cannot say where something is; set 'encoders.image' to an open_clip model, as 'compact'"
             )
         self._encoder, self._texts = encoder, texts
         self._known: dict[str, Vectors] = {}

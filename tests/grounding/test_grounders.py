@@ -176,7 +176,7 @@ def test_looking_leaves_the_encoder_as_it_was(encoder_of: EncoderOf, spotted: Im
 
 
 def test_what_cannot_tell_places_apart_says_so(encoder_of: EncoderOf, texts: Texts, spotted: Image.Image) -> None:
-    with pytest.raises(InputError, match="'colours' does not know texts"):
+    with pytest.raises(InputError, match="'colours' does not compare texts with places"):
         SimilarityLooker(Colours(), texts)
     with pytest.raises(InputError, match="no map of places"):
         encoder_of("clip-vit").trace_places([spotted], encoder_of("clip-vit").encode_texts(["heart"]))
