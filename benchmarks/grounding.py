@@ -265,11 +265,7 @@ def _faithful(way: str, domain: str, drops: Sequence[Drop]) -> tuple[Sequence[Ce
     why = (
         f"nobody has drawn where findings are in such images; blurring the hottest {DELETED:.0%} of {len(drops)} "
         f"lowered the likeness to the finding by {hot:.3f}, the middle by {middle:.3f}, random patches by {random:.3f}"
-        + (
-            ": it shows what the model goes by, right or wrong"
-            if shown
-            else ": it does not show what the model goes by"
-        )
+        + (": it shows what the model goes by, right or wrong" if shown else ": no better than the best guess")
     )
     row = (
         way,
