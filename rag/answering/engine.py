@@ -217,6 +217,8 @@ class Engine:
             InputError: the image cannot be read, or nobody can say where things are.
         """
         picture = load_image(image)
+        if not phrases:
+            return []
         if domain is None:
             (turn,) = self.pipeline().begin([Question(text=phrases[0], image=str(image))])
             domain = UNLIKE if turn.domain.out_of_domain else turn.domain.name

@@ -1,7 +1,7 @@
 """What was measured of a model in a domain, and whether its regions are shown there (``knowledge/grounding.toml``).
 
 A heat map persuades whether it is right or not. So a place is only told where the model was measured in that domain and
-was better than guessing the middle; elsewhere the answer is "cannot say where", with what was measured.
+was better than every guess; elsewhere the answer is "cannot say where", with what was measured.
 """
 
 from __future__ import annotations
