@@ -174,7 +174,7 @@ def exchanged(items: Sequence[Item]) -> list[Item]:
     """The items with the image of another group's item."""
     others = others_of(items, lambda n: items[n].image is not None)
     return [
-        replace(item, image=items[m].image if m is not None else None) if item.image is not None else item
+        item if item.image is None else item.about(items[m]) if m is not None else replace(item, image=None)
         for item, m in zip(items, others, strict=True)
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from rag.types import Document, Hit, Passage, Question
@@ -42,6 +42,7 @@ class Item:
         given: what the collection names as evidence.
         study: the case of the index that is asked about.
         of: what to break figures down by: modality, form, domain.
+        hidden: groups that may not be found besides its own, such as that of an image which is not its own.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Item:
     given: tuple[GoldText, ...] = ()
     study: str | None = None
     of: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -67,8 +69,12 @@ class Item:
     @property
     def question(self) -> Question:
         """As it is searched with: the question alone, never its options (MIRAGE's question-only retrieval)."""
-        outside = (self.group,) if self.image is not None and self.study is None else ()
+        outside = (self.group, *self.hidden) if self.image is not None and self.study is None else ()
         return Question(text=self.text, image=self.image, study=self.study, exclude_groups=outside)
+
+    def about(self, other: Item) -> Item:
+        """The same question about another item's image, which must not be found itself."""
+        return replace(self, image=other.image, hidden=(other.group,))
 
     @property
     def spelled_out(self) -> str:

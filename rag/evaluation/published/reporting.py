@@ -12,7 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,7 +34,7 @@ from rag.generation.messages import QUESTION_IMAGE, Messages, Picture
 from rag.generation.speech import said_in
 from rag.language.clinical_text import Texts
 from rag.progress import Progress
-from rag.types import Hit, Question
+from rag.types import Answer, Hit, Question
 
 ASKED = "What does this image show?"
 _SYSTEM = "You are a radiologist or pathologist. Write the findings of the image in plain sentences, and nothing else."
@@ -121,10 +121,7 @@ class ReportSuite:
         yield "the most typical text", typical_of(items, writer.pipeline.texts)
         if self.said is None:
             others = others_of(items, lambda n: True)
-            wrong = [
-                replace(item, image=items[m].image) if m is not None else item
-                for item, m in zip(items, others, strict=True)
-            ]
+            wrong = [item.about(items[m]) if m is not None else item for item, m in zip(items, others, strict=True)]
             yield "another's image", writer.alone(wrong) if self.ask == "model" else writer.found(wrong)
         if self.said is None and self.ask == "product":
             yield "the nearest image's text", writer.nearest(items)
@@ -166,7 +163,7 @@ class _Writer:
             turns = self.pipeline.begin([_question(item) for item in items[i : i + BATCH]])
             for turn in turns:
                 answer = self.pipeline.finish(turn)
-                texts.append(" ".join(s.text for s in answer.sentences) if answer.decision == "answered" else "")
+                texts.append(_words_of(answer))
                 advance(1)
         return texts
 
@@ -183,7 +180,7 @@ class _Writer:
         texts = []
         for item, hits in zip(items, evidence, strict=True):
             answer = self.pipeline.finish(self.pipeline.begin_with(_question(item), hits))
-            texts.append(" ".join(s.text for s in answer.sentences) if answer.decision == "answered" else "")
+            texts.append(_words_of(answer))
         return texts
 
     def alone(self, items: Sequence[Item]) -> list[str]:
@@ -210,5 +207,13 @@ def typical_of(items: Sequence[Item], texts: Texts) -> list[str]:
     return [next((some[n].answer for n in order if some[n].group != item.group), "") for item in items]
 
 
+def _words_of(answer: Answer) -> str:
+    """What an answer says of the image: what it quotes, without the words that say whose it is, and what was seen."""
+    if answer.decision != "answered":
+        return ""
+    quoted = [[c.quote for c in answer.citations if c.sentence == n] for n in range(len(answer.sentences))]
+    return " ".join(" ".join(quotes) or s.text for s, quotes in zip(answer.sentences, quoted, strict=True))
+
+
 def _question(item: Item) -> Question:
-    return Question(text=ASKED, image=item.image, exclude_groups=(item.group,))
+    return Question(text=ASKED, image=item.image, exclude_groups=(item.group, *item.hidden))
