@@ -34,6 +34,11 @@ class Row:
     counts: Mapping[str, int]
     metrics: Mapping[str, Estimate]
 
+    def __post_init__(self) -> None:
+        names = [*self.of, *self.counts, *self.metrics]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"a row has two columns {twice[0]!r}")
+
     def cells(self) -> dict[str, str]:
         """By column, in words."""
         counts = {name: f"{n:,}" for name, n in self.counts.items()}

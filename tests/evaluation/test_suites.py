@@ -67,6 +67,12 @@ def test_a_report_is_a_table_json_and_a_page() -> None:
         REPORT.row(finding="none")
 
 
+def test_no_metric_hides_what_a_row_is_about() -> None:
+    """A column has one meaning: a metric of the same name would stand where the row's name should."""
+    with pytest.raises(ValueError, match="answered"):
+        Row({"answered": "ours"}, {}, {"answered": Estimate(0.9, None, None)})
+
+
 def test_a_cell_cannot_break_the_table() -> None:
     lines = [line for line in REPORT.table().splitlines() if line.startswith("|")]
     bars = {line.replace(r"\|", "").count("|") for line in lines[:3]}

@@ -25,10 +25,10 @@ def asked(n: int, text: str, answer: str, study: str | None = None, evidence: tu
 def test_a_reader_says_nothing_without_evidence_and_nothing_from_another_patients(own: Engine) -> None:
     questions = [asked(n, "Is there cardiomegaly?", a, s) for n, (s, a) in enumerate([("r1", "yes"), ("r4", "no")])]
     report = evaluate(own, "questions", questions)
-    assert report.value("right", answered="as asked") == 1
-    assert report.value("answered", answered="without evidence") == 0
-    assert report.value("answered", answered="from others' evidence") == 0
-    assert report.value("right", answered="a constant") == 0.5
+    assert report.value("right", **{"answered by": "as asked"}) == 1
+    assert report.value("answered", **{"answered by": "without evidence"}) == 0
+    assert report.value("answered", **{"answered by": "from others' evidence"}) == 0
+    assert report.value("right", **{"answered by": "a constant"}) == 0.5
     assert {o["said"] for o in report.details["outcomes"]} == {"yes", "no"}
 
 
@@ -37,7 +37,7 @@ def test_the_evidence_of_the_labels_is_what_is_answered_from(own: Engine) -> Non
         (report,) = [d for d in snapshot.documents("report") if d.case_id == "r1"]
     questions = [asked(0, "Is there cardiomegaly?", "yes", "r1", (report.id,))]
     found = evaluate(own, "questions", questions)
-    assert found.value("right", answered="from the labels' evidence") == 1
+    assert found.value("right", **{"answered by": "from the labels' evidence"}) == 1
     assert len(evaluate(own, "questions", questions, baselines=False).rows) == 1
 
 

@@ -55,11 +55,11 @@ class QuestionSuite:
         questions = [q.labelled() for q in sample.rows]
         answers = list(answers_to(questions, engine, progress))
         said = [side_of(answer) for answer in answers]
-        first = agreement(questions, said, {"answered": OURS})
+        first = agreement(questions, said, {"answered by": OURS})
         rows = [Row(first.of, first.counts, {**first.metrics, **_selection(questions, answers)})]
         if self.baselines:
             rows += [
-                agreement(questions, theirs, {"answered": of}) for of, theirs in _beside(questions, engine, progress)
+                agreement(questions, theirs, {"answered by": of}) for of, theirs in _beside(questions, engine, progress)
             ]
         outcomes = [
             {"id": q.id, "group": q.group, "answer": q.answer, "said": side, "confidence": answer.confidence}
