@@ -164,6 +164,9 @@ def test_the_reports_of_a_count_are_sorted_filtered_and_taken_away(page: Page, a
     assert download.value.path().read_text().count("\n") > whole
     rows.first.get_by_role("link").click()
     expect(page.locator("#view-studies h2")).to_have_text("CXR2814")
+    page.go_back()
+    page.locator("#view-ask .record .id").click()  # on record it is the same
+    expect(page.locator("#view-answer").get_by_role("button", name="List the reports")).to_be_visible()
 
 
 def test_the_first_page_offers_examples_that_this_index_answers(page: Page) -> None:
