@@ -48,6 +48,18 @@ def load_dicom(path: Path) -> Image.Image:
         return Image.fromarray(_grey(stored, dataset)).convert("RGB")
 
 
+def chosen_frame(path: Path) -> tuple[int, int]:
+    """Of which frame ``load_dicom`` makes its picture, counted from 1, and how many there are. Raises as it does.
+
+    >>> chosen_frame(Path("cine.dcm"))                                                          # doctest: +SKIP
+    (3, 30)
+    """
+    with unquoted():
+        header = read_dataset(path, stop_before_pixels=True, specific_tags=["NumberOfFrames"])
+        frames = int(header.get("NumberOfFrames") or 1)
+        return (_frame(read_dataset(path))[0] + 1, frames) if frames > 1 else (1, 1)
+
+
 def _frame(dataset: Dataset) -> tuple[int, np.ndarray]:
     """The frame to show, and its stored values."""
     frames = int(dataset.get("NumberOfFrames") or 1)

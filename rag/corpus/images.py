@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rag.corpus import dicom
-from rag.corpus.dicom_pixels import load_dicom
+from rag.corpus.dicom_pixels import chosen_frame, load_dicom
 from rag.errors import InputError
 
 MAX_PIXELS = 100_000_000
@@ -73,6 +73,13 @@ def load_image(path: str | Path) -> Image.Image:
     with _opened(path) as image:
         image.load()
         return _as_rgb(ImageOps.exif_transpose(image))
+
+
+def shown_frame(path: Path) -> tuple[int, int]:
+    """Which frame of a DICOM file is taken for its image, from 1, and how many there are; see ``check_image``."""
+    with _explained(path):
+        _check_pixels(*dicom.size(path))
+        return chosen_frame(path)
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from rag.corpus.images import check_image, load_image
+from rag.corpus.source import read_source
 from rag.errors import InputError, MissingDependencyError
+from rag.types import Document
 
 pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed")
 
@@ -176,3 +178,24 @@ def test_the_fault_cases_of_this_kind(data: Path, name: str) -> None:
     assert len(np.unique(pixels)) >= 64
     if name == "invshape.dcm":
         assert pixels[0, 0] == 255 > pixels[0, -1]
+
+
+def test_which_frame_an_image_is_of_is_said_where_it_is_cited(tmp_path: Path) -> None:
+    black = np.zeros((64, 64))
+    written(tmp_path / "cine.dcm", np.stack([black, RAMP, RAMP.T]))
+    written(tmp_path / "key.dcm", np.stack([black, RAMP, RAMP.T]), RepresentativeFrameNumber=3)
+    written(tmp_path / "single.dcm", RAMP)
+    titles = {d.id: (d.title, d.metadata.get("frame")) for d in read_source(tmp_path) if isinstance(d, Document)}
+    assert titles == {
+        "cine:image": ("frame 2 of 3", 2),
+        "key:image": ("frame 3 of 3", 3),
+        "single:image": ("", None),
+    }
+
+
+def test_frames_of_real_files(data: Path) -> None:
+    documents = [d for d in read_source(data / "dicom" / "highdicom") if isinstance(d, Document)]
+    found = {d.id: d.title for d in documents if "frames" in d.metadata}
+    assert len(found) == 18
+    assert found["sm_image_numbers:image"] == "frame 2 of 25", "the first shows nothing"
+    assert found["seg_image_sm_dots_tiled_full:image"] == "frame 46 of 1250"

@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.corpus.dicom import REPORTS, Study, is_dicom, study_of
 from rag.corpus.files import File, stem
-from rag.corpus.images import SUFFIXES
+from rag.corpus.images import SUFFIXES, shown_frame
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import BY_NAME, CERTAIN, Reader
 from rag.corpus.readers.pairs import Pair, documents_of
@@ -46,7 +46,8 @@ def read_image(file: File, salt: str = "") -> Iterator[Document | Quarantined]:
     """The document of an image and, if there is a text beside it, of that text; or of a text alone.
 
     The id is the file's name within the source, without its suffix. A DICOM image's case is its study and its group
-    its patient, both as pseudonyms by ``salt``; a group named in the .json counts more.
+    its patient, both as pseudonyms by ``salt``; a group named in the .json counts more. Of several frames the title
+    says which one is taken for the image.
     """
     if twin := _earlier_twin(file):
         reason = f"{twin!r} beside it gives the same id {stem(file.name, file.suffix)!r}; rename one of them."
@@ -63,8 +64,13 @@ def _pair(file: File, salt: str) -> Pair:
     if is_text and not text.strip():
         raise InputError("It is a text file with nothing in it.")
     row = _particulars(sides[".json"]) if ".json" in sides else {}
-    told = {} if encoding == "utf-8" else {"encoding": encoding}
-    study = study_of(file.path, salt) if not is_text and is_dicom(file.path) else Study("", "", "")
+    told: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": encoding}
+    study, frame = Study("", "", ""), ""
+    if not is_text and is_dicom(file.path):
+        study = study_of(file.path, salt)
+        shown, frames = shown_frame(file.path)
+        frame = f"frame {shown} of {frames}" if frames > 1 else ""
+        told |= {"frame": shown, "frames": frames} if frames > 1 else {}
     if study.modality:
         told["modality"] = study.modality
     return Pair(
@@ -72,7 +78,7 @@ def _pair(file: File, salt: str) -> Pair:
         source=row.get("source") or file.corpus or "images",
         text=bounded(text),
         image=None if is_text else file.path.resolve(),
-        title=row.get("title", ""),
+        title=", ".join(filter(None, (row.get("title", ""), frame))),
         domain=row.get("domain") or "general",
         group=row.get("group", "") or study.patient,
         case=study.study,
