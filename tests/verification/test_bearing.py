@@ -122,6 +122,10 @@ def test_what_the_model_was_not_shown_tells_the_subject_and_is_not_quoted(texts:
     assert not alone.sentences, "without the other passages nothing says what it is about"
 
 
-def test_a_passage_that_search_found_must_name_what_is_asked_about(texts: Texts) -> None:
+def test_a_passage_that_search_found_must_name_some_of_what_is_asked_about(texts: Texts) -> None:
     other = literature(1, BEARS.replace("Zorafenib", "Regorafenib"))
-    assert not verified(written("It cures.", "yes", other), [other], texts).sentences
+    question = "Is zorafenib effective for the treatment of liver cancer?"
+    other = other.model_copy(update={"text": other.text.replace("hepatocellular carcinoma", "liver cancer")})
+    assert not verified(written("It cures.", "yes", other), [other], texts, question).sentences
+    own = other.model_copy(update={"text": other.text.replace("Regorafenib", "Zorafenib")})
+    assert verified(written("It cures.", "yes", own), [own], texts, question).sentences

@@ -51,13 +51,14 @@ def bearing_most(asked: Asked, evidence: Sequence[Evidence], shown: Shown, texts
     """The sentence of literature that has most of the question's words; None where no article bears on it.
 
     It stands in a passage that the model was shown; the others tell what their article is about. Of equal ones a
-    sentence of a passage that the model cited goes first, then what search found first.
+    sentence of a passage that the model cited goes first, then what search found first. Sentences that say what was
+    found go before those that say what was to be found out.
     """
     articles: dict[str, list[Evidence]] = {}
     for e in evidence:
         if e.in_general and (e.relevance is None or e.relevance >= RELEVANT):
             articles.setdefault(e.document_id, []).append(e)
-    found: list[tuple[float, bool, Bearing]] = []
+    found: list[tuple[bool, float, bool, Bearing]] = []
     for passages in articles.values():
         share = _share_of_article(asked, passages, texts)
         if share < _LEAST:
@@ -66,16 +67,18 @@ def bearing_most(asked: Asked, evidence: Sequence[Evidence], shown: Shown, texts
             read = texts.of(e.text)
             for start, end, _ in read.sentences:
                 said = share_of(asked, e.text[start:end], texts)
-                if start not in read.asides and said >= _LEAST_SAID and not _PURPOSE.search(e.text[start:end]):
+                if start not in read.asides and said >= _LEAST_SAID:
                     quote = Quote(number=e.number, start=e.start + start, end=e.start + end)
-                    found.append((said, e.number in shown.cited, Bearing(quote, said, share)))
-    return max(found, key=lambda row: row[:2])[2] if found else None
+                    tells = _PURPOSE.search(e.text[start:end]) is None
+                    found.append((tells, said, e.number in shown.cited, Bearing(quote, said, share)))
+    return max(found, key=lambda row: row[:3])[3] if found else None
 
 
 def _share_of_article(asked: Asked, passages: Sequence[Evidence], texts: Texts) -> float:
-    """Share of the question's words in [0, 1] that an article has; 0 where search found it and it lacks a name."""
+    """Share of the question's words, in [0, 1], that an article has; 0 where a search found it and it names nothing."""
     text = "\n".join((passages[0].title, *(e.text for e in passages)))
-    if any(e.relevance is not None for e in passages) and not speaks_of(names_of(asked.text), text):
+    names = names_of(asked.text)
+    if names and passages[0].relevance is not None and not any(speaks_of((name,), text) for name in names):
         return 0.0
     return share_of(asked, text, texts)
 
