@@ -204,7 +204,7 @@ def certificate_for(
 def _outside(stored: StoredCertificate, posed: Posed, domain: Domain, routed: bool) -> str:
     """Why the certificate is about something else altogether; empty where it is not."""
     if domain.out_of_domain:
-        return "the question is out of domain, outside the guarantee"
+        return "the image is out of domain, outside the guarantee"
     if not routed:
         return "its domain was given, and the certificate is about those that the router names"
     if posed.scope is None:

@@ -17,12 +17,13 @@ GENERAL = "general"  # what belongs to no image speciality; its index is always 
 
 @dataclass(frozen=True)
 class DomainSpec:
-    """A domain as ``domains.toml`` describes it; ``vocabulary`` is in lemmas."""
+    """A domain as ``domains.toml`` describes it; ``vocabulary`` is in lemmas, ``stained`` says that dyes colour it."""
 
     id: str
     name: str
     vocabulary: frozenset[tuple[str, ...]]
     prompts: tuple[str, ...]
+    stained: bool = False
 
 
 @lru_cache(maxsize=4)
@@ -33,7 +34,11 @@ def load_domains(path: Path | None = None) -> tuple[DomainSpec, ...]:
         rows = tomllib.loads(path.read_text(encoding="utf-8"))["domain"]
         domains = tuple(
             DomainSpec(
-                row["id"], row["name"], frozenset(lemmas_of(v) for v in row["vocabulary"]), tuple(row["prompts"])
+                row["id"],
+                row["name"],
+                frozenset(lemmas_of(v) for v in row["vocabulary"]),
+                tuple(row["prompts"]),
+                bool(row.get("stained", False)),
             )
             for row in rows
         )

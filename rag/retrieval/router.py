@@ -12,11 +12,11 @@ With a common prior the rule is p(d | image, words) ∝ p(d | image) · p(d | wo
 for domains that are equally frequent, so p(d) is the same for all and drops out; an expert with nothing to say is
 uniform and changes nothing. ``general`` is not an image speciality: it is the answer where nothing speaks for another.
 
-An image is *out of domain* when it is farther from the head's training images than all but a stated share of in-domain
-images (5% unless trained otherwise). A domain of ``domains.toml`` that the head was never trained on is recognised by
-its prompts among those images. A question without an image is never out of domain: no vocabulary holds all that an
-index is about, and whether what was found bears on the question is judged by what was found
-(:mod:`rag.retrieval.relevance`).
+An image is *out of domain* when it is farther from each domain's training images than all but a stated share of images
+like them, or of sources that were left out of training for that (:mod:`rag.training.router.fitting`). A domain of
+``domains.toml`` that the head was never trained on is recognised by its prompts among those images. A question without
+an image is never out of domain: no vocabulary holds all that an index is about, and whether what was found bears on the
+question is judged by what was found (:mod:`rag.retrieval.relevance`).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Router:
         """Of everything that decides a domain, besides the encoder and the index."""
         vocabulary = [(d.id, sorted(d.vocabulary), d.prompts) for d in self._domains]
         head = self._head
-        trained = "" if head is None else f"{head.weights.tobytes().hex()}{head.temperature}{head.threshold}"
+        trained = "" if head is None else head.fingerprint
         return f"{self.basis}:{sha256_of(repr((vocabulary, trained, self._mass)))[:16]}"
 
     def named(self, name: str) -> Domain:
@@ -168,7 +168,7 @@ class Router:
         if self._head is not None and features is not None:
             head = self._head
             known = dict(zip(head.domains, head.log_probabilities(features)[0].tolist(), strict=True))
-            outside = bool(head.distances(features)[0] > head.threshold)
+            outside = bool(head.strangeness(features)[0] > 1.0)
             if outside and vector is not None and (self._ids - {GENERAL}) - set(head.domains):
                 prompted = self._zero_shot(vector)
                 if prompted and (best := max(prompted, key=lambda d: prompted[d])) not in head.domains:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from rag.training.reranker.recipe import RerankerRecipe
     from rag.training.retriever.journey import TrainingReport
     from rag.training.retriever.recipe import Recipe
-    from rag.training.router.train import RouterRecipe, RouterReport
+    from rag.training.router.adapt import AdaptationReport
+    from rag.training.router.recipe import RouterRecipe
+    from rag.training.router.train import RouterReport
 
 
 def retriever(
@@ -107,7 +109,7 @@ def _without_reranker(settings: Settings) -> Settings:
 
 
 def router(
-    cases: str | Path,
+    cases: str | Path | Sequence[str | Path],
     out: str | Path,
     recipe: RouterRecipe | None = None,
     *,
@@ -122,7 +124,7 @@ def router(
     >>> print(report.table())                                                               # doctest: +SKIP
 
     Args:
-        cases: JSONL with image, domain, group and (optional) split.
+        cases: JSONL with image, domain, group, source and (optional) split; one file, or several.
         out: used where it lies beside the index or the image model as router.safetensors, or is named in
             ``routing.model``.
         recipe: rate of false alarms and seed.
@@ -135,13 +137,61 @@ def router(
         MissingDependencyError: a library or the image encoder is not on this machine.
     """
     from rag.encoders.registry import load_image_encoder
-    from rag.training.router.train import RouterRecipe, train_router
+    from rag.training.router.recipe import RouterRecipe
+    from rag.training.router.train import train_router
 
     chosen = settings or Settings()
     plan = recipe or RouterRecipe(domains=chosen.routing.domains)
     outside = Path(ood) if ood is not None else None
     encoder = load_image_encoder(chosen.encoders)
-    return train_router(Path(cases), encoder, Path(out), plan, ood=outside, progress=progress)
+    files = [Path(file) for file in ([cases] if isinstance(cases, str | Path) else cases)]
+    return train_router(files, encoder, Path(out), plan, ood=outside, progress=progress)
+
+
+def add_to_router(
+    folders: Mapping[str, str | Path],
+    out: str | Path,
+    recipe: RouterRecipe | None = None,
+    *,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> AdaptationReport:
+    """Teach the router in use some images of yours, and write what it becomes to the file ``out``.
+
+    It starts from the router that the settings name, or that lies at ``out`` or beside the image model.
+
+    >>> import rag                                                                          # doctest: +SKIP
+    >>> report = rag.train.add_to_router({"pathology": "slides"}, "indexes/mine/router.safetensors")  # doctest: +SKIP
+    >>> print(report.words())                                                               # doctest: +SKIP
+
+    Args:
+        folders: of images, by their domain; a folder within one is one patient or slide.
+        out: beside the index as router.safetensors, or a file that ``routing.model`` will name; the file that was there
+            is kept, and :func:`rag.training.router.adapt.undo_adaptation` brings it back.
+        recipe: rate of false alarms and seed.
+        settings: name the image encoder and the list of domains.
+        progress: told of encoding and fitting.
+
+    Raises:
+        InputError: the images cannot be used, or there is no trained router for the image encoder to start from.
+        MissingDependencyError: a library or the image encoder is not on this machine.
+    """
+    from rag.encoders.registry import load_image_encoder
+    from rag.retrieval.router import find_head
+    from rag.training.router.adapt import adapt_router
+    from rag.training.router.recipe import RouterRecipe
+
+    chosen, file = settings or Settings(), Path(out)
+    plan = recipe or RouterRecipe(domains=chosen.routing.domains)
+    encoder = load_image_encoder(chosen.encoders)
+    base = find_head(file if file.is_file() else chosen.routing.model, encoder, file.parent)
+    if base is None:
+        raise InputError(
+            f"there is no trained router for the image encoder {chosen.encoders.image!r} to add images to; train one "
+            "with: rag train router CASES.jsonl"
+        )
+    of = {domain: Path(folder) for domain, folder in folders.items()}
+    return adapt_router(base, of, encoder, file, plan, progress=progress)
 
 
 def generator(

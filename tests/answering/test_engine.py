@@ -6,6 +6,7 @@ import json
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rag.answering.engine import Engine
@@ -126,8 +127,9 @@ def test_an_image_out_of_domain_is_flagged_and_never_votes(indexes: Path, tmp_pa
         0 * near[[0, 0, 0]],
         near[0, :3] * 0,
         1.0,
-        near,
-        0.1,
+        near[[0, 0, 0]],
+        np.arange(3),
+        near[0, :3] * 0 + 0.1,
     )
     far_from_all.save(tmp_path / "router.safetensors")
     routing = {"model": tmp_path / "router.safetensors"}

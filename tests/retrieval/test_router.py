@@ -61,7 +61,8 @@ def head() -> TrainedHead:
     """Trained, as it were, on blue radiology and green ophthalmology."""
     known = np.stack([GREEN, BLUE])
     names = ("ophthalmology", "radiology")
-    return TrainedHead(names, "colours:1", 4 * known, np.zeros(2, np.float32), 2.0, known, 0.2)
+    reach = np.full(2, 0.2, dtype=np.float32)
+    return TrainedHead(names, "colours:1", 4 * known, np.zeros(2, np.float32), 2.0, known, np.arange(2), reach)
 
 
 Opened = Callable[..., Router]
@@ -106,7 +107,9 @@ def test_domains_are_searched_until_their_probability_reaches_the_mass(
     assert sure.searched == ("radiology", "general")
     assert is_sure(sure)
     between = (BLUE + GREEN) / np.float32(np.sqrt(2))
-    unsure = opened(domains, head=replace(head, threshold=0.5)).route("What?", **seen(between))
+    unsure = opened(domains, head=replace(head, thresholds=np.full(2, 0.5, dtype=np.float32))).route(
+        "What?", **seen(between)
+    )
     assert set(unsure.searched) == {"ophthalmology", "radiology", "general"}
     assert not is_sure(unsure)
     nothing_known = opened(domains).route("Which treatment?")

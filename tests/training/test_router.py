@@ -17,6 +17,7 @@ from rag.encoders.registry import load_image_encoder
 from rag.errors import InputError, RagError
 from rag.retrieval.head import TrainedHead
 from rag.settings import EncoderSettings, knowledge_dir
+from rag.training.router.fitting import fit_head
 from rag.training.router.temperature import (
     auroc,
     balanced_accuracy,
@@ -24,7 +25,7 @@ from rag.training.router.temperature import (
     expected_calibration_error,
     fit_temperature,
 )
-from rag.training.router.train import fit_head, train_router
+from rag.training.router.train import train_router
 
 BLUE, GREEN, RED = (20, 30, 220), (20, 220, 40), (220, 20, 30)
 
@@ -85,7 +86,8 @@ def test_the_head_is_scikit_learns_and_so_is_the_area() -> None:
     for classes in (2, 3):
         features = random.normal(size=(200, 8)).astype(np.float32)
         labels = random.integers(0, classes, 200)
-        head = TrainedHead(tuple("abc"[:classes]), "x", *fit_head(features, labels), 1.0, features[:1], 0.0)
+        fitted = *fit_head(features, labels, np.full(200, "x")), 1.0, features[:classes], np.arange(classes)
+        head = TrainedHead(tuple("abc"[:classes]), "x", *fitted, np.ones(classes, dtype=np.float32))
         theirs = LogisticRegression(C=10, class_weight="balanced", max_iter=1000).fit(features, labels)
         np.testing.assert_allclose(np.exp(head.log_probabilities(features)), theirs.predict_proba(features), atol=1e-5)
     inside, outside = random.integers(0, 9, 50).astype(float), random.integers(3, 12, 40).astype(float)
@@ -119,19 +121,19 @@ def cases(tmp_path: Path) -> Path:
 def test_a_router_is_trained_measured_and_used(tmp_path: Path, cases: Path, colours: Any) -> None:
     ood = write(tmp_path, rows_of(tmp_path, "dermatology", RED, 20), "ood.jsonl")
     out = tmp_path / "router.safetensors"
-    report = train_router(cases, colours, out, ood=ood)
+    report = train_router([cases], colours, out, ood=ood)
     assert report.domains == ("ophthalmology", "radiology")
     assert (report.balanced_accuracy, report.auroc, report.detected) == (1.0, 1.0, 1.0)
     assert report.ece is not None
     assert report.ece < 0.05
     head = TrainedHead.load(out)
     vector = colours.encode_images([tmp_path / json.loads(ood.read_text().splitlines()[0])["image"]])
-    assert head.distances(vector)[0] > head.threshold
+    assert head.strangeness(vector)[0] > 1
     of_each = colours.encode_images([tmp_path / "radiology0.png", tmp_path / "ophthalmology120.png"])
     assert [head.domains[i] for i in head.log_probabilities(of_each).argmax(axis=1)] == ["radiology", "ophthalmology"]
     assert head.about["data"][0]["images"] > 50
     first = out.read_bytes()
-    train_router(cases, colours, out, ood=ood)
+    train_router([cases], colours, out, ood=ood)
     assert out.read_bytes() == first  # the same data give the same file
 
 
@@ -141,8 +143,8 @@ def test_test_images_of_unknown_domains_count_as_out_of_domain(tmp_path: Path, c
         for domain, colour in (("radiology", BLUE), ("ophthalmology", GREEN)):
             rows += [r | {"group": r["id"]} for r in rows_of(tmp_path, domain, colour, n, split=split)]
     rows += rows_of(tmp_path, "dermatology", RED, 10, split="test")
-    report = train_router(write(tmp_path, rows), colours, tmp_path / "r.safetensors")
-    assert report.images == {"train": 80, "dev": 60, "test": 20, "out of domain": 10}
+    report = train_router([write(tmp_path, rows)], colours, tmp_path / "r.safetensors")
+    assert report.images == {"train": 80, "dev": 60, "test": 20, "looks": 80, "out of domain": 10}
     assert report.flagged["dermatology"] == 1.0
 
 
@@ -165,7 +167,7 @@ def test_cases_that_cannot_be_learnt_from_are_one_sentence(
 ) -> None:
     rows = [json.loads(line) for line in cases.read_text().splitlines()]
     with pytest.raises(InputError, match=message):
-        train_router(write(tmp_path, change(rows)), colours, tmp_path / "r.safetensors")
+        train_router([write(tmp_path, change(rows))], colours, tmp_path / "r.safetensors")
     assert not (tmp_path / "r.safetensors").exists()
 
 
@@ -194,7 +196,8 @@ def test_the_shipped_router_reaches_its_figures(data: Path) -> None:
     assert figures["balanced_accuracy"] >= 0.995
     assert figures["ece"] <= 0.02
     assert figures["auroc"] >= 0.985
-    assert figures["detected"] >= 0.9
+    assert figures["detected"] >= 0.85  # sources never seen shall pass, see benchmarks/routing.py
+    assert figures["false_alarms"] <= 0.03
     from rag.encoders.features import encode_with_features
 
     rows = [json.loads(line) for line in (data / "cases" / "cases.jsonl").read_text().splitlines()]
@@ -203,8 +206,8 @@ def test_the_shipped_router_reaches_its_figures(data: Path) -> None:
     outside = [r for r in rows if r["source"] == "ham10000"][::3]
     features = encode_with_features(encoder, [data / "cases" / r["image"] for r in inside + outside])[1]
     labels = np.array([head.domains.index(r["domain"]) for r in inside])
-    far = head.distances(features)
+    far = head.strangeness(features)
     assert balanced_accuracy(head.logits(features[: len(inside)]), labels) >= 0.98
     assert auroc(far[: len(inside)], far[len(inside) :]) >= 0.98
-    assert (far[len(inside) :] > head.threshold).mean() >= 0.88
-    assert (far[: len(inside)] > head.threshold).mean() <= 0.10
+    assert (far[len(inside) :] > 1).mean() >= 0.8
+    assert (far[: len(inside)] > 1).mean() <= 0.03

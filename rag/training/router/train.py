@@ -1,44 +1,39 @@
 """``rag train router``: a domain head and an out-of-domain score on the frozen features of an image encoder.
 
-The head is a multinomial logistic regression with balanced classes on the train split; its temperature and the
-threshold of the out-of-domain score come from the dev split (one image of each group for the threshold), and the
-figures of the report from the test split, which decides nothing.
+The head is a multinomial logistic regression with balanced classes on the train split, whose images are also seen as
+other laboratories and scanners would give them (:mod:`rag.training.router.looks`). Its temperature and each domain's
+threshold come from the dev split and, where there are several sources, from leaving one out at a time
+(:mod:`rag.training.router.fitting`); the figures of the report from the test split, which decides nothing.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from rag.encoders.features import encode_with_features
 from rag.encoders.protocols import ImageEncoder, Vectors
-from rag.errors import InputError, MissingDependencyError
+from rag.errors import InputError
 from rag.progress import Progress, Silent
 from rag.retrieval.domains import load_domains
 from rag.retrieval.head import TrainedHead
-from rag.training.hyperparameters import Hyperparameters
-from rag.training.router.images import Images, LabelledImage, one_per_group, read_images
+from rag.training.router.fitting import cluster_centres, conformal_thresholds, fit_head, reach_of_sources
+from rag.training.router.images import Images, LabelledImage, encode_images, encode_with_looks, read_images
+from rag.training.router.recipe import RouterRecipe
 from rag.training.router.temperature import (
     Floats,
     Labels,
     auroc,
     balanced_accuracy,
-    conformal_threshold,
     expected_calibration_error,
     fit_temperature,
 )
 from rag.training.splits import DEV, TEST, TRAIN
-
-PROTOTYPES = 100  # clusters of each domain; fewer where it has not four images for each
-FALSE_ALARMS = 0.05
-_STRENGTH = 10.0  # inverse regularisation of the head, on unit features
-_BATCH = 256  # images between two ticks of the progress bar of encoders that do not tick themselves
 
 
 @dataclass(frozen=True)
@@ -54,8 +49,9 @@ class RouterReport:
     domains: tuple[str, ...]
     images: dict[str, int]
     temperature: float
-    threshold: float
+    thresholds: dict[str, float]
     false_alarm_rate: float
+    unseen_alarm_rate: float | None = None
     balanced_accuracy: float | None = None
     ece_before: float | None = None
     ece: float | None = None
@@ -71,13 +67,16 @@ class RouterReport:
         def shown(value: float | None) -> str:
             return "not measured" if value is None else f"{value:.4f}"
 
+        reach = ", ".join(f"{far:.4f} from {domain}" for domain, far in self.thresholds.items())
+        unseen = "too few sources" if self.unseen_alarm_rate is None else f"{self.unseen_alarm_rate:.0%} flagged"
         counts = ", ".join(f"{n:,} {name}" for name, n in self.images.items())
         lines = [
             f"router for {', '.join(self.domains)} on {self.encoder} ({counts}): {self.file}",
             f"test: balanced accuracy {shown(self.balanced_accuracy)}, calibration error {shown(self.ece)} "
             f"(before the temperature {self.temperature:.3g}: {shown(self.ece_before)})",
-            f"out of domain beyond distance {self.threshold:.4f}, for {self.false_alarm_rate:.0%} false alarms; "
-            f"on test {shown(self.false_alarms)}",
+            f"out of domain beyond distance {reach}, for {self.false_alarm_rate:.0%} false alarms; on test "
+            f"{shown(self.false_alarms)}",
+            f"images of sources never seen, by leaving one out: {unseen}",
         ]
         if self.auroc is not None:
             lines.append(f"out-of-domain images: AUROC {shown(self.auroc)}, flagged {shown(self.detected)}")
@@ -87,22 +86,8 @@ class RouterReport:
         return "\n".join(lines)
 
 
-class RouterRecipe(Hyperparameters):
-    """What decides a router besides its images.
-
-    >>> RouterRecipe(false_alarms=0.01).seed
-    0
-    """
-
-    domains: Path | None = Field(None, description="The list of domains; knowledge/domains.toml unless given.")
-    false_alarms: float = Field(
-        FALSE_ALARMS, gt=0, lt=1, description="Share of in-domain images that may be found out of domain."
-    )
-    seed: int = Field(0, ge=0, lt=2**31, description="The same data and seed give the same router.")
-
-
 def train_router(
-    cases: Path,
+    cases: Sequence[Path],
     encoder: ImageEncoder,
     out: Path,
     recipe: RouterRecipe | None = None,
@@ -110,7 +95,7 @@ def train_router(
     ood: Path | None = None,
     progress: Progress | None = None,
 ) -> RouterReport:
-    """Train a router for ``encoder`` from a cases file and write it to ``out``.
+    """Train a router for ``encoder`` from cases files and write it to ``out``.
 
     Args:
         ood: a cases file whose images, of every split, belong to no domain; they are only measured on.
@@ -121,84 +106,114 @@ def train_router(
         MissingDependencyError: scikit-learn is not installed.
     """
     listen, how = progress or Silent(), recipe or RouterRecipe()
-    images = read_images(cases, {d.id for d in load_domains(how.domains)}, listen.stage("reading cases"))
+    specs = load_domains(how.domains)
+    images = read_images(cases, {d.id for d in specs}, listen.stage("reading cases"))
     names = _trainable(cases, images)
     outside = images.outside + _all_images(ood)
-    listen_encode = listen.stage("encoding images", len(images.inside) + len(outside))
     parts = {split: images.of(split) for split in (TRAIN, DEV, TEST)}
-    features = {split: _features(encoder, rows, listen_encode) for split, rows in parts.items()}
-    labels = {s: np.array([names.index(r.domain) for r in rows], dtype=np.int64) for s, rows in parts.items()}
-    tell = listen.stage("fitting", 2)
-    weights, bias = fit_head(features[TRAIN], labels[TRAIN])
-    tell(1)
-    prototypes = cluster_centres(features[TRAIN], labels[TRAIN], PROTOTYPES, how.seed)
-    tell(1)
-    head = TrainedHead(names, encoder.fingerprint, weights, bias, 1.0, prototypes, 0.0)
-    temperature = fit_temperature(head.logits(features[DEV]), labels[DEV])
-    held_out = one_per_group(parts[DEV])
-    threshold = conformal_threshold(head.distances(features[DEV][held_out]), how.false_alarms)
-    if not np.isfinite(threshold):
-        raise InputError(
-            f"{cases}: {len(held_out)} groups in the dev split are too few for a false-alarm rate of "
-            f"{how.false_alarms:.0%}; it needs {int(np.ceil(1 / how.false_alarms)) - 1}"
-        )
-    head = TrainedHead(names, encoder.fingerprint, weights, bias, temperature, prototypes, threshold)
+    number = {domain: n for domain, n in how.looks_of(specs).items() if domain in names}
+    more = sum(number[row.domain] for row in parts[TRAIN])
+    tell = listen.stage("encoding images", len(images.inside) + len(outside) + more)
+    stained = {d.id for d in specs if d.stained}
+    train = Encoded(parts[TRAIN], *encode_with_looks(encoder, parts[TRAIN], number, stained, how.seed, tell))
+    dev, test, other = (encode_images(encoder, rows, tell) for rows in (parts[DEV], parts[TEST], outside))
+    tell = listen.stage("fitting", 1)
+    try:
+        head, reach = fit_router(train, Encoded.plain(parts[DEV], dev), encoder.fingerprint, how)
+    except InputError as error:
+        raise InputError(f"{', '.join(map(str, cases))}: {error}") from error
     report = RouterReport(
         file=str(out),
         encoder=encoder.fingerprint,
         domains=names,
-        images={split: len(rows) for split, rows in parts.items()} | {"out of domain": len(outside)},
-        temperature=temperature,
-        threshold=threshold,
+        images={split: len(rows) for split, rows in parts.items()} | {"looks": more, "out of domain": len(outside)},
+        temperature=head.temperature,
+        thresholds=dict(zip(names, map(float, head.thresholds), strict=True)),
         false_alarm_rate=how.false_alarms,
+        unseen_alarm_rate=how.unseen_alarms if reach is not None else None,
         quarantined=len(images.quarantined),
-        **_measured(
-            head, features[TEST], labels[TEST], parts[TEST], _features(encoder, outside, listen_encode), outside
-        ),
+        **_measured(head, Encoded.plain(parts[TEST], test), Encoded.plain(outside, other)),
     )
+    tell(1)
     out.parent.mkdir(parents=True, exist_ok=True)
-    TrainedHead(
-        names, encoder.fingerprint, weights, bias, temperature, prototypes, threshold, _about(report, images)
-    ).save(out)
+    replace(head, about=_about(report, images)).save(out)
     return report
 
 
-def fit_head(features: Vectors, labels: Labels) -> tuple[Vectors, Vectors]:
-    """Weights (classes, width) and bias (classes,) of a multinomial logistic regression with balanced classes."""
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise MissingDependencyError('scikit-learn is not installed: pip install "clincite[models]"') from error
-    model = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=1000).fit(features, labels)
-    weights, bias = model.coef_, model.intercept_
-    if len(weights) == 1:  # of two classes scikit-learn keeps the second one's logit only
-        weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
-    return weights.astype(np.float32), bias.astype(np.float32)
+@dataclass(frozen=True)
+class Encoded:
+    """Images with the features (n, width) of their looks, of each image's own first; ``of`` (n,): the image of each."""
+
+    rows: Sequence[LabelledImage]
+    features: Vectors
+    of: Labels
+
+    @classmethod
+    def plain(cls, rows: Sequence[LabelledImage], features: Vectors) -> Encoded:
+        """Images that have only their own."""
+        return cls(rows, features, np.arange(len(rows)))
+
+    @property
+    def own(self) -> Vectors:
+        """(images, width)"""
+        return self.features[: len(self.rows)]
+
+    def labels(self, names: Sequence[str]) -> Labels:
+        """(images,) places of their domains."""
+        return np.array([names.index(row.domain) for row in self.rows], dtype=np.int64)
 
 
-def cluster_centres(features: Vectors, labels: Labels, most: int, seed: int) -> Vectors:
-    """Unit vectors: centres of at most ``most`` clusters of each class, one for four examples where it has few."""
-    from sklearn.cluster import KMeans
+def fit_router(train: Encoded, dev: Encoded, encoder: str, how: RouterRecipe) -> tuple[TrainedHead, float | None]:
+    """The router that ``train`` makes, and how far sources never seen reach, where that could be measured.
 
-    centres = []
-    for label in np.unique(labels):
-        own = features[labels == label]
-        model = KMeans(max(1, min(most, len(own) // 4)), n_init=1, random_state=seed).fit(own)
-        centres.append(model.cluster_centers_)
-    found = np.concatenate(centres).astype(np.float16).astype(np.float32)  # as they will be read from the file
-    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
+    Raises:
+        InputError: too few groups in ``dev`` for the rate of false alarms.
+    """
+    names = tuple(sorted({row.domain for row in train.rows}))
+    labels, sources = train.labels(names), np.array([row.source for row in train.rows])
+    weights, bias = fit_head(train.features, labels[train.of], sources[train.of])
+    prototypes = cluster_centres(train.own, labels, sources, how.seed)
+    unset = np.ones(len(names), dtype=np.float32)
+    head = TrainedHead(names, encoder, weights, bias, 1.0, *prototypes[:2], unset)
+    thresholds = _dev_thresholds(head, dev, how.false_alarms)
+    reach = reach_of_sources(train.own, labels, sources, prototypes, how.unseen_alarms)
+    head = replace(
+        head,
+        temperature=fit_temperature(head.logits(dev.own), dev.labels(names)),
+        thresholds=np.maximum(thresholds, reach or 0.0).astype(np.float32),
+    )
+    return head, reach
 
 
-def _trainable(cases: Path, images: Images) -> tuple[str, ...]:
+def _dev_thresholds(head: TrainedHead, dev: Encoded, rate: float) -> Floats:
+    """Each domain's own, where it has groups enough for the rate; else that of all domains together.
+
+    Raises:
+        InputError: too few groups even so.
+    """
+    labels, distances = dev.labels(head.domains), head.distances(dev.own)
+    own = conformal_thresholds(distances, labels, dev.rows, rate)
+    right = distances[np.arange(len(labels)), labels][:, None]
+    together = conformal_thresholds(right, 0 * labels, dev.rows, rate)[0]
+    if not np.isfinite(together):
+        raise InputError(
+            f"{len({row.group for row in dev.rows})} groups in the dev split are too few for a false-alarm rate of "
+            f"{rate:.0%}; it needs {math.ceil(1 / rate) - 1}"
+        )
+    return np.where(np.isfinite(own), own, together)
+
+
+def _trainable(cases: Sequence[Path], images: Images) -> tuple[str, ...]:
     """The domains to learn, in order. Raises InputError where there is nothing to learn or to calibrate with."""
+    files = ", ".join(map(str, cases))
     names = tuple(sorted({row.domain for row in images.inside}))
     if len(names) < 2:
-        raise InputError(f"{cases} has images of {len(names)} known domain(s) only; a router needs at least two")
+        raise InputError(f"{files} has images of {len(names)} known domain(s) only; a router needs at least two")
     for split in (TRAIN, DEV):
         have = {row.domain for row in images.of(split)}
         if missing := [name for name in names if name not in have]:
             raise InputError(
-                f"{cases}: the domain {missing[0]!r} has no image in the {split} split; add some, or give no split"
+                f"{files}: the domain {missing[0]!r} has no image in the {split} split; add some, or give no split"
             )
     return names
 
@@ -215,34 +230,22 @@ def _all_images(ood: Path | None) -> list[LabelledImage]:
     return [LabelledImage(r.image or "", r.domain, r.group_id, TEST, r.source, r.licence) for r in found]
 
 
-def _features(encoder: ImageEncoder, rows: Sequence[LabelledImage], tell: Any) -> Vectors:
-    files = [row.file for row in rows]
-    return encode_with_features(encoder, files, tell)[1]
-
-
-def _measured(
-    head: TrainedHead,
-    features: Vectors,
-    labels: Labels,
-    rows: Sequence[LabelledImage],
-    other: Vectors,
-    outside: Sequence[LabelledImage],
-) -> dict[str, Any]:
+def _measured(head: TrainedHead, test: Encoded, outside: Encoded) -> dict[str, Any]:
     """The figures of the test split and of images out of domain, as far as there are any."""
     found: dict[str, Any] = {"flagged": {}}
     inside: Floats = np.zeros(0)
-    if len(rows):
-        logits, inside = head.logits(features), head.distances(features)
+    if len(test.rows):
+        labels, logits, inside = test.labels(head.domains), head.logits(test.own), head.strangeness(test.own)
         found["balanced_accuracy"] = balanced_accuracy(logits, labels)
         found["ece_before"] = expected_calibration_error(logits, labels)
         found["ece"] = expected_calibration_error(logits / head.temperature, labels)
-        found["false_alarms"] = float((inside > head.threshold).mean())
-        found["flagged"] |= _by_source(inside > head.threshold, rows)
-    if len(outside):
-        far = head.distances(other)
-        found["detected"] = float((far > head.threshold).mean())
-        found["flagged"] |= _by_source(far > head.threshold, outside)
-        found["auroc"] = auroc(inside, far) if len(rows) else None
+        found["false_alarms"] = float((inside > 1).mean())
+        found["flagged"] |= _by_source(inside > 1, test.rows)
+    if len(outside.rows):
+        far = head.strangeness(outside.own)
+        found["detected"] = float((far > 1).mean())
+        found["flagged"] |= _by_source(far > 1, outside.rows)
+        found["auroc"] = auroc(inside, far) if len(test.rows) else None
     return found
 
 
@@ -261,4 +264,10 @@ def _about(report: RouterReport, images: Images) -> dict[str, Any]:
         {"source": source, "domain": domain, "images": n, "licence": licences[source]}
         for (source, domain), n in sorted(sources.items())
     ]
-    return {"figures": figures, "data": data, "use": "research only, under the licences of the data"}
+    examples = report.images[TRAIN]
+    return {
+        "figures": figures,
+        "examples": examples,
+        "data": data,
+        "use": "research only, under the licences of the data",
+    }
