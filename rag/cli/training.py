@@ -146,8 +146,9 @@ def router(
     settings = settings_of(indexes, profile)
     if image_model:
         settings.encoders.image = image_model
-    rates = {"false_alarms": false_alarms, "unseen_alarms": unseen_alarms}
-    recipe = RouterRecipe.load(domains=settings.routing.domains, seed=seed, **rates)
+    recipe = RouterRecipe.load(
+        domains=settings.routing.domains, false_alarms=false_alarms, unseen_alarms=unseen_alarms, seed=seed
+    )
     if cases:
         with bars(as_json) as progress:
             report = rag.train.router(cases, out or FILE, recipe, ood=ood, settings=settings, progress=progress)
