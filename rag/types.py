@@ -125,6 +125,12 @@ class Question(Noun):
         pattern=THREAD,
         description="A conversation of one caller: its last turns say what a short question means.",
     )
+    language: str | None = Field(
+        None,
+        exclude_if=lambda language: language is None,
+        max_length=2,
+        description="ISO 639-1 code of a language other than English; found out by the engine.",
+    )
     taken: TakenAs | AskedBack | None = Field(
         None,
         exclude_if=lambda taken: taken is None,

@@ -44,7 +44,7 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
             low, high = 1 - tested["high"], 1 - tested["low"]
             reason += f": of {tested['questions']:.0f} tested answers like it {1 - tested['risk']:.0%} were right "
             reason += f"(95% interval {low:.0%} to {high:.0%})"
-    if verified.by_model:
+    if verified.by_model and turn.crossing is None:
         reason = f"the passage quoted bears on the question; that it means {draft.verdict} is the model's reading, "
         reason += "which nothing verifies"
         if MAYBE.match(draft.text or ""):
@@ -52,6 +52,8 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
     if seen:
         rest = "; the other sentences are cited and verified" if verified.citations else ""
         reason = f"what the image shows was {SEEN}{rest}"
+    if turn.crossing is not None:
+        reason = turn.crossing.note
     if turn.looked_up is not None:
         reason = turn.looked_up.note
     if any(e.of_similar_image for e in turn.evidence):

@@ -88,11 +88,16 @@ def refuse_unanswerable(turn: Turn, settings: Settings, texts: Texts, *, looks: 
             return blind
         if looks if request.asked.yes_no else domain.basis != "words":
             return None  # what it shows can be seen, or at least what kind of image it is
-    if request.question.study is None and not any(e.of_similar_image for e in turn.evidence):
+    return refuse_irrelevant(turn, settings) or _inadmissible(request, turn.evidence)
+
+
+def refuse_irrelevant(turn: Turn, settings: Settings) -> str | None:
+    """Why what search found does not bear on the question; None where something does, or was not searched for."""
+    if turn.question.study is None and not any(e.of_similar_image for e in turn.evidence):
         judged = [e.relevance for e in turn.evidence if e.relevance is not None]
         if judged and max(judged) < settings.retrieval.min_relevance:
             return "none of the passages found bears on the question"
-    return _inadmissible(request, turn.evidence)
+    return None
 
 
 def _inadmissible(request: Request, evidence: Sequence[Evidence]) -> str | None:

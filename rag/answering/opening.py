@@ -13,7 +13,7 @@ from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.image_guard import effects_that_hold
 from rag.answering.pipeline import Pipeline
 from rag.answering.witnesses import load_witness
-from rag.encoders.registry import load_image_encoder, load_reranker, load_text_encoder
+from rag.encoders.registry import load_bridge_encoder, load_image_encoder, load_reranker, load_text_encoder
 from rag.errors import InputError
 from rag.generation.registry import load_generator
 from rag.indexing.snapshot import Snapshot
@@ -53,7 +53,9 @@ def _over(snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexi
     spaces = snapshot.spaces()
     text = load_text_encoder(settings.encoders)
     image = load_image_encoder(settings.encoders) if spaces.keys() & {"image", "joint"} else None
-    check_encoders(store, spaces, {"text": text, "image": image, "joint": image}, settings)
+    bridge = load_bridge_encoder(settings.encoders, spaces["bridge"].fingerprint) if "bridge" in spaces else None
+    by_space = {"text": text, "image": image, "joint": image, "bridge": bridge}
+    check_encoders(store, spaces, by_space, settings)
     reranker = load_reranker(settings.retrieval)
     texts = Texts(lexicon_of(snapshot, known))
     generator = load_generator(settings.generation, texts)
@@ -72,6 +74,8 @@ def _over(snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexi
     }
     if reranker is not None:
         fingerprints["reranker"] = reranker.fingerprint
+    if bridge is not None:
+        fingerprints["bridge encoder"] = bridge.fingerprint
     if generator.prompt_sha256 is not None:
         fingerprints["prompt"] = generator.prompt_sha256
     if settings.answering.when_retracted != "leave out":
@@ -92,7 +96,7 @@ def _over(snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexi
         snapshot=snapshot,
         texts=texts,
         typed=typed_words_of(snapshot, texts.lexicon),
-        searcher=Searcher(snapshot, text, image, settings.retrieval, reranker),
+        searcher=Searcher(snapshot, text, image, settings.retrieval, reranker, bridge),
         router=router,
         drafting=Drafting(generator, verifier, settings.generation.revisions),
         witness=witness,

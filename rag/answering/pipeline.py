@@ -16,26 +16,36 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from rag.answering.across import crossing_of, languages_of, quote_across
 from rag.answering.certificate import StoredCertificate, certificate_for
 from rag.answering.confidence import of_reading, signals_of
 from rag.answering.contexts import evidence_of, image_file, select_contexts
 from rag.answering.decision import decide
 from rag.answering.drafting import Drafting
-from rag.answering.eligibility import admit, kinds_to_search_first, leave_out_retracted, note_kinds, refuse_unanswerable
+from rag.answering.eligibility import (
+    admit,
+    kinds_to_search_first,
+    leave_out_retracted,
+    note_kinds,
+    refuse_irrelevant,
+    refuse_unanswerable,
+)
 from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.image_guard import ImageEffects
 from rag.answering.intake import check_question
 from rag.answering.lookup import NOT_CERTIFIED, look_up
 from rag.answering.parts import join_answers, split_question
 from rag.answering.posed import Posed, pose
-from rag.answering.turn import Attempt, LookedUp, Turn
+from rag.answering.turn import Attempt, Crossing, LookedUp, Turn
 from rag.answering.witnesses import hear
 from rag.generation.base import Request, refusal
 from rag.generation.chat import LanguageGenerator
 from rag.indexing.snapshot import Snapshot
 from rag.language.clinical_text import Texts
+from rag.language.languages import ENGLISH, language_of
 from rag.language.lexicon import Lexicon
-from rag.language.question import Asked, read_question
+from rag.language.naming import without_study
+from rag.language.question import Asked, read_question, unread_question
 from rag.language.typed import TypedWords
 from rag.retrieval.router import Router
 from rag.retrieval.search import Retrieved, Searcher, Sight
@@ -95,7 +105,7 @@ class Pipeline:
         with clock("read"):
             most = self.settings.answering.max_question_chars
             given = [check_question(q, self.snapshot, self.name, most) for q in questions]
-            given = [self._mended(q) for q in given]
+            given = [self._mended(self._in_its_language(q)) for q in given]
             questions = [q.read_as for q in given]
         if everywhere:
             return self._search(questions, clock, depth, everywhere=True)
@@ -104,10 +114,10 @@ class Pipeline:
         for n, q in enumerate(questions):
             own = Clock()
             with own("read"):
-                found = look_up(q, self.snapshot, self.texts, self.name)
+                found = look_up(q, self.snapshot, self.texts, self.name) if q.language is None else None
                 if isinstance(q.taken, AskedBack):
                     found = LookedUp(refusal=q.taken.back)
-                parts = split_question(q, self.snapshot, self.lexicon) if found is None else [q]
+                parts = split_question(q, self.snapshot, self.lexicon) if found is None and q.language is None else [q]
             if found is not None:
                 made[n] = self._looked_up(q, found, own)
             elif len(parts) > 1:
@@ -127,7 +137,7 @@ class Pipeline:
         if not questions:
             return []
         with clock("read"):
-            asked = [read_question(q.text, self.lexicon, q.study) for q in questions]
+            asked = [self._read(q) for q in questions]
         with clock("route"):
             sights = self.searcher.see(questions)
             domains = [self._route(q, a, s) for q, a, s in zip(questions, asked, sights, strict=True)]
@@ -146,9 +156,14 @@ class Pipeline:
             for q, a, d, f, p in zip(questions, asked, domains, found, posed, strict=True)
         ]
 
+    def _in_its_language(self, q: Question) -> Question:
+        """The question with its language, where it is not English: nothing else of it is read then."""
+        code = language_of(without_study(q.text, q.study) if q.study else q.text, self.lexicon.vocabulary)
+        return q if code == ENGLISH else q.model_copy(update={"language": code})
+
     def _mended(self, q: Question) -> Question:
         """The question with its spelling and its abbreviations read, where that changes it; what was read is noted."""
-        if isinstance(q.taken, AskedBack):
+        if isinstance(q.taken, AskedBack) or q.language is not None:
             return q
         before = q.taken or TakenAs(means=q.text)
         mended = self.typed.mend(before.means)
@@ -156,6 +171,9 @@ class Pipeline:
             return q
         taken = TakenAs(means=mended.text, notes=(*before.notes, *mended.notes))
         return q.model_copy(update={"taken": taken})
+
+    def _read(self, q: Question) -> Asked:
+        return unread_question(q.text, q.study) if q.language else read_question(q.text, self.lexicon, q.study)
 
     def _looked_up(self, q: Question, found: LookedUp, clock: Clock) -> Turn:
         """A turn whose answer is looked up: everything that it quotes becomes evidence."""
@@ -186,7 +204,7 @@ class Pipeline:
 
         The question is not checked, and nothing is certified.
         """
-        asked = read_question(question.text, self.lexicon, question.study)
+        asked = self._read(question)
         policy = Policy(max(1, len(hits)), _EVERYTHING, self.settings.answering.min_confidence)
         posed = pose(asked, hits, self.texts, question.study)
         return Turn(question, asked, _GIVEN, Retrieved(tuple(hits)), posed, _UNCERTIFIED, policy)
@@ -221,15 +239,17 @@ class Pipeline:
         yield Event(kind="evidence", evidence=turn.evidence)
         yield Event(kind="stage", stage="generate")
         if turn.looked_up is not None:
-            attempt = turn.looked_up.attempt(turn.evidence)
-            turn.attempts = (attempt,)
-            for n, said in enumerate(attempt.verified.sentences):
-                mine = [c for c in attempt.verified.citations if c.sentence == n]
-                (sentence,), citations = turn.numbers.renumber([said], mine)
-                yield Event(kind="sentence", sentence=sentence, citations=citations)
+            turn.attempts = (turn.looked_up.attempt(turn.evidence),)
+            yield from self._told(turn, turn.attempts[0])
+            return
+        crossing = self._crossing(turn)
+        if crossing is not None and not crossing.read:
+            yield from self._write_across(turn, crossing)
             return
         if why := refuse_unanswerable(turn, self.settings, self.texts, looks=self._looks):
             turn.attempts = (Attempt(refusal(why), Verified((), (), ()), why),)
+            if crossing is not None:
+                yield from self._write_across(turn, crossing)
             return
         writing = self.drafting.write(turn.request, turn.clock)
         while True:
@@ -237,8 +257,36 @@ class Pipeline:
                 passed = next(writing)
             except StopIteration as done:
                 turn.attempts = done.value
-                return
+                break
             (sentence,), citations = turn.numbers.renumber([passed.sentence], passed.citations)
+            yield Event(kind="sentence", sentence=sentence, citations=citations)
+        if crossing is not None and not turn.last.verified.sentences:
+            yield from self._write_across(turn, crossing)
+
+    def _crossing(self, turn: Turn) -> Crossing | None:
+        """The languages, where question or evidence is in one that is not read and something may be quoted."""
+        if turn.question.image is not None and turn.question.study is None:
+            return None
+        least, bridge = self.settings.retrieval.min_relevance, self.searcher.bridge
+        languages = languages_of(turn.found.hits, self.texts)
+        crossing = crossing_of(turn.question, turn.request.evidence, least, languages)
+        if bridge is None:
+            return crossing if turn.question.language else None  # the reader says that it cannot read a text
+        return None if refuse_irrelevant(turn, self.settings) else crossing
+
+    def _write_across(self, turn: Turn, crossing: Crossing) -> Iterator[Event]:
+        """Quote, and promise nothing."""
+        turn.crossing, turn.policy = crossing, self.default_policy
+        turn.certificate = Certificate(status="uncertified", why=crossing.note)
+        with turn.clock("generate"):
+            turn.attempts = (quote_across(turn.request, crossing, self.searcher.bridge, self.texts),)
+        yield from self._told(turn, turn.attempts[0])
+
+    def _told(self, turn: Turn, attempt: Attempt) -> Iterator[Event]:
+        """The sentences of an attempt that nobody wrote."""
+        for n, said in enumerate(attempt.verified.sentences):
+            mine = [c for c in attempt.verified.citations if c.sentence == n]
+            (sentence,), citations = turn.numbers.renumber([said], mine)
             yield Event(kind="sentence", sentence=sentence, citations=citations)
 
     def _write_parts(self, turn: Turn) -> Iterator[Event]:

@@ -11,6 +11,7 @@ from rag.answering.numbering import Numbering
 from rag.answering.posed import Posed
 from rag.audit.record import Failed, Working
 from rag.generation.base import Request
+from rag.language.languages import ENGLISH, language_name
 from rag.language.question import Asked
 from rag.retrieval.search import Retrieved
 from rag.risk_control.policy import Policy
@@ -100,6 +101,27 @@ class LookedUp:
         )
 
 
+class Crossing(NamedTuple):
+    """The languages of a question and of the evidence that may answer it, where one of them is not English.
+
+    ``read``: an English question has English evidence, too, which is read first.
+    """
+
+    asked: str
+    told: str
+    read: bool = False
+
+    @property
+    def unread(self) -> str:
+        """The languages that are not read here, in words."""
+        codes = dict.fromkeys(code for code in (self.asked, self.told) if code != ENGLISH)
+        return " and ".join(language_name(code) for code in codes)
+
+    @property
+    def note(self) -> str:
+        return f"quoted as it stands, not verified in this language ({self.unread}), and so no yes or no"
+
+
 @dataclass
 class Turn:
     """What is known of one question so far. A turn belongs to one thread at a time.
@@ -122,6 +144,7 @@ class Turn:
         selection: how many of the hits became evidence, and by which rule.
         evidence: those, numbered as the generator is shown them.
         request: what the generator is asked; its evidence is what may answer.
+        crossing: the languages of question and evidence, where one of them is not English.
         attempts: all drafts with their verdicts, in order; the last one counts.
         numbers: the answer's numbers of the evidence.
         signals: of which the confidence is made.
@@ -143,6 +166,7 @@ class Turn:
     selection: Selection | None = field(default=None, init=False)
     evidence: tuple[Evidence, ...] = field(default=(), init=False)
     request: Request = field(init=False)
+    crossing: Crossing | None = field(default=None, init=False)
     attempts: tuple[Attempt, ...] = field(default=(), init=False)
     numbers: Numbering = field(default_factory=Numbering, init=False)
     signals: Signals = field(init=False)

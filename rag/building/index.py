@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rag.building.ingest import IngestReport, Source, ingest
@@ -13,6 +14,7 @@ from rag.cohorts.criteria import Cohort, CohortHit, CohortQuestion, Page
 from rag.cohorts.find import find, find_all
 from rag.corpus.scrub import Scrubber
 from rag.encoders.encoders import Encoders
+from rag.encoders.registry import load_bridge_encoder
 from rag.errors import InputError
 from rag.indexing import IndexStore, Snapshot
 from rag.indexing.compact import CompactReport
@@ -115,8 +117,9 @@ class Index:
         some = [source] if isinstance(source, AnySource) else list(source)
         sources = [s if isinstance(s, Source) else Source(s, reader) for s in some]
         with Encoders.opened(self.settings.encoders, None if workers is None else str(workers)) as encoders:
+            encoders = self._bridged(encoders)
             by_space = {"text": encoders.text, "image": encoders.image, "joint": encoders.image}
-            check_encoders(self.store, self.store.spaces(), by_space, self.settings)
+            check_encoders(self.store, self.store.spaces(), by_space | {"bridge": encoders.bridge}, self.settings)
             scrubber = scrubber_of(self.settings, deidentify)
             return ingest(sources, self.store, encoders, scrubber=scrubber, sync=sync, progress=progress)
 
@@ -126,7 +129,7 @@ class Index:
         >>> Index.open("mine", load_settings("biomedclip")).reencode().encoded                 # doctest: +SKIP
         """
         with Encoders.opened(self.settings.encoders, None if workers is None else str(workers)) as encoders:
-            return reencode(self.store, encoders, progress)
+            return reencode(self.store, self._bridged(encoders), progress)
 
     def reread(self, progress: Progress | None = None) -> RereadReport:
         """Read the reports again for the statements that ``find`` counts, where the rules of reading have changed.
@@ -163,6 +166,12 @@ class Index:
         asked = self.read_cohort(question) if isinstance(question, str) else question
         with self.store.snapshot() as snapshot:
             yield from find_all(snapshot, self._lexicon(snapshot), asked, self.name)
+
+    def _bridged(self, encoders: Encoders) -> Encoders:
+        """With the encoder of the index's bridge of languages, where it has one and the settings name none."""
+        if encoders.bridge is not None or (held := self.store.spaces().get("bridge")) is None:
+            return encoders
+        return replace(encoders, bridge=load_bridge_encoder(self.settings.encoders, held.fingerprint))
 
     def _lexicon(self, snapshot: Snapshot) -> Lexicon:
         self._known = lexicon_of(snapshot, self._known)

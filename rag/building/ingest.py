@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -25,9 +25,10 @@ from rag.corpus.scrub import Identified, Scrubber
 from rag.corpus.source import Survey, survey
 from rag.encoders.encoders import Encoders
 from rag.encoders.pool import Encoded, Work
-from rag.encoders.protocols import ImageTextEncoder, Vectors
+from rag.encoders.protocols import ImageTextEncoder, TextEncoder, Vectors
 from rag.errors import InputError
 from rag.indexing import FilingPlace, IndexStore, SpaceInfo, Writer
+from rag.language.languages import with_language
 from rag.progress import Progress, Silent
 from rag.types import Document, Passage
 
@@ -140,6 +141,11 @@ def ingest(
         there = _joint_there(store)
         if there or (there is None and encoders.joint and isinstance(image, ImageTextEncoder)):
             spaces["joint"] = spaces["image"]
+    bridged = _bridge_there(store)
+    if bridged and encoders.bridge is None:
+        raise InputError(f"index {store.name!r} has a bridge of languages; name its encoder in encoders.bridge")
+    if encoders.bridge is not None and bridged is not False:
+        spaces["bridge"] = SpaceInfo(encoders.bridge.dim, encoders.bridge.fingerprint)
     work = "|".join([*map(repr, sources), str(scrubber), *(s.fingerprint for s in spaces.values())])
     note, before = "ingest " + ", ".join(_label(s) for s in sources), store.version()
     with store.writer(checkpoint=work) as writer:
@@ -152,7 +158,7 @@ def ingest(
             count = listen.stage(f"reading {source.name}")
             batches = reading.batches(writer.places, count, images=image is not None, scrubber=scrubber)
             fresh = 0
-            for staged in _encode(batches, writer, encoders, "joint" in spaces, report, listen):
+            for staged in _encode(batches, writer, encoders, spaces, report, listen):
                 fresh += staged
                 if source.publish_every is not None and fresh >= source.publish_every:
                     with report.timed("store"):
@@ -162,7 +168,7 @@ def ingest(
         for reading in read:
             reading.withdraw(writer)
             noted = reading.mark(writer.living)
-            for _ in _encode([noted] if noted else [], writer, encoders, "joint" in spaces, report, listen):
+            for _ in _encode([noted] if noted else [], writer, encoders, spaces, report, listen):
                 pass
         if not taken and not report.withdrawn and not report.marked:
             raise InputError(_nothing(sources, report))
@@ -228,7 +234,7 @@ class SourceReading:
             with report.timed("read"):
                 some = list(islice(incoming, BATCH))
                 passed = list(self._screened(some, scrubber)) if scrubber is not None else some
-                batch = list(self._settled(passed, places))
+                batch = [with_language(d) for d in self._settled(passed, places)]
             if not some:
                 report.files = dict(Counter(report.files) + self._found.readers)
                 return
@@ -329,7 +335,7 @@ def _encode(
     batches: Iterable[list[Document]],
     writer: Writer,
     encoders: Encoders,
-    joint: bool,
+    spaces: Collection[str],
     report: IngestReport,
     listen: Progress,
 ) -> Iterator[int]:
@@ -342,7 +348,7 @@ def _encode(
             report.unchanged += len(changes.unchanged)
             report.changed += sorted(changes.changed)
             chosen = [d for d in documents if d.id in changes.to_encode]
-            batch = Batch.of(chosen, [p for d in chosen for p in passages_of(d)], joint)
+            batch = Batch.of(chosen, [p for d in chosen for p in passages_of(d)], "joint" in spaces)
             if batch.documents:
                 under_way.append(batch)
                 yield batch.work
@@ -358,7 +364,8 @@ def _encode(
             return
         batch = under_way.popleft()
         with report.timed("store"):
-            writer.stage(batch.documents, batch.passages, batch.vectors(encoded))
+            across = batch.bridged(encoders.bridge) if "bridge" in spaces else {}
+            writer.stage(batch.documents, batch.passages, batch.vectors(encoded) | across)
         report.passages += len(batch.passages)
         yield len(batch.documents)
 
@@ -396,6 +403,18 @@ class Batch:
             "joint": (self.joint, encoded.joint),
         }
         return {space: (ids, matrix) for space, (ids, matrix) in found.items() if matrix is not None}
+
+    def bridged(self, bridge: TextEncoder | None) -> dict[str, tuple[Sequence[str], Vectors]]:
+        """The same in the space of many languages, where there is one."""
+        return {} if bridge is None else {"bridge": (self.texts, bridge.encode(self.work.texts))}
+
+
+def _bridge_there(store: IndexStore) -> bool | None:
+    """Whether the index's passages are in a space of many languages; None where it holds none yet."""
+    if not store.version():
+        return None
+    with store.snapshot() as snapshot:
+        return "bridge" in snapshot.spaces() if snapshot.counts() else None
 
 
 def _joint_there(store: IndexStore) -> bool | None:

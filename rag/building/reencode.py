@@ -52,6 +52,8 @@ def reencode(store: IndexStore, encoders: Encoders, progress: Progress | None = 
         spaces["image"] = SpaceInfo(image.dim, image.fingerprint, 0)
         if encoders.joint and isinstance(image, ImageTextEncoder):
             spaces["joint"] = spaces["image"]
+    if encoders.bridge is not None:
+        spaces["bridge"] = SpaceInfo(encoders.bridge.dim, encoders.bridge.fingerprint, 0)
     fingerprints = [space.fingerprint for name, space in spaces.items() if name != "joint"]
     with store.writer(checkpoint="|".join(["reencode", *fingerprints, *spaces])) as writer:
         with store.snapshot() as snapshot:
@@ -60,6 +62,7 @@ def reencode(store: IndexStore, encoders: Encoders, progress: Progress | None = 
             report.kept = [s for s in there if s in spaces and there[s].fingerprint == spaces[s].fingerprint]
             counts = snapshot.counts()
             lacks = "joint" in spaces.keys() - there.keys() and any(count.kind == "report" for count in counts)
+            lacks |= "bridge" in spaces.keys() - there.keys()
             if len(report.kept) == len(there) and not lacks:
                 return report
             report.documents = sum(count.documents for count in counts)
@@ -78,6 +81,8 @@ def reencode(store: IndexStore, encoders: Encoders, progress: Progress | None = 
             for encoded in encoders.encode(works(), listen):
                 batch = under_way.popleft()
                 vectors = batch.vectors(encoded)
+                if "bridge" in spaces and "bridge" not in report.kept:
+                    vectors |= batch.bridged(encoders.bridge)
                 for space, (ids, _) in vectors.items():
                     report.encoded[space] = report.encoded.get(space, 0) + len(ids)
                 writer.stage(batch.documents, batch.passages, vectors | _stored(batch, report.kept, snapshot))
@@ -117,5 +122,5 @@ def _stored(batch: Batch, kept: Sequence[str], snapshot: Snapshot) -> dict[str, 
     if not kept:
         return {}
     rows = {p.id: row for d in batch.documents for row, p in snapshot.passages_of(d.id)}
-    ids = {"text": batch.texts, "image": batch.images, "joint": batch.joint}
+    ids = {"text": batch.texts, "image": batch.images, "joint": batch.joint, "bridge": batch.texts}
     return {space: (ids[space], snapshot.vectors(space, [rows[i] for i in ids[space]])) for space in kept}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from rag.encoders.pool import Encoded, EncoderPool, ThisProcess, Work, open_workers
 from rag.encoders.protocols import ImageEncoder, TextEncoder
-from rag.encoders.registry import load_image_encoder, load_text_encoder
+from rag.encoders.registry import load_bridge_encoder, load_image_encoder, load_text_encoder
 from rag.errors import InputError
 from rag.progress import Progress
 from rag.settings import EncoderSettings
@@ -20,6 +20,7 @@ class Encoders:
 
     Attributes:
         joint: encode reports in the image encoder's space as well, where it holds texts, so that images find them.
+        bridge: of many languages, in whose space passages are encoded as well; in this process.
         workers: where encoding runs, in this process unless given; they must have the same encoders.
 
     >>> from rag.settings import Settings
@@ -30,6 +31,7 @@ class Encoders:
     text: TextEncoder
     image: ImageEncoder | None = None
     joint: bool = True
+    bridge: TextEncoder | None = None
     workers: EncoderPool | None = None
 
     @classmethod
@@ -40,7 +42,9 @@ class Encoders:
             InputError: there is no such encoder.
             MissingDependencyError: a model is not on this machine.
         """
-        return cls(load_text_encoder(settings), load_image_encoder(settings), settings.joint)
+        return cls(
+            load_text_encoder(settings), load_image_encoder(settings), settings.joint, load_bridge_encoder(settings)
+        )
 
     @classmethod
     @contextmanager

@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from rag.encoders.bridge import NAME as BRIDGE
+from rag.encoders.bridge import UseMultilingualEncoder
 from rag.encoders.cross import CrossEncoder
 from rag.encoders.image import ImageNetEncoder
 from rag.encoders.minilm import MiniLmEncoder
@@ -54,6 +56,24 @@ def load_reranker(settings: RetrievalSettings) -> CrossEncoder | None:
     return None if settings.reranker is None else _reranker(settings.reranker)
 
 
+def load_bridge_encoder(settings: EncoderSettings, fingerprint: str | None = None) -> TextEncoder | None:
+    """The encoder of many languages that ``settings.bridge`` names, or else ours where it made an index's vectors.
+
+    Args:
+        fingerprint: of the encoder of the index's bridge, where it has one; an index that has none needs no setting.
+
+    Raises:
+        InputError: there is no such encoder.
+        MissingDependencyError: the model is not on this machine.
+    """
+    name = settings.bridge or (BRIDGE if fingerprint is not None and fingerprint.startswith(f"{BRIDGE}:") else None)
+    return None if name is None else _bridge(name)
+
+
+def make_bridge_encoder(settings: EncoderSettings) -> TextEncoder:
+    return UseMultilingualEncoder()
+
+
 def make_sentence_encoder(settings: EncoderSettings) -> TextEncoder:
     return SentenceEncoder(settings.text, settings.batch_size, settings.pooling)
 
@@ -77,6 +97,12 @@ def _text(name: str, pooling: str | None, batch_size: int | None) -> TextEncoder
     settings = EncoderSettings.model_validate({"text": name, "pooling": pooling, "batch_size": batch_size})
     make = _part("text-encoder", name, "encoders.text") or make_sentence_encoder
     made: TextEncoder = make(settings)
+    return made
+
+
+@lru_cache(maxsize=2)
+def _bridge(name: str) -> TextEncoder:
+    made: TextEncoder = find("text-encoder", name, setting="encoders.bridge")(EncoderSettings())
     return made
 
 

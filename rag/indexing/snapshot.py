@@ -193,6 +193,14 @@ class Snapshot:
         )
         return [_document(body) for (body,) in self._catalogue.fetch(query, {"v": self.version})]
 
+    def has_metadata(self, name: str) -> bool:
+        """Whether a document of this version has a value of this name in its metadata."""
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM documents d WHERE json_extract(d.body, '$.metadata.' || :name) IS NOT NULL"
+            f" AND {ALIVE})"
+        )
+        return bool(self.select(query, {"name": name})[0][0])
+
     def has_case(self, case_id: str) -> str | None:
         """The case's id as stored, found exactly or else ignoring ASCII case; None where there is no such case."""
         for condition in ("d.case_id = :value", "d.case_id = :value COLLATE NOCASE"):

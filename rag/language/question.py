@@ -161,6 +161,25 @@ def read_question(text: str, lexicon: Lexicon, ignore: str | None = None) -> Ask
     )
 
 
+def unread_question(text: str, ignore: str | None = None) -> Asked:
+    """A question in a language that is not read here: nothing of it is known but its words."""
+    plain = without_study(text, ignore) if ignore else text
+    nothing: frozenset[str] = frozenset()
+    return Asked(
+        text=text,
+        plain=" ".join(plain.split()),
+        yes_no=False,
+        claims=(),
+        words=nothing,
+        topics=nothing,
+        about_patient=False,
+        for_reports=False,
+        place=NOWHERE,
+        hedged=False,
+        change=False,
+    )
+
+
 def _of_somebody(tokens: Sequence[Token], words: frozenset[str], lexicon: Lexicon) -> bool:
     """Whether "is there …", "is the …" asks for a finding, and not for what is known of many: a cure, a risk."""
     cues = load_cues()

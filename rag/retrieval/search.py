@@ -5,6 +5,8 @@
 - ``image``: the question's image against indexed images; an image found brings the text of its case.
 - ``image-report``: the question's image against reports, in the space that an image-text encoder gives both.
 - ``text-image``: the question's words against indexed images, in the same space; these bring their cases' texts, too.
+- ``bridge``: the question's words against passages in a space of many languages, where the question or a document of
+  the index is not in English.
 - ``rerank``: a reranker's order of the literature that the others brought first, where the settings name one.
 - ``study``: no search at all: the question names a case, and that case's own text is read.
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from rag.encoders.cross import CrossEncoder
@@ -23,13 +26,15 @@ from rag.encoders.features import encode_with_features
 from rag.encoders.protocols import ImageEncoder, ImageTextEncoder, TextEncoder, Vectors
 from rag.indexing.records import Filter
 from rag.indexing.snapshot import Snapshot
+from rag.language.languages import TEXT_LANGUAGE
 from rag.language.question import subject_words
 from rag.retrieval.fusion import reciprocal_rank_fusion
-from rag.retrieval.relevance import Signs, relevance_by
+from rag.retrieval.relevance import ACROSS, Signs, relevance_by
 from rag.retrieval.router import is_sure
 from rag.settings import RetrievalSettings
 from rag.types import Document, Domain, Hit, Kind, Passage, Question
 
+_BRIDGE = 2.0  # the weight of what only one channel can find, beside two that find English texts
 _TEXTS: tuple[Kind, ...] = ("report", "literature")
 
 
@@ -53,10 +58,12 @@ class Sight(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A question's words as a vector (1, dim) for passages, and one for images where these can be compared."""
+    """A question's words as a vector (1, dim) for passages, one for images where these can be compared, and one in the
+    space of many languages where it is to be searched there."""
 
     text: Vectors
     joint: Vectors | None
+    bridge: Vectors | None = None
 
 
 class ChannelRank(NamedTuple):
@@ -91,7 +98,9 @@ class Searcher:
         image: ImageEncoder | None,
         settings: RetrievalSettings,
         reranker: CrossEncoder | None = None,
+        bridge: TextEncoder | None = None,
     ) -> None:
+        self.bridge = bridge
         self._snapshot = snapshot
         self._text = text
         self._image = image
@@ -152,7 +161,18 @@ class Searcher:
         """The questions' words, encoded in one batch."""
         texts = [q.text for q in questions]
         vectors = self._text.encode(texts, kind="query") if texts else ()
-        return [_Read(v[None], joint) for v, joint in zip(vectors, self._joint(texts), strict=True)]
+        bridges = [self._bridged(q) for q in questions]
+        return [_Read(v[None], j, b) for v, j, b in zip(vectors, self._joint(texts), bridges, strict=True)]
+
+    def _bridged(self, question: Question) -> Vectors | None:
+        """The question in the space of many languages; None where both it and the whole index are in English."""
+        if self.bridge is None or not (question.language or self._has_foreign):
+            return None
+        return self.bridge.encode([question.text], kind="query")
+
+    @cached_property
+    def _has_foreign(self) -> bool:
+        return self._snapshot.has_metadata(TEXT_LANGUAGE)
 
     def _fused(
         self, question: Question, domain: Domain, sight: Sight, read: _Read, kinds: tuple[Kind, ...], k: int
@@ -168,8 +188,12 @@ class Searcher:
         self, question: Question, domain: Domain, sight: Sight, read: _Read, kinds: tuple[Kind, ...], depth: int
     ) -> Channels:
         where = self._where(question, domain, kinds)
+        bridged = self._near("bridge", read.bridge, depth, where)
+        if question.language and bridged:  # the other spaces hold English alone, and "die" is an English word
+            return {"bridge": bridged}
         words = self._snapshot.search_words(question.text, depth, where)
         found: dict[str, Mapping[int, ChannelRank]] = {
+            "bridge": self._foreign(bridged),
             "text": self._near("text", read.text, depth, where),
             "words": {s.row: ChannelRank(n, s.score) for n, s in enumerate(words, start=1)},
             "image": self._cases(_within(sight, where.domains).near, where.kinds),
@@ -190,6 +214,12 @@ class Searcher:
         order = sorted(range(len(rows)), key=lambda n: (-scores[n], n))
         return {rows[n]: ChannelRank(place, scores[n]) for place, n in enumerate(order, start=1)}
 
+    def _foreign(self, near: dict[int, ChannelRank]) -> dict[int, ChannelRank]:
+        """Of passages near to an English question those that are in another language: it is read in the others."""
+        found = self._snapshot.passages(list(near))
+        rows = [row for row, (_, d) in zip(near, found, strict=True) if TEXT_LANGUAGE in d.metadata]
+        return {row: near[row]._replace(rank=n) for n, row in enumerate(rows, start=1)}
+
     def _where(self, question: Question, domain: Domain, kinds: tuple[Kind, ...] = ()) -> Filter:
         """What the channels may bring: the one place where the router's opinion narrows a search."""
         return Filter(
@@ -201,7 +231,8 @@ class Searcher:
     def _weights(self, domain: Domain) -> Mapping[str, float]:
         """The weights of the channels for a question of this domain."""
         own = self._settings.domain_weights.get(domain.name) if is_sure(domain) else None
-        return {str(c): w for c, w in (self._settings.weights if own is None else own).items()}
+        weights = {str(c): w for c, w in (self._settings.weights if own is None else own).items()}
+        return {"bridge": _BRIDGE} | weights
 
     def _joint(self, texts: Sequence[str]) -> Sequence[Vectors | None]:
         """The texts in the space of the indexed images, None for each where there are no images or no such space."""
@@ -274,7 +305,20 @@ class Searcher:
         signs = self._signs(question, read, {best[n][0]: hits[n] for n in judged})
         for n, sign in zip(judged, signs, strict=True):
             hits[n] = hits[n].model_copy(update={"relevance": self._relevance(sign)})
+        if read.bridge is not None:
+            for n, cosine in self._across(question, read.bridge, {n: best[n][0] for n in judged}, hits).items():
+                hits[n] = hits[n].model_copy(update={"relevance": ACROSS(Signs(cosine, 0.0, False))})
         return tuple(hits)
+
+    def _across(
+        self, question: Question, bridge: Vectors, rows: Mapping[int, int], hits: Sequence[Hit]
+    ) -> dict[int, float]:
+        """Cosines in the space of many languages, of the hits (by number) that are in another than the question."""
+        wanted = [n for n in rows if question.language or TEXT_LANGUAGE in hits[n].document.metadata]
+        if not wanted:
+            return {}
+        cosines = self._snapshot.vectors("bridge", [rows[n] for n in wanted]) @ bridge[0]
+        return dict(zip(wanted, cosines.tolist(), strict=True))
 
     def _signs(self, question: Question, read: _Read, hits: Mapping[int, Hit]) -> list[Signs]:
         """Of passages by their rows: what tells whether they bear on the question."""

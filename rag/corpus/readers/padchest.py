@@ -56,6 +56,7 @@ def _records(file: File, row: dict[str, str], seen: set[str]) -> list[Record]:
     shared = {"group": patient or study, "case": study, "source": "padchest", "domain": "radiology"}
     told = {
         "language": ["es"],
+        "text_language": "es",  # stems, in which nobody finds a language
         "labels": _WORDS.findall(row.get("Labels") or ""),
         "cuis": _CUI.findall(row.get("labelCUIS") or ""),
         "labelled_by": row.get("MethodLabel") or "",

@@ -1,0 +1,101 @@
+"""Questions and texts in different languages: what bears on a question is quoted as it stands, and never a yes or no.
+
+The rules that read what a text asserts know English alone, so nothing here is verified: the sentences that lie nearest
+to the question in the space of many languages are shown, marked as such, and no certificate covers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rag.answering.turn import Attempt, Crossing
+from rag.encoders.protocols import TextEncoder
+from rag.generation.base import Request, refusal
+from rag.language.clinical_text import Texts
+from rag.language.cognates import likeness, roots
+from rag.language.languages import ENGLISH, TEXT_LANGUAGE, language_of
+from rag.types import Citation, Draft, DraftSentence, Evidence, Hit, Question, Quote, Sentence
+from rag.verification.base import Verified
+
+_LEAST = 0.4  # cosine, and words in common, of a sentence that is quoted
+_COGNATES = 0.3  # what a word of the question counts for that a sentence has in another language
+_NEARLY = 0.08  # others are quoted that are nearly as near as the nearest
+_MOST = 3  # sentences
+_CONFIDENCE = 0.5  # nobody has read what is quoted
+
+
+def crossing_of(
+    question: Question, evidence: Sequence[Evidence], least: float, languages: Mapping[str, str]
+) -> Crossing | None:
+    """None where the question is in English and so is evidence that may answer it.
+
+    Args:
+        least: relevance from which a passage may.
+        languages: of documents that are not in English, by id.
+    """
+    bearing = [e for e in evidence if e.relevance is None or e.relevance >= least] or list(evidence)
+    foreign = [languages[e.document_id] for e in bearing if e.document_id in languages]
+    if question.language is None and not foreign:
+        return None
+    read = question.language is None and len(foreign) < len(bearing)
+    return Crossing(question.language or ENGLISH, foreign[0] if foreign else ENGLISH, read)
+
+
+def languages_of(hits: Sequence[Hit], texts: Texts) -> dict[str, str]:
+    """By document, the language of those that are not in English, as stored or, where an older index has none, read."""
+    found = {h.document.id: str(h.document.metadata.get(TEXT_LANGUAGE, "")) for h in hits}
+    for hit in hits:
+        if not found[hit.document.id] and texts.of(hit.passage.text).foreign:
+            found[hit.document.id] = language_of(hit.passage.text)
+    return {identity: code for identity, code in found.items() if code not in ("", ENGLISH)}
+
+
+def quote_across(request: Request, crossing: Crossing, bridge: TextEncoder | None, texts: Texts) -> Attempt:
+    """The sentences of the evidence nearest to the question, or why none is shown."""
+    if bridge is None:
+        why = f"{crossing.unread} is not read here, and this index has no bridge between languages; ask in English, or "
+        return _refused(f"{why}add one: RAG_ENCODERS__BRIDGE=use-multilingual rag index reencode")
+    rows = [(e, start, end) for e in request.evidence for start, end, s in texts.of(e.text).sentences if s.words]
+    if not rows:
+        return _refused("no evidence was found for this question")
+    vectors = bridge.encode([request.asked.plain, *(e.text[start:end] for e, start, end in rows)])
+    asked = roots(request.asked.plain)
+    cosines = (vectors[1:] @ vectors[0]).tolist()
+    near = [c + _COGNATES * likeness(asked, roots(e.text[a:b])) for c, (e, a, b) in zip(cosines, rows, strict=True)]
+    floor = max(_LEAST, max(near) - _NEARLY)
+    chosen = sorted((n for n in range(len(rows)) if near[n] >= floor), key=lambda n: -near[n])[:_MOST]
+    if not chosen:
+        of = f"the report of {rows[0][0].case_id}" if rows[0][0].of_study else "what was found"
+        return _refused(f"no sentence of {of} lies near enough to the question, which is not read in {crossing.unread}")
+    return _attempt([rows[n] for n in sorted(chosen)], crossing)
+
+
+def _refused(why: str) -> Attempt:
+    return Attempt(refusal(why), Verified((), (), ()), why)
+
+
+def _attempt(rows: Sequence[tuple[Evidence, int, int]], crossing: Crossing) -> Attempt:
+    drafted, passed, citations = [], [], []
+    for n, (e, start, end) in enumerate(rows):
+        quote = e.text[start:end]
+        text = f"{e.title or e.case_id}: “{quote}” (not verified in this language: {crossing.unread})"
+        drafted.append(
+            DraftSentence(text=text, quotes=(Quote(number=e.number, start=e.start + start, end=e.start + end),))
+        )
+        passed.append(Sentence(text=text, citations=(e.number,)))
+        citations.append(
+            Citation(
+                sentence=n,
+                number=e.number,
+                document_id=e.document_id,
+                passage_id=e.passage_id,
+                source=e.source,
+                quote=quote,
+                start=e.start + start,
+                end=e.start + end,
+                verdict="cited",
+                score=1.0,
+            )
+        )
+    draft = Draft(sentences=tuple(drafted), confidence=_CONFIDENCE)
+    return Attempt(draft, Verified(tuple(passed), tuple(citations), ()), None)

