@@ -78,7 +78,7 @@ class _Knowledge(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Wants:
     """What an open question asks for.
 
     Attributes:
@@ -148,7 +148,7 @@ def tell(asked: Asked, passages: Sequence[str], title: str, texts: Texts) -> Tol
 
 
 def _tell(texts: Texts, asked: Asked, passages: tuple[str, ...], title: str) -> Told:
-    wanted = read_wanted(asked, texts)
+    wanted = read_wants(asked, texts)
     if wanted.defines:
         return Told((), "a report does not explain what a word means; ask it without the study")
     everything = " ".join((title, *passages)).lower()
@@ -192,7 +192,7 @@ def _weight(row: _Row) -> tuple[bool, bool]:
 class _Search:
     """The sentences of one report for one question."""
 
-    def __init__(self, wanted: Wanted, rows: Sequence[_Row], texts: Texts) -> None:
+    def __init__(self, wanted: Wants, rows: Sequence[_Row], texts: Texts) -> None:
         self._wanted, self._rows, self._texts = wanted, rows, texts
         self._lexicon = texts.lexicon
 
@@ -299,12 +299,12 @@ class _Search:
         return all(any(meets(word, name) for name in names) for word in self._names(shown))
 
 
-def read_wanted(asked: Asked, texts: Texts) -> Wanted:
+def read_wants(asked: Asked, texts: Texts) -> Wants:
     """What a question asks for."""
-    return texts.once(_read_wanted, asked)
+    return texts.once(_read_wants, asked)
 
 
-def _read_wanted(texts: Texts, asked: Asked) -> Wanted:
+def _read_wants(texts: Texts, asked: Asked) -> Wants:
     known = _knowledge()
     text = asked.plain.lower()
     parts: list[ReportPart] = []
@@ -336,7 +336,7 @@ def _read_wanted(texts: Texts, asked: Asked) -> Wanted:
                 words = [w for w in words if not {w.text, tokens[w.token].lemma} & states]
                 topics = {claim.concept: topics.pop(concept.structure), **topics}
     place = load_cues().place([t for i, t in enumerate(tokens) if i not in inside])
-    return Wanted(
+    return Wants(
         parts=tuple(parts),
         properties=tuple(properties),
         topics=topics,
