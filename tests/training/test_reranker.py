@@ -16,7 +16,7 @@ from rag.answering.engine import Engine
 from rag.calibration.leaks import refuse_seen
 from rag.cli import app
 from rag.encoders import minilm
-from rag.encoders.cross import CONFIG, HEAD, WEIGHTS, CrossEncoder, Reading, save_cross_encoder
+from rag.encoders.cross import CONFIG, HEAD, WEIGHTS, CrossEncoder, PairReading, save_cross_encoder
 from rag.encoders.minilm import MiniLmEncoder
 from rag.errors import InputError, MissingDependencyError
 from rag.evaluation.questions import LabelledQuestion
@@ -28,7 +28,7 @@ from .test_retriever import Killed, Killer
 
 TOPICS = [f"{a}{b}{c}{d}" for a in "ab" for b in "cd" for c in "efg" for d in "hijkl"]  # sixty
 SMALL = RerankerRecipe(
-    reading=Reading(apart=1, passage=24, question=16),
+    reading=PairReading(apart=1, passage=24, question=16),
     depth=2,
     candidates=2,
     wrong=1,
@@ -143,7 +143,7 @@ def test_what_cannot_be_learned_from_is_one_sentence(asked: Path, tmp_path: Path
     with pytest.raises(InputError, match="1 files and 2 indexes"):
         rag.train.reranker([asked], [index, index], tmp_path / "out", SMALL)
     with pytest.raises(InputError, match=r"reading\.apart.*2 layers"):
-        deep = SMALL.model_copy(update={"reading": Reading(apart=3)})
+        deep = SMALL.model_copy(update={"reading": PairReading(apart=3)})
         rag.train.reranker([asked], [index], tmp_path / "out", deep)
     foreign = tmp_path / "foreign.jsonl"
     foreign.write_text(json.dumps({"id": "q", "question": "Is it?", "evidence": ["nowhere"]}))
@@ -158,7 +158,7 @@ class TestFiles:
         made = tmp_path / "apart"
         made.mkdir()
         head = {"heed": np.zeros(32), "turn": np.eye(32), "means": np.array(4.0), "words": np.array(0.0)}
-        save_cross_encoder(made, Reading(apart=2), {HEAD + name: value for name, value in head.items()})
+        save_cross_encoder(made, PairReading(apart=2), {HEAD + name: value for name, value in head.items()})
         return made
 
     def test_read_apart_it_is_minilm(self, folder: Path) -> None:
@@ -184,7 +184,7 @@ class TestFiles:
             with pytest.raises(InputError, match=words):
                 CrossEncoder(folder)
         wide = {HEAD + name: np.zeros(()) for name in ("means", "words", "turn")} | {f"{HEAD}heed": np.zeros(3)}
-        save_cross_encoder(folder, Reading(apart=2), wide)
+        save_cross_encoder(folder, PairReading(apart=2), wide)
         with pytest.raises(InputError, match="do not fit MiniLM"):
             CrossEncoder(folder).score("a", ["b"])
 

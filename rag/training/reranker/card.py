@@ -11,7 +11,7 @@ from typing import Any
 
 import rag
 from rag.generation.seen import Seen, SeenData, hash_of_name, hashes_of_texts
-from rag.training.reranker.lists import Parts, RankedList
+from rag.training.reranker.lists import RankedList, RankedParts
 from rag.training.reranker.recipe import RerankerRecipe
 from rag.training.run_folder import CARD
 
@@ -20,17 +20,17 @@ _SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
-class Facts:
+class RerankerFacts:
     """What the card tells; ``report`` is a RerankerReport as plain values."""
 
     command: str
-    parts: Parts
+    parts: RankedParts
     recipe: RerankerRecipe
     dev: Sequence[float]
     report: Mapping[str, Any]
 
 
-def write_card(facts: Facts, out: Path) -> None:
+def write_card(facts: RerankerFacts, out: Path) -> None:
     """``seen.json``, and after it the card in Markdown: a folder with a card is finished."""
     _seen(facts.parts.train).write(out)
     aside = out / f"{CARD}.new"
@@ -49,7 +49,7 @@ def _seen(lists: Sequence[RankedList]) -> Seen:
     return Seen(data=tuple(data), groups=groups, texts=hashes_of_texts(texts), images=frozenset())
 
 
-def _sections(facts: Facts, title: str) -> Iterator[str]:
+def _sections(facts: RerankerFacts, title: str) -> Iterator[str]:
     parts, recipe, report = facts.parts, facts.recipe, facts.report
     yield f"# {title}"
     yield (

@@ -15,9 +15,9 @@ from rag.answering.pipeline import Pipeline
 from rag.encoders.cross import save_cross_encoder
 from rag.evaluation.metrics import DEPTH, Estimate, bootstrap, measure_ranking
 from rag.progress import Progress
-from rag.training.reranker.card import Facts, write_card
-from rag.training.reranker.learner import Learner
-from rag.training.reranker.lists import Parts, RankedList, divide, hash_of, mine_lists
+from rag.training.reranker.card import RerankerFacts, write_card
+from rag.training.reranker.learner import RankLearner
+from rag.training.reranker.lists import RankedList, RankedParts, divide, hash_of, mine_lists
 from rag.training.reranker.recipe import RerankerRecipe
 from rag.training.run_folder import RunFolder, overwrite
 
@@ -26,7 +26,7 @@ _SAVE = 50  # steps
 _CHANNEL = "rerank"
 
 
-class Measured(BaseModel):
+class RankingFigures(BaseModel):
     """nDCG@10 of the questions of a file and split: of the channels' fusion, with the reranker in it, and its gain.
 
     ``alone`` is the order of the reranker by itself among the candidates.
@@ -50,7 +50,7 @@ class RerankerReport(BaseModel):
     epochs: int
     best_epoch: int
     minutes: float
-    measured: list[Measured]
+    measured: list[RankingFigures]
 
     def words(self) -> str:
         """For a terminal."""
@@ -68,7 +68,7 @@ class RerankerReport(BaseModel):
 
 
 @dataclass(slots=True)
-class Trained:
+class RerankerRun:
     """What a run has come to: the dev figure before the first epoch and after each, and in seconds what all took."""
 
     dev: list[float] = field(default_factory=list)
@@ -105,14 +105,14 @@ def train_reranker(
         minutes=trained.seconds / 60,
         measured=measured,
     )
-    write_card(Facts(command, parts, recipe, trained.dev, report.model_dump(mode="json")), out)
+    write_card(RerankerFacts(command, parts, recipe, trained.dev, report.model_dump(mode="json")), out)
     run.remove()
     return report
 
 
 def measure(
-    lists: Sequence[RankedList], split: str, learner: Learner, recipe: RerankerRecipe, tell: Callable[[int], None]
-) -> list[Measured]:
+    lists: Sequence[RankedList], split: str, learner: RankLearner, recipe: RerankerRecipe, tell: Callable[[int], None]
+) -> list[RankingFigures]:
     """For each file that has questions in the split."""
     found = []
     for source in sorted({one.source for one in lists}):
@@ -124,11 +124,11 @@ def measure(
             tell(1)
         gain = np.array(orders["reranked"]) - np.array(orders["fused"])
         estimates = bootstrap({**orders, "gain": gain}, [one.group for one in some])
-        found.append(Measured(source=source, split=split, questions=len(some), **estimates))
+        found.append(RankingFigures(source=source, split=split, questions=len(some), **estimates))
     return found
 
 
-def _orders(one: RankedList, learner: Learner, recipe: RerankerRecipe) -> Mapping[str, list[int]]:
+def _orders(one: RankedList, learner: RankLearner, recipe: RerankerRecipe) -> Mapping[str, list[int]]:
     fused = one.fused()
     head = fused[: recipe.candidates]
     scores = learner.score(one.question, [one.texts[row] for row in head])
@@ -146,11 +146,13 @@ def _ndcg(one: RankedList, order: Sequence[int]) -> float:
     return float(measure_ranking([scores], [gains])[METRIC][0])
 
 
-def _train(parts: Parts, recipe: RerankerRecipe, run: RunFolder, progress: Progress) -> tuple[Learner, Trained]:
+def _train(
+    parts: RankedParts, recipe: RerankerRecipe, run: RunFolder, progress: Progress
+) -> tuple[RankLearner, RerankerRun]:
     """Learn, measured on dev before the first epoch and after each; the best weights are those that are given."""
     n = len(parts.train)
     steps = -(-n // recipe.lists)
-    learner, clock = Learner(recipe, steps * recipe.epochs), time.monotonic()
+    learner, clock = RankLearner(recipe, steps * recipe.epochs), time.monotonic()
     dev = [parts.dev[i] for i in np.random.default_rng(recipe.seed).permutation(len(parts.dev))[: recipe.dev]]
 
     def on_dev() -> float:
@@ -162,11 +164,11 @@ def _train(parts: Parts, recipe: RerankerRecipe, run: RunFolder, progress: Progr
         return float(np.mean(found))
 
     if saved := run.load():
-        trained = Trained(**saved.facts)
+        trained = RerankerRun(**saved.facts)
         best = [saved.tensors[f"best.{i}"] for i in range(len(learner.parameters))]
         learner.restore(saved.tensors)
     else:
-        trained, best = Trained([on_dev()]), learner.weights()
+        trained, best = RerankerRun([on_dev()]), learner.weights()
     earlier = trained.seconds
 
     def save() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.encoders.bert import Layer, Network, TorchKernels, layer_tensors, read_tokenizer
-from rag.encoders.cross import HEAD, Head, Pair, Reading, judge
+from rag.encoders.cross import HEAD, AskedPassage, Head, PairReading, judge, pair_up
 from rag.encoders.minilm import minilm_folder, minilm_shape, minilm_tensors
 from rag.encoders.runtime import device, fast_dtype, torch
 from rag.errors import InputError
@@ -22,7 +22,7 @@ _MEANS, _WORDS, _FASTER = 5.0, 30.0, 100
 _MATRICES = ("attention", "joined", "wide", "narrow")
 
 
-class Learner:
+class RankLearner:
     """Model and optimiser. Every random draw follows from the seed and the epoch alone.
 
     Raises:
@@ -58,8 +58,8 @@ class Learner:
             betas=(0.9, 0.98),
         )
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
-        tokenizer = minilm_folder() / "tokenizer.json"
-        self._question, self._passage = (read_tokenizer(tokenizer, n) for n in (reading.question, reading.passage))
+        longest = max(reading.question, reading.passage)
+        self._tokenizer = read_tokenizer(minilm_folder() / "tokenizer.json", longest)
 
     def learn(self, lists: Sequence[RankedList], draw: np.random.Generator) -> None:
         """One step: each question's relevant passage, drawn by its gain, against others that the channels found.
@@ -116,16 +116,12 @@ class Learner:
         return min(done / warmup if warmup else 1.0, max(0.0, 1 - done) / (1 - warmup), 1.0)
 
     def _logits(self, questions: Sequence[str], texts: Sequence[str]) -> Any:
-        ids = (
-            [one.ids for one in tokenizer.encode_batch(list(some))]
-            for tokenizer, some in ((self._question, questions), (self._passage, texts))
-        )
-        precise = [_quick(layer) for layer in self._upper.layers]
-        pairs = [Pair(*both) for both in zip(*ids, strict=True)]
-        return read_pairs(self._lower, self._upper._replace(layers=precise), self._head, self._recipe.reading, pairs)
+        reading, layers = self._recipe.reading, [_quick(layer) for layer in self._upper.layers]
+        pairs = pair_up(self._tokenizer, reading, questions, texts)
+        return read_pairs(self._lower, self._upper._replace(layers=layers), self._head, reading, pairs)
 
 
-def read_pairs(lower: Network, upper: Network, head: Head, reading: Reading, pairs: Sequence[Pair]) -> Any:
+def read_pairs(lower: Network, upper: Network, head: Head, reading: PairReading, pairs: Sequence[AskedPassage]) -> Any:
     """(n,) logits of a batch, as :class:`~rag.encoders.cross.CrossEncoder` computes them; no gradient of ``lower``."""
     library, kernels, where = torch(), TorchKernels(torch()), lower.words.device
     with library.no_grad():

@@ -58,7 +58,7 @@ class RankedList:
 
 
 @dataclass(frozen=True)
-class Parts:
+class RankedParts:
     """Lists by split; ``skipped`` are of other splits."""
 
     train: list[RankedList]
@@ -110,7 +110,7 @@ def mine_lists(file: Path, pipeline: Pipeline, depth: int, progress: Progress) -
     return found
 
 
-def divide(lists: Sequence[RankedList]) -> Parts:
+def divide(lists: Sequence[RankedList]) -> RankedParts:
     """Lists by the one rule of splits; a list to learn from needs a passage that is not relevant.
 
     Raises:
@@ -124,7 +124,7 @@ def divide(lists: Sequence[RankedList]) -> Parts:
     train = [one for one in of(TRAIN) if one.wrong()]
     if not train:
         raise InputError("the index finds relevant passages alone for every question, so there is nothing to learn")
-    return Parts(train, of(DEV), of(TEST), sum(part is None for part in splits))
+    return RankedParts(train, of(DEV), of(TEST), sum(part is None for part in splits))
 
 
 def hash_of(lists: Sequence[RankedList]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from rag.encoders.cross import Reading
+from rag.encoders.cross import PairReading
 from rag.training.hyperparameters import Hyperparameters
 
 
@@ -15,7 +15,9 @@ class RerankerRecipe(Hyperparameters):
     3
     """
 
-    reading: Reading = Field(Reading(), description="How question and passage are read; the lower layers are frozen.")
+    reading: PairReading = Field(
+        PairReading(), description="How question and passage are read; the lower layers are frozen."
+    )
     depth: int = Field(50, ge=2, le=1000, description="Passages that each channel brings; wrong ones to learn from.")
     candidates: int = Field(20, ge=2, le=1000, description="Of those fused, how many are ranked again when measuring.")
     wrong: int = Field(5, ge=1, le=100, description="Passages without a judgement that stand beside a relevant one.")
@@ -27,5 +29,5 @@ class RerankerRecipe(Hyperparameters):
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the rate rises; it falls after.")
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     dev: int = Field(60, ge=1, description="Dev questions that an epoch is measured on, at most.")
-    weight: float = Field(1.0, gt=0, le=100, description="Of the reranker beside the channels, when measuring.")
+    weight: float = Field(8.0, gt=0, le=100, description="Of the reranker beside the channels, when measuring.")
     seed: int = Field(0, ge=0, lt=2**31)
