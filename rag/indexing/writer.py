@@ -94,6 +94,7 @@ class Writer:
         alive = self._alive("d.id", hashes)
         same = {key for key, content in hashes.items() if alive.get(key) == content}
         unchanged = set[str]() if anew else same - self._removed
+        self._staging.forget(unchanged)  # an earlier edition of this very run
         rest = {key: content for key, content in hashes.items() if key not in unchanged}
         staged = self._staging.want(rest)
         open_ = rest.keys() - staged

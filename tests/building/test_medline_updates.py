@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import rag
 from rag.building.describe import preview
 from rag.building.ingest import Source
@@ -71,3 +73,18 @@ def test_the_older_file_read_again_takes_no_flag_away(tmp_path: Path) -> None:
     assert (again.updated, again.unchanged) == (0, 3)
     with index.store.snapshot() as snapshot:
         assert snapshot.document("PMID:90000021") == first and first is not None and first.retracted
+
+
+def test_of_two_editions_in_one_file_the_last_counts_however_often_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.building.ingest.BATCH", 1)
+    index, file = rag.Index.create(tmp_path / "index"), tmp_path / "update.xml"
+    editions = "".join(ARTICLE.format(90000021, "Drusen.", said) for said in ("Of old.", "As it is now."))
+    file.write_text(f"<PubmedArticleSet>{editions}</PubmedArticleSet>")
+    for _ in range(2):
+        report = index.ingest(file)
+        with index.store.snapshot() as snapshot:
+            article = snapshot.document("PMID:90000021")
+        assert article is not None and article.text == "As it is now."
+    assert (report.updated, report.version) == (0, 1)
