@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rag.building.identity import Identities, Incoming, place_of, salt_of
 from rag.building.reread import reread
@@ -54,13 +54,13 @@ class Source:
             rag.corpus.duplicates.
         publish_every: a version is published whenever so many new documents are there, so that they can be searched
             while the rest is read; None: one version, when all is read.
-        named_only: ``format`` came over a network, so it may name a reader but no code; see ``rag.plugins.find``.
     """
+
+    named_only: ClassVar[bool] = False
 
     name: str | Path
     format: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
-    named_only: bool = False
     label: str | None = None
     fold: bool = False
     publish_every: int | None = None
@@ -68,6 +68,12 @@ class Source:
     def survey(self) -> Survey:
         """Its files and what reads them. Raises InputError if there is nothing to read."""
         return survey(self.name, self.format, named_only=self.named_only, **self.options)
+
+
+class SentSource(Source):
+    """A source that a stranger sent: its ``format`` may name a reader but no code; see ``rag.plugins.find``."""
+
+    named_only = True
 
 
 @dataclass

@@ -240,7 +240,7 @@ class Service:
 
     def _ingest(self, request: dict[str, Any], listener: Listener) -> dict[str, Any]:
         from rag.building.index import Index
-        from rag.building.ingest import Source
+        from rag.building.ingest import SentSource
 
         served = self.index(request["index"])
         upload = Path(request["uploaded"]) if request.get("uploaded") else None
@@ -248,7 +248,7 @@ class Service:
             raise InputError("the upload is no longer here; send it again")
         packaged = request.get("packaged")
         corpus = packaged if packaged is not None else Path(request["path"])
-        source = Source(corpus, request.get("format"), label=request.get("name"), named_only=True)
+        source = SentSource(corpus, request.get("format"), label=request.get("name"))
         try:
             made = Index(served.store, self.settings).ingest(
                 source, deidentify=request["deidentify"], sync=request["sync"], progress=listener
