@@ -29,7 +29,7 @@ from rag.risk_control.bounds import clopper_pearson
 from rag.settings import load_settings
 from rag.training.router.images import LabelledImage, encode_with_looks
 from rag.training.router.recipe import RouterRecipe
-from rag.training.router.train import Encoded, fit_router
+from rag.training.router.train import EncodedImages, fit_router
 
 OUTSIDE = ("none", "dermatology")
 
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
 class Found:
     """All images and the features of their looks."""
 
-    images: Encoded
+    images: EncodedImages
     encoder: str
 
     @classmethod
@@ -60,14 +60,14 @@ class Found:
             with np.load(cache) as kept:
                 names = [f"{Path(row.file).name}" for row in rows]
                 if kept["names"].tolist() == names and str(kept["encoder"]) == encoder.fingerprint:
-                    return cls(Encoded(rows, kept["features"], kept["of"]), encoder.fingerprint)
+                    return cls(EncodedImages(rows, kept["features"], kept["of"]), encoder.fingerprint)
         specs = load_domains()
         stained = {spec.id for spec in specs if spec.stained}
         features, of = encode_with_looks(encoder, rows, how.looks_of(specs), stained, how.seed)
         np.savez(
             cache, names=[Path(row.file).name for row in rows], encoder=encoder.fingerprint, features=features, of=of
         )
-        return cls(Encoded(rows, features, of), encoder.fingerprint)
+        return cls(EncodedImages(rows, features, of), encoder.fingerprint)
 
     def without(self, source: str | None) -> TrainedHead:
         """The router that learns all sources but one, by the recipe of the shipped one."""
@@ -75,15 +75,15 @@ class Found:
             self.part([r.split == s and r.source != source and r.domain not in OUTSIDE for r in self.images.rows])
             for s in ("train", "dev")
         )
-        return fit_router(train, Encoded.plain(dev.rows, dev.own), self.encoder, RouterRecipe.load())[0]
+        return fit_router(train, EncodedImages.plain(dev.rows, dev.own), self.encoder, RouterRecipe.load())[0]
 
-    def part(self, chosen: Sequence[bool]) -> Encoded:
+    def part(self, chosen: Sequence[bool]) -> EncodedImages:
         """Some of the images, with their looks."""
         mask = np.array(chosen)
         place = np.cumsum(mask) - 1
         kept = mask[self.images.of]
         rows = [row for row, wanted in zip(self.images.rows, chosen, strict=True) if wanted]
-        return Encoded(rows, self.images.features[kept], place[self.images.of[kept]])
+        return EncodedImages(rows, self.images.features[kept], place[self.images.of[kept]])
 
 
 def rows_of(file: Path) -> list[LabelledImage]:
@@ -159,7 +159,7 @@ def asked_about(row: LabelledImage) -> bool:
     return row.domain not in OUTSIDE and (row.split == "test" or row.source not in CASES)
 
 
-def right(head: TrainedHead | Before, asked: Encoded) -> npt.NDArray[np.bool_]:
+def right(head: TrainedHead | Before, asked: EncodedImages) -> npt.NDArray[np.bool_]:
     """Whether each image got its domain and was not flagged."""
     named = head.logits(asked.own).argmax(axis=1) == asked.labels(head.domains)
     return np.asarray(named & (head.strangeness(asked.own) <= 1))

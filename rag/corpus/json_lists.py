@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rag.corpus.files import File
-from rag.corpus.xml import Bounded
+from rag.corpus.xml import BoundedStream
 from rag.errors import InputError, MissingDependencyError
 
 
@@ -25,7 +25,7 @@ def entries_of(file: File, keys: Sequence[str] = ()) -> Iterator[tuple[str, Any]
     is_object = file.start.lstrip().startswith("{")
     for key in keys if is_object else ("",):
         with file.open() as stream:
-            source = Bounded(stream)
+            source = BoundedStream(stream)
             try:
                 for entry in ijson.items(source, f"{key}.item" if key else "item", use_float=True):
                     yield key, entry

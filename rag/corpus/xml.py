@@ -35,7 +35,7 @@ def records_of(file: File, names: Collection[str]) -> Iterator[Element]:
     from defusedxml import ElementTree
 
     with file.open() as stream, _explained():
-        source = Bounded(stream)
+        source = BoundedStream(stream)
         root, depth = None, 0
         for event, element in ElementTree.iterparse(source, events=("start", "end")):
             depth += 1 if event == "start" else -1
@@ -54,7 +54,7 @@ def words_in(element: Element | None) -> str:
     return "" if element is None else on_one_line("".join(element.itertext()))
 
 
-class Bounded:
+class BoundedStream:
     """A stream that refuses to give more than one record may have."""
 
     def __init__(self, stream: object) -> None:

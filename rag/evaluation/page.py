@@ -44,7 +44,7 @@ def report_of(held: Mapping[str, Any]) -> Report:
         details = {k: v for k, v in held.items() if k not in known}
         measured, left_out, notes = held.get("measured", {}), held.get("left_out", {}), held.get("notes", ())
         return Report(held["suite"], measured, rows, left_out, tuple(notes), details)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError("this is no report: write one with rag evaluate SUITE … --json") from error
 
 

@@ -250,6 +250,8 @@ class ReaderGenerator:
         met: with less, "the mechanism of action of" a drug is answered by the mechanism of something else.
         """
         names = names_of(asked.text)
+        shown = {row.e.number: row.e for row in rows}
+        speaking = {n for n, e in shown.items() if speaks_of(names, f"{e.title}\n{e.text}")}
         for row in rows:
             cover = len(asked.words & (row.words | row.title)) / max(1, len(asked.words))
             named = 0.3 if row.title and row.title <= asked.words else 0.0
@@ -258,7 +260,7 @@ class ReaderGenerator:
             elif own and not asked.topics:
                 continue
             elif cover + named >= (_JUDGED if row.e.relevance is not None else _UNJUDGED) and (
-                speaks_of(names, f"{row.e.title}\n{row.e.text}")
+                row.e.number in speaking
             ):
                 yield cover + named + 0.3 * (row.e.relevance or 0.0) + 0.15 * row.e.score, row
 

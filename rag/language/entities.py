@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from functools import lru_cache
 from itertools import takewhile
 
 from rag.language.cues import load_cues
@@ -19,7 +18,6 @@ _LEAST = 2  # letters and digits of a name
 _NO_LETTERS = re.compile(r"[\W_]+")
 
 
-@lru_cache(maxsize=1024)
 def names_of(question: str) -> frozenset[str]:
     """The names in a question: what their singular and plural share, without case and hyphens.
 
@@ -32,11 +30,8 @@ def names_of(question: str) -> frozenset[str]:
 
 def speaks_of(names: Collection[str], text: str) -> bool:
     """Whether all of ``names`` stand in ``text``, however they are joined: "GDF-15" is "GDF15"."""
-    return not names or _named(frozenset(names), text)
-
-
-@lru_cache(maxsize=8192)
-def _named(names: frozenset[str], text: str) -> bool:
+    if not names:
+        return True
     bare = _bare(text)
     return all(name in bare for name in names)
 

@@ -25,7 +25,7 @@ from rag.language.silence import why_silence_says_nothing
 from rag.language.tokens import tokens_of
 from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence
 from rag.verification.base import Verified
-from rag.verification.rules.bearing import RELEVANT, Shown, bearing_most
+from rag.verification.rules.bearing import RELEVANT, Visible, bearing_most
 from rag.verification.rules.entailment import judge
 from rag.verification.rules.judgement import (
     Entailment,
@@ -133,7 +133,7 @@ class _Checker:
         if not self.asked.yes_no or draft.verdict is None or draft.text is None:
             return None
         named = [q.number for s in draft.sentences[:1] for q in s.quotes]
-        found = bearing_most(self.asked, self.evidence, Shown(self.by_number.keys(), named), self.texts)
+        found = bearing_most(self.asked, self.evidence, Visible(self.by_number.keys(), named), self.texts)
         if found is None:
             return None
         quote, e = self.quoted(found.quote), self.by_number[found.quote.number]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rag.language.clinical_text import Texts
 from rag.language.question import read_question
-from rag.verification.rules.wanted import Told, needs_telling, tell
+from rag.verification.rules.wanted import Telling, needs_telling, tell
 
 FOLDER = Path(__file__).parents[1] / "data" / "questions"
 REPORTS = {r["id"]: r["text"] for r in map(json.loads, (FOLDER / "open-reports.jsonl").read_text().splitlines())}
@@ -83,6 +83,6 @@ def test_silence_answers_whether_it_is_there_and_not_what_to_do(texts: Texts) ->
 def test_whatever_is_asked_sentences_of_the_report_or_a_reason_come_back(texts: Texts, study: str, text: str) -> None:
     report = REPORTS[study]
     told = tell(read_question(f"What {text}", texts.lexicon), [report], study, texts)
-    assert isinstance(told, Told)
+    assert isinstance(told, Telling)
     assert told.sentences or told.missing
     assert all(0 <= at.start < at.end <= len(report) for at in told.sentences)

@@ -115,11 +115,11 @@ def train_router(
     more = sum(number[row.domain] for row in parts[TRAIN])
     tell = listen.stage("encoding images", len(images.inside) + len(outside) + more)
     stained = {d.id for d in specs if d.stained}
-    train = Encoded(parts[TRAIN], *encode_with_looks(encoder, parts[TRAIN], number, stained, how.seed, tell))
+    train = EncodedImages(parts[TRAIN], *encode_with_looks(encoder, parts[TRAIN], number, stained, how.seed, tell))
     dev, test, other = (encode_images(encoder, rows, tell) for rows in (parts[DEV], parts[TEST], outside))
     tell = listen.stage("fitting", 1)
     try:
-        head, reach = fit_router(train, Encoded.plain(parts[DEV], dev), encoder.fingerprint, how)
+        head, reach = fit_router(train, EncodedImages.plain(parts[DEV], dev), encoder.fingerprint, how)
     except InputError as error:
         raise InputError(f"{', '.join(map(str, cases))}: {error}") from error
     report = RouterReport(
@@ -132,7 +132,7 @@ def train_router(
         false_alarm_rate=how.false_alarms,
         unseen_alarm_rate=how.unseen_alarms if reach is not None else None,
         quarantined=len(images.quarantined),
-        **_measured(head, Encoded.plain(parts[TEST], test), Encoded.plain(outside, other)),
+        **_measured(head, EncodedImages.plain(parts[TEST], test), EncodedImages.plain(outside, other)),
     )
     tell(1)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def train_router(
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedImages:
     """Images with the features (n, width) of their looks, of each image's own first; ``of`` (n,): the image of each."""
 
     rows: Sequence[LabelledImage]
@@ -149,7 +149,7 @@ class Encoded:
     of: Labels
 
     @classmethod
-    def plain(cls, rows: Sequence[LabelledImage], features: Vectors) -> Encoded:
+    def plain(cls, rows: Sequence[LabelledImage], features: Vectors) -> EncodedImages:
         """Images that have only their own."""
         return cls(rows, features, np.arange(len(rows)))
 
@@ -163,7 +163,9 @@ class Encoded:
         return np.array([names.index(row.domain) for row in self.rows], dtype=np.int64)
 
 
-def fit_router(train: Encoded, dev: Encoded, encoder: str, how: RouterRecipe) -> tuple[TrainedHead, float | None]:
+def fit_router(
+    train: EncodedImages, dev: EncodedImages, encoder: str, how: RouterRecipe
+) -> tuple[TrainedHead, float | None]:
     """The router that ``train`` makes, and how far sources never seen reach, where that could be measured.
 
     Raises:
@@ -185,7 +187,7 @@ def fit_router(train: Encoded, dev: Encoded, encoder: str, how: RouterRecipe) ->
     return head, reach
 
 
-def _dev_thresholds(head: TrainedHead, dev: Encoded, rate: float) -> Floats:
+def _dev_thresholds(head: TrainedHead, dev: EncodedImages, rate: float) -> Floats:
     """Each domain's own, where it has groups enough for the rate; else that of all domains together.
 
     Raises:
@@ -230,7 +232,7 @@ def _all_images(ood: Path | None) -> list[LabelledImage]:
     return [LabelledImage(r.image or "", r.domain, r.group_id, TEST, r.source, r.licence) for r in found]
 
 
-def _measured(head: TrainedHead, test: Encoded, outside: Encoded) -> dict[str, Any]:
+def _measured(head: TrainedHead, test: EncodedImages, outside: EncodedImages) -> dict[str, Any]:
     """The figures of the test split and of images out of domain, as far as there are any."""
     found: dict[str, Any] = {"flagged": {}}
     inside: Floats = np.zeros(0)

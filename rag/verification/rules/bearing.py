@@ -40,14 +40,14 @@ class Bearing(NamedTuple):
     share: float
 
 
-class Shown(NamedTuple):
+class Visible(NamedTuple):
     """By their numbers, the passages that the model was shown and those that it cited."""
 
     numbers: Collection[int]
     cited: Collection[int]
 
 
-def bearing_most(asked: Asked, evidence: Sequence[Evidence], shown: Shown, texts: Texts) -> Bearing | None:
+def bearing_most(asked: Asked, evidence: Sequence[Evidence], shown: Visible, texts: Texts) -> Bearing | None:
     """The sentence of literature that has most of the question's words; None where no article bears on it.
 
     It stands in a passage that the model was shown; the others tell what their article is about. Of equal ones a

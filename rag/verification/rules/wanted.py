@@ -116,7 +116,7 @@ class ToldAt(NamedTuple):
     end: int
 
 
-class Told(NamedTuple):
+class Telling(NamedTuple):
     """The sentences that tell what is wanted, those first that are most to the point; ``missing`` says why none is."""
 
     sentences: tuple[ToldAt, ...]
@@ -131,34 +131,34 @@ def needs_telling(asked: Asked) -> bool:
     return not asked.yes_no or _ADVICE.match(asked.plain) is not None
 
 
-def tell_of_study(asked: Asked, own: Sequence[Evidence], texts: Texts) -> Told:
+def tell_of_study(asked: Asked, own: Sequence[Evidence], texts: Texts) -> Telling:
     """The same of the evidence that is a study's ``own``; what is missing is said as a reason for a refusal."""
     told = tell(asked, [e.text for e in own], own[0].title, texts)
     return told._replace(missing=f"the report of {own[0].case_id} does not tell this: {told.missing}")
 
 
-def tell(asked: Asked, passages: Sequence[str], title: str, texts: Texts) -> Told:
+def tell(asked: Asked, passages: Sequence[str], title: str, texts: Texts) -> Telling:
     """Which sentences of a study's ``passages`` tell what an open question asks for.
 
     >>> texts = Texts(Lexicon.load())                                                                  # doctest: +SKIP
     >>> tell(read_question("How large is the nodule?", texts.lexicon), ["A 5 mm nodule. Clear."], "", texts)  # doctest: +SKIP
-    Told(sentences=(ToldAt(passage=0, start=0, end=14),), missing='')
+    Telling(sentences=(ToldAt(passage=0, start=0, end=14),), missing='')
     """  # noqa: E501
     return texts.once(_tell, asked, tuple(passages), title)
 
 
-def _tell(texts: Texts, asked: Asked, passages: tuple[str, ...], title: str) -> Told:
+def _tell(texts: Texts, asked: Asked, passages: tuple[str, ...], title: str) -> Telling:
     wanted = read_wants(asked, texts)
     if wanted.defines:
-        return Told((), "a report does not explain what a word means; ask it without the study")
+        return Telling((), "a report does not explain what a word means; ask it without the study")
     everything = " ".join((title, *passages)).lower()
     for examination in wanted.examinations:
         if not any(p.search(examination) and p.search(everything) for p in _knowledge().examinations):
-            return Told((), f"nothing in it speaks of “{examination}”")
+            return Telling((), f"nothing in it speaks of “{examination}”")
     rows = [row for n, passage in enumerate(passages) for row in _rows(n, passage, texts)]
     if wanted.whole:
         found = [row for row in rows if not row.aside] or rows
-        return Told(tuple(row.at for row in sorted(found, key=_weight)), "it says nothing")
+        return Telling(tuple(row.at for row in sorted(found, key=_weight)), "it says nothing")
     return _Search(wanted, rows, texts).told()
 
 
@@ -196,7 +196,7 @@ class _Search:
         self._wanted, self._rows, self._texts = wanted, rows, texts
         self._lexicon = texts.lexicon
 
-    def told(self) -> Told:
+    def told(self) -> Telling:
         wanted = self._wanted
         rows = self._rows
         if wanted.parts:
@@ -204,14 +204,14 @@ class _Search:
             if not rows and all(p.name == "impression" for p in wanted.parts):
                 rows = [r for r in self._rows if not r.aside]  # a report of one piece is its own conclusion
             if not rows:
-                return Told((), f"it has no {' and no '.join(p.name for p in wanted.parts)}")
+                return Telling((), f"it has no {' and no '.join(p.name for p in wanted.parts)}")
         elif not any(p.alone for p in wanted.properties):
             rows = [r for r in rows if not r.aside] + [r for r in rows if r.aside]
         speaking = self._speaking(rows)
         met = [r for r, about in speaking if self._has_properties(r, about)]
         if met and self._all_topics(met):
-            return Told(tuple(r.at for r in met))
-        return Told((), self._missing(bool(speaking) and self._named))
+            return Telling(tuple(r.at for r in met))
+        return Telling((), self._missing(bool(speaking) and self._named))
 
     @property
     def _named(self) -> bool:
