@@ -88,7 +88,12 @@ class TypedWords:
     def _spelled(self, text: str, notes: list[str]) -> str:
         for match in reversed(list(_WORD.finditer(text))):
             word = match[0]
-            if len(word) < _LEAST or word.isupper() or _identifies(text, *match.span()) or self._known(word):
+            if (
+                len(word) < _LEAST
+                or any(c.isupper() for c in word[1:])
+                or _identifies(text, *match.span())
+                or self._known(word)
+            ):
                 continue
             meant = self._american(word.lower()) or self._nearest(word.lower())
             if meant is not None:
