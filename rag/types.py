@@ -474,6 +474,21 @@ class AnswerTable(Noun):
     rows: tuple[tuple[str, ...], ...]
 
 
+class SecondOpinion(Noun):
+    """What a second model says to a yes/no question about a study, apart from whoever wrote the answer.
+
+    >>> SecondOpinion(model="compact-lvlm", probability=0.29).says
+    'no'
+    """
+
+    model: str = Field(description="The profile that names it.")
+    probability: float = Field(ge=0, le=1, description="P(yes).")
+
+    @property
+    def says(self) -> Side:
+        return "yes" if self.probability >= 0.5 else "no"
+
+
 class AnsweredPart(Noun):
     """One of several things that a question asks for: answered apart, under its own certificate.
 
@@ -489,6 +504,7 @@ class AnsweredPart(Noun):
     reason: str
     confidence: float = Field(ge=0, le=1)
     certificate: Certificate
+    second_opinion: SecondOpinion | None = Field(None, exclude_if=lambda said: said is None)
     sentences: tuple[int, int] = Field(description="Its sentences of the whole answer: [first, last).")
 
 
@@ -526,6 +542,9 @@ class Answer(Noun):
     )
     parts: tuple[AnsweredPart, ...] = Field(
         (), exclude_if=lambda parts: not parts, description="Where several things were asked for, each of them."
+    )
+    second_opinion: SecondOpinion | None = Field(
+        None, exclude_if=lambda said: said is None, description="Where a second model was asked and could say."
     )
     audit_id: str
     index_version: int

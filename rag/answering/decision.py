@@ -85,6 +85,7 @@ def decide(turn: Turn, index_version: int, prompt_sha256: str | None, *, certifi
         selection=turn.selection,
         certificate=certificate,
         table=turn.looked_up.table if turn.looked_up and not problem else None,
+        second_opinion=turn.second_opinion,
         audit_id=new_audit_id(),
         index_version=index_version,
         prompt_sha256=prompt_sha256,

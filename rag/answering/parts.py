@@ -110,6 +110,7 @@ def _part(answer: Answer, sentences: tuple[int, int]) -> AnsweredPart:
         reason=answer.reason,
         confidence=answer.confidence,
         certificate=answer.certificate,
+        second_opinion=answer.second_opinion,
         sentences=sentences,
     )
 

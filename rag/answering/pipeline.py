@@ -37,7 +37,7 @@ from rag.answering.lookup import NOT_CERTIFIED, look_up
 from rag.answering.parts import join_answers, split_question
 from rag.answering.posed import Posed, pose
 from rag.answering.turn import Attempt, Crossing, LookedUp, Turn
-from rag.answering.witnesses import hear
+from rag.answering.witnesses import agreement, hear
 from rag.generation.base import Request, refusal
 from rag.generation.chat import LanguageGenerator
 from rag.indexing.snapshot import Snapshot
@@ -314,7 +314,8 @@ class Pipeline:
         turn.signals = signals_of(draft, support, turn.asked, turn.request.evidence, self.texts, best)
         if self.witness is not None and turn.looked_up is None:
             with turn.clock("witness"):
-                turn.signals = turn.signals._replace(witness=hear(self.witness, turn))
+                turn.second_opinion = hear(self.witness, turn, self.settings.generation.witness or "")
+            turn.signals = turn.signals._replace(witness=agreement(turn.second_opinion, draft.verdict))
         turn.answer = decide(
             turn,
             self.snapshot.version,

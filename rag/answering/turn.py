@@ -28,6 +28,7 @@ from rag.types import (
     Hit,
     Question,
     Quote,
+    SecondOpinion,
     Selection,
     Sentence,
     TakenAs,
@@ -147,6 +148,7 @@ class Turn:
         crossing: the languages of question and evidence, where one of them is not English.
         attempts: all drafts with their verdicts, in order; the last one counts.
         numbers: the answer's numbers of the evidence.
+        second_opinion: what another model says, where one is asked.
         signals: of which the confidence is made.
         answer: what is given.
     """
@@ -169,6 +171,7 @@ class Turn:
     crossing: Crossing | None = field(default=None, init=False)
     attempts: tuple[Attempt, ...] = field(default=(), init=False)
     numbers: Numbering = field(default_factory=Numbering, init=False)
+    second_opinion: SecondOpinion | None = field(default=None, init=False)
     signals: Signals = field(init=False)
     answer: Answer = field(init=False)
 

@@ -7,12 +7,15 @@ where they differ it is doubtful. What the witness says is one signal among thos
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rag.answering.turn import Turn
 from rag.errors import InputError
 from rag.generation.chat import LanguageGenerator
 from rag.generation.registry import load_generator
 from rag.language.clinical_text import Texts
 from rag.settings import GenerationSettings, load_settings
+from rag.types import SecondOpinion, Side
 
 
 def load_witness(settings: GenerationSettings, texts: Texts) -> LanguageGenerator | None:
@@ -37,15 +40,19 @@ def load_witness(settings: GenerationSettings, texts: Texts) -> LanguageGenerato
     return witness
 
 
-def hear(witness: LanguageGenerator, turn: Turn) -> float:
-    """The probability that the witness gives the draft's verdict, in [0, 1]; 0.5 where it is not asked or cannot say.
+def hear(witness: LanguageGenerator, turn: Turn, profile: str) -> SecondOpinion | None:
+    """What the witness of a profile, or of a profile's file, says; None where it is not asked or cannot say.
 
     It is asked where the draft says yes or no from a study's own report.
     """
-    verdict = turn.last.draft.verdict
-    if verdict is None or not any(e.of_study for e in turn.request.evidence):
-        return 0.5
+    if turn.last.draft.verdict is None or not any(e.of_study for e in turn.request.evidence):
+        return None
     yes = witness.opinion(turn.request)
-    if yes is None:
+    return None if yes is None else SecondOpinion(model=Path(profile).stem, probability=round(yes, 4))
+
+
+def agreement(opinion: SecondOpinion | None, verdict: Side | None) -> float:
+    """The probability that a witness gives ``verdict``, in [0, 1]; 0.5 where nothing was heard."""
+    if opinion is None:
         return 0.5
-    return round(yes if verdict == "yes" else 1 - yes, 4)
+    return opinion.probability if verdict == "yes" else round(1 - opinion.probability, 4)

@@ -33,12 +33,17 @@ def test_agreement_raises_and_disagreement_lowers_confidence(indexes: Path, engi
         agreed = both.ask(ENLARGED)
         server.usual = servers.saying("No.", yes=0.1)
         differed = both.ask(ENLARGED)
+        assert both.replay(differed.audit_id).outcome == "identical"
         asked = len(server.requests)
         both.ask("What is drusen?")
         assert len(server.requests) == asked, "it is a witness to studies"
     assert alone.verdict == agreed.verdict == differed.verdict == "yes"
     assert differed.confidence < alone.confidence < agreed.confidence
     assert agreed.answer == alone.answer
+    assert alone.second_opinion is None
+    assert (agreed.second_opinion.model, agreed.second_opinion.says) == ("witness", "yes"), "the profile, and no path"
+    assert (differed.second_opinion.says, differed.second_opinion.probability) == ("no", 0.1)
+    assert both.ledger[differed.audit_id].answer.second_opinion == differed.second_opinion
     assert "witness" in both.fingerprints
     assert "witness" not in engine.fingerprints
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from rag.corpus.packaged import packaged_file
 
@@ -153,6 +153,21 @@ def test_an_answer_on_its_way_can_be_stopped(page: Page) -> None:
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".outcome .problem")).to_have_text("Stopped.")
     expect(page.get_by_role("button", name="Ask", exact=True)).to_be_enabled()
+
+
+def test_witnesses_that_differ_stand_side_by_side(page: Page) -> None:
+    """The server's own hearing of them is tested elsewhere; here stands what the page makes of it."""
+
+    def heard(route: Route) -> None:
+        response = route.fetch()
+        second = '"second_opinion": {"model": "compact-lvlm", "probability": 0.1}, "audit_id"'
+        route.fulfill(response=response, body=response.text().replace('"audit_id"', second))
+
+    page.route("**/v1/answers", heard)
+    ask(page, "Does study CXR2814 show cardiomegaly?")
+    expect(page.locator(".witnesses section").first).to_contain_text("The report, as it was readYes")
+    expect(page.locator(".witnesses section").last).to_contain_text("A second model, compact-lvlmNo (90 %)")
+    shot(page, "witnesses")
 
 
 def test_a_count_is_a_small_table_beside_its_quotes(page: Page) -> None:

@@ -211,7 +211,18 @@ function picture(image, gallery) {
 }
 
 function answeredOutcome(answer) {
-  return answer.verdict ? [h("p", { class: "verdict" }, h("strong", {}, VERDICTS[answer.verdict]))] : [];
+  const verdict = answer.verdict ? [h("p", { class: "verdict" }, h("strong", {}, VERDICTS[answer.verdict]))] : [];
+  return [...verdict, ...witnesses(answer)];
+}
+
+/** What a second model says beside the report as it was read: side by side where they differ. */
+function witnesses({ second_opinion: second, probability }) {
+  if (!second || probability === null) return [];
+  const [read, heard] = [probability, second.probability].map((p) => (p >= 0.5 ? "yes" : "no"));
+  const sure = percent(heard === "yes" ? second.probability : 1 - second.probability);
+  if (read === heard) return [h("p", { class: "fine" }, `A second model, ${second.model}, says the same (${sure}).`)];
+  const side = (title, said) => h("section", { "aria-label": title }, h("h4", {}, title), h("p", {}, said));
+  return [h("div", { class: "sides witnesses" }, side("The report, as it was read", VERDICTS[read]), side(`A second model, ${second.model}`, `${VERDICTS[heard]} (${sure})`))];
 }
 
 /** A part's sentence without the question, which stands above it. */
@@ -231,6 +242,7 @@ function notAnswered(answer) {
     h("p", { class: "why" }, inSentence(plainly(answer.reason))),
     h("p", { class: "label" }, "What you can do"),
     h("ul", {}, advice.map((a) => h("li", {}, a))))];
+  parts.push(...witnesses(answer));
   if (answer.sentences.length) parts.push(h("p", { class: "label withdrawn-label" }, "Statements found, not given as an answer"));
   return parts;
 }
