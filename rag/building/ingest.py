@@ -153,8 +153,9 @@ def ingest(
     if encoders.bridge is not None and bridged is not False:
         spaces["bridge"] = SpaceInfo(encoders.bridge.dim, encoders.bridge.fingerprint)
     work = "|".join([*map(repr, sources), str(scrubber), *(s.fingerprint for s in spaces.values())])
-    note, before = "ingest " + ", ".join(_label(s) for s in sources), store.version()
+    note = "ingest " + ", ".join(_label(s) for s in sources)
     with store.writer(checkpoint=work) as writer:
+        before = store.version()  # nobody else publishes from here on
         writer.check_spaces(spaces)
         taken: dict[str, str] = {}
         read = []
@@ -168,7 +169,7 @@ def ingest(
                 fresh += staged
                 if source.publish_every is not None and fresh >= source.publish_every:
                     with report.timed("store"):
-                        report.version = writer.publish(note, spaces)
+                        writer.publish(note, spaces)
                     fresh = 0
             read.append(reading)
         for reading in read:
@@ -191,7 +192,7 @@ def ingest(
     pace = getattr(image, "pace", None)  # of this process: what workers do is not told
     if pace is not None and encoders.workers is None:
         report.images_a_second = pace.rates()
-    for published in (version for version in store.versions() if version.number > before):
+    for published in (version for version in store.versions() if before < version.number <= report.version):
         report.added += published.added
         report.updated += published.updated
         report.removed += published.removed

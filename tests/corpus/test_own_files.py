@@ -290,7 +290,7 @@ class TestSource:
     @pytest.mark.parametrize(
         ("source", "options", "message"),
         [
-            ("absent", {}, "no file or folder 'absent'.*openi, hpo, notes, samples"),
+            ("absent", {}, "no file or folder 'absent'.*openi, hpo, pubmed, pubmed-1970s, notes, samples"),
             ("https://example.org/a.jsonl", {}, "no file or folder"),
             ("a\0b", {}, "no file or folder"),
             ("empty", {}, "holds nothing to read.*cases.*open-i.*obo.*notes.*images"),

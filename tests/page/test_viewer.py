@@ -81,7 +81,8 @@ def test_a_ct_series_is_turned_windowed_and_measured(open_page: Open, series: li
     stage = page.locator(".viewer .stage").bounding_box()
     assert stage is not None
     mm = 200 / (stage["height"] / 512) * 0.810547  # the slice fits by its height
-    expect(readout).to_contain_text(f"{mm:.1f} mm")
+    expect(readout).to_contain_text(" mm")
+    assert float(readout.inner_text().split(" mm")[0]) == pytest.approx(mm, abs=0.3), "a pixel of the screen is 0.5 mm"
     expect(page.locator(".value")).to_contain_text("HU")
     shot(page, "viewer-ct")
 

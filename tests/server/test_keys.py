@@ -102,7 +102,7 @@ def test_who_may_not_call_is_told_before_a_byte_of_the_body_is_read(locked: tupl
         if path.startswith("/v1/")
     ]
     bodies = [(m, path, kind) for m, path, o in operations for kind in o.get("requestBody", {}).get("content", ())]
-    assert len({path for _, path, _ in bodies}) == 8 and len(bodies) == 11
+    assert len({path for _, path, _ in bodies}) == 10 and len(bodies) == 14, bodies
     for method, path, kind in bodies:
         assert b" 401 " in first_line(method, path, "cck_wrong", kind), path
     for method, path, _ in operations:

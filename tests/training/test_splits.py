@@ -84,6 +84,6 @@ def test_the_router_is_tested_on_nobody_the_retriever_has_learned_from(tmp_path:
     path = tmp_path / "cases.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     learned = divide(read_examples(read_source(path, "cases"))[0])
-    routed = read_images(path, {"radiology"})
+    routed = read_images([path], {"radiology"})
     for part in ("train", "dev", "test"):
         assert {e.group for e in getattr(learned, part)} == {image.group for image in routed.of(part)} != set()
