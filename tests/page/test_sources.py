@@ -82,6 +82,7 @@ def test_a_quote_of_a_pdf_file_is_shown_where_it_is_printed(open_page: Open, sit
     assert outer is not None and inner is not None
     assert outer["x"] < inner["x"] < inner["x"] + inner["width"] < outer["x"] + outer["width"]
     shot(page, "source-printed", whole=True)
+    expect(page.locator(".parts a").first).to_have_text("page 1")  # the work's name is said once, above
     page.locator(".parts a").first.click()  # another page of the work
     expect(page.locator(".reading")).to_contain_text("Guideline for drains")
     expect(page.locator(".sheet")).to_have_count(0)

@@ -77,8 +77,9 @@ export class SourceView {
   }
 
   #parts(parts, current) {
+    const shared = sharedStart(parts.map((p) => p.title));
     return h("nav", { class: "parts", "aria-label": "Parts of this work" }, h("ol", {}, parts.map((p) => h("li", {},
-      h("a", { href: this.#address(this.#at, p.id), "aria-current": p.id === current ? "true" : null }, p.title)))));
+      h("a", { href: this.#address(this.#at, p.id), "aria-current": p.id === current ? "true" : null }, p.title.slice(shared))))));
   }
 
   #picture(evidence) {
@@ -91,6 +92,14 @@ export class SourceView {
 function printed(base, quote) {
   const pages = Map.groupBy(quote.boxes || [], (b) => b.page);
   return [...pages].map(([page, boxes]) => printedPage(`${base}/pages/${page}`, page, boxes));
+}
+
+/** How long the name of the work is with which the titles of all its parts begin: up to a comma or a slash. */
+function sharedStart(titles) {
+  const others = titles.slice(1);
+  if (!others.length) return 0;
+  const ends = [...titles[0].matchAll(/[,/]\s+/g)].map((m) => m.index + m[0].length);
+  return ends.findLast((end) => others.every((title) => title.length > end && title.startsWith(titles[0].slice(0, end)))) ?? 0;
 }
 
 function distinct(citations) {
