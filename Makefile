@@ -53,10 +53,10 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict, import rules
 bench: $(VENV)/.dev  ## benchmarks; results are printed as tables (to keep them: benchmarks/run.py --save)
 	$(BIN)/python benchmarks/run.py
 
-evaluate: $(VENV)/.dev  ## every suite on ../shared/data, into build/evaluation (to keep the tables: benchmarks/evaluate.py --save)
-	$(BIN)/python benchmarks/evaluate.py
+evaluate: $(VENV)/.dev  ## every suite on ../shared/data: build/evaluation/report.html, benchmarks/results, docs/evaluation.md
+	$(BIN)/python benchmarks/evaluate.py --save
 
-reproduce: $(VENV)/.dev  ## the same commands again, and what moved from the figures in benchmarks/evaluate.yaml
+reproduce: $(VENV)/.dev  ## the same commands again, and what moved from what evaluate kept
 	$(BIN)/python benchmarks/evaluate.py --check
 
 docs: $(VENV)/.dev  ## the documentation site, into site/

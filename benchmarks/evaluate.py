@@ -1,99 +1,183 @@
-"""Every suite of benchmarks/evaluate.yaml: ``python benchmarks/evaluate.py [--save] [--data FOLDER] [NAME ...]``.
+"""Every suite of benchmarks/evaluate.yaml, two at a time: ``python benchmarks/evaluate.py [--save] [NAME ...]``.
 
 Each entry is a command of ``rag evaluate`` with what it gave last. The reports go to build/evaluation (JSON, Markdown
-and one page for all), with ``--save`` the tables to benchmarks/results. ``--check`` runs the same commands and says
-what moved; ``--expect`` keeps what they give as what is expected from now on. An entry whose data or index is not there
-is not measured, and that is said.
+and one page for all). ``--save`` keeps the tables in benchmarks/results, and in the list what is expected from now on.
+``--check`` measures again, into build/reproduction, and says what moved from that. What is measured already, by the
+same code, index and command, is not measured again after an interruption, unless ``--again`` asks for it. An entry
+whose data or index is not there is not measured, and that is said.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 import os
 import re
-import resource
 import shlex
-import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from tables import ROOT, Cell, Table, measured, report, saving
+from jobs import Done, Job, run_jobs
+from tables import ROOT, Cell, Table, measured, report
 
 from rag.evaluation.page import page_of, report_of
 from rag.evaluation.report import Report, Row
 
 LISTED = Path(__file__).with_suffix(".yaml")
-BUILT = ROOT / "build" / "evaluation"
+BUILT = ROOT / "build"
 _CLOSE = 0.0005  # figures are kept to three digits
 _ROWS = 24  # of a table in the document
+_CODE = [sys.executable, "-c", "from rag.cli import main; main()"]
 
 
 def main(argv: list[str]) -> None:
-    argv, save = saving(argv)
-    check, expect = "--check" in argv, "--expect" in argv
-    data = argv[argv.index("--data") + 1] if "--data" in argv else "../shared/data"
-    names = [a for a in argv if a not in ("--check", "--expect", "--data", data)]
+    options = read_options(argv)
     listed = yaml.safe_load(LISTED.read_text("utf-8"))
-    entries = [e for e in listed if not names or e["name"] in names]
-    if unknown := sorted(set(names) - {e["name"] for e in entries}):
+    entries = [e for e in listed if not options.names or e["name"] in options.names]
+    if unknown := sorted(set(options.names) - {e["name"] for e in entries}):
         sys.exit(f"{LISTED.name} has no entry {unknown[0]!r}")
-    BUILT.mkdir(parents=True, exist_ok=True)
-    moved = 0
-    for entry in entries:
-        started, before = time.monotonic(), _processor()
-        found = run(entry["command"], data)
-        if isinstance(found, str):
-            print(f"{entry['name']}: not measured: {found}", flush=True)
-            continue
-        (BUILT / f"{entry['name']}.json").write_text(written(found), encoding="utf-8")
-        took = f"{time.monotonic() - started:.0f} s, {_processor() - before:.0f} s of the processor"
-        print(f"{entry['name']}: {took}", flush=True)
-        if check:
-            changes = list(compared(entry, found))
-            moved += bool(changes)
+    folder = BUILT / ("reproduction" if options.check else "evaluation")
+    folder.mkdir(parents=True, exist_ok=True)
+    began, moved, failed = time.monotonic(), [], []
+
+    def keep(entry: dict[str, Any], found: dict[str, Any]) -> None:
+        if options.check:
+            changes = compared(entry, found)
+            moved.extend([entry["name"]] * bool(changes))
             print("\n".join(f"  {change}" for change in changes) or "  as expected", flush=True)
         else:
-            report(f"suite-{entry['name']}", table_of(entry, report_of(found)), save=save)
-            if expect:
+            report(f"suite-{entry['name']}", table_of(entry, report_of(found)), save=options.save)
+            if options.save:
                 entry["expected"] = expected_of(report_of(found))
                 LISTED.write_text(as_yaml(listed), encoding="utf-8")
-    gathered = [report_of(json.loads(f.read_text("utf-8"))) for f in sorted(BUILT.glob("*.json"))]
-    if gathered:
-        (BUILT / "report.html").write_text(page_of(gathered), encoding="utf-8")
-        text = "\n\n".join(f"# {found.suite}\n\n{found.table()}" for found in gathered)
-        (BUILT / "report.md").write_text(text + "\n", encoding="utf-8")
-        print(f"{BUILT.relative_to(ROOT)}/report.html and report.md hold all {len(gathered)}", flush=True)
-    if check and moved:
-        sys.exit(f"{moved} of {len(entries)} moved; if they should have, renew the figures in {LISTED.name}")
+
+    jobs = dict[str, Job]()
+    for entry in entries:
+        if why := missing(entry["command"], options.data):
+            print(f"{entry['name']}: not measured: {why}", flush=True)
+        elif not options.again and (found := measured_before(entry, folder, options.data)) is not None:
+            print(f"{entry['name']}: measured before", flush=True)
+            keep(entry, found)
+        else:
+            command = (*_CODE, *arguments(entry["command"], options.data))
+            jobs[entry["name"]] = Job(entry["name"], command, entry.get("processor_s", 0.0))
+    by_name = {entry["name"]: entry for entry in entries}
+    for n, done in enumerate(run_jobs(list(jobs.values()), folder, at_once=options.at_once, tell=_tell), start=1):
+        entry = by_name[done.job.name]
+        took = f"{done.wall_s:.0f} s, {done.processor_s:.0f} s of the processor"
+        if done.status:
+            failed.append(entry["name"])
+            print(f"{entry['name']}: failed after {took}: {last_words(done)}", flush=True)
+            continue
+        print(f"{entry['name']}: {n} of {len(jobs)}, {took}", flush=True)
+        found = json.loads(done.printed)
+        (folder / f"{entry['name']}.json").write_text(written(found), encoding="utf-8")
+        (folder / f"{entry['name']}.key").write_text(key_of(entry["command"], options.data))
+        if options.save:
+            entry["processor_s"] = round(done.processor_s)
+        keep(entry, found)
+    gather(folder, [entry["name"] for entry in listed])
+    print(f"{(time.monotonic() - began) / 60:.1f} min in all", flush=True)
+    if failed:
+        sys.exit(f"{len(failed)} of {len(entries)} failed: {', '.join(failed)}; what they said is in {folder}")
+    if moved:
+        sys.exit(f"{len(moved)} of {len(entries)} moved; if they should have, renew {LISTED.name} with --save")
 
 
-def run(command: str, data: str) -> dict[str, Any] | str:
-    """The report of a command, or why there is none."""
+def read_options(argv: list[str]) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="benchmarks/evaluate.py", description=(__doc__ or "").split("\n\n")[1])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these entries")
+    parser.add_argument("--save", action="store_true", help="keep the tables, and what is expected from now on")
+    parser.add_argument("--check", action="store_true", help="say what moved from what is expected")
+    parser.add_argument("--again", action="store_true", help="also what is measured already")
+    parser.add_argument("--data", default="../shared/data", help="in place of ../shared/data")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="processes (one thread each)")
+    options = parser.parse_args(argv)
+    if options.save and options.check:
+        parser.error("--check compares with what --save kept; give one of them")
+    return options
+
+
+def _tell(line: str) -> None:
+    print(f"  {line}", flush=True)
+
+
+def arguments(command: str, data: str) -> list[str]:
+    """What ``rag`` is called with."""
     words = shlex.split(command.replace("../shared/data", data))
     assert words[:2] == ["rag", "evaluate"], command
-    paths = [word for word in words if word.startswith(data)]
-    if missing := [path for path in paths if not (ROOT / path).exists()]:
-        return f"{missing[0]} is not there"
-    if "--index" in words and not (index := _indexes() / words[words.index("--index") + 1]).exists():
+    return [*words[1:], "--json"]
+
+
+def missing(command: str, data: str) -> str | None:
+    """Why a command cannot be run here, where data or an index is not there."""
+    words = arguments(command, data)
+    paths = [word.partition("=")[2] or word for word in words if data in word]
+    if absent := [path for path in paths if not (ROOT / path).exists()]:
+        return f"{absent[0]} is not there"
+    if (index := _index_of(words)) is not None and not index.exists():
         return f"the index {index.name} is not there; make it with: make {index.name}"
-    code = [sys.executable, "-c", "from rag.cli import main; main()", *words[1:], "--json"]
-    done = subprocess.run(code, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"
-    return dict(json.loads(done.stdout))
+    return None
 
 
-def _processor() -> float:
-    """Seconds of all the commands that were run so far."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def measured_before(entry: dict[str, Any], folder: Path, data: str) -> dict[str, Any] | None:
+    """The report that is there already, by the same code, index and command."""
+    file, key = folder / f"{entry['name']}.json", folder / f"{entry['name']}.key"
+    if not file.exists() or not key.exists() or key.read_text() != key_of(entry["command"], data):
+        return None
+    return dict(json.loads(file.read_text("utf-8")))
 
 
-def _indexes() -> Path:
-    return ROOT / os.environ.get("RAG_INDEXES", "indexes")
+def key_of(command: str, data: str) -> str:
+    """What a report depends on: command, code and index. Data that changed under its name asks for ``--again``."""
+    words = arguments(command, data)
+    digest = hashlib.sha256("\0".join([*words, _code()]).encode())
+    if (index := _index_of(words)) is not None:
+        from rag.indexing import IndexStore
+
+        with IndexStore.open(index) as store:
+            digest.update(repr(store.versions()).encode())
+        for beside in sorted(index.glob("*.json")):  # certificates, and which kinds of questions are blind
+            digest.update(beside.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def _code() -> str:
+    digest = hashlib.sha256()
+    for folder in ("rag", "knowledge"):
+        for file in sorted(f for f in (ROOT / folder).rglob("*") if f.is_file() and "__pycache__" not in f.parts):
+            digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _index_of(words: list[str]) -> Path | None:
+    if "--index" not in words:
+        return None
+    return ROOT / os.environ.get("RAG_INDEXES", "indexes") / words[words.index("--index") + 1]
+
+
+def last_words(done: Done) -> str:
+    """The last line of what a failed command said."""
+    return next((line for line in reversed(done.error.splitlines()) if line.strip()), f"exit {done.status}").strip()
+
+
+def gather(folder: Path, names: list[str]) -> None:
+    """One page and one text of all reports that there are, in the list's order."""
+    files = [file for name in names if (file := folder / f"{name}.json").exists()]
+    found = [report_of(json.loads(file.read_text("utf-8"))) for file in files]
+    if not found:
+        return
+    (folder / "report.html").write_text(page_of(found), encoding="utf-8")
+    text = "\n\n".join(f"# {one.suite}\n\n{one.table()}" for one in found)
+    (folder / "report.md").write_text(text + "\n", encoding="utf-8")
+    print(f"{folder.relative_to(ROOT)}/report.html and report.md hold all {len(found)}", flush=True)
 
 
 def written(found: dict[str, Any]) -> str:
