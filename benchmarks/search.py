@@ -79,7 +79,7 @@ def prepare(folder: Path, n: int, queries: int) -> None:
     import faiss
 
     rng = np.random.default_rng(n)
-    mixture = Mixture(max(1, n // 100), rng)
+    mixture = Mixture(max(1, n // 100), DIM, rng)
     vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (n, DIM))
     zipf = np.cumsum(1 / (np.arange(WORDS) + 2.7))
     with (folder / "texts.txt").open("w", encoding="utf-8") as file:
@@ -102,15 +102,15 @@ class Mixture:
     that a query's tenth neighbour (cosine 0.6) stands out from its cluster (0.5), and the cluster from the rest (0.2).
     """
 
-    def __init__(self, clusters: int, rng: np.random.Generator) -> None:
-        self._centres = (rng.standard_normal((clusters, DIM)) / DIM**0.5).astype(np.float32)
-        scales = (1.0 + np.arange(DIM)) ** -0.5
-        rotation = np.linalg.qr(rng.standard_normal((DIM, DIM)))[0]
+    def __init__(self, clusters: int, dim: int, rng: np.random.Generator) -> None:
+        self._centres = (rng.standard_normal((clusters, dim)) / dim**0.5).astype(np.float32)
+        scales = (1.0 + np.arange(dim)) ** -0.5
+        rotation = np.linalg.qr(rng.standard_normal((dim, dim)))[0]
         self._spread = (scales[:, None] / np.linalg.norm(scales) * rotation).astype(np.float32)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         chosen = self._centres[rng.integers(0, len(self._centres), n)]
-        vectors = chosen + rng.standard_normal((n, DIM), dtype=np.float32) @ self._spread
+        vectors = chosen + rng.standard_normal((n, len(self._spread)), dtype=np.float32) @ self._spread
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 

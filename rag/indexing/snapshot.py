@@ -20,7 +20,7 @@ from rag.indexing.masks import Masks, alive_rows
 from rag.indexing.records import Count, Filter, Scored, SpaceInfo
 from rag.indexing.segments import SegmentGoneError, SegmentInfo
 from rag.indexing.spaces import AnySegment, read_segments, read_spaces
-from rag.indexing.vectors import VectorSegment
+from rag.indexing.vectors import VectorSegment, search_segments
 from rag.indexing.words.bm25 import WordRanker
 from rag.indexing.words.postings import WordSegment
 from rag.types import Document, Kind, Passage, sha256_of
@@ -87,8 +87,8 @@ class Snapshot:
             raise InputError("the query vector holds values that are not finite, or too large to be squared")
         _check_k(k)
         selection = self._masks.select(where)
-        parts = [segment.search(asked, k, selection.of(segment), exact=exact) for segment in self._segments[space]]
-        return _merge(parts, len(asked), k)
+        parts = [(segment, selection.of(segment)) for segment in self._segments[space]]
+        return _merge(search_segments(parts, asked, k, exact=exact), len(asked), k)
 
     def search_words(self, query: str, k: int, where: Filter = _EVERYTHING) -> list[Scored]:
         """Passages that share words with a free text, by BM25 (larger is better), best first, ties by row.

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ _BLOCK = 65_536  # vectors checked at a time
 # Below these an exact scan of what a filter allows beats an approximate index that must look past the rest.
 _FEW = 1000
 _FEW_SHARE = 0.1
+_MANY = 200_000  # vectors; below, handing a segment to another thread costs what it saves
 
 
 def write_vectors(
@@ -183,6 +187,32 @@ class VectorSegment(Segment):
         if len(found) > 1:
             best = best + np.arange(0, found.size, found.shape[1])[:, None]
         return self.rows.take(found.take(best)), scores.take(best)
+
+
+def search_segments(
+    parts: Sequence[tuple[VectorSegment, Allowed | None]], queries: Vectors, k: int, *, exact: bool = False
+) -> list[tuple[Rows, Vectors]]:
+    """What each segment finds for all queries among the positions it is allowed, as ``VectorSegment.search``.
+
+    FAISS spreads a batch over its threads and leaves one query to one of them. So one query is put to the segments of
+    a large index side by side, on as many threads as FAISS may use (OMP_NUM_THREADS), for all searches of the process.
+    """
+
+    def search(part: tuple[VectorSegment, Allowed | None]) -> tuple[Rows, Vectors]:
+        segment, allowed = part
+        return segment.search(queries, k, allowed, exact=exact)
+
+    if len(queries) > 1 or len(parts) < 2 or sum(segment.info.n for segment, _ in parts) < _MANY:
+        return list(map(search, parts))
+    return list(_threads(os.getpid()).map(search, parts))
+
+
+@cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Of this process: a fork does not inherit the threads of its parent's."""
+    import faiss
+
+    return ThreadPoolExecutor(faiss.omp_get_max_threads(), "segments")
 
 
 def merge_vectors(parts: Sequence[VectorSegment], dead: Rows) -> tuple[Rows, Vectors]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -222,3 +224,43 @@ def test_many_excluded_groups(store: IndexStore) -> None:
     others = tuple(f"nobody-{i}" for i in range(50_000))
     found = store.snapshot().search("text", unit(1), 100, Filter(exclude_groups=(*others, "g-d3")))[0]
     assert len(found) == 38 and {6, 7}.isdisjoint(hit.row for hit in found)
+
+
+@pytest.fixture
+def parted(store: IndexStore, monkeypatch: pytest.MonkeyPatch) -> IndexStore:
+    """An index of five segments, which counts as a large one."""
+    monkeypatch.setattr("rag.indexing.vectors._MANY", 100)
+    for part in range(5):
+        fill(store, [make_document(f"d{part}-{i}", source=f"s{part % 2}") for i in range(20)], seed=part)
+    return store
+
+
+def test_one_question_to_many_segments_finds_what_a_batch_finds(parted: IndexStore) -> None:
+    snapshot, queries = parted.snapshot(), unit(9, 12)
+    assert parted.snapshot(1).search("text", queries[0], 3) != snapshot.search("text", queries[0], 3)
+    for where in (Filter(), Filter(sources=("s1",)), Filter(sources=("nowhere",))):
+        together = snapshot.search("text", queries, 7, where)
+        assert [snapshot.search("text", query, 7, where)[0] for query in queries] == together
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda query: snapshot.search("text", query, 7)[0], np.tile(queries, (10, 1)))
+        assert list(found) == snapshot.search("text", queries, 7) * 10
+
+
+def test_a_forked_process_searches_many_segments_too(
+    parted: IndexStore, in_subprocess: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    script = """
+import os, sys
+from pathlib import Path
+from rag.indexing import IndexStore, vectors
+from indexing.brute_force import unit
+vectors._MANY = 100
+snapshot = IndexStore.open(Path(sys.argv[1])).snapshot()
+before = snapshot.search("text", unit(9), 5)
+child = os.fork()
+if not child:
+    os._exit(0 if snapshot.search("text", unit(9), 5) == before else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = in_subprocess(script, str(parted.path), OMP_NUM_THREADS="4")
+    assert done.stdout == "0\n", done.stderr
