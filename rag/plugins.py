@@ -33,6 +33,7 @@ Kind = Literal[
     "verifier",
     "risk",
     "suite",
+    "baseline",
     "grounder",
 ]
 
@@ -134,6 +135,16 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "mirage": "rag.evaluation.suites.mirage:MirageSuite",
         "mediconfusion": "rag.evaluation.suites.mediconfusion:MediConfusionSuite",
         "harvard-fairvlmed": "rag.evaluation.suites.harvard_fairvlmed:FairVlmedSuite",
+    },
+    "baseline": {  # in the order of a table's rows
+        "constant": "rag.evaluation.baselines:ConstantAnswer",
+        "words": "rag.evaluation.baselines:WordsAlone",
+        "no-evidence": "rag.evaluation.baselines:NoEvidence",
+        "no-image": "rag.evaluation.baselines:NoImage",
+        "others-image": "rag.evaluation.baselines:AnothersImage",
+        "noise": "rag.evaluation.baselines:NoisedImage",
+        "shuffled-evidence": "rag.evaluation.baselines:ShuffledEvidence",
+        "oracle-evidence": "rag.evaluation.baselines:OracleEvidence",
     },
 }
 

@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 from rag.answering.pipeline import Pipeline
 from rag.cli import app
 from rag.errors import InputError
-from rag.evaluation.published.asking import Asker, others_of
-from rag.evaluation.published.choice import ChoiceSuite, exchanged, scores_of
+from rag.evaluation.baselines import others_of
+from rag.evaluation.published.asking import Asker
+from rag.evaluation.published.choice import ChoiceSuite, scores_of
 from rag.evaluation.published.folder import Folder, rows_of, sample_of
 from rag.evaluation.published.items import SIDES, WITHHELD, Item
+from rag.evaluation.published.trials import shown_with
 from rag.evaluation.report import NO_BASELINES
 from rag.evaluation.suite import Sample, evaluate, named_suite
 from rag.evaluation.suites.pathvqa import PathVqaSuite
@@ -267,8 +269,9 @@ def test_withheld_answers_are_wrong_and_beside_the_balanced_accuracy() -> None:
 
 def test_no_one_is_given_an_image_of_the_own_group() -> None:
     items = [Item(str(n), f"g{n // 2}", "?", "yes", SIDES, image=f"{n // 2}.png") for n in range(6)]
-    assert all(a.image != b.image for a, b in zip(items, exchanged(items), strict=True))
-    assert others_of(items[:2], lambda n: True) == [None, None]
+    others = others_of([item.group for item in items])
+    assert all(a.image != b.image for a, b in zip(items, shown_with(items, others), strict=True))
+    assert others_of(["g", "g"]) == [None, None]
 
 
 def test_rows_come_from_every_kind_of_file(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class HeardAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class Asker:
-    """Puts items to a pipeline, each as its kind wants it.
+    """Puts items to a pipeline, each as its kind wants it; what is asked again under another policy is found once.
 
     >>> Asker(pipeline, Silent()).found(items)[0].label                                  # doctest: +SKIP
     'yes'
@@ -53,6 +53,7 @@ class Asker:
 
     pipeline: Pipeline
     progress: Progress
+    _turns: dict[tuple[str, str | None], Turn] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def searches(self) -> bool:
@@ -81,12 +82,17 @@ class Asker:
             tuple(turn.found.hits[: self.pipeline.select(turn).kept]) for _, turn in self._begun(items, "searching")
         ]
 
-    def _begun(self, items: Sequence[Item], stage: str) -> Iterable[tuple[Item, Turn]]:
+    def _begun(self, items: Sequence[Item], stage: str) -> Iterator[tuple[Item, Turn]]:
         advance = self.progress.stage(stage, len(items))
         for i in range(0, len(items), BATCH):
             batch = items[i : i + BATCH]
-            for item, turn in zip(batch, self.pipeline.begin([item.question for item in batch]), strict=True):
-                yield item, turn
+            new = [item for item in batch if (item.id, item.image) not in self._turns]
+            for item, turn in zip(
+                new, self.pipeline.begin([item.question for item in new]) if new else (), strict=True
+            ):
+                self._turns[item.id, item.image] = turn
+            for item in batch:
+                yield item, _anew(self._turns[item.id, item.image])
                 advance(1)
 
     def _finish(self, item: Item, turn: Turn, policy: Policy | None) -> HeardAnswer:
@@ -178,13 +184,10 @@ def ask_alone(
     return heard
 
 
-def others_of(items: Sequence[Item], held: Callable[[int], bool]) -> list[int | None]:
-    """For each item, the next one of another group for which ``held`` is true; None where there is none."""
-    found = list[int | None]()
-    for n, item in enumerate(items):
-        later = ((n + step) % len(items) for step in range(1, len(items)))
-        found.append(next((m for m in later if items[m].group != item.group and held(m)), None))
-    return found
+def _anew(turn: Turn) -> Turn:
+    """The turn as it was begun, so that it can be finished once more."""
+    again = turn.under(turn.policy, turn.certificate, turn.promise)
+    return replace(again, parts=tuple(map(_anew, turn.parts)))
 
 
 def _by_words(item: Item, hits: Sequence[Hit], texts: Texts) -> str:

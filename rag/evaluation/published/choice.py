@@ -8,10 +8,11 @@ and ``answered`` says how many these are.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -21,15 +22,15 @@ from rag.answering.engine import Engine
 from rag.answering.opening import open_without_index
 from rag.answering.pipeline import Pipeline
 from rag.errors import InputError
-from rag.evaluation.baselines import answer_by_words, answer_constantly
+from rag.evaluation.baselines import Baseline, ConstantAnswer, Trials, beside
 from rag.evaluation.citing import measure_citations
 from rag.evaluation.classes import measure_classes
 from rag.evaluation.metrics import Estimate, bootstrap
-from rag.evaluation.published.asking import Asker, HeardAnswer, ask_alone, others_of, read_texts, writer_of
+from rag.evaluation.published.asking import Asker, HeardAnswer, ask_alone, read_texts, writer_of
 from rag.evaluation.published.folder import Folder, sample_of
 from rag.evaluation.published.items import WITHHELD, Item
 from rag.evaluation.published.pool import pooled
-from rag.evaluation.questions import LabelledQuestion
+from rag.evaluation.published.trials import ItemTrials, LongestOption, ModelTrials, ProductTrials
 from rag.evaluation.report import NO_BASELINES, Report, Row, exactly
 from rag.evaluation.selective import measure_selection
 from rag.evaluation.suite import Sample, Subject
@@ -55,7 +56,7 @@ class Choices(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ChoiceSuite:
+class ChoiceSuite(ABC):
     """A collection of questions; a subclass says how it lies in a folder. See the module.
 
     Attributes:
@@ -76,14 +77,15 @@ class ChoiceSuite:
     name: ClassVar[str]
     collection: ClassVar[str]
     searches: ClassVar[bool] = True  # whether its evidence has to be found
+    own: ClassVar[tuple[Baseline, ...]] = (LongestOption(),)  # baselines of such questions alone
 
+    @abstractmethod
     def items(self, folder: Folder) -> Iterator[Item | str]:
         """The questions, or why a row is none.
 
         Raises:
             InputError: the folder does not look like the collection, or a row is not of its form.
         """
-        raise NotImplementedError
 
     def read(self, path: Path) -> Sample:
         left_out, items = Counter[str](), dict[str, Item]()
@@ -141,63 +143,20 @@ class ChoiceSuite:
             return Choices("the model alone", ask_alone(items, asker.pipeline, asker.progress))
         return Choices(OURS, asker.found(items))
 
-    def _beside(self, items: Sequence[Item], asker: Asker) -> Iterator[Choices]:
-        yield from _without_asking(items)
+    def _trials(self, items: Sequence[Item], asker: Asker) -> Trials:
         if self.said is not None:
-            return
-        images = any(item.image for item in items)
-        if self.ask == "model":
-            if images:
-                bare = [replace(item, image=None) for item in items]
-                yield Choices("without the image", ask_alone(bare, asker.pipeline, asker.progress))
-                yield Choices("another's image", ask_alone(exchanged(items), asker.pipeline, asker.progress))
-            if any(item.given for item in items):
-                yield Choices("oracle evidence", ask_alone(items, asker.pipeline, asker.progress, evidence=True))
+            return ItemTrials(items)
+        return ModelTrials(items, asker) if self.ask == "model" else ProductTrials(items, asker)
+
+    def _beside(self, items: Sequence[Item], asker: Asker) -> Iterator[Choices]:
+        for name, said in beside(self._trials(items, asker), *self.own):
+            yield Choices(name, [HeardAnswer(label) for label in said])
+        if self.said is not None or self.ask == "model":
             return
         if writer_of(asker.pipeline) is not None:
             yield Choices("the model alone", ask_alone(items, asker.pipeline, asker.progress))
-        yield Choices("no retrieval", asker.given(items, [()] * len(items), "asking without evidence"))
-        if images:
-            yield Choices("another's image", asker.found(exchanged(items), stage="asking with another's image"))
-        gold = [item.hits() for item in items]
-        contexts = asker.contexts(items) if asker.searches else gold
-        if any(contexts):
-            shuffled = [contexts[m] if m is not None else () for m in others_of(items, lambda n: bool(contexts[n]))]
-            yield Choices("shuffled evidence", asker.given(items, shuffled, "asking with others' evidence"))
-        if any(gold):
-            yield Choices("oracle evidence", asker.given(items, gold, "asking with the collection's evidence"))
         if asker.searches:
             yield from _with_policies(items, asker)
-
-
-def exchanged(items: Sequence[Item]) -> list[Item]:
-    """The items with the image of another group's item."""
-    others = others_of(items, lambda n: items[n].image is not None)
-    return [
-        item if item.image is None else item.about(items[m]) if m is not None else replace(item, image=None)
-        for item, m in zip(items, others, strict=True)
-    ]
-
-
-def _without_asking(items: Sequence[Item]) -> Iterator[Choices]:
-    """Baselines that need nobody's answer: the commonest label of each kind, what the question gives away."""
-    labelled = [_labelled(item) for item in items]
-    by_kind = [tuple(item.options) for item in items]
-    constant = [""] * len(items)
-    for kind in dict.fromkeys(by_kind):
-        mine = [n for n, other in enumerate(by_kind) if other == kind]
-        for n, label in zip(mine, answer_constantly([labelled[n] for n in mine]), strict=True):
-            constant[n] = label
-    yield Choices("a constant", [HeardAnswer(label) for label in constant])
-    if all(item.lettered for item in items):
-        longest = [max(item.options, key=lambda key, item=item: len(item.options[key])) for item in items]  # type: ignore[misc]
-        yield Choices("the longest option", [HeardAnswer(label) for label in longest])
-    elif not any(item.lettered for item in items):
-        closed = [n for n, item in enumerate(items) if not item.open]
-        words = answer_by_words([labelled[n] for n in closed]) if closed else None
-        if words is not None:
-            said = dict(zip(closed, words, strict=True))
-            yield Choices("the question's words", [HeardAnswer(said.get(n, constant[n])) for n in range(len(items))])
 
 
 def _with_policies(items: Sequence[Item], asker: Asker) -> Iterator[Choices]:
@@ -225,10 +184,6 @@ def _chosen_k(items: Sequence[Item], by_k: Mapping[int, Sequence[HeardAnswer]]) 
             if half[item.group] == side:
                 said[n] = by_k[best][n]
     return said
-
-
-def _labelled(item: Item) -> LabelledQuestion:
-    return LabelledQuestion(item.id, item.question, item.answer, item.group)
 
 
 # ---------------------------------------------------------------- figures
@@ -279,7 +234,8 @@ def _slices(items: Sequence[Item], first: Choices) -> Iterator[Row]:
             continue
         some = [items[n] for n in mine]
         found = scores_of(some, [first.heard[n] for n in mine])
-        constant = scores_of(some, [HeardAnswer(label) for label in answer_constantly([_labelled(i) for i in some])])
+        same = ConstantAnswer().answers(ItemTrials(some))
+        constant = scores_of(some, [HeardAnswer(label) for label in same])
         figures = {"accuracy": found["accuracy"], "answered": found["answered"], "right": found["right"]}
         yield Row({"by": key, "of": value}, {"n": len(mine)}, {**figures, "a_constant": constant["accuracy"]})
     closed = [(i, h) for i, h in zip(items, first.heard, strict=True) if not i.open]

@@ -51,6 +51,7 @@ class Folder:
         """Raises InputError where there is no such folder or file."""
         if not path.exists():
             raise InputError(f"there is no folder {path}; give --data the folder in which {collection} lies")
+        self.given = path
         self.path = path if path.is_dir() else path.parent
         self._one = None if path.is_dir() else path
         self._collection = collection

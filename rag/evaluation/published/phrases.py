@@ -7,23 +7,26 @@ has one of them is denied.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from rag.errors import InputError
+from rag.evaluation.baselines import Trials, beside
 from rag.evaluation.metrics import bootstrap, score_classes
 from rag.evaluation.published.folder import Folder, sample_of
 from rag.evaluation.report import NO_BASELINES, Report, Row, exactly
 from rag.evaluation.suite import Sample, Subject
-from rag.evaluation.suites.assertion import STATUSES
 from rag.language.context import status_of
 from rag.language.cues import Status
 from rag.progress import Progress
 
 UNLOCATED = "its phrase is not in its sentence"
+NEGATION = r"\b(?:no|not|without|denie[sd]|deny|denying|negative|absent|never|none)\b"
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class PhraseItem:
 
 
 @dataclass(frozen=True)
-class PhraseSuite:
+class PhraseSuite(ABC):
     """A collection of phrases; a subclass says how it lies in a folder.
 
     Attributes:
@@ -52,11 +55,11 @@ class PhraseSuite:
     baselines: bool = True
     name: ClassVar[str]
     collection: ClassVar[str]
-    words: ClassVar[str] = r"\b(?:no|not|without|denie[sd]|deny|denying|negative|absent|never|none)\b"
+    words: ClassVar[str] = NEGATION  # of the collection's language
 
+    @abstractmethod
     def items(self, folder: Folder) -> Iterator[PhraseItem | str]:
         """The phrases, or why a row is none. Raises InputError where the folder does not look like the collection."""
-        raise NotImplementedError
 
     def read(self, path: Path) -> Sample:
         left_out, items = Counter[str](), []
@@ -78,35 +81,52 @@ class PhraseSuite:
 
     def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:
         items: list[PhraseItem] = list(sample.rows)
-        used = {item.status for item in items}
-        commonest = Counter(item.status for item in items).most_common(1)[0][0]
-        denies = re.compile(self.words, re.I)
-        readers: dict[str, Callable[[PhraseItem], str]] = {
-            "ours": lambda item: status_of(item.sentence, item.phrase).status
-        }
-        if self.baselines:
-            readers[f"always {commonest}"] = lambda item: commonest
-            readers["a word of negation anywhere"] = lambda i: "absent" if denies.search(i.sentence) else "present"
-        rows, outcomes, groups = [], [], [item.group for item in items]
-        for name, reader in readers.items():
-            advance = progress.stage(f"reading sentences: {name}", len(items))
-            said = list[str]()
-            for item in items:
-                status = reader(item)
-                said.append(status if status in used else "present")
-                advance(1)
-            counts = Counter[tuple[str, str]](zip((item.status for item in items), said, strict=True))
-            right = [float(item.status == word) for item, word in zip(items, said, strict=True)]
-            figures = bootstrap({"accuracy": right}, groups)
-            for status, score in score_classes(counts, [s for s in STATUSES if s in used]).items():
-                of = {"precision": score.precision, "recall": score.recall, "F1": score.f1}
-                figures |= {f"{status}_{metric}": exactly(value) for metric, value in of.items()}
-            rows.append(Row({"read by": name}, {"phrases": len(items)}, figures))
-            if name == "ours":
-                outcomes = [
-                    {"id": i.id, "group": i.group, "answer": i.status, "said": word, "confidence": None}
-                    for i, word in zip(items, said, strict=True)
-                ]
+        trials = Trials([i.sentence for i in items], [i.status for i in items], [i.group for i in items])
+        ours, advance = list[str](), progress.stage("reading sentences", len(items))
+        for item in items:
+            ours.append(status_of(item.sentence, item.phrase).status)
+            advance(1)
+        said = {"ours": ours, **(dict(beside(trials, NegationWord(self.words))) if self.baselines else {})}
+        rows = tuple(status_row(name, some, trials) for name, some in said.items())
+        outcomes = [
+            {"id": i.id, "group": i.group, "answer": i.status, "said": word, "confidence": None}
+            for i, word in zip(items, counted(ours, trials), strict=True)
+        ]
         notes = () if self.baselines else (NO_BASELINES,)
-        measured = {"collection": self.collection}
-        return Report(self.name, measured, tuple(rows), sample.left_out, notes, {"outcomes": outcomes})
+        return Report(self.name, {"collection": self.collection}, rows, sample.left_out, notes, {"outcomes": outcomes})
+
+
+@dataclass(frozen=True)
+class NegationWord:
+    """Every phrase of a sentence with a word of negation is denied, and no other.
+
+    >>> NegationWord().answers(Trials(["No fever.", "Fever."], ["absent", "present"], ["a", "b"]))
+    ['absent', 'present']
+    """
+
+    words: str = NEGATION
+    name: ClassVar[str] = "a word of negation anywhere"
+
+    def answers(self, trials: Trials) -> list[str]:
+        denies = re.compile(self.words, re.I)
+        return ["absent" if denies.search(text) else "present" for text in trials.texts]
+
+
+def counted(said: Sequence[str], trials: Trials) -> list[str]:
+    """What is said, with a status that the labels never use as *present*."""
+    used = set(trials.labels)
+    return [status if status in used else "present" for status in said]
+
+
+def status_row(name: str, said: Sequence[str], trials: Trials) -> Row:
+    """How well the statuses of phrases are told: accuracy, and each status that the labels use by itself."""
+    said, used = counted(said, trials), set(trials.labels)
+    right = [float(label == word) for label, word in zip(trials.labels, said, strict=True)]
+    figures = bootstrap({"accuracy": right}, trials.groups)
+    counts = Counter[tuple[str, str]](zip(trials.labels, said, strict=True))
+    n = {"phrases": len(said)}
+    for status, score in score_classes(counts, [s for s in STATUSES if s in used]).items():
+        n[status] = score.n
+        of = {"precision": score.precision, "recall": score.recall, "F1": score.f1}
+        figures |= {f"{status}_{metric}": exactly(value) for metric, value in of.items()}
+    return Row({"read by": name}, n, figures)

@@ -9,6 +9,7 @@ index given, the collection itself is indexed for as long as the measurement tak
 from __future__ import annotations
 
 import shutil
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -21,11 +22,13 @@ import numpy as np
 from rag.answering.engine import Engine
 from rag.answering.pipeline import Pipeline
 from rag.errors import InputError
-from rag.evaluation.published.asking import others_of, writer_of
+from rag.evaluation.baselines import others_of
+from rag.evaluation.published.asking import writer_of
 from rag.evaluation.published.choice import OURS, Asked
 from rag.evaluation.published.folder import Folder, sample_of, scratch_folder
 from rag.evaluation.published.items import GoldText, Item, hit_of
 from rag.evaluation.published.pool import pooled
+from rag.evaluation.published.trials import in_noise, shown_with
 from rag.evaluation.questions import BATCH, json_lines
 from rag.evaluation.report import NO_BASELINES, Report, Row
 from rag.evaluation.suite import Sample, Subject
@@ -42,7 +45,7 @@ _MOST_COMPARED = 300  # texts among which the most typical one is sought
 
 
 @dataclass(frozen=True)
-class ReportSuite:
+class ReportSuite(ABC):
     """A collection of images with texts; a subclass says how it lies in a folder. See the module.
 
     Attributes:
@@ -62,13 +65,13 @@ class ReportSuite:
     collection: ClassVar[str]
     domain: ClassVar[str] = "radiology"
 
+    @abstractmethod
     def items(self, folder: Folder) -> Iterator[Item | str]:
         """One item a case: its image, and as the answer its text; or why a row is none.
 
         Raises:
             InputError: the folder does not look like the collection, or a row is not of its form.
         """
-        raise NotImplementedError
 
     def read(self, path: Path) -> Sample:
         left_out, items = Counter[str](), dict[str, Item]()
@@ -120,9 +123,12 @@ class ReportSuite:
             return
         yield "the most typical text", typical_of(items, writer.pipeline.texts)
         if self.said is None:
-            others = others_of(items, lambda n: True)
-            wrong = [item.about(items[m]) if m is not None else item for item, m in zip(items, others, strict=True)]
-            yield "another's image", writer.alone(wrong) if self.ask == "model" else writer.found(wrong)
+            others = others_of([item.group for item in items])
+            for name, shown in (
+                ("another's image", shown_with(items, others)),
+                ("its image in noise", in_noise(items)),
+            ):
+                yield name, writer.alone(shown) if self.ask == "model" else writer.found(shown)
         if self.said is None and self.ask == "product":
             yield "the nearest image's text", writer.nearest(items)
             own = [[hit_of(GoldText(i.id, i.answer), 0, "image")] for i in items]

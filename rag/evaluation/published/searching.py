@@ -8,6 +8,7 @@ them, what share of them is relevant, and how many there are.
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class SearchCollection(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SearchSuite:
+class SearchSuite(ABC):
     """A collection to search; a subclass says how it lies in a folder.
 
     Attributes:
@@ -68,9 +69,9 @@ class SearchSuite:
     name: ClassVar[str]
     collection: ClassVar[str]
 
+    @abstractmethod
     def collected(self, folder: Folder) -> SearchCollection:
         """Documents and queries. Raises InputError where the folder does not look like the collection."""
-        raise NotImplementedError
 
     def read(self, path: Path) -> Sample:
         whole, left_out = self.collected(Folder(path, self.collection)), Counter[str]()

@@ -9,21 +9,20 @@ denied alone, a doubted or a past finding is not denied.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple, get_args
+from typing import ClassVar, NamedTuple
 
 from rag.errors import InputError
-from rag.evaluation.metrics import score_classes
+from rag.evaluation.baselines import Trials, beside
+from rag.evaluation.published.phrases import STATUSES, NegationWord, counted, status_row
 from rag.evaluation.questions import json_lines
-from rag.evaluation.report import Report, Row, exactly
+from rag.evaluation.report import NO_BASELINES, Report
 from rag.evaluation.suite import Sample, Subject
 from rag.language.context import status_of
 from rag.language.cues import Status
 from rag.progress import Progress
 
-STATUSES: tuple[Status, ...] = get_args(Status)
 _ALSO: dict[str, Status] = {
     "affirmed": "present",
     "positive": "present",
@@ -52,9 +51,11 @@ class AssertionSuite:
 
     Attributes:
         where: only rows whose field has this value, as FIELD=VALUE.
+        baselines: also measure what costs little (:mod:`rag.evaluation.baselines`).
     """
 
     where: str | None = None
+    baselines: bool = True
     name: ClassVar[str] = "assertion"
 
     def __post_init__(self) -> None:
@@ -69,25 +70,18 @@ class AssertionSuite:
         return Sample([_phrase(row, f"{path}, line {number}", number) for number, row in lines])
 
     def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:
-        used, advance = {row.status for row in sample.rows}, progress.stage("reading sentences", len(sample.rows))
-        counts, wrong = Counter[tuple[str, str]](), []
-        for row in sample.rows:
-            found = status_of(row.sentence, row.phrase).status
-            found = found if found in used else "present"
-            counts[row.status, found] += 1
-            if found != row.status:
-                wrong.append({**row._asdict(), "read": found})
+        phrases: list[LabelledPhrase] = list(sample.rows)
+        trials = Trials([p.sentence for p in phrases], [p.status for p in phrases], [p.id for p in phrases])
+        ours, advance = list[str](), progress.stage("reading sentences", len(phrases))
+        for phrase in phrases:
+            ours.append(status_of(phrase.sentence, phrase.phrase).status)
             advance(1)
-        scores = score_classes(counts, [s for s in STATUSES if s in used])
-        rows = tuple(
-            Row(
-                {"status": status},
-                {"n": s.n},
-                {"precision": exactly(s.precision), "recall": exactly(s.recall), "F1": exactly(s.f1)},
-            )
-            for status, s in scores.items()
-        )
-        return Report(self.name, {}, rows, sample.left_out, details={"wrong": wrong})
+        said = {"ours": ours, **(dict(beside(trials, NegationWord())) if self.baselines else {})}
+        rows = tuple(status_row(name, some, trials) for name, some in said.items())
+        read = zip(phrases, counted(ours, trials), strict=True)
+        wrong = [{**phrase._asdict(), "read": word} for phrase, word in read if word != phrase.status]
+        notes = () if self.baselines else (NO_BASELINES,)
+        return Report(self.name, {}, rows, sample.left_out, notes, {"wrong": wrong})
 
 
 def _phrase(row: dict[str, object], place: str, number: int) -> LabelledPhrase:

@@ -1,22 +1,22 @@
 """How well the verifier tells evidence that supports a claim from evidence that refutes it or says neither.
 
 One JSON object a line: ``claim``, ``evidence`` and ``label`` (supports, refutes, neutral), and perhaps ``id``, as in
-HealthVer (Sarrouti et al. 2021, "Evidence-based Fact-Checking of Health-related Claims"). Beside the verifier stand
-what anybody gets without reading: the commonest label for all, and shared words with a negation on one side alone.
+HealthVer (Sarrouti et al. 2021, "Evidence-based Fact-Checking of Health-related Claims").
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from rag.errors import InputError
+from rag.evaluation.baselines import Trials, beside
 from rag.evaluation.metrics import score_classes
 from rag.evaluation.questions import json_lines
-from rag.evaluation.report import Report, Row, exactly
+from rag.evaluation.report import NO_BASELINES, Report, Row, exactly
 from rag.evaluation.suite import Sample, Subject
 from rag.language.clinical_text import Texts
 from rag.language.cues import load_cues
@@ -44,8 +44,12 @@ class ClaimSuite:
 
     >>> ClaimSuite().name
     'claims'
+
+    Attributes:
+        baselines: also measure what costs little (:mod:`rag.evaluation.baselines`).
     """
 
+    baselines: bool = True
     name: ClassVar[str] = "claims"
 
     def read(self, path: Path) -> Sample:
@@ -55,31 +59,58 @@ class ClaimSuite:
         return Sample(rows)
 
     def measure(self, subject: Subject, sample: Sample, progress: Progress) -> Report:
-        texts = Texts(Lexicon.load())
-        (commonest, _), *_ = Counter(row.label for row in sample.rows).most_common(1)
-        judges: dict[str, Callable[[LabelledClaim], str]] = {
-            "the rules": lambda row: label_by_rules(row, texts),
-            "shared words": lambda row: label_by_words(row, texts),
-            f"always {commonest}": lambda row: commonest,
-        }
-        advance = progress.stage("judging claims", len(sample.rows) * len(judges))
-        rows = []
-        for name, label in judges.items():
-            counts = Counter[tuple[str, str]]()
-            for row in sample.rows:
-                counts[row.label, label(row)] += 1
-                advance(1)
-            scores = score_classes(counts, LABELS)
-            right = sum(n for (said, found), n in counts.items() if said == found)
-            metrics = {
-                "macro_F1": exactly(sum(s.f1 for s in scores.values()) / len(LABELS)),
-                "accuracy": exactly(right / len(sample.rows)),
-                **{f"F1_{label}": exactly(scores[label].f1) for label in LABELS},
-                "precision_supports": exactly(scores["supports"].precision),
-                "precision_refutes": exactly(scores["refutes"].precision),
-            }
-            rows.append(Row({"judge": name}, {"claims": len(sample.rows)}, metrics))
-        return Report(self.name, {}, tuple(rows), sample.left_out)
+        trials = ClaimTrials(sample.rows, Texts(Lexicon.load()))
+        advance = progress.stage("judging claims", len(sample.rows))
+        ours = trials.judged()
+        advance(len(sample.rows))
+        said = {"the rules": ours, **(dict(beside(trials, SharedWords())) if self.baselines else {})}
+        notes = () if self.baselines else (NO_BASELINES,)
+        return Report(self.name, {}, tuple(_row(*one, trials) for one in said.items()), sample.left_out, notes)
+
+
+class ClaimTrials(Trials):
+    """Claims that the rules judge by any statement; a claim is a group, for it may stand beside several statements."""
+
+    def __init__(self, claims: Sequence[LabelledClaim], texts: Texts) -> None:
+        self.claims, self.lexical = claims, texts
+        super().__init__([c.claim for c in claims], [c.label for c in claims], [c.claim for c in claims])
+
+    def judged(self) -> list[str]:
+        """What the rules say of each claim and its own statement."""
+        return [label_by_rules(claim, self.lexical) for claim in self.claims]
+
+    def holds_evidence(self, row: int) -> bool:
+        return True
+
+    def from_evidence_of(self, rows: Sequence[int | None]) -> list[str]:
+        given = [self.claims[row].evidence if row is not None else "" for row in rows]
+        pairs = zip(self.claims, given, strict=True)
+        return [label_by_rules(claim._replace(evidence=evidence), self.lexical) for claim, evidence in pairs]
+
+
+@dataclass(frozen=True)
+class SharedWords:
+    """Half of a claim's words in the statement support it, or refute it with a negation on one side alone."""
+
+    name: ClassVar[str] = "shared words"
+
+    def answers(self, trials: Trials) -> list[str] | None:
+        if not isinstance(trials, ClaimTrials):
+            return None
+        return [label_by_words(claim, trials.lexical) for claim in trials.claims]
+
+
+def _row(name: str, said: Sequence[str], trials: Trials) -> Row:
+    pairs = list(zip(trials.labels, said, strict=True))
+    scores = score_classes(Counter(pairs), LABELS)
+    metrics = {
+        "macro_F1": exactly(sum(s.f1 for s in scores.values()) / len(LABELS)),
+        "accuracy": exactly(sum(label == word for label, word in pairs) / len(pairs)),
+        **{f"F1_{label}": exactly(scores[label].f1) for label in LABELS},
+        "precision_supports": exactly(scores["supports"].precision),
+        "precision_refutes": exactly(scores["refutes"].precision),
+    }
+    return Row({"judge": name}, {"claims": len(pairs)}, metrics)
 
 
 def label_by_rules(row: LabelledClaim, texts: Texts) -> str:

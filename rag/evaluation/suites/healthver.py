@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rag.errors import InputError
+from rag.evaluation.baselines import Baseline, Trials
 from rag.evaluation.published.asking import Asker, HeardAnswer
 from rag.evaluation.published.choice import OURS, Choices, ChoiceSuite
 from rag.evaluation.published.folder import Folder, rows_of
 from rag.evaluation.published.items import Item
-from rag.evaluation.suites.claims import LabelledClaim, label_by_rules, label_by_words
+from rag.evaluation.suites.claims import ClaimTrials, LabelledClaim, SharedWords
 
 _OPTIONS = {"supports": "the evidence supports the claim", "refutes": "the evidence refutes the claim"}
 OPTIONS = {**_OPTIONS, "neutral": "it does neither"}
@@ -49,6 +50,7 @@ class HealthVerSuite(ChoiceSuite):
     name: ClassVar[str] = "healthver"
     collection: ClassVar[str] = "HealthVer"
     searches: ClassVar[bool] = False
+    own: ClassVar[tuple[Baseline, ...]] = (SharedWords(),)
 
     def items(self, folder: Folder) -> Iterator[Item | str]:
         seen: dict[str, int] = {}
@@ -66,14 +68,13 @@ class HealthVerSuite(ChoiceSuite):
     def _first(self, items: Sequence[Item], asker: Asker) -> Choices:
         if self.said is not None or self.ask == "model":
             return super()._first(items, asker)
-        return Choices(OURS, [HeardAnswer(label_by_rules(claim, asker.pipeline.texts)) for claim in _claims(items)])
+        judged = ClaimTrials(_claims(items), asker.pipeline.texts).judged()
+        return Choices(OURS, [HeardAnswer(label) for label in judged])
 
-    def _beside(self, items: Sequence[Item], asker: Asker) -> Iterator[Choices]:
-        yield next(super()._beside(items, asker))  # a constant
-        claims, texts = _claims(items), asker.pipeline.texts
-        yield Choices("shared words", [HeardAnswer(label_by_words(claim, texts)) for claim in claims])
-        shuffled = [mine._replace(evidence=claims[n - 1].evidence) for n, mine in enumerate(claims)]
-        yield Choices("shuffled evidence", [HeardAnswer(label_by_rules(claim, texts)) for claim in shuffled])
+    def _trials(self, items: Sequence[Item], asker: Asker) -> Trials:
+        if self.said is not None or self.ask == "model":
+            return super()._trials(items, asker)
+        return ClaimTrials(_claims(items), asker.pipeline.texts)
 
 
 def _claims(items: Sequence[Item]) -> list[LabelledClaim]:

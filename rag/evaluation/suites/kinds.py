@@ -19,6 +19,11 @@ from rag.progress import Progress
 from rag.types import Answer, Question
 
 ALL = "all"
+_NOTHING: Mapping[str, Any] = {"citations": (), "sentences": (), "table": None, "parts": (), "reason": ""}
+_CONSTANT: Mapping[str, Mapping[str, Any]] = {  # what costs nothing: the same answer to everything
+    "says nothing": {**_NOTHING, "decision": "abstained", "answer": "", "verdict": None},
+    "always yes": {**_NOTHING, "decision": "answered", "answer": "Yes.", "verdict": "yes"},
+}
 
 
 class Expected(BaseModel):
@@ -98,16 +103,22 @@ def read_kinds(path: Path) -> list[KindQuestion]:
 def measure_kinds(
     engine: Engine, rows: Sequence[KindQuestion], left_out: Mapping[str, int], progress: Progress
 ) -> Report:
-    """Ask all: of each kind, the share that is answered sensibly, and how many silly answers a certificate covers."""
+    """Ask all: of each kind, the share that is answered sensibly, and how many silly answers a certificate covers.
+
+    Beside it: for how many it would be sensible to say nothing, or yes, whatever is asked.
+    """
     advance = progress.stage("asking", len(rows))
     wrong: list[dict[str, Any]] = []
     asked, sensible, silly = Counter[str](), Counter[str](), Counter[str]()
+    constant = {name: Counter[str]() for name in _CONSTANT}
     for row in rows:
-        faults, certified = _ask(engine, row)
+        answer, faults, certified = _ask(engine, row)
         for kind in (row.kind, ALL):
             asked[kind] += 1
             sensible[kind] += not faults
             silly[kind] += bool(faults) and certified
+            for name, said in _CONSTANT.items():
+                constant[name][kind] += answer is not None and not row.expected.faults(answer.model_copy(update=said))
         if faults:
             wrong.append({"id": row.id, "question": row.question.text, "faults": faults, "certified": certified})
         advance(1)
@@ -115,24 +126,25 @@ def measure_kinds(
         Row(
             {"kind": kind},
             {"questions": n, "silly_under_certificate": silly[kind]},
-            {"sensible": exactly(sensible[kind] / n)},
+            {"sensible": exactly(sensible[kind] / n)}
+            | {f"sensible: {name}": exactly(some[kind] / n) for name, some in constant.items()},
         )
         for kind, n in asked.items()
     )
     return Report("questions", measured_index(engine), table, left_out, details={"wrong": wrong})
 
 
-def _ask(engine: Engine, row: KindQuestion) -> tuple[list[str], bool]:
-    """What is not sensible, and whether a valid certificate covers the answer or any part of it."""
+def _ask(engine: Engine, row: KindQuestion) -> tuple[Answer | None, list[str], bool]:
+    """The answer, where it was not refused; what is not sensible; whether a valid certificate covers any of it."""
     try:
         question = engine.after(row.question, row.earlier) if row.earlier else row.question
         (answer,) = engine.ask_many([question], record=False)
     except InputError as error:
         meant = row.expected.error is not None and row.expected.error in str(error)
-        return ([] if meant else [f"refused: {error}"]), False
+        return None, ([] if meant else [f"refused: {error}"]), False
     certificates = [answer.certificate, *(part.certificate for part in answer.parts)]
     covered = answer.decision == "answered" and any(c.status == "valid" for c in certificates)
-    return row.expected.faults(answer), covered
+    return answer, row.expected.faults(answer), covered
 
 
 def _first_number(answer: Answer) -> int | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from rag.errors import InputError
+from rag.evaluation.baselines import Trials, beside
 from rag.evaluation.questions import LabelledQuestion, agreement, ask_labelled
 from rag.evaluation.report import NO_BASELINES, Report, Row, exactly
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
@@ -38,7 +40,7 @@ class LabelSuite:
     'labels'
 
     Attributes:
-        baselines: also tell the F1 of who always says yes.
+        baselines: also tell the F1 of what costs little (:mod:`rag.evaluation.baselines`).
     """
 
     baselines: bool = True
@@ -74,11 +76,12 @@ class LabelSuite:
         rows = []
         for finding, questions in of.items():
             if any(q.answer == "yes" for q in questions):
-                row = agreement(questions, ask_labelled(questions, engine, progress), {"finding": finding})
+                said = ask_labelled(questions, engine, progress)
+                row = agreement(questions, said, {"finding": finding})
                 metrics = {"recall": row.metrics["yes_recalled"], "F1": row.metrics["F1_of_yes"]}
                 if self.baselines:
-                    share = row.counts["yes"] / row.counts["questions"]
-                    metrics["F1_of_always_yes"] = exactly(2 * share / (1 + share))
+                    for name, other in beside(StudyTrials(questions, said), AlwaysYes()):
+                        metrics[f"F1 of {name}"] = agreement(questions, other, {}).metrics["F1_of_yes"]
                 rows.append(Row(row.of, {"positives": row.counts["yes"]}, metrics))
         counted = [row.metrics["F1"].value for row in rows if row.counts["positives"] >= MIN_POSITIVES]
         mean = exactly(sum(counted) / len(counted) if counted else 0.0)
@@ -86,6 +89,31 @@ class LabelSuite:
         notes: tuple[str, ...] = (f"The mean is of findings with at least {MIN_POSITIVES} positives.",)
         notes = notes if self.baselines else (*notes, NO_BASELINES)
         return Report(self.name, measured_index(engine), tuple(rows), left_out, notes)
+
+
+class StudyTrials(Trials):
+    """One question about many studies: what is said from another study's report is what is said of that study."""
+
+    def __init__(self, questions: Sequence[LabelledQuestion], said: Sequence[str]) -> None:
+        self._said = said
+        super().__init__([""] * len(said), [q.answer for q in questions], [q.group for q in questions])
+
+    def holds_evidence(self, row: int) -> bool:
+        return True
+
+    def from_evidence_of(self, rows: Sequence[int | None]) -> list[str] | None:
+        others = [self._said[row] for row in rows if row is not None]
+        return others if len(others) == len(rows) else None
+
+
+@dataclass(frozen=True)
+class AlwaysYes:
+    """Yes to everything: the constant of highest F1."""
+
+    name: ClassVar[str] = "always yes"
+
+    def answers(self, trials: Trials) -> list[str]:
+        return ["yes"] * len(trials.labels)
 
 
 def _ask(text: str, study: str, present: bool) -> LabelledQuestion:

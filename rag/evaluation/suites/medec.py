@@ -21,19 +21,18 @@ from rag.answering.engine import Engine
 from rag.answering.opening import open_without_index
 from rag.answering.pipeline import Pipeline
 from rag.errors import InputError, MissingDependencyError
-from rag.evaluation.baselines import answer_by_words
+from rag.evaluation.baselines import Trials, WordsAlone
 from rag.evaluation.metrics import Estimate, bootstrap
 from rag.evaluation.published.asking import writer_of
 from rag.evaluation.published.choice import Asked
 from rag.evaluation.published.folder import Folder, LayoutRow, rows_of, sample_of
-from rag.evaluation.questions import LabelledQuestion, json_lines
+from rag.evaluation.questions import json_lines
 from rag.evaluation.report import NO_BASELINES, Report, Row, exactly
 from rag.evaluation.suite import Sample, Subject
 from rag.generation.messages import Messages
 from rag.generation.speech import said_in
 from rag.language.clinical_text import Texts
 from rag.progress import Progress
-from rag.types import Question
 from rag.verification.rules.entailment import judge
 
 NONE = -1  # the sentence of a text without an error
@@ -174,11 +173,10 @@ def _beside(texts: Sequence[NumberedText]) -> Iterator[tuple[str, list[Found]]]:
         "the last sentence, as it is",
         [Found(f.sentence, t.sentences[f.sentence]) for f, t in zip(last, texts, strict=True)],
     )
-    labelled = [
-        LabelledQuestion(t.id, Question(text=" ".join(t.sentences.values())), _flag(t.wrong), t.id) for t in texts
-    ]
-    if (words := answer_by_words(labelled)) is not None:
-        yield "the text's words", [f if w == "error" else Found(NONE) for f, w in zip(last, words, strict=True)]
+    whole = [" ".join(t.sentences.values()) for t in texts]
+    trials = Trials(whole, [_flag(t.wrong) for t in texts], [t.id for t in texts])
+    if (words := WordsAlone().answers(trials)) is not None:
+        yield WordsAlone.name, [f if w == "error" else Found(NONE) for f, w in zip(last, words, strict=True)]
 
 
 def _scores(texts: Sequence[NumberedText], found: Sequence[Found]) -> dict[str, Estimate]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-from rag.answering.engine import Engine
-from rag.evaluation import baselines
+from rag.answering.pipeline import Pipeline
+from rag.evaluation.baselines import Trials, beside
 from rag.evaluation.metrics import Estimate
-from rag.evaluation.questions import LabelledQuestion, agreement, answers_to, json_lines, read_yes_no, side_of
+from rag.evaluation.questions import BATCH, LabelledQuestion, agreement, answers_to, json_lines, read_yes_no, side_of
 from rag.evaluation.report import NO_BASELINES, Report, Row
 from rag.evaluation.selective import measure_selection
+from rag.evaluation.sight import drown_in_noise
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
 from rag.evaluation.suites.kinds import KindQuestion, measure_kinds, read_kinds
 from rag.progress import Progress
-from rag.types import Answer
+from rag.types import Answer, Document, Hit, Passage, Question
 
 SKIPPED = "the answer is neither yes nor no"
 OURS = "as asked"
@@ -28,8 +31,7 @@ class QuestionSuite:
     """Rows of :func:`~rag.evaluation.questions.read_yes_no`, or whatever is ``labelled()``; or, where the rows have an
     ``expect``, of :func:`~rag.evaluation.suites.kinds.read_kinds`.
 
-    The first row is the index as it answers. Beside it stand a constant answer, what the question's words alone give,
-    and what the same generator says without evidence, with another group's evidence, and with the labels' own.
+    The first row is the index as it answers, beside it the baselines (:mod:`rag.evaluation.baselines`).
 
     >>> QuestionSuite().name
     'questions'
@@ -58,9 +60,8 @@ class QuestionSuite:
         first = agreement(questions, said, {"answered by": OURS})
         rows = [Row(first.of, first.counts, {**first.metrics, **_selection(questions, answers)})]
         if self.baselines:
-            rows += [
-                agreement(questions, theirs, {"answered by": of}) for of, theirs in _beside(questions, engine, progress)
-            ]
+            trials = QuestionTrials(questions, engine.pipeline(), progress)
+            rows += [agreement(questions, theirs, {"answered by": of}) for of, theirs in beside(trials)]
         outcomes = [
             {"id": q.id, "group": q.group, "answer": q.answer, "said": side, "confidence": answer.confidence}
             for q, side, answer in zip(questions, said, answers, strict=True)
@@ -78,16 +79,92 @@ def _selection(questions: Sequence[LabelledQuestion], answers: Sequence[Answer])
     return measure_selection([c for c, _ in given], [right for _, right in given])
 
 
-def _beside(
-    questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress
-) -> Iterator[tuple[str, list[str]]]:
-    yield "a constant", baselines.answer_constantly(questions)
-    words = baselines.answer_by_words(questions)
-    if words is not None:
-        yield "by the question's words", words
-    pipeline = engine.pipeline()
-    yield "without evidence", baselines.answer_without_evidence(questions, pipeline, progress)
-    yield "from others' evidence", baselines.answer_from_shuffled(questions, pipeline, progress)
-    labelled = baselines.answer_from_labelled(questions, pipeline, progress)
-    if labelled is not None:
-        yield "from the labels' evidence", labelled
+class QuestionTrials(Trials):
+    """Questions that the same pipeline is asked with other evidence or another image."""
+
+    def __init__(self, questions: Sequence[LabelledQuestion], pipeline: Pipeline, progress: Progress) -> None:
+        self.questions, self.pipeline, self._progress = questions, pipeline, progress
+        super().__init__(
+            [q.question.text.replace(q.question.study or "\0", "") for q in questions],
+            [q.answer for q in questions],
+            [q.group for q in questions],
+        )
+
+    def holds_evidence(self, row: int) -> bool:
+        return bool(self._contexts[row])
+
+    def from_evidence_of(self, rows: Sequence[int | None]) -> list[str]:
+        given = [self._contexts[row] if row is not None else () for row in rows]
+        # another's report does not stand as the study's own
+        others = [[hit.model_copy(update={"channel": "text"}) for hit in hits] for hits in given]
+        return self._answers([q.question for q in self.questions], others, "asking with other evidence")
+
+    def from_own_evidence(self) -> list[str] | None:
+        if not any(q.evidence for q in self.questions):
+            return None
+        given = [
+            [_whole(d, q) for e in q.evidence if (d := self.pipeline.snapshot.document(e))] for q in self.questions
+        ]
+        return self._answers([q.question for q in self.questions], given, "asking with the evidence of the labels")
+
+    def holds_image(self, row: int) -> bool:
+        return self.questions[row].question.image is not None
+
+    def from_image_of(self, rows: Sequence[int | None]) -> list[str]:
+        shown = [
+            (q.question.image, q.question.exclude_groups) if (q := self._row(row)) is not None else (None, ())
+            for row in rows
+        ]  # whose image it is, is not found
+        return self._found(shown, "asking with another image, or none")
+
+    def from_image_in_noise(self) -> list[str]:
+        with TemporaryDirectory(prefix="clincite-suite-") as folder:
+            images = [q.question.image for q in self.questions]
+            noise = [
+                str(drown_in_noise(Path(image), Path(folder) / f"{n}.png", seed=n)) if image else None
+                for n, image in enumerate(images)
+            ]
+            return self._found([(image, ()) for image in noise], "asking with noise")
+
+    def _row(self, row: int | None) -> LabelledQuestion | None:
+        return self.questions[row] if row is not None else None
+
+    def _found(self, shown: Sequence[tuple[str | None, tuple[str, ...]]], stage: str) -> list[str]:
+        """What is said to each with this image, these groups hidden; a question that was about none stays as it is."""
+        said, advance = list[str](), self._progress.stage(stage, len(shown))
+        asked = [
+            q.question.model_copy(
+                update={"image": image, "exclude_groups": tuple(dict.fromkeys((*q.question.exclude_groups, *hidden)))}
+            )
+            if q.question.image
+            else q.question
+            for q, (image, hidden) in zip(self.questions, shown, strict=True)
+        ]
+        for i in range(0, len(asked), BATCH):
+            for answer in self.pipeline.finish_all(self.pipeline.begin(asked[i : i + BATCH])):
+                said.append(side_of(answer))
+                advance(1)
+        return said
+
+    @cached_property
+    def _contexts(self) -> list[Sequence[Hit]]:
+        """What the selector keeps for each question."""
+        found, advance = list[Sequence[Hit]](), self._progress.stage("searching", len(self.questions))
+        for i in range(0, len(self.questions), BATCH):
+            for turn in self.pipeline.begin([q.question for q in self.questions[i : i + BATCH]]):
+                found.append(turn.found.hits[: self.pipeline.select(turn).kept])
+                advance(1)
+        return found
+
+    def _answers(self, questions: Sequence[Question], evidence: Sequence[Sequence[Hit]], stage: str) -> list[str]:
+        said, advance = list[str](), self._progress.stage(stage, len(questions))
+        for question, hits in zip(questions, evidence, strict=True):
+            said.append(side_of(self.pipeline.finish(self.pipeline.begin_with(question, hits))))
+            advance(1)
+        return said
+
+
+def _whole(d: Document, q: LabelledQuestion) -> Hit:
+    channel = "study" if q.question.study == d.case_id else "text"
+    whole = Passage(id=f"{d.id}#0", document_id=d.id, start=0, end=len(d.text), text=d.text)
+    return Hit(passage=whole, document=d, score=1.0, channel=channel, ranks={channel: 1})

@@ -19,7 +19,7 @@ from rag.answering.pipeline import Pipeline
 from rag.errors import InputError
 from rag.evaluation.metrics import bootstrap
 from rag.evaluation.questions import LabelledQuestion, read_yes_no
-from rag.evaluation.report import Report, Row
+from rag.evaluation.report import NO_BASELINES, Report, Row
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
 from rag.evaluation.suites.questions import SKIPPED
 from rag.language.question import read_question
@@ -27,6 +27,11 @@ from rag.language.reading import read_passage
 from rag.progress import Progress
 from rag.types import Document, Hit, Passage
 
+OPPOSITE, ANY, ALONE = (
+    "its own report, and one that says the opposite",
+    "its own report, and any other",
+    "the other alone",
+)
 _TRIES = 200  # other reports looked at for one that says the opposite
 
 
@@ -34,7 +39,9 @@ _TRIES = 200  # other reports looked at for one that says the opposite
 class RelianceSuite:
     """Pairs are questions that the own report answers rightly and some other report the opposite way.
 
-    ``followed`` is the share of pairs answered as the other report has it; ``abstained`` those answered no longer.
+    ``followed`` is the share of pairs answered as the other report has it; ``abstained`` those answered no longer. The
+    rows below show what makes the difference: any other report in its place, and the other report without the own one,
+    from which nothing should be answered.
 
     >>> RelianceSuite(first=True).seed
     0
@@ -42,10 +49,12 @@ class RelianceSuite:
     Attributes:
         first: the other report comes before the study's own.
         seed: of the choice of the other report.
+        baselines: also measure the rows below.
     """
 
     first: bool = False
     seed: int = 0
+    baselines: bool = True
     name: ClassVar[str] = "reliance"
 
     def read(self, path: Path) -> Sample:
@@ -64,23 +73,27 @@ class RelianceSuite:
         for d in reports:
             own.setdefault(d.case_id, []).append(d)
         chance, advance = random.Random(self.seed), progress.stage("asking", len(questions))  # noqa: S311
-        left_out, pairs = Counter(sample.left_out), list[tuple[LabelledQuestion, str | None]]()
+        left_out, pairs = Counter(sample.left_out), list[LabelledQuestion]()
+        said: dict[str, list[str | None]] = {name: [] for name in (OPPOSITE, *((ANY, ALONE) if self.baselines else ()))}
         for q in questions:
             mine = own.get(q.question.study or "", [])
             other = self._other(q, mine, reports, pipeline, chance)
             if isinstance(other, str):
                 left_out[other] += 1
             else:
-                beside = [_whole(other, "text"), *(_whole(d, "study") for d in mine)]
-                pairs.append((q, _verdict(q, beside if self.first else [*beside[1:], beside[0]], pipeline)))
+                pairs.append(q)
+                shown = {OPPOSITE: (other, mine), ANY: (_stranger(mine, reports, chance), mine), ALONE: (other, [])}
+                for name in said:
+                    said[name].append(_verdict(q, self._ordered(*shown[name]), pipeline))
             advance(1)
-        followed = [float(said is not None and said != q.answer) for q, said in pairs]
-        abstained = [float(said is None) for _, said in pairs]
-        metrics = bootstrap({"followed": followed, "abstained": abstained}, [q.group for q, _ in pairs])
-        counts = {"pairs": len(pairs), "kept": sum(said == q.answer for q, said in pairs)}
-        following = [q.id for (q, _), wrong in zip(pairs, followed, strict=True) if wrong]
-        row, details = Row({}, counts, metrics), {"following": following}
-        return Report(self.name, measured_index(engine), (row,), left_out, details=details)
+        rows = tuple(_row(name, pairs, some) for name, some in said.items())
+        following = [q.id for q, side in zip(pairs, said[OPPOSITE], strict=True) if side not in (None, q.answer)]
+        notes = () if self.baselines else (NO_BASELINES,)
+        return Report(self.name, measured_index(engine), rows, left_out, notes, {"following": following})
+
+    def _ordered(self, other: Document, mine: Sequence[Document]) -> list[Hit]:
+        beside, own = [_whole(other, "text")], [_whole(d, "study") for d in mine]
+        return [*beside, *own] if self.first else [*own, *beside]
 
     def _other(
         self,
@@ -102,6 +115,21 @@ class RelianceSuite:
             if d.group_id != mine[0].group_id and reading.mentioned and says != q.answer:
                 return d
         return "no other report says the opposite"
+
+
+def _stranger(mine: Sequence[Document], reports: Sequence[Document], chance: random.Random) -> Document:
+    """Any report of another patient; there is one, for one says the opposite."""
+    while (d := chance.choice(reports)).group_id == mine[0].group_id:
+        pass
+    return d
+
+
+def _row(name: str, pairs: Sequence[LabelledQuestion], said: Sequence[str | None]) -> Row:
+    followed = [float(side is not None and side != q.answer) for q, side in zip(pairs, said, strict=True)]
+    abstained = [float(side is None) for side in said]
+    metrics = bootstrap({"followed": followed, "abstained": abstained}, [q.group for q in pairs])
+    kept = sum(side == q.answer for q, side in zip(pairs, said, strict=True))
+    return Row({"shown": name}, {"pairs": len(pairs), "kept": kept}, metrics)
 
 
 def _verdict(q: LabelledQuestion, hits: Sequence[Hit], pipeline: Pipeline) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,9 +11,11 @@ from typing import ClassVar
 from rag.cohorts.asking import NotReadError, read_cohort
 from rag.cohorts.find import present_in
 from rag.cohorts.statements import rules_of
-from rag.evaluation.report import Report, Row, exactly
+from rag.evaluation.baselines import beside
+from rag.evaluation.metrics import score_classes
+from rag.evaluation.report import NO_BASELINES, Report, Row, exactly
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
-from rag.evaluation.suites.labels import CodedFinding, LabelSuite
+from rag.evaluation.suites.labels import AlwaysYes, CodedFinding, LabelSuite, StudyTrials
 from rag.progress import Progress
 
 
@@ -25,8 +28,12 @@ class StatementSuite:
 
     >>> StatementSuite().name
     'statements'
+
+    Attributes:
+        baselines: also tell the F1 of what costs little (:mod:`rag.evaluation.baselines`).
     """
 
+    baselines: bool = True
     name: ClassVar[str] = "statements"
 
     def read(self, path: Path) -> Sample:
@@ -54,6 +61,9 @@ class StatementSuite:
             counts = Counter((c.asked.answer == "yes", c.asked.group in present) for c in there)
             both, missed, false = counts[True, True], counts[True, False], counts[False, True]
             precision, recall = _share(both, both + false), _share(both, both + missed)
+            said = ["yes" if c.asked.group in present else "no" for c in there]
+            trials = StudyTrials([c.asked for c in there], said)
+            others = dict(beside(trials, AlwaysYes())) if self.baselines else {}
             rows.append(
                 Row(
                     {"finding": finding},
@@ -63,6 +73,7 @@ class StatementSuite:
                         "recall": exactly(recall),
                         "F1": exactly(_share(2 * both, 2 * both + missed + false)),
                         "differ": exactly((missed + false) / len(there)),
+                        **{f"F1 of {name}": exactly(_f1(trials.labels, some)) for name, some in others.items()},
                     },
                 )
             )
@@ -77,7 +88,12 @@ class StatementSuite:
             )
             advance(1)
         details = {"rules": rules_of(pipeline.lexicon), "errors": measured}
-        return Report(self.name, measured_index(engine), tuple(rows), left_out, details=details)
+        notes = () if self.baselines else (NO_BASELINES,)
+        return Report(self.name, measured_index(engine), tuple(rows), left_out, notes, details)
+
+
+def _f1(labels: Sequence[str], said: Sequence[str]) -> float:
+    return score_classes(Counter(zip(labels, said, strict=True)), ["yes"])["yes"].f1
 
 
 def _share(part: int, whole: int) -> float:
