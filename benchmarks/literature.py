@@ -27,7 +27,7 @@ from rag.types import Answer
 
 KINDS = ("yesno", "factoid", "list", "summary")
 PARTS = (*KINDS, "foreign", "abstracts")
-PROFILES = ("compact", "compact-lvlm-by-question")
+PROFILES = ("compact", "compact-lvlm-by-question", "compact-lvlm")
 
 
 def main(argv: list[str]) -> None:

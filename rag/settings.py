@@ -261,6 +261,20 @@ class OpenAISettings(_Group):
     ca_file: Path | None = Field(None, description="Certificates (PEM) to trust in place of the public ones.")
 
 
+class MemoSettings(_Group):
+    """What a language model said, kept on disk: for measurements that are repeated. A server refuses to keep any."""
+
+    folder: Path | None = Field(
+        None, description="Folder that keeps the model's texts, which may tell of patients; none are kept unless given."
+    )
+    misses: Literal["ask", "collect"] = Field(
+        "ask",
+        description="What the memo lacks is asked of the model, or collected for `rag models write`, which writes in "
+        "batches; answers of a run that collects are to be thrown away.",
+    )
+    most: int = Field(200_000, ge=1, description="Most texts kept; of more, those kept first are dropped.")
+
+
 class GenerationSettings(_Group):
     """Who writes the draft. Whoever does, every sentence is verified afterwards."""
 
@@ -318,6 +332,7 @@ class GenerationSettings(_Group):
     )
     transformers: TransformersSettings = Field(default_factory=lambda: TransformersSettings.model_validate({}))
     openai: OpenAISettings = Field(default_factory=lambda: OpenAISettings.model_validate({}))
+    memo: MemoSettings = Field(default_factory=lambda: MemoSettings.model_validate({}))
 
     @property
     def language_model(self) -> str:
@@ -504,7 +519,7 @@ def profile_text(settings: Settings, note: str) -> str:
         "indexes": True,
         "serving": True,
         "vectors": {"milvus_token"},
-        "generation": {"openai": {"api_key", "proxy"}},
+        "generation": {"openai": {"api_key", "proxy"}, "memo": True},
     }
     kept = settings.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude=kept_out)
     return "".join(f"# {line}\n" for line in note.splitlines()) + tomli_w.dumps(kept)
@@ -524,5 +539,5 @@ def shaping_settings(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(
         mode="json",
         include={"retrieval", "routing", "answering", "generation", "verification"},
-        exclude={"generation": {"openai": {"api_key", "proxy"}}},
+        exclude={"generation": {"openai": {"api_key", "proxy"}, "memo": True}},
     )

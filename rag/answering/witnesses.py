@@ -32,7 +32,7 @@ def load_witness(settings: GenerationSettings, texts: Texts) -> LanguageGenerato
         return None
     chosen = load_settings(settings.witness, environment=False).generation
     model = chosen.transformers.model_copy(update={"cache": chosen.transformers.cache or settings.transformers.cache})
-    witness = load_generator(chosen.model_copy(update={"transformers": model}), texts)
+    witness = load_generator(chosen.model_copy(update={"transformers": model, "memo": settings.memo}), texts)
     if not isinstance(witness, LanguageGenerator):
         raise InputError(
             f"setting 'generation.witness': the profile {settings.witness!r} has no language model; name one that has"

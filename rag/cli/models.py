@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,3 +53,26 @@ def models_build(
         folder = assemble(parts, cache_folder(settings_of(None, profile).generation.transformers.cache), progress)
     found = {"name": parts.name, "folder": str(folder), "bytes": size_of(folder)}
     say(found, f"{parts.name} is ready: {folder} ({size_of(folder) / 1e6:.0f} MB)", as_json)
+
+
+@app.command("write", epilog="Example: rag models write memo --profile compact-lvlm --seconds 150")
+def models_write(
+    memo: Annotated[Path, typer.Argument(help="The folder of a memo, generation.memo.folder of what was measured.")],
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Begin nothing new after so long; run it again for the rest.")
+    ] = None,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Write the texts that a measurement collected into its memo, in batches, on the GPU where there is one.
+
+    Collect them first: run any `rag evaluate` with the profile, RAG_GENERATION__MEMO__FOLDER=memo and
+    RAG_GENERATION__MEMO__MISSES=collect; afterwards without the second, and it finds them.
+    """
+    from rag.generation.batches import write_collected
+
+    with bars(as_json) as progress:
+        done = write_collected(memo, settings_of(None, profile).generation, seconds=seconds, progress=progress)
+    words = f"{done.written} texts written; {done.known} were there, {done.left} are left"
+    words += f"; {done.foreign} are for another model" if done.foreign else ""
+    say(done._asdict(), words + (f"; the first that could not be written: {done.why}" if done.why else ""), as_json)

@@ -49,7 +49,7 @@ def shared_model(settings: GenerationSettings) -> RemoteModel:
         MissingDependencyError: openai or tenacity is not installed.
     """
     key, proxy = settings.openai.api_key, settings.openai.proxy
-    plain = settings.model_dump_json(exclude={"openai": {"api_key", "proxy"}})
+    plain = settings.model_dump_json(exclude={"openai": {"api_key", "proxy"}, "memo": True})
     return _shared(plain, key.get_secret_value() if key else None, proxy.get_secret_value() if proxy else None)
 
 

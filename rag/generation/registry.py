@@ -60,4 +60,17 @@ def _around(model: ChatModel, settings: GenerationSettings, texts: Texts) -> Lan
     from rag.generation.looking import LookingGenerator
 
     made = LookingGenerator if settings.image_questions == "image" else LanguageGenerator
-    return made(model, settings, texts)
+    return made(_remembered(model, settings), settings, texts)
+
+
+def _remembered(model: ChatModel, settings: GenerationSettings) -> ChatModel:
+    """The model, behind the memo where the settings name one."""
+    if settings.memo.folder is None:
+        return model
+    from rag.generation.collecting import CollectingModel
+    from rag.generation.memo import Memo, RememberingModel
+
+    folder, memo = settings.memo.folder, Memo(settings.memo.folder, settings.memo.most)
+    if settings.memo.misses == "collect":
+        return CollectingModel(model, memo, folder, settings)
+    return RememberingModel(model, memo, settings)
