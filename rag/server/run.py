@@ -19,7 +19,7 @@ from rag.server.web.problems import log_to_stderr
 from rag.server.web.tracing import Tracer
 from rag.server.work.service import Service
 from rag.server.work.workers import settle
-from rag.settings import ServingSettings, Settings
+from rag.settings import GenerationSettings, ServingSettings, Settings
 
 _BACKLOG = 2048
 
@@ -61,13 +61,14 @@ def bind(settings: Settings, names: Sequence[str], tracer: Tracer | None = None)
     """Bind the address and open the indexes.
 
     Raises:
-        InputError: an index that is not there or empty, a file of keys that cannot be used, or an address beyond
-            loopback without authentication.
+        InputError: an index that is not there or empty, a file of keys that cannot be used, an address beyond
+            loopback without authentication, or a memo.
         IndexStateError: an index that is damaged, or of other encoders.
         StorageError: the address is taken or not this machine's.
     """
     serving = settings.serving
     check_address(serving)
+    check_privacy(settings.generation)
     service, stopping = Service(settings, names), asyncio.Event()
     app = create_app(service, tracer, stopping)
     listener = _bound(serving)
@@ -107,6 +108,16 @@ def check_address(serving: ServingSettings) -> None:
         )
     if (serving.tls_certificate is None) != (serving.tls_key is None):
         raise InputError("serving.tls_certificate and serving.tls_key go together; give both or neither")
+
+
+def check_privacy(generation: GenerationSettings) -> None:
+    """What strangers are told is kept by the ledger alone, from which it can be redacted.
+
+    Raises:
+        InputError: the settings have a memo, too.
+    """
+    if generation.memo.folder is not None:
+        raise InputError("'generation.memo' keeps texts that nobody can redact, and is for measurements; serve without")
 
 
 class _Server(uvicorn.Server):

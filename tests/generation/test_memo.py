@@ -141,6 +141,14 @@ def test_a_memo_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
         Memo(tmp_path / "file" / "below")
 
 
+def test_a_server_keeps_no_memo(tmp_path: Path) -> None:
+    from rag.server.run import bind
+    from rag.settings import load_settings
+
+    with pytest.raises(InputError, match=r"generation\.memo"):
+        bind(load_settings(generation={"memo": {"folder": tmp_path}}), [])
+
+
 @pytest.mark.parametrize("kind", MAKERS)
 def test_texts_written_together_are_those_written_one_by_one(kind: str, tiny: Tiny) -> None:
     """Conversations of several lengths, with and without pictures, so that most are padded."""
