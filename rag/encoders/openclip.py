@@ -184,8 +184,10 @@ class OpenClipEncoder:
         return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
 
     def _stack(self, decoded: Sequence[npt.NDArray[np.uint8]]) -> Any:
-        pixels = torch().from_numpy(np.stack(decoded))
-        return pixels.pin_memory() if self._device == "cuda" else pixels
+        shape = (len(decoded), *decoded[0].shape)
+        pixels = torch().empty(shape, dtype=torch().uint8, pin_memory=self._device == "cuda")
+        np.stack(decoded, out=pixels.numpy())
+        return pixels
 
     def _encode(self, encode: Callable[[Any], Any], inputs: Any) -> Vectors:
         """Unit vectors of one batch, in as many parts as the device's memory asks for."""

@@ -1,13 +1,15 @@
-"""The backends of a CUDA device on stand-ins: the contract, and what a trial on a real one has taught.
+"""The backends of a CUDA device: the contract, and what a trial on a real one has taught.
 
-The stand-ins compute on the processor and refuse what the device refused: two threads at once, more neighbours than a
-walk has candidates, a filter where it is ignored. They show that we ask rightly, not that the device answers.
+Without a device they run on stand-ins, which compute on the processor and refuse what the device refused: two threads
+at once, more neighbours than a walk has candidates, a filter where it is ignored. Those show that we ask rightly, not
+that the device answers.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from rag.settings import VectorSettings
 from . import test_backends as contract
 
 DIM = contract.DIM_
+REAL = cuda.missing("GpuIndexCagra") is None
+on_stand_ins = pytest.mark.skipif(REAL, reason="it looks into the stand-ins")
 
 
 class Resources:
@@ -86,7 +90,10 @@ class CagraStandIn(Standing):
         self.index.add(vectors)
 
     def copyTo(self, graph: Any) -> None:
+        assert graph.base_level_only, "the device's copy would link the upper levels on the processor"
+        graph.base_level_only = False  # or it takes no vectors
         graph.add(faiss.rev_swig_ptr(self.index.get_xb(), self.index.ntotal * self.index.d).reshape(-1, self.index.d))
+        graph.base_level_only = True
 
     def copyFrom(self, graph: Any) -> None:
         flat = faiss.downcast_index(graph.storage)
@@ -109,14 +116,17 @@ class Parameters:
 
 @pytest.fixture(scope="module", autouse=True)
 def device() -> Iterator[None]:
+    if REAL:
+        yield
+        return
     if hasattr(faiss, "GpuIndexFlat"):
-        pytest.skip("this faiss has a device of its own, on which the contract runs")
+        pytest.skip("this faiss is built for a device, and there is none")
     with pytest.MonkeyPatch.context() as patch:
         stand_ins = {
             "StandardGpuResources": Resources, "GpuIndexFlatConfig": Configuration,
             "GpuIndexFlat": FlatStandIn, "GpuIndexFlatIP": FlatStandIn, "GpuIndexCagra": CagraStandIn,
             "GpuIndexCagraConfig": Configuration, "SearchParametersCagra": Parameters, "get_num_gpus": lambda: 1,
-            "IndexHNSWCagra": lambda: faiss.IndexHNSWFlat(DIM, 8, faiss.METRIC_INNER_PRODUCT),
+            "IndexHNSWCagra": partial(faiss.IndexHNSWCagra, DIM, 8, faiss.METRIC_INNER_PRODUCT),
         }  # fmt: skip
         for name, stand_in in stand_ins.items():
             patch.setattr(faiss, name, stand_in, raising=False)
@@ -130,7 +140,7 @@ def segment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return contract.written(tmp_path_factory.mktemp("device"), request.param)
 
 
-class TestTheContractOnStandIns(contract.TestEveryBackend):
+class TestTheContract(contract.TestEveryBackend):
     """As every backend's."""
 
 
@@ -148,7 +158,8 @@ def test_depths_that_settings_allow(tmp_path: Path, backend: str, k: int, filter
     mask = np.random.default_rng(7).random(contract.N) < 0.5
     queries = contract.clustered(4, 20)
     rows, _ = segment.search(queries, k, Allowed.of(mask) if filtered else None)
-    assert rows.tolist() == contract.brute_force(segment, queries, k, mask if filtered else None)
+    truth = contract.brute_force(segment, queries, k, mask if filtered else None)
+    assert rows.tolist() == truth if segment.exact or not REAL else contract.recall(rows, truth) >= 0.95
 
 
 @pytest.mark.parametrize("backend", ["cuda-flat", "cuda-cagra", "torch-flat"])
@@ -180,7 +191,9 @@ def test_threads_take_turns_and_get_their_own_answers(make: Any) -> None:
         try:
             for _ in range(10):
                 for number, n in enumerate(range(0, 64, 8)):
-                    if which.candidates(queries[n : n + 8], 10, None).tolist() != wanted[which][number]:
+                    found, first = which.candidates(queries[n : n + 8], 10, None), wanted[which][number]
+                    same = contract.recall(found, first) >= 0.9 if REAL and not which.exact else found.tolist() == first
+                    if not same:
                         wrong.append(n)
         except BaseException as error:
             wrong.append(error)
@@ -193,6 +206,7 @@ def test_threads_take_turns_and_get_their_own_answers(make: Any) -> None:
     assert wrong == []
 
 
+@on_stand_ins
 def test_all_segments_share_one_resources_object() -> None:
     cuda.first_device.cache_clear()
     before = Resources.made
@@ -223,6 +237,7 @@ def test_ties_behind_a_filter_are_all_seen(make: Any) -> None:
     assert set(range(1000, 1200)) <= set(found[0].tolist())
 
 
+@on_stand_ins
 def test_a_narrow_filter_is_answered_wider_on_the_device_before_the_processor_is_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -241,6 +256,7 @@ def test_a_narrow_filter_is_answered_wider_on_the_device_before_the_processor_is
     assert [k for _, k, _ in index._there.asked][0] >= 110
 
 
+@on_stand_ins
 def test_the_effort_of_a_graph_is_measured_and_used(tmp_path: Path) -> None:
     segment = contract.written(tmp_path, "cuda-cagra")
     assert segment.facts["near_effort"] == 32 and segment.facts["near_recall"] == 1.0
@@ -248,22 +264,33 @@ def test_the_effort_of_a_graph_is_measured_and_used(tmp_path: Path) -> None:
     assert segment._index._there.asked[-1][2].itopk_size == 32
 
 
-def test_the_graph_is_kept_without_its_vectors_and_built_anew_if_damaged(tmp_path: Path) -> None:
+def test_the_graph_is_kept_without_its_vectors_and_built_anew_if_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     segment = contract.written(tmp_path, "cuda-cagra")
-    vectors = contract.N * DIM * 4
+    vectors = contract.N * (DIM + 64) * 4  # and 64 links of each
     assert 0 < (segment.path / GRAPH).stat().st_size < vectors
-    rows = segment.search(contract.clustered(4, 5), 10, None)[0].tolist()
+    rows = segment.search(contract.clustered(4, 50), 10, None)[0]
     info, root = segment.info, segment.path.parent
-    before = CagraStandIn.trained
+    trained, train = list[int](), faiss.GpuIndexCagra.train
+
+    def counted(index: Any, x: np.ndarray) -> None:
+        trained.append(len(x))
+        train(index, x)
+
+    monkeypatch.setattr(faiss.GpuIndexCagra, "train", counted)
     again = VectorSegment(root, info, VectorSettings())
-    assert CagraStandIn.trained == before and again.search(contract.clustered(4, 5), 10, None)[0].tolist() == rows
+    assert (
+        trained == [] and contract.recall(again.search(contract.clustered(4, 50), 10, None)[0], rows.tolist()) >= 0.95
+    )
     content = bytearray((segment.path / GRAPH).read_bytes())
     content[len(content) // 2] ^= 0xFF
     (segment.path / GRAPH).write_bytes(bytes(content))
     assert cuda._read_graph(segment.path) is None
     damaged = CagraIndex.open(segment.path, info.n, info.dim, segment.facts, VectorSettings())
-    assert CagraStandIn.trained == before + 1
-    assert damaged.candidates(contract.clustered(4, 5), 10, None).shape[0] == 5
+    assert trained == [contract.N]
+    found = segment.rows[damaged.candidates(contract.clustered(4, 50), 10, None)]
+    assert contract.recall(found, rows.tolist()) >= 0.95
 
 
 def test_the_plan_says_what_the_device_must_hold() -> None:

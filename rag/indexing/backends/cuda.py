@@ -185,6 +185,7 @@ class CagraIndex(FlatIndex):
             return {}
         with index._device.lock:
             graph = faiss.IndexHNSWCagra()
+            graph.base_level_only = True  # the levels above are for processors, which would link them here one by one
             index._there.copyTo(graph)
         write_faiss(graph, directory / GRAPH, faiss.IO_FLAG_SKIP_STORAGE)  # the vectors lie beside it already
         return choose_efforts(vectors, index._walk(None), _LADDER)
