@@ -35,6 +35,7 @@ from rag.indexing import Filter, IndexStore
 from rag.indexing.catalogue import FILE_NAME, Catalogue
 from rag.indexing.plan import plan, rows_per_segment
 from rag.indexing.segments import DIRECTORY, SegmentInfo
+from rag.indexing.shelves import write_shelves
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.spaces import write_segments, write_spaces
 from rag.indexing.storage import discard_directory
@@ -139,6 +140,7 @@ def publish(folder: Path, n: int, written: list[SegmentInfo]) -> float:
         connection.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", line)
         write_segments(connection, written)
         write_spaces(connection, folder, 1)
+        write_shelves(connection, 1)
     catalogue.checkpoint()
     catalogue.close()
     return time.perf_counter() - begin

@@ -23,6 +23,7 @@ from rag.indexing.leases import lease_path
 from rag.indexing.locks import Lock
 from rag.indexing.plan import plan, rows_per_segment
 from rag.indexing.segments import Rows, SegmentInfo
+from rag.indexing.shelves import forget_shelves
 from rag.indexing.spaces import latest_version, read_segments, write_segments
 from rag.indexing.storage import size_of_tree
 from rag.indexing.vectors import VectorSegment, backend_of, merge_vectors, write_vectors
@@ -68,7 +69,7 @@ def compact_index(
                 written += new
             failpoints.hit("compact-written")
             with catalogue.transaction() as connection:
-                _forget(connection, forgotten, [document for document, _, _ in lost])
+                _forget(connection, forgotten, lost)
                 connection.execute(
                     f"DELETE FROM segments WHERE id IN {LISTED}", (listed(info.id for info in replaced),)
                 )
@@ -181,14 +182,16 @@ def _runs(infos: list[SegmentInfo], limit: int) -> Iterator[list[SegmentInfo]]:
         yield run
 
 
-def _forget(connection: sqlite3.Connection, versions: list[int], documents: list[int]) -> None:
+def _forget(connection: sqlite3.Connection, versions: list[int], documents: list[tuple[int, int, int]]) -> None:
     for table, column in (("versions", "number"), ("spaces", "version")):
         connection.execute(f"DELETE FROM {table} WHERE {column} IN {LISTED}", (listed(versions),))
+    for version in versions:
+        forget_shelves(connection, version)
     read = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'readings'").fetchone()
-    for document in documents:
+    for document, first, count in documents:
         for table in ("statements", "readings") if read else ():
             connection.execute(f"DELETE FROM {table} WHERE document = ?", (document,))
-        connection.execute("DELETE FROM passages WHERE document = ?", (document,))
+        connection.execute("DELETE FROM passages WHERE row >= ? AND row < ?", (first, first + count))
         connection.execute("DELETE FROM lifetimes WHERE document = ?", (document,))
         connection.execute("DELETE FROM documents WHERE row = ?", (document,))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from rag.errors import InputError
 from rag.indexing import failpoints, leases
 from rag.indexing.catalogue import Catalogue
+from rag.indexing.shelves import write_shelves
 from rag.indexing.spaces import latest_version, write_spaces
 
 
@@ -44,6 +45,7 @@ def roll_back(index: Path, catalogue: Catalogue, version: int) -> int:
             (new, now(), f"rollback to version {version}", *counts, alive, last_row),
         )
         write_spaces(connection, index, new)
+        write_shelves(connection, new)
         failpoints.hit("rollback-written")
     failpoints.hit("rollback-published")
     leases.note(index, new)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from rag.indexing.backends.effort import PROBES
 from rag.indexing.backends.protocol import VectorIndex
 from rag.indexing.catalogue import MAPPED
 from rag.plugins import find
@@ -14,6 +15,8 @@ FLAT_UP_TO = 20_000  # so many vectors are compared one by one in a few millisec
 _SEGMENT_BYTES = 1 << 29
 # A process that has opened an index: interpreter, FAISS, work space of a search; and the mapped pages of the catalogue.
 _PROCESS = (128 << 20) + MAPPED
+# Scores that the effort of an approximate index is measured with: as float32 twice, and what passes.
+_SCORED = 9 << 25
 _WORKSPACE = 768 << 20  # of an accelerator: its context, and what a search works in
 
 
@@ -22,8 +25,9 @@ class Plan:
     """A backend for ``n`` vectors of dimension ``dim`` and its cost in bytes.
 
     ``resident`` is what a process that searches the index holds once every page has been touched: the vectors' index,
-    their rows and masks, and the process itself. Word search and the encoders come on top. ``device`` is what lies in
-    the memory of an accelerator, for backends that search on one; how much it has is not known before one is there.
+    their rows and masks, and the process itself. Word search and the encoders come on top. ``building`` is the same of
+    the process that writes it, a segment at a time. ``device`` is what lies in the memory of an accelerator, for
+    backends that search on one; how much it has is not known before one is there.
     """
 
     backend: str
@@ -32,6 +36,7 @@ class Plan:
     resident: int
     disk: int
     memory: int
+    building: int
     device: int = 0
 
     @property
@@ -47,7 +52,7 @@ class Plan:
         size = f"{self.n:,} vectors of {self.dim} dimensions: {self.backend}, {_gib(self.resident)} in memory"
         bound = f"{_gib(self.memory)} allowed" if self.fits else f"MORE than the {_gib(self.memory)} allowed"
         there = f", {_gib(self.device)} on the accelerator" if self.device else ""
-        return f"{size} ({bound}), {_gib(self.disk)} on disk{there}"
+        return f"{size} ({bound}; {_gib(self.building)} while it is written), {_gib(self.disk)} on disk{there}"
 
 
 def plan(n: int, dim: int, settings: VectorSettings) -> Plan:
@@ -64,7 +69,8 @@ def plan(n: int, dim: int, settings: VectorSettings) -> Plan:
         backend = next(fitting, choices[-1])
     disk = n * (_backend(backend).cost(dim).disk + 8)
     device = n * _backend(backend).cost(dim).device
-    return Plan(backend, n, dim, _resident(backend, n, dim), disk, memory, device + _WORKSPACE if device else 0)
+    resident, building = _resident(backend, n, dim), _building(backend, n, dim)
+    return Plan(backend, n, dim, resident, disk, memory, building, device + _WORKSPACE if device else 0)
 
 
 def rows_per_segment(dim: int) -> int:
@@ -81,6 +87,14 @@ def _resident(backend: str, n: int, dim: int) -> int:
     cost = _backend(backend).cost(dim)
     segments = -(-n // rows_per_segment(dim))
     return n * (cost.memory + 8 + 2) + cost.segment * segments + _PROCESS
+
+
+def _building(backend: str, n: int, dim: int) -> int:
+    """One segment: its vectors as they came and as they are stored, what is made of them, and its measuring."""
+    kind = _backend(backend)
+    cost, rows = kind.cost(dim), min(n, rows_per_segment(dim))
+    measured = 0 if kind.exact else min(_SCORED, 9 * PROBES * rows)
+    return rows * (4 * dim + cost.disk) + measured + _PROCESS
 
 
 def _half_of_the_machine() -> int:

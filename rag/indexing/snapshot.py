@@ -19,6 +19,7 @@ from rag.indexing.locks import Lock
 from rag.indexing.masks import Masks, alive_rows
 from rag.indexing.records import Count, Filter, Scored, SpaceInfo
 from rag.indexing.segments import SegmentGoneError, SegmentInfo
+from rag.indexing.shelves import read_shelves
 from rag.indexing.spaces import AnySegment, read_segments, read_spaces
 from rag.indexing.vectors import VectorSegment, search_segments
 from rag.indexing.words.bm25 import WordRanker
@@ -255,11 +256,7 @@ class Snapshot:
 
     def counts(self) -> list[Count]:
         """Documents by source, kind, domain and licence."""
-        query = (
-            f"SELECT d.source, d.kind, d.domain, d.licence, count(*) FROM documents d WHERE {ALIVE}"
-            " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
-        )
-        return [Count(*row) for row in self._catalogue.fetch(query, {"v": self.version})]
+        return read_shelves(self._catalogue, self.version)
 
     def select(self, query: str, values: Mapping[str, Any]) -> list[Any]:
         """All rows of a query over the catalogue, in which ``:v`` is this version: for tables that are read apart."""

@@ -228,17 +228,21 @@ class Staging:
             yield np.array([row for row, _ in block], np.int64), [text for _, text in block]
 
     def blocks(self, space: str, dim: int, limit: int) -> Iterator[tuple[Rows, Vectors]]:
-        """Rows and vectors of a space in row order, at most ``limit`` at a time."""
+        """Rows and vectors of a space in row order, at most ``limit`` at a time; the next ones overwrite them."""
         query = (
             "SELECT d.first + v.position, v.vector FROM documents d"
             " JOIN vectors v ON v.document = d.number AND v.space = ? WHERE d.wanted ORDER BY d.number, v.position"
         )
         with self.connection() as connection:
             cursor = connection.execute(query, (space,))
-            while batch := cursor.fetchmany(limit):
-                rows = np.fromiter((row for row, _ in batch), np.int64, len(batch))
-                vectors = np.frombuffer(b"".join(vector for _, vector in batch), "<f4").reshape(len(batch), dim)
-                yield rows, vectors.astype(np.float32, copy=False)
+            rows, vectors, n = np.empty(limit, np.int64), np.empty((limit, dim), np.float32), 0
+            for n, (row, vector) in enumerate(cursor, start=1):
+                place = (n - 1) % limit
+                rows[place], vectors[place] = row, np.frombuffer(vector, "<f4")
+                if place == limit - 1:
+                    yield rows, vectors
+            if n % limit:
+                yield rows[: n % limit], vectors[: n % limit]
 
     def documents(self) -> Iterator[tuple[str, str, int, list[tuple[int, str, int, int, str]]]]:
         """Each document to publish: body, hash, first row, and its passages as (row, id, start, end, hash)."""

@@ -17,6 +17,7 @@ from rag.indexing import segments
 from rag.indexing.catalogue import Catalogue, schema_fault
 from rag.indexing.masks import alive_rows
 from rag.indexing.segments import SegmentGoneError, SegmentInfo
+from rag.indexing.shelves import are_shelves_sound
 from rag.indexing.spaces import AnySegment, open_segment, read_segments
 from rag.indexing.statements import statement_faults
 from rag.indexing.vectors import VectorSegment
@@ -97,8 +98,10 @@ def _open(index: Path, catalogue: Catalogue, settings: VectorSettings, problems:
 
 
 def _documents(connection: sqlite3.Connection) -> Iterator[str]:
+    claimed = 0
     columns = "row, id, kind, domain, source, licence, case_id, group_id, first, passages, sha256, body"
     for row, identity, *shelf, first, count, content, body in connection.execute(f"SELECT {columns} FROM documents"):
+        claimed += count
         if sha256_of(body) != content:
             yield f"document {identity!r} (row {row}) is not what was ingested: its hash differs"
             continue
@@ -114,7 +117,8 @@ def _documents(connection: sqlite3.Connection) -> Iterator[str]:
         if fault is not None:
             yield f"the image of document {identity!r} {fault}; put it back, or remove the document"
         passages = connection.execute(
-            "SELECT row, id, start, end, sha256 FROM passages WHERE document = ? ORDER BY row", (row,)
+            "SELECT row, id, start, end, sha256 FROM passages WHERE row >= ? AND row < ? AND document = ? ORDER BY row",
+            (first, first + count, row),
         ).fetchall()
         if len(passages) != count:
             yield f"document {identity!r} (row {row}) has {len(passages)} passages, {count} were ingested"
@@ -123,6 +127,9 @@ def _documents(connection: sqlite3.Connection) -> Iterator[str]:
                 yield f"passage {n} of document {identity!r} is filed as {name!r} (row {place})"
             if sha256_of(document.text[start:end]) != passage_content:
                 yield f"passage {name!r} is not what was ingested: its hash differs"
+    there = connection.execute("SELECT count(*) FROM passages").fetchone()[0]
+    if there != claimed:
+        yield f"the catalogue has {there} passages, its documents {claimed}"
 
 
 def _words(connection: sqlite3.Connection, parts: list[AnySegment]) -> Iterator[str]:
@@ -145,6 +152,8 @@ def _versions(connection: sqlite3.Connection, parts: list[AnySegment]) -> Iterat
         ).fetchone()[0]
         if alive != documents:
             yield f"version {version} has {alive} documents, {documents} were published"
+        if not are_shelves_sound(connection, version):
+            yield f"version {version} has other documents by source, kind, domain and licence than were published"
         mask = alive_rows(connection, version, last_row)
         for space, fingerprint, n in connection.execute(
             "SELECT space, fingerprint, n FROM spaces WHERE version = ?", (version,)

@@ -22,6 +22,7 @@ from rag.indexing.locks import Lock
 from rag.indexing.plan import Plan, plan, rows_per_segment
 from rag.indexing.records import Changes, FilingPlace, SpaceInfo
 from rag.indexing.segments import SegmentInfo
+from rag.indexing.shelves import write_shelves
 from rag.indexing.spaces import (
     foreign_vectors,
     latest_version,
@@ -254,6 +255,7 @@ class Writer:
                 version = self._write_version(connection, note, staged, removed, last_row)
                 write_segments(connection, written)
                 write_spaces(connection, self.path, version)
+                write_shelves(connection, version)
                 failpoints.hit("version-written")
         except BaseException:
             with contextlib.suppress(OSError, RagError):  # the next writer collects what is left

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -346,6 +348,24 @@ class TestThePlan:
         info = write_vectors(tmp_path, "text", "e", np.arange(20_000), vectors, using(backend, settings))
         written = sum(file.stat().st_size for file in (tmp_path / info.id).iterdir())
         assert written == pytest.approx(made.disk, rel=0.15)
+
+    @pytest.mark.parametrize("backend", ["flat", "ivf-sq8"])
+    def test_writing_takes_no_more_memory_than_stated(
+        self, tmp_path: Path, backend: str, in_subprocess: Callable[..., subprocess.CompletedProcess[str]]
+    ) -> None:
+        script = """
+import sys
+from pathlib import Path
+import numpy as np
+from rag.indexing.vectors import write_vectors
+from rag.settings import VectorSettings
+vectors = np.random.default_rng(0).standard_normal((30_000, 384), dtype=np.float32)
+vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+write_vectors(Path(sys.argv[1]), "t", "e", np.arange(30_000), vectors, VectorSettings(backend=sys.argv[2]))
+print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+"""
+        peak = 1024 * int(in_subprocess(script, str(tmp_path), backend).stdout)
+        assert peak <= plan(30_000, 384, VectorSettings(backend=backend)).building
 
     def test_a_segment_stays_small_enough_to_build(self) -> None:
         assert rows_per_segment(512) * 512 * 4 <= 2**29

@@ -173,6 +173,36 @@ def test_rollback_is_a_new_version_equal_to_the_old_one(store: IndexStore) -> No
         store.rollback(17)
 
 
+def test_documents_are_counted_as_versions_come_and_go(store: IndexStore) -> None:
+    def counted(version: int | None = None) -> dict[tuple[str, str], int]:
+        with store.snapshot(version) as snapshot:
+            return {(count.source, count.licence): count.documents for count in snapshot.counts()}
+
+    fill(store, [*documents(4), make_document("x", licence="CC0"), make_document("y", source="t")])
+    fill(store, [make_document("d0", "Another text.", source="t"), make_document("z", "New.", source="t")])
+    with store.writer() as writer:
+        writer.remove(document_ids=["x", "d1"])
+        writer.publish()
+    store.rollback(2)
+    unknown = "unknown"
+    one = {("s", "CC0"): 1, ("s", unknown): 4, ("t", unknown): 1}
+    two = {("s", "CC0"): 1, ("s", unknown): 3, ("t", unknown): 3}
+    assert [counted(v) for v in (1, 2, 3, 4)] == [one, two, {("s", unknown): 2, ("t", unknown): 3}, two]
+    assert store.verify().sound
+    with sqlite3.connect(store.path / "catalogue.sqlite") as connection:
+        connection.execute("DELETE FROM properties")  # as an earlier version of the program wrote it
+    assert [counted(v) for v in (1, 2, 4)] == [one, two, two] and store.verify().sound
+    fill(store, [make_document("x", "Text.")])
+    assert counted() == {("s", unknown): 4, ("t", unknown): 3}
+    store.compact(keep=[])
+    assert counted() == {("s", unknown): 4, ("t", unknown): 3} and store.verify().sound
+    with sqlite3.connect(store.path / "catalogue.sqlite") as connection:
+        assert [name for (name,) in connection.execute("SELECT name FROM properties")] == ["shelves 5"]
+        connection.execute("UPDATE properties SET value = '7'")
+    with pytest.raises(IndexStateError, match="count of documents is damaged"):
+        counted()
+
+
 def test_compaction_changes_no_answer(store: IndexStore) -> None:
     for number in range(5):
         fill(store, [make_document(f"d{number}"), make_document("shared", f"Text {number}.")], seed=number)
@@ -301,6 +331,9 @@ def test_a_sound_index_verifies(store: IndexStore) -> None:
         ("DELETE FROM passages WHERE id = 'd4#1'", "'d4' (row 4) has 1 passages, 2 were ingested"),
         ("DELETE FROM segments WHERE kind = 'words'", "the word segments and the passages differ in 12 rows"),
         ("UPDATE versions SET documents = 7", "version 1 has 6 documents, 7 were published"),
+        ("INSERT INTO passages VALUES (99, 4, 'd4#9', 0, 4, '')", "the catalogue has 13 passages, its documents 12"),
+        ("UPDATE properties SET value = replace(value, '6', '5')", "version 1 has other documents by source"),
+        ("UPDATE properties SET value = '[[' WHERE name = 'shelves 1'", "version 1 has other documents by source"),
         ("UPDATE spaces SET n = 11", "version 1 has 12 vectors in space 'text', 11 were published"),
     ],
 )

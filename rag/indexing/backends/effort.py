@@ -11,7 +11,7 @@ from rag.indexing.backends.protocol import Facts, Positions, Vectors
 
 K = 10
 TARGET = 0.98
-_PROBES = 200
+PROBES = 200
 # Questions lie off the passages' own manifold, those of another modality far off: a probe is a stored vector turned
 # away until its cosine with it is one of these. An image meets text at about the first. Of 1,322 biomedical questions
 # three quarters have a sentence at 0.58 or more (MiniLM); probes at 0.75 chose efforts that found them 0.94 of theirs.
@@ -25,7 +25,7 @@ Search = Callable[[Vectors, int, int], tuple[Vectors, Positions]]
 def probes(vectors: Vectors, cosine: float) -> Vectors:
     """(200, dim) unit vectors at this cosine from stored ones, the same for the same vectors."""
     dice = np.random.default_rng(0)
-    chosen = vectors[dice.integers(0, len(vectors), _PROBES)]
+    chosen = vectors[dice.integers(0, len(vectors), PROBES)]
     away = dice.standard_normal(chosen.shape).astype(np.float32)
     away -= (away * chosen).sum(axis=1, keepdims=True) * chosen
     away /= np.linalg.norm(away, axis=1, keepdims=True)

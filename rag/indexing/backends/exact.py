@@ -71,7 +71,9 @@ def _nearest(take: Take, queries: Vectors, k: int, positions: Positions) -> Posi
         scores[:, part] = queries @ take(positions[part]).astype(np.float32, copy=False).T
     if k >= len(positions):
         return np.broadcast_to(positions, scores.shape)
-    threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1] - NOISE
+    distances = -scores
+    distances.partition(k - 1, axis=1)  # in place: there may be 2**25 of them
+    threshold = -distances[:, k - 1] - NOISE
     kept = scores >= threshold[:, None]
     return ragged([positions[row] for row in kept])
 
