@@ -138,11 +138,16 @@ class Question(Noun):
     )
 
     @property
+    def of_image(self) -> bool:
+        """Whether it is about an image alone, and no study whose report could tell."""
+        return self.image is not None and self.study is None
+
+    @property
     def read_as(self) -> Question:
-        """The question whose words are what it is taken to mean."""
+        """The question whose words are what it is taken to mean; these are English."""
         if not isinstance(self.taken, TakenAs):
             return self
-        return self.model_copy(update={"text": self.taken.means, "taken": None})
+        return self.model_copy(update={"text": self.taken.means, "taken": None, "language": None})
 
     @field_validator("study", "domain")
     @classmethod

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from rag.answering.turn import Attempt, Crossing
 from rag.encoders.protocols import TextEncoder
 from rag.generation.base import Request, refusal
+from rag.generation.reader import kind_of_image
 from rag.language.clinical_text import Texts
 from rag.language.cognates import likeness, roots
 from rag.language.languages import ENGLISH, TEXT_LANGUAGE, language_of
@@ -38,6 +39,7 @@ def crossing_of(
     if question.language is None and not foreign:
         return None
     read = question.language is None and len(foreign) < len(bearing)
+    read = read and not any(e.of_study and e.document_id in languages for e in bearing)  # it may say what others do not
     return Crossing(question.language or ENGLISH, foreign[0] if foreign else ENGLISH, read)
 
 
@@ -53,8 +55,9 @@ def languages_of(hits: Sequence[Hit], texts: Texts) -> dict[str, str]:
 def quote_across(request: Request, crossing: Crossing, bridge: TextEncoder | None, texts: Texts) -> Attempt:
     """The sentences of the evidence nearest to the question, or why none is shown."""
     if bridge is None:
-        why = f"{crossing.unread} is not read here, and this index has no bridge between languages; ask in English, or "
-        return _refused(f"{why}add one: RAG_ENCODERS__BRIDGE=use-multilingual rag index reencode")
+        why = f"{crossing.unread} is not read here, and this index has no bridge between languages; "
+        ask = "" if crossing.asked == ENGLISH else "ask in English, or "
+        return _refused(f"{why}{ask}add one: RAG_ENCODERS__BRIDGE=use-multilingual rag index reencode")
     rows = [(e, start, end) for e in request.evidence for start, end, s in texts.of(e.text).sentences if s.words]
     if not rows:
         return _refused("no evidence was found for this question")
@@ -70,15 +73,34 @@ def quote_across(request: Request, crossing: Crossing, bridge: TextEncoder | Non
     return _attempt([rows[n] for n in sorted(chosen)], crossing)
 
 
+def quote_similar(request: Request, crossing: Crossing, bridge: TextEncoder | None, texts: Texts) -> Attempt:
+    """What kind of image it is, and of each similar case the sentence nearest to the question, or the last one."""
+    cases = list({e.case_id: e for e in reversed(request.evidence) if e.of_similar_image}.values())[::-1][:_MOST]
+    rows = [[(e, start, end) for start, end, s in texts.of(e.text).sentences if s.words] for e in cases]
+    rows = [sentences for sentences in rows if sentences]
+    if not rows:
+        return _refused(f"{crossing.unread} is not read here, and there is no similar case to quote")
+    if bridge is None:
+        return _attempt([sentences[-1] for sentences in rows], crossing, kind_of_image(request))
+    vectors = bridge.encode([request.asked.plain, *(e.text[a:b] for sentences in rows for e, a, b in sentences)])
+    cosines = iter((vectors[1:] @ vectors[0]).tolist())
+    ranked = [[(next(cosines), row) for row in sentences] for sentences in rows]
+    nearest = [max(sentences, key=lambda pair: pair[0])[1] for sentences in ranked]
+    return _attempt(nearest, crossing, kind_of_image(request))
+
+
 def _refused(why: str) -> Attempt:
     return Attempt(refusal(why), Verified((), (), ()), why)
 
 
-def _attempt(rows: Sequence[tuple[Evidence, int, int]], crossing: Crossing) -> Attempt:
-    drafted, passed, citations = [], [], []
-    for n, (e, start, end) in enumerate(rows):
-        quote = e.text[start:end]
-        text = f"{e.title or e.case_id}: “{quote}” (not verified in this language: {crossing.unread})"
+def _attempt(
+    rows: Sequence[tuple[Evidence, int, int]], crossing: Crossing, seen: DraftSentence | None = None
+) -> Attempt:
+    drafted = [] if seen is None else [seen]
+    passed, citations = [Sentence(text=s.text, seen_by=s.seen_by) for s in drafted], []
+    for n, (e, start, end) in enumerate(rows, start=len(drafted)):
+        quote, similar = e.text[start:end], "A similar case, " if e.of_similar_image else ""
+        text = f"{similar}{e.title or e.case_id}: “{quote}” (not verified in this language: {crossing.unread})"
         drafted.append(
             DraftSentence(text=text, quotes=(Quote(number=e.number, start=e.start + start, end=e.start + end),))
         )

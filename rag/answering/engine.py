@@ -14,6 +14,7 @@ from typing import Any
 from rag.answering.certificate import StoredCertificate
 from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.image_guard import effects_that_hold
+from rag.answering.intake import in_its_language
 from rag.answering.opening import open_version
 from rag.answering.pipeline import Pipeline
 from rag.answering.replay import Replay
@@ -274,7 +275,8 @@ class Engine:
         """The question as its thread makes it mean."""
         if q.thread is None or q.taken is not None:
             return q
-        return follow(q, recall(self.ledger, q.thread, caller), pipeline.snapshot, pipeline.lexicon)
+        earlier = recall(self.ledger, q.thread, caller)
+        return follow(in_its_language(q, pipeline.lexicon), earlier, pipeline.snapshot, pipeline.lexicon)
 
     # ---------------------------------------------------------------- versions
 

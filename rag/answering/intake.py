@@ -1,14 +1,18 @@
-"""Whether a question can be asked of an index at all, and the study that it names."""
+"""Whether a question can be asked of an index at all, the study that it names, and the language that it is in."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from rag.cohorts.asking import counts_reports
 from rag.corpus.images import check_image
 from rag.errors import InputError
 from rag.indexing.snapshot import Snapshot
-from rag.language.naming import named_after_word, names_in, spellings
-from rag.types import Question
+from rag.language.languages import ENGLISH, language_of
+from rag.language.lexicon import Lexicon
+from rag.language.naming import named_after_word, names_in, spellings, without_study
+from rag.language.phrasebook import render
+from rag.types import AskedBack, Question, TakenAs
 
 
 def check_question(q: Question, snapshot: Snapshot, index: str, most: int) -> Question:
@@ -42,6 +46,27 @@ def check_question(q: Question, snapshot: Snapshot, index: str, most: int) -> Qu
     if len(cases) == 1 and any(d.kind == "report" for d in snapshot.case(min(cases))):
         return q.model_copy(update={"study": min(cases)})
     return q
+
+
+def in_its_language(q: Question, lexicon: Lexicon) -> Question:
+    """The question with its language, where it is not English, and what it means in English where all of it is read.
+
+    A question about many reports of which a part is not read is asked back: a quote answers no "how many".
+    """
+    if q.taken is not None:
+        return q
+    code = language_of(without_study(q.text, q.study) if q.study else q.text, lexicon.vocabulary)
+    if code == ENGLISH:
+        return q
+    read = render(q.text, code, lexicon)
+    if read is None:
+        return q.model_copy(update={"language": code})
+    found: dict[str, object] = {"language": read.language}
+    if not read.unread:
+        found["taken"] = TakenAs(means=read.text, notes=(read.note,))
+    elif q.study is None and q.image is None and counts_reports(read.text):
+        found["taken"] = AskedBack(back=read.asks_back)
+    return q.model_copy(update=found)
 
 
 def _case(name: str, snapshot: Snapshot) -> str | None:

@@ -10,13 +10,13 @@ Whoever answers questions loops over these three: the engine, its stream, replay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from rag.answering.across import crossing_of, languages_of, quote_across
+from rag.answering.across import crossing_of, languages_of, quote_across, quote_similar
 from rag.answering.certificate import StoredCertificate, certificate_for
 from rag.answering.confidence import of_reading, signals_of
 from rag.answering.contexts import evidence_of, image_file, select_contexts
@@ -32,7 +32,7 @@ from rag.answering.eligibility import (
 )
 from rag.answering.evidence_certificate import EvidenceCertificate
 from rag.answering.image_guard import ImageEffects
-from rag.answering.intake import check_question
+from rag.answering.intake import check_question, in_its_language
 from rag.answering.lookup import NOT_CERTIFIED, look_up
 from rag.answering.parts import join_answers, split_question
 from rag.answering.posed import Posed, pose
@@ -42,9 +42,7 @@ from rag.generation.base import Request, refusal
 from rag.generation.chat import LanguageGenerator
 from rag.indexing.snapshot import Snapshot
 from rag.language.clinical_text import Texts
-from rag.language.languages import ENGLISH, language_of
 from rag.language.lexicon import Lexicon
-from rag.language.naming import without_study
 from rag.language.question import Asked, read_question, unread_question
 from rag.language.typed import TypedWords
 from rag.retrieval.router import Router
@@ -58,6 +56,7 @@ from rag.verification.base import Verified
 _T = TypeVar("_T")
 _VOTERS = 5  # most similar images that vote on the domain
 _EVERYTHING = 1e6  # no gap between scores is as wide
+ENGLISH_ONLY = "it was not asked in English, and certificates are tested on English questions alone"
 _GIVEN = Domain(name="general", probability=1.0, out_of_domain=False, basis="given evidence")
 _UNCERTIFIED = Certificate(status="uncertified", why="the evidence was given, not found")
 
@@ -105,7 +104,7 @@ class Pipeline:
         with clock("read"):
             most = self.settings.answering.max_question_chars
             given = [check_question(q, self.snapshot, self.name, most) for q in questions]
-            given = [self._mended(self._in_its_language(q)) for q in given]
+            given = [self._mended(in_its_language(q, self.lexicon)) for q in given]
             questions = [q.read_as for q in given]
         if everywhere:
             return self._search(questions, clock, depth, everywhere=True)
@@ -128,6 +127,8 @@ class Pipeline:
             made[n] = self._joining(questions[n], self.begin(parts, depth=depth))
         for n, q in enumerate(given):
             made[n].given = q.model_copy(update={"study": made[n].question.study})
+            if q.language is not None:
+                self._uncertify(made[n], ENGLISH_ONLY)
         return [made[n] for n in range(len(questions))]
 
     def _search(
@@ -156,11 +157,6 @@ class Pipeline:
             for q, a, d, f, p in zip(questions, asked, domains, found, posed, strict=True)
         ]
 
-    def _in_its_language(self, q: Question) -> Question:
-        """The question with its language, where it is not English: nothing else of it is read then."""
-        code = language_of(without_study(q.text, q.study) if q.study else q.text, self.lexicon.vocabulary)
-        return q if code == ENGLISH else q.model_copy(update={"language": code})
-
     def _mended(self, q: Question) -> Question:
         """The question with its spelling and its abbreviations read, where that changes it; what was read is noted."""
         if isinstance(q.taken, AskedBack) or q.language is not None:
@@ -183,6 +179,12 @@ class Pipeline:
         certificate = Certificate(status="uncertified", why=NOT_CERTIFIED)
         asked = read_question(q.text, self.lexicon, q.study)
         return Turn(q, asked, domain, Retrieved(found.hits), Posed(None), certificate, policy, clock, looked_up=found)
+
+    def _uncertify(self, turn: Turn, why: str) -> None:
+        """Answer it, and each part of it, by the usual policy."""
+        turn.certificate, turn.policy = Certificate(status="uncertified", why=why), self.default_policy
+        for part in turn.parts:
+            self._uncertify(part, why)
 
     def _joining(self, q: Question, parts: Sequence[Turn]) -> Turn:
         """A turn that joins those of its parts."""
@@ -242,14 +244,19 @@ class Pipeline:
             turn.attempts = (turn.looked_up.attempt(turn.evidence),)
             yield from self._told(turn, turn.attempts[0])
             return
-        crossing = self._crossing(turn)
-        if crossing is not None and not crossing.read:
-            yield from self._write_across(turn, crossing)
-            return
-        if why := refuse_unanswerable(turn, self.settings, self.texts, looks=self._looks):
+        languages = languages_of(turn.found.hits, self.texts)
+        crossing = self._crossing(turn, languages)
+        whole = turn.request
+        turn.request = replace(whole, evidence=tuple(e for e in whole.evidence if e.document_id not in languages))
+        unread, by_image = crossing is not None and not crossing.read, turn.question.of_image
+        why = None
+        if by_image or not unread:
+            why = refuse_unanswerable(turn, self.settings, self.texts, looks=self._looks)
+        if why is not None:
             turn.attempts = (Attempt(refusal(why), Verified((), (), ()), why),)
-            if crossing is not None:
-                yield from self._write_across(turn, crossing)
+        if crossing is not None and (unread if why is None else not by_image):
+            yield from self._write_across(turn, whole, crossing)
+        if unread or why is not None:
             return
         writing = self.drafting.write(turn.request, turn.clock)
         while True:
@@ -261,25 +268,23 @@ class Pipeline:
             (sentence,), citations = turn.numbers.renumber([passed.sentence], passed.citations)
             yield Event(kind="sentence", sentence=sentence, citations=citations)
         if crossing is not None and not turn.last.verified.sentences:
-            yield from self._write_across(turn, crossing)
+            yield from self._write_across(turn, whole, crossing)
 
-    def _crossing(self, turn: Turn) -> Crossing | None:
+    def _crossing(self, turn: Turn, languages: Mapping[str, str]) -> Crossing | None:
         """The languages, where question or evidence is in one that is not read and something may be quoted."""
-        if turn.question.image is not None and turn.question.study is None:
-            return None
         least, bridge = self.settings.retrieval.min_relevance, self.searcher.bridge
-        languages = languages_of(turn.found.hits, self.texts)
         crossing = crossing_of(turn.question, turn.request.evidence, least, languages)
         if bridge is None:
-            return crossing if turn.question.language else None  # the reader says that it cannot read a text
+            return crossing
         return None if refuse_irrelevant(turn, self.settings) else crossing
 
-    def _write_across(self, turn: Turn, crossing: Crossing) -> Iterator[Event]:
+    def _write_across(self, turn: Turn, request: Request, crossing: Crossing) -> Iterator[Event]:
         """Quote, and promise nothing."""
-        turn.crossing, turn.policy = crossing, self.default_policy
-        turn.certificate = Certificate(status="uncertified", why=crossing.note)
+        turn.request, turn.crossing = request, crossing
+        self._uncertify(turn, crossing.note)
+        quote = quote_similar if turn.question.of_image else quote_across
         with turn.clock("generate"):
-            turn.attempts = (quote_across(turn.request, crossing, self.searcher.bridge, self.texts),)
+            turn.attempts = (quote(turn.request, crossing, self.searcher.bridge, self.texts),)
         yield from self._told(turn, turn.attempts[0])
 
     def _told(self, turn: Turn, attempt: Attempt) -> Iterator[Event]:

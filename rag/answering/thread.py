@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rag.answering.intake import studies_named
+from rag.answering.intake import in_its_language, studies_named
 from rag.audit.ledger import Ledger
 from rag.audit.record import IMAGE, Entry
 from rag.indexing.snapshot import Snapshot
@@ -62,8 +62,18 @@ def follow(q: Question, earlier: Sequence[Remembered], snapshot: Snapshot, lexic
     >>> follow(Question(text="Is it on the left?"), before, snapshot, lexicon).taken.means   # doctest: +SKIP
     'Is the pleural effusion on the left?'
     """
-    if not earlier or q.taken is not None:
+    if not earlier or isinstance(q.taken, AskedBack):
         return q
+    before = q.taken.notes if q.taken else ()
+    taken = _followed(q.read_as, earlier, snapshot, lexicon)
+    if not isinstance(taken.taken, TakenAs):
+        return q if taken.taken is None else _asking(q, taken.taken.back)
+    means = taken.taken.model_copy(update={"notes": (*before, *taken.taken.notes)})
+    return q.model_copy(update={"study": taken.study, "image": taken.image, "taken": means})
+
+
+def _followed(q: Question, earlier: Sequence[Remembered], snapshot: Snapshot, lexicon: Lexicon) -> Question:
+    """The same of a question in English that nothing was made of yet."""
     last = earlier[0]
     named = studies_named(q.text, snapshot)
     own = _findings(q.text, lexicon, named)
@@ -90,11 +100,11 @@ def follow_conversation(q: Question, earlier: Sequence[Question], snapshot: Snap
     """The same, for a client that brings its earlier questions along, oldest first, instead of a thread's name."""
     before: list[Remembered] = []
     for one in earlier[-REMEMBERED:]:
-        read = follow(one, before, snapshot, lexicon)
+        read = follow(in_its_language(one, lexicon), before, snapshot, lexicon)
         named = studies_named(read.read_as.text, snapshot)
         study = read.study or (named[0] if len(named) == 1 else None)
         before.insert(0, Remembered(read.read_as.text, study, read.image))
-    return follow(q, before, snapshot, lexicon)
+    return follow(in_its_language(q, lexicon), before, snapshot, lexicon)
 
 
 def _taken(q: Question, text: str, study: str | None, image: str | None) -> Question:

@@ -18,7 +18,9 @@ from rag.cohorts.criteria import BodySide, By, CohortQuestion, Criterion, Order,
 from rag.errors import InputError
 from rag.indexing import Count
 from rag.language.cues import load_cues
+from rag.language.languages import ENGLISH, language_of
 from rag.language.lexicon import Lexicon
+from rag.language.phrasebook import render
 from rag.language.quantities import quantities_of
 from rag.language.question import content_of
 from rag.language.statements import Assertion, statements_of
@@ -136,9 +138,15 @@ def name_of(lexicon: Lexicon, concept: str) -> str:
 
 
 def read_typed_cohort(text: str, typed: TypedWords, lexicon: Lexicon, shelves: Sequence[Count]) -> CohortQuestion:
-    """The same as :func:`read_cohort` of words as people type them; what was read for what is noted."""
-    mended = typed.mend(text)
-    return read_cohort(mended.text, lexicon, shelves).model_copy(update={"notes": mended.notes})
+    """The same as :func:`read_cohort` of words as people type them, in a language that has phrases in the knowledge
+    folder; what was read for what is noted."""
+    code = language_of(text, lexicon.vocabulary)
+    read = render(text, code, lexicon) if code != ENGLISH else None
+    if read is not None and read.unread:
+        raise NotReadError(read.asks_back)
+    mended = typed.mend(text if read is None else read.text)
+    notes = mended.notes if read is None else (read.note, *mended.notes)
+    return read_cohort(mended.text, lexicon, shelves).model_copy(update={"notes": notes})
 
 
 def read_cohort(text: str, lexicon: Lexicon, shelves: Sequence[Count] = ()) -> CohortQuestion:

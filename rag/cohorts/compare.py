@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rag.cohorts.asking import name_of
-from rag.cohorts.statements import date_of, read_document
+from rag.cohorts.statements import date_of, other_language, read_document
 from rag.errors import InputError
 from rag.indexing.snapshot import Snapshot
 from rag.indexing.statements import LEFT, RIGHT, Statement
 from rag.language.clinical_text import Texts
+from rag.language.languages import language_name
 from rag.language.lexicon import Lexicon
 from rag.types import Document
 
@@ -65,9 +66,15 @@ def compare(snapshot: Snapshot, texts: Texts, first: str, second: str) -> Compar
     >>> compare(snapshot, texts, "CXR2814", "CXR100").findings[0].change             # doctest: +SKIP
 
     Raises:
-        InputError: one of them has no report.
+        InputError: one of them has no report, or one in another language.
     """
     one, other = (_reports(snapshot, case) for case in (first, second))
+    for document in (*one, *other):
+        if (code := other_language(document, texts)) is not None:
+            raise InputError(
+                f"the report of study {document.case_id!r} is in {language_name(code)}, which is not read here, so it "
+                "cannot be compared; ask about each study apart, and its sentences are quoted"
+            )
     dates = [date_of(some[0].metadata) for some in (one, other)]
     same = one[0].group_id == other[0].group_id
     in_time = same and all(dates) and dates[0] != dates[1]

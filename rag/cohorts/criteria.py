@@ -205,6 +205,9 @@ class Cohort(Noun):
     hits: tuple[CohortHit, ...]
     offset: int = 0
     unread: int = Field(0, description="Reports that have not been read, and are not counted.")
+    other_languages: dict[str, int] = Field(
+        default_factory=dict, description="Reports in languages that are not read, by code; they are not counted."
+    )
     earlier: int = Field(0, description="Reports that were read by earlier rules than today's.")
 
     @property

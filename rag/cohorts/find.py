@@ -79,6 +79,7 @@ def find(
         hits=tuple(counting.hits(rows[page.offset : page.offset + page.limit])),
         offset=page.offset,
         unread=counted.get("", 0),
+        other_languages=table.languages(),
         earlier=sum(n for name, n in counted.items() if name and name != today),
     )
 

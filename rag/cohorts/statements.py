@@ -11,6 +11,7 @@ from typing import Any
 from rag import language
 from rag.indexing.statements import LEFT, RIGHT, ReadDocument, Statement
 from rag.language.clinical_text import ClinicalSentence, Texts
+from rag.language.languages import ENGLISH, TEXT_LANGUAGE, language_of
 from rag.language.lexicon import Lexicon, Mention
 from rag.language.quantities import Quantity
 from rag.language.statements import Assertion
@@ -41,10 +42,21 @@ def read_document(row: int, document: Document, texts: Texts) -> ReadDocument:
     >>> [(s.concept, s.status, s.value) for s in read_document(0, report, texts).statements]
     [('nodule', 'present', 12.0)]
     """
+    if (code := other_language(document, texts)) is not None:
+        return ReadDocument(row, date_of(document.metadata), (), code)
     read = texts.of(document.text)
     sentences = {start: sentence for start, _, sentence in read.sentences}
     kept = dict.fromkeys(_statement(a, sentences[a.start], texts.lexicon) for a in read.statements)
     return ReadDocument(row, date_of(document.metadata), tuple(kept))
+
+
+def other_language(document: Document, texts: Texts) -> str | None:
+    """The code of a document's language where it is not read here; None of one in English.
+
+    A finding's name is the same in many languages: "Kein Pneumothorax" must not be read for a pneumothorax.
+    """
+    code = str(document.metadata.get(TEXT_LANGUAGE) or language_of(document.text, texts.lexicon.vocabulary))
+    return None if code == ENGLISH else code
 
 
 def date_of(metadata: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 
 from rag.cohorts.criteria import Cohort, CohortHit, Criterion, Standing, Tally
+from rag.language.languages import language_name
 
 _VERBS: dict[Standing, tuple[str, str]] = {
     "present": ("asserts", "assert"),
@@ -59,6 +60,9 @@ def warnings(found: Cohort) -> list[str]:
         told.append(f"how often the reader is wrong about {', '.join(unmeasured)} has not been measured")
     if found.unread:
         told.append(f"{_reports(found.unread)} have not been read and are not counted: rag index reread {found.index}")
+    if found.other_languages:
+        names = ", ".join(f"{n:,} {language_name(code)}" for code, n in sorted(found.other_languages.items()))
+        told.append(f"not counted are reports in languages that are not read here: {names}")
     if found.earlier:
         told.append(f"{_reports(found.earlier)} were read by earlier rules: rag index reread {found.index}")
     return told

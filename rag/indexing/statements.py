@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +20,7 @@ from rag.indexing.snapshot import Snapshot
 from rag.types import Document, sha256_of
 
 LEFT, RIGHT = 1, 2  # bits of ``sides``
+_OTHER = "/"  # between the rules and the language of a report that they do not read
 
 
 class Statement(NamedTuple):
@@ -43,11 +45,15 @@ class Statement(NamedTuple):
 
 
 class ReadDocument(NamedTuple):
-    """A document that was read: its row in the catalogue, its date (ISO, as far as known) and what it says."""
+    """A document that was read: its row in the catalogue, its date (ISO, as far as known) and what it says.
+
+    ``language`` is the code of the one that it is in where that is not read: then nobody knows what it says.
+    """
 
     row: int
     date: str
     statements: Sequence[Statement]
+    language: str = ""
 
 
 class ReportRow(NamedTuple):
@@ -71,6 +77,17 @@ class StatementTable:
 
     def rules(self) -> dict[str, int]:
         """How many reports were read by which rules; those not read at all are counted under an empty name."""
+        return {rules: n for rules, n in self._read_by().items() if _OTHER not in rules}
+
+    def languages(self) -> dict[str, int]:
+        """How many reports are in which other language, by its code; these are in no other count."""
+        counts = Counter[str]()
+        for rules, n in self._read_by().items():
+            if _OTHER in rules:
+                counts[rules.split(_OTHER)[1]] += n
+        return dict(counts)
+
+    def _read_by(self) -> dict[str, int]:
         if not self._there():
             return {"": sum(c.documents for c in self._snapshot.counts() if c.kind == "report")}
         rows = self._fetch(
@@ -98,7 +115,8 @@ class StatementTable:
             conditions.append("r.date <> '' AND substr(r.date, 1, :width) <= :until")
         rows = self._fetch(
             "SELECT d.row, d.group_id, r.date FROM documents d JOIN readings r ON r.document = d.row"
-            f" WHERE d.kind = 'report' AND {ALIVE} {''.join(f' AND {c}' for c in conditions)} ORDER BY d.row",
+            f" WHERE d.kind = 'report' AND instr(r.rules, '{_OTHER}') = 0 AND {ALIVE}"
+            f" {''.join(f' AND {c}' for c in conditions)} ORDER BY d.row",
             values | {"since": since, "until": until, "width": len(until)},
         )
         return {row: ReportRow(row, group, date) for row, group, date in rows}
@@ -149,7 +167,7 @@ def documents_to_read(
     catalogue: Catalogue, rules: str, size: int, *, again: bool
 ) -> Iterator[list[tuple[int, Document]]]:
     """Rows and reports of the latest version that were never read or, ``again``, not by these rules."""
-    known = "r.document IS NULL OR (:again AND r.rules <> :rules)"
+    known = f"r.document IS NULL OR (:again AND r.rules <> :rules AND substr(r.rules, 1, {len(rules) + 1}) <> :other)"
     query = (
         "SELECT d.row, d.body FROM documents d JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL"
         f" LEFT JOIN readings r ON r.document = d.row WHERE d.kind = 'report' AND d.row > :last AND ({known})"
@@ -158,7 +176,7 @@ def documents_to_read(
     last = -1
     while True:
         with catalogue.connection() as connection:
-            values = {"again": again, "rules": rules, "last": last, "size": size}
+            values = {"again": again, "rules": rules, "other": rules + _OTHER, "last": last, "size": size}
             found = connection.execute(query, values).fetchall()
         if not found:
             return
@@ -177,10 +195,11 @@ def prepare_statements(connection: sqlite3.Connection) -> None:
 def write_statements(connection: sqlite3.Connection, rules: str, read: Iterable[ReadDocument]) -> None:
     """Keep what was read; what was read there before goes."""
     slots = ", ".join("?" * (2 + len(Statement._fields)))
-    for row, date, statements in read:
+    for row, date, statements, language in read:
+        by = rules + _OTHER + language if language else rules
         connection.execute("DELETE FROM statements WHERE document = ?", (row,))
-        content = _content(rules, date, statements)
-        connection.execute("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", (row, rules, date, content))
+        content = _content(by, date, statements)
+        connection.execute("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", (row, by, date, content))
         connection.executemany(
             f"INSERT INTO statements VALUES ({slots})", ((row, n, *s) for n, s in enumerate(statements))
         )

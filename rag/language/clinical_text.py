@@ -116,6 +116,8 @@ class ClinicalText:
 
     @cached_property
     def statements(self) -> tuple[Assertion, ...]:
+        if self.foreign:
+            return ()
         found: list[Assertion] = []
         for n, (start, _, sentence) in enumerate(self.sentences):
             past, answer = start in self.asides, self.answer_to(n)

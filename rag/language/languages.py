@@ -31,6 +31,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 _ABBREVIATION = re.compile(r"[A-Z]{2,6}$")
 _MARKED = re.compile(r"[¿¡ñáéíóúàèìòùâêîôûçäöüßœãõåøæčćšžłęąśźżı]", re.I)
 _OTHER_SCRIPT = re.compile(r"[\u0370-\u03ff\u0400-\u04ff\u0590-\u06ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}")
+_MARKUP = re.compile(r"\\[a-z]+-?\d*|<[^<>]{1,40}>")  # "\par" of RTF is no French word
 _READ = 2_000  # characters that are looked at
 _SURE = 0.6  # least probability of a language that little words do not show
 _SURER = 0.95  # from which it is believed more than they are
@@ -48,7 +49,7 @@ def language_of(text: str, known: Collection[str] = ()) -> str:
     >>> language_of("Is the heart enlarged?"), language_of("¿Hay derrame pleural?")
     ('en', 'es')
     """
-    text = text[:_READ]
+    text = _MARKUP.sub(" ", text[:_READ])
     if _OTHER_SCRIPT.search(text):
         return _detected(text)
     words = [w.lower() for w in _WORD.findall(text) if not _ABBREVIATION.match(w)]

@@ -189,15 +189,18 @@ class Searcher:
     ) -> Channels:
         where = self._where(question, domain, kinds)
         bridged = self._near("bridge", read.bridge, depth, where)
+        seen = {
+            "image": self._cases(_within(sight, where.domains).near, where.kinds),
+            "image-report": self._near("joint", sight.vector, depth, where),
+        }
         if question.language and bridged:  # the other spaces hold English alone, and "die" is an English word
-            return {"bridge": bridged}
+            return {"bridge": bridged} | seen
         words = self._snapshot.search_words(question.text, depth, where)
         found: dict[str, Mapping[int, ChannelRank]] = {
             "bridge": self._foreign(bridged),
             "text": self._near("text", read.text, depth, where),
             "words": {s.row: ChannelRank(n, s.score) for n, s in enumerate(words, start=1)},
-            "image": self._cases(_within(sight, where.domains).near, where.kinds),
-            "image-report": self._near("joint", sight.vector, depth, where),
+            **seen,
             "text-image": self._cases(self._images(read.joint, depth, where), where.kinds),
         }
         return found | {"rerank": self._again(question, found, domain)}

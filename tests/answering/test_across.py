@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag import Engine, Index, Question, Settings
+from rag.corpus.packaged import packaged_file
 
 DATA = Path(__file__).parents[1] / "data"
 ROWS = [
@@ -73,6 +74,52 @@ def test_what_nothing_bears_on_is_refused(bridged: Engine, study: str | None, qu
     assert bridged.ask(question, study=study).decision == "abstained"
 
 
+def test_a_question_read_by_a_table_is_answered_and_says_how_it_was_read(bridged: Engine) -> None:
+    answer = bridged.ask("¿Hay derrame pleural?", study="ENR1")
+    assert (answer.verdict, answer.citations[0].verdict) == ("yes", "supported")
+    assert answer.question.language == "es"
+    assert "was read as “Is there pleural effusion?”" in answer.reason
+    assert answer.certificate.status == "uncertified"
+
+
+def test_reports_in_other_languages_are_in_no_count(bridged: Engine) -> None:
+    counted = bridged.ask("¿Cuántos informes mencionan derrame pleural?")
+    assert counted.answer.startswith("1 of 1 report (100.0%) asserts pleural effusion")
+    assert "not counted are reports in languages that are not read here: 1 Spanish" in counted.reason
+    found = bridged.find("Which reports do not mention pneumothorax?")
+    assert ([hit.case_id for hit in found.hits], found.other_languages) == (["ENR1"], {"es": 1})
+
+
+def test_a_count_of_which_a_word_is_not_read_is_asked_back(bridged: Engine) -> None:
+    answer = bridged.ask("Wie viele Befunde erwähnen ein Hepatoblastom?")
+    assert (answer.decision, answer.citations) == ("abstained", ())
+    assert "“Hepatoblastom”" in answer.reason
+
+
+def test_a_report_in_another_language_is_not_compared(bridged: Engine) -> None:
+    answer = bridged.ask("Vergleiche ESR1 mit ENR1")
+    assert answer.decision == "abstained"
+    assert "'ESR1' is in Spanish" in answer.reason
+
+
+def test_a_thread_goes_on_in_another_language(bridged: Engine) -> None:
+    bridged.ask(Question(text="Is there a pleural effusion in study ENR1?", thread="tongues"))
+    answer = bridged.ask(Question(text="¿Está a la izquierda?", thread="tongues"))
+    assert (answer.verdict, answer.question.study) == ("yes", "ENR1")
+
+
+def test_similar_cases_are_marked_where_the_question_is_not_read(engine: Engine) -> None:
+    image = str(packaged_file("skimage", "data", "retina.jpg"))
+    answer = engine.ask("¿Qué tratamiento recomienda usted para esta imagen?", image=image)
+    assert answer.verdict is None
+    assert answer.sentences[0].seen_by
+    assert answer.citations
+    for c in answer.citations:
+        assert answer.sentences[c.sentence].text.endswith("(not verified in this language: Spanish)")
+        assert c.verdict == "cited"
+    assert answer.certificate.status == "uncertified"
+
+
 def test_english_is_answered_as_without_a_bridge(bridged: Engine) -> None:
     answer = bridged.ask("Is there a pleural effusion?", study="ENR1")
     assert (answer.verdict, answer.citations[0].verdict) == ("yes", "supported")
@@ -92,7 +139,11 @@ def test_without_a_bridge_a_foreign_question_is_refused_with_what_to_do(tmp_path
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
     index = Index.create(tmp_path / "plain")
     index.ingest(tmp_path / "rows.jsonl")
-    answer = Engine.open(index).ask("¿Hay derrame pleural?", study="ENR1")
+    engine = Engine.open(index)
+    answer = engine.ask("¿Por qué tiene derrame?", study="ENR1")
     assert answer.decision == "abstained"
     assert "Spanish is not read here" in answer.reason
     assert "RAG_ENCODERS__BRIDGE" in answer.reason
+    told = engine.ask("Is there a pneumothorax?", study="ESR1")
+    assert (told.decision, told.verdict) == ("abstained", None)
+    assert "Spanish is not read here" in told.reason
