@@ -22,7 +22,7 @@ COHORTS = [
     ("es", "¿Cuántos informes mencionan cardiomegalia?", "How many reports mention cardiomegaly?"),
     ("es", "cuantos informes mencionan derrame pleural izquierdo", "How many reports mention left pleural effusion"),
     ("es", "¿En cuántos informes se descarta neumotórax?", "How many reports deny pneumothorax?"),
-    ("es", "¿Cuántos informes describen nódulos de más de 1,5 cm?", "How many reports mention nodules larger than 1.5 cm?"),
+    ("es", "¿Cuántos informes con nódulos de más de 1,5 cm?", "How many reports with nodules larger than 1.5 cm?"),
     ("es", "Muéstrame los informes con enfisema pero no derrame pleural", "reports with emphysema but not effusion"),
     ("es", "¿Qué informes no mencionan fracturas?", "Which reports do not mention fractures?"),
     ("de", "Wie viele Befunde erwähnen eine Kardiomegalie?", "How many reports mention cardiomegaly?"),
