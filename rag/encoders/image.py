@@ -12,7 +12,7 @@ import numpy as np
 from rag.corpus.images import load_image
 from rag.encoders.decoding import batches
 from rag.encoders.protocols import Vectors
-from rag.encoders.runtime import files_sha256, package_folder, torch
+from rag.encoders.runtime import device, files_sha256, package_folder, torch
 from rag.errors import MissingDependencyError
 
 _CLASSIFIER = 2  # its tensors: weight and bias
@@ -42,9 +42,10 @@ class ImageNetEncoder:
         done = 0
         for pixels in batches(images, self._decode, torch().stack, self._batch_size):
             with torch().inference_mode():
-                features = self._model.forward_head(self._model.forward_features(pixels), pre_logits=True)
+                seen = self._model.forward_features(pixels.to(device()))
+                features = self._model.forward_head(seen, pre_logits=True)
                 features = torch().nn.functional.normalize(features, dim=-1)
-            out[done : done + len(pixels)] = features.numpy()
+            out[done : done + len(pixels)] = features.cpu().numpy()
             done += len(pixels)
             if progress:
                 progress(len(pixels))
@@ -53,7 +54,7 @@ class ImageNetEncoder:
     def classify(self, image: str | Path) -> int:
         """Index of the most probable of the 1,000 ImageNet classes: shows that the weights are in their places."""
         with torch().inference_mode():
-            return int(self._model(self._decode(image)[None]).argmax())
+            return int(self._model(self._decode(image)[None].to(device())).argmax())
 
     def _decode(self, path: str | Path) -> Any:
         return self._transform(load_image(Path(path)))
@@ -74,7 +75,7 @@ class ImageNetEncoder:
             raise MissingDependencyError('timm is not installed: pip install "clincite[models]"') from error
         model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         model.load_state_dict(imagenet_weights(model.state_dict()))
-        return model.eval()
+        return model.eval().to(device())
 
 
 def imagenet_weights(like: Mapping[str, Any]) -> dict[str, Any]:
