@@ -194,6 +194,9 @@ def generator(
     vision: Annotated[
         str | None, typer.Option(help="The image tower of a package's language model: 'compact'.")
     ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="A model in parts to go on from: 'compact-lvlm', or a folder of this command.")
+    ] = None,
     prompt: Annotated[str, typer.Option(help="The prompt that it will be asked with: a name, or a file.")] = "cite",
     recipe: Annotated[Path | None, typer.Option(help="TOML file with fields of the recipe.")] = None,
     minutes: Annotated[float | None, typer.Option(help="At most; the rate falls by the clock.")] = None,
@@ -218,9 +221,10 @@ def generator(
     options += [f"--recipe {shlex.quote(str(recipe))}"] if recipe else []
     options += [f"--{name} {value}" for name, value in changes.items() if value is not None]
     places = [*map(str, files), "--base", base, *(["--vision", vision] if vision else [])]
+    places += ["--start", start] if start else []
     places += ["--prompt", prompt, "--out", str(out)]
     command = " ".join(["rag train generator", *map(shlex.quote, places), *options, *(["--merged"] if merged else [])])
-    job = TuningJob(base, prompt, out, command, merged, vision)
+    job = TuningJob(base, prompt, out, command, merged, vision, start)
     with bars(as_json) as progress:
         report = train_generator(files, job, chosen, progress, corpora=corpus or ())
     say(report.model_dump(mode="json"), report.words(), as_json)

@@ -131,6 +131,27 @@ def test_the_image_tokens_are_the_trunks_feature_map_row_by_row(make: Make, tmp_
     assert torch.allclose(found, wanted, atol=1e-4)
 
 
+def test_a_tower_that_was_tuned_sees_otherwise_and_as_much_as_its_parts_say(make: Make, tmp_path: Path) -> None:
+    import torch
+
+    plain = make()
+    name = "trunk.bn2.bias"
+    bias = torch.linspace(-1, 1, 1280)
+    (tmp_path / "tuned").mkdir()
+    save_file({name: bias.numpy()}, tmp_path / "tuned" / "tower.safetensors")
+    parts = make("tuned", tower_changes="tower.safetensors", image_size=320)
+    assert parts.sha256 not in (plain.sha256, make("larger", image_size=320).sha256)
+    loaded = LocalModel(settings(parts.folder))._weights.load()
+    assert torch.equal(loaded.model.state_dict()[f"model.vision_tower.{name}"], bias)
+    shown = loaded.inputs(Messages("", "", (Picture(Image.new("RGB", (50, 40)), "Image:"),)))
+    assert tuple(shown["pixel_values"].shape) == (1, 3, 320, 320)
+    assert int((shown["input_ids"] == loaded.model.config.image_token_id).sum()) == 100
+    loaded.model(**shown)
+    (parts.folder / "tower.safetensors").unlink()
+    with pytest.raises(InputError, match="has no tower.safetensors, which its parts.json names"):
+        ModelParts.find(str(parts.folder))
+
+
 def test_the_same_parts_have_one_fingerprint_and_others_another(make: Make, tmp_path: Path) -> None:
     first = LocalModel(settings(make().folder)).fingerprint
     shutil.rmtree(tmp_path / "cache")

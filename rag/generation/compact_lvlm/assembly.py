@@ -126,7 +126,7 @@ def _write(parts: ModelParts, base: Path, tower: Path, folder: Path, done: Calla
     text = language.config
     vars(text).pop("quantization_config", None)
     text._name_or_path = ""
-    vision = TimmTokensConfig()
+    vision = TimmTokensConfig(image_size=parts.image_size)
     side = vision.image_size // vision.stride
     config = transformers.LlavaConfig(
         vision_config=vision,
@@ -145,6 +145,8 @@ def _write(parts: ModelParts, base: Path, tower: Path, folder: Path, done: Calla
         **_prefixed(_tensors(tower), "visual.trunk.", "model.vision_tower.trunk."),
         **_prefixed(_tensors(parts.folder / parts.projector), "", "model.multi_modal_projector."),
     }
+    if parts.tower_changes:
+        tensors |= _prefixed(_tensors(parts.folder / parts.tower_changes), "", "model.vision_tower.")
     _fill(whole, tensors, parts)
     done(1)
     try:

@@ -18,6 +18,7 @@ from rag.settings import knowledge_dir
 from rag.types import sha256_of
 
 FILE = "parts.json"
+IMAGE_SIZE = 288  # pixels: the side of what the tower learned from
 _FORMAT = 1  # raise it when the assembled files change although the parts do not
 
 
@@ -78,6 +79,8 @@ class ModelParts(BaseModel):
     tower: Tower
     adapter: tuple[str, ...] = Field(description="Files in the folder, with PEFT's tensor names; perhaps none.")
     projector: str
+    tower_changes: str | None = Field(None, description="A file with those tensors of the tower that were tuned.")
+    image_size: int = Field(IMAGE_SIZE, ge=32, le=2048, multiple_of=32, description="Side in pixels of what is seen.")
     image_token: str = Field(description="A token that the base has no use for; images stand in its place.")
     chat_template: str = Field(description="A template of knowledge/prompts/chat.")
     licence: str
@@ -101,7 +104,7 @@ class ModelParts(BaseModel):
             raise InputError(f"{folder / FILE}, field {where!r}: {error.errors()[0]['msg']}") from error
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{folder / FILE} is not a JSON object; copy the model again") from error
-        for name in (*parts.adapter, parts.projector):
+        for name in parts.files:
             if not (folder / name).is_file():
                 raise InputError(
                     f"the model folder {str(folder)!r} has no {name}, which its {FILE} names; copy it again"
@@ -119,6 +122,11 @@ class ModelParts(BaseModel):
         return self.folder.resolve().name
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the weights that lie in the folder."""
+        return (*self.adapter, self.projector, *([self.tower_changes] if self.tower_changes else []))
+
+    @property
     def template(self) -> str:
         """The chat template's text. Raises InputError if there is none of that name."""
         path = knowledge_dir() / "prompts" / "chat" / f"{self.chat_template}.jinja"
@@ -132,6 +140,7 @@ class ModelParts(BaseModel):
 
         The base and the tower count as they are named; whether they are what is named is seen when they are read.
         """
-        own = [sha256_of_file(self.folder / name) for name in (*self.adapter, self.projector)]
+        own = [sha256_of_file(self.folder / name) for name in self.files]
         named = [self.base.sha256, self.tower.sha256, self.image_token, self.template]
-        return sha256_of(json.dumps([_FORMAT, *named, *own]))
+        larger = [self.image_size] if self.image_size != IMAGE_SIZE else []
+        return sha256_of(json.dumps([_FORMAT, *named, *own, *larger]))

@@ -12,6 +12,8 @@ from typing import Any
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from rag.generation.compact_lvlm.parts import IMAGE_SIZE
+
 TRUNK = "tf_efficientnet_lite0"
 
 
@@ -24,7 +26,7 @@ class TimmTokensConfig(PretrainedConfig):  # type: ignore[misc]
     model_type = "clincite_timm_tokens"
 
     def __init__(
-        self, trunk: str = TRUNK, hidden_size: int = 1280, image_size: int = 288, stride: int = 32, **more: Any
+        self, trunk: str = TRUNK, hidden_size: int = 1280, image_size: int = IMAGE_SIZE, stride: int = 32, **more: Any
     ) -> None:
         self.trunk = trunk
         self.hidden_size = hidden_size

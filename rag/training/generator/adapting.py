@@ -1,7 +1,8 @@
 """A small part of a large model that learns: low-rank adapters of its language model, and its projector.
 
 Adapters are PEFT's (LoRA, Hu et al. 2022), the projector is the module between image tower and language model as
-LLaVA, Qwen-VL and Gemma name it. Everything else stays as it is, the image tower included.
+LLaVA, Qwen-VL and Gemma name it. Of the image tower the last stages learn if the recipe says so; their normalisation
+keeps its statistics. Everything else stays as it is.
 """
 
 from __future__ import annotations
@@ -25,16 +26,17 @@ _TOWERS = ("vision", "visual", "image")
 
 @dataclass(frozen=True)
 class Adapted:
-    """A model with what learns of it. ``projector`` is empty where the model sees nothing."""
+    """A model with what learns of it. ``projector`` is empty where the model sees nothing, ``tower`` where it rests."""
 
     model: Any
     adapter: dict[str, Any]
     projector: dict[str, Any]
+    tower: dict[str, Any]
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Everything that learns, by name."""
-        return self.adapter | self.projector
+        return self.adapter | self.projector | self.tower
 
     def save(self, folder: Path, base: str) -> None:
         """In PEFT's format; ``base`` is how the base is named, never its path on this machine."""
@@ -47,10 +49,11 @@ def adapt(loaded: Loaded, recipe: GeneratorRecipe) -> Adapted:
     """New adapters on every linear layer of the language model; they change nothing before they have learned.
 
     Raises:
-        InputError: the model has no layers that are named as those of known language models are.
+        InputError: the model has no layers that are named as those of known language models are, or its image tower
+            has fewer stages than are to learn.
     """
     peft = _peft()
-    projector = _projector(loaded.model)
+    projector = projector_of(loaded.model)
     targets = [name for name, _ in _layers(loaded.model)]
     if not targets:
         raise InputError(f"the model {loaded.name!r} has no layers {', '.join(_LINEAR)} to adapt")
@@ -58,7 +61,7 @@ def adapt(loaded: Loaded, recipe: GeneratorRecipe) -> Adapted:
         r=recipe.rank,
         lora_alpha=round(recipe.rank * recipe.scale),
         target_modules=targets,
-        modules_to_save=[projector] if projector else None,
+        modules_to_save=[*([projector] if projector else []), *_last_stages(loaded, recipe.unfreeze)] or None,
     )
     torch().manual_seed(recipe.seed)
     return _adapted(peft.get_peft_model(loaded.model, config))
@@ -88,11 +91,13 @@ def _adapted(model: Any) -> Adapted:
     """With what learns in float32, whatever the base is in: small steps are lost in bfloat16."""
     adapter: dict[str, Any] = {}
     projector: dict[str, Any] = {}
+    tower: dict[str, Any] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-            (adapter if "lora_" in name else projector)[name] = parameter
-    return Adapted(model, adapter, projector)
+            between = any(part in _PROJECTORS for part in name.split("."))
+            (adapter if "lora_" in name else projector if between else tower)[name] = parameter
+    return Adapted(model, adapter, projector, tower)
 
 
 def _layers(model: Any) -> Iterator[tuple[str, Any]]:
@@ -102,10 +107,36 @@ def _layers(model: Any) -> Iterator[tuple[str, Any]]:
             yield name, module
 
 
-def _projector(model: Any) -> str | None:
+def projector_of(model: Any) -> str | None:
     """The full name of the projector; None where there is none."""
     found = [name for name, _ in model.named_modules() if name.split(".")[-1] in _PROJECTORS]
     return min(found, key=len, default=None)
+
+
+def _last_stages(loaded: Loaded, count: int) -> list[str]:
+    """Full names of the last stages of the image tower, and of what follows them in the same module.
+
+    The stages are the parts of the tower's largest sequence, as towers of every kind have one.
+    """
+    if not count:
+        return []
+    nn, modules = torch().nn, dict(loaded.model.named_modules())
+    sequences = [
+        name
+        for name, module in modules.items()
+        if isinstance(module, nn.ModuleList | nn.Sequential)
+        and any(tower in part for part in name.split(".") for tower in _TOWERS)
+    ]
+    largest = max(sequences, key=lambda name: sum(p.numel() for p in modules[name].parameters()), default=None)
+    stages = list(modules[largest].named_children()) if largest else []
+    if largest is None or len(stages) < count:
+        raise InputError(
+            f"'unfreeze' is {count}, and the model {loaded.name!r} has {len(stages)} stages of an image tower; lower it"
+        )
+    parent, _, own = largest.rpartition(".")
+    beside = [name for name, module in modules[parent].named_children() if [*module.parameters()]]
+    after = beside[beside.index(own) + 1 :]
+    return [f"{largest}.{name}" for name, _ in stages[-count:]] + [f"{parent}.{name}" for name in after]
 
 
 def _peft() -> Any:

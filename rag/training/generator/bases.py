@@ -30,7 +30,7 @@ class Base:
     parts: ModelParts | None = None
 
 
-def open_base(base: str, vision: str | None = None, precision: str = "auto") -> Base:
+def open_base(base: str, vision: str | None = None, precision: str = "auto", image_size: int | None = None) -> Base:
     """The base that is named.
 
     Args:
@@ -38,6 +38,7 @@ def open_base(base: str, vision: str | None = None, precision: str = "auto") -> 
             model of an installed package.
         vision: the image tower for the latter, by its name in ``knowledge/models``.
         precision: 'float32', 'bfloat16' or 'auto'.
+        image_size: side in pixels of what the tower of a package's language model sees; None: as it is shipped.
 
     Raises:
         InputError: it is of no known form, or its files cannot be used.
@@ -51,8 +52,10 @@ def open_base(base: str, vision: str | None = None, precision: str = "auto") -> 
             raise InputError(f"there is no folder {str(folder)!r} with a model to start from")
         if vision is not None:
             raise InputError("--vision goes with a language model of a package; a model's folder has eyes of its own")
+        if image_size is not None:
+            raise InputError("'image_size' goes with a language model of a package; a model's folder has its own")
     elif base.startswith(_PACKAGE):
-        folder, parts = _joined(base.removeprefix(_PACKAGE), vision)
+        folder, parts = _joined(base.removeprefix(_PACKAGE), vision, image_size)
     else:
         raise InputError(f"there is no base {base!r}; give 'local-dir:<folder>', or 'package:<name>' with --vision")
     weights = Weights.find(str(folder), None, None, dtype_of(precision))
@@ -60,7 +63,7 @@ def open_base(base: str, vision: str | None = None, precision: str = "auto") -> 
     return Base(weights.read(), name, parts)
 
 
-def _joined(package: str, vision: str | None) -> tuple[Path, ModelParts]:
+def _joined(package: str, vision: str | None, image_size: int | None) -> tuple[Path, ModelParts]:
     """The assembled checkpoint of language model and tower, with a projector that has learned nothing."""
     shipped = ModelParts.find(_MODEL)
     assert shipped is not None
@@ -70,14 +73,17 @@ def _joined(package: str, vision: str | None) -> tuple[Path, ModelParts]:
             f"--base package:{shipped.base.package} --vision {shipped.tower.model}"
         )
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / f"{package}-{vision}"
+        sized = f"-{image_size}" if image_size else ""  # the cache keeps one model of a name
+        folder = Path(place) / f"{package}-{vision}{sized}"
         folder.mkdir()
         _blank_projector(shipped.folder / shipped.projector, folder / shipped.projector)
         values = json.loads((shipped.folder / FILE).read_text("utf-8")) | {"adapter": []}
+        values.pop("tower_changes", None)
+        values["image_size"] = image_size or shipped.image_size
         (folder / FILE).write_text(json.dumps(values), encoding="utf-8")
         parts = ModelParts.find(str(folder))
         assert parts is not None
-        return assemble(parts, cache_folder(None)), shipped
+        return assemble(parts, cache_folder(None)), shipped.model_copy(update={"image_size": parts.image_size})
 
 
 def _blank_projector(like: Path, to: Path) -> None:

@@ -102,6 +102,8 @@ def _card(facts: TuningFacts) -> str:
         facts.how,
     ]
     for part, results in facts.measured.items():
+        if not results:
+            continue
         values = [list(m.model_dump().values()) for m in results]
         head = [name.replace("_", " ") for name in type(results[0]).model_fields]
         sections += [f"### {part}", _table(head, [[_cell(v) for v in row] for row in values])]

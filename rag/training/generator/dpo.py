@@ -25,7 +25,7 @@ from rag.training.generator.adapting import resume_adapter
 from rag.training.generator.bases import open_base
 from rag.training.generator.batches import length_batches
 from rag.training.generator.card import TuningFacts, counted, write_card
-from rag.training.generator.feeding import Feeder
+from rag.training.generator.feeding import Conversations, Feeder
 from rag.training.generator.loop import Stage, mixed, run_stages
 from rag.training.generator.losses import answer_log_probs, answer_loss, preference_loss, token_log_probs
 from rag.training.generator.preferences import Preference, read_pairs
@@ -126,7 +126,7 @@ class _Judge:
         tell = progress.stage("judging pairs", len(self.pairs))
         with torch().inference_mode(), mixed(recipe.precision):
             for rows in length_batches(self._lengths, recipe.tokens, 0, 0) if self.pairs else ():
-                chosen, rejected, _ = self._log_probs(model, rows)
+                chosen, rejected, _ = self._log_probs(model, rows, self._feed(rows))
                 found |= {r: (float(c), float(j)) for r, c, j in zip(rows, chosen, rejected, strict=True)}
                 tell(len(rows))
         return [found[row] for row in range(len(self.pairs))]
@@ -138,21 +138,23 @@ class _Judge:
         if not self.pairs:
             raise InputError(f"no pair is left to learn from: all are longer than {recipe.longest} tokens")
 
-        def loss(rows: Sequence[int], seed: Sequence[int]) -> Any:
-            chosen, rejected, own = self._log_probs(model, rows)
+        def loss(rows: Sequence[int], batch: Conversations) -> Any:
+            chosen, rejected, own = self._log_probs(model, rows, batch)
             before = chosen.new_tensor([reference[r] for r in rows])
             margin = (chosen - before[:, 0]) - (rejected - before[:, 1])
             return preference_loss(margin, recipe.beta) + recipe.chosen_weight * own
 
-        return Stage("preferences", [(adapter, recipe.rate)], self._lengths, loss, recipe.epochs)
+        return Stage("preferences", [(adapter, recipe.rate)], self._lengths, self._feed, loss, recipe.epochs)
 
-    def _log_probs(self, model: Any, rows: Sequence[int]) -> tuple[Any, Any, Any]:
-        """(n,) of the chosen answers, (n,) of the rejected ones, and the chosen ones' mean loss of a token."""
+    def _feed(self, rows: Sequence[int], _: Sequence[int] = ()) -> Conversations:
         some = [self.pairs[r] for r in rows]
-        batch = self._feeder.pairs([(p.asking, p.chosen, p.rejected) for p in some], (0,))
+        return self._feeder.pairs([(p.asking, p.chosen, p.rejected) for p in some], (0,))
+
+    def _log_probs(self, model: Any, rows: Sequence[int], batch: Conversations) -> tuple[Any, Any, Any]:
+        """(n,) of the chosen answers, (n,) of the rejected ones, and the chosen ones' mean loss of a token."""
         tokens = token_log_probs(model, batch)
-        chosen, rejected = answer_log_probs(tokens, batch).split(len(some))
-        liked = batch.rows < len(some)
+        chosen, rejected = answer_log_probs(tokens, batch).split(len(rows))
+        liked = batch.rows < len(rows)
         return chosen, rejected, answer_loss(tokens[liked], batch.first[liked], 1.0)
 
 

@@ -9,6 +9,7 @@ changes no other example.
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -75,9 +76,17 @@ class Composer:
     def __init__(self, items: Sequence[Lesson], recipe: GeneratorRecipe) -> None:
         self._recipe = recipe
         self._reports = [(i.group, t) for i in items if i.about == "study" for t in (*i.support, *i.misleading)]
-        self._captions = [(i.group, " ".join(i.words)) for i in items if i.about == "image" and i.side is None]
+        captions = [i for i in items if i.about == "image" and i.side is None]
+        self._captions: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for i in captions:
+            self._captions[i.domain].append((i.group, " ".join(i.words)))
+        said = {i.image: " ".join(i.words) for i in captions}
+        self._sided: dict[tuple[str, str | None], list[tuple[str, str]]] = defaultdict(list)
+        for i in items:
+            if i.about == "image" and i.side is not None and i.image in said:
+                self._sided[i.question, i.side].append((i.group, said[i.image]))
         self._literature = [(i.group, t) for i in items if i.about == "literature" for t in i.support]
-        pools = (self._reports, self._captions, self._literature)
+        pools = (self._reports, *self._captions.values(), self._literature)
         self.citer = Citer({text for pool in pools for _, text in pool})
 
     def examples(self, item: Lesson) -> list[Taught]:
@@ -91,7 +100,8 @@ class Composer:
     def answered(self, item: Lesson, draw: random.Random) -> Taught | None:
         """The question among its own evidence and other passages."""
         if item.about == "image":
-            shown = self.others(item, draw, draw.choice((0, 0, 1, 2)))
+            beside = draw.choice((1, 2, 3)) if draw.random() < self._recipe.similar else 0
+            shown = self.others(item, draw, beside)
             asking = Asking(item.question, shown, item.image, "varied")
             return Taught(item, "image", asking, of_image(item.side, item.words))
         asking, own = self.among(item, draw, self.others(item, draw, draw.choice((0, 1, 1, 2, 3))))
@@ -124,9 +134,9 @@ class Composer:
         near, whose = (
             (self._literature, "general")
             if item.about == "literature"
-            else (self._reports if item.about == "study" else self._captions, "similar")
+            else (self._reports if item.about == "study" else self._captions[item.domain], "similar")
         )
-        texts = list(item.misleading[:count]) if draw.random() < self._recipe.misleading else []
+        texts = list(self._astray(item, draw)[:count]) if draw.random() < self._recipe.misleading else []
         for _ in range(4 * count):
             if len(texts) >= count or not near:
                 break
@@ -134,6 +144,24 @@ class Composer:
             if group != item.group and text not in own and text not in texts:
                 texts.append(text)
         return tuple(Shown(shortened(t, self._recipe.other_words), whose) for t in texts)  # type: ignore[arg-type]
+
+    def contradicting(self, item: Lesson, draw: random.Random, count: int) -> tuple[Shown, ...]:
+        """Texts of cases for which the same question has another answer; where there are none, of the domain."""
+        own = " ".join(item.words)
+        pool = self._elsewhere(item) or [t for g, t in self._captions[item.domain] if g != item.group and t != own]
+        texts = draw.sample(pool, min(count, len(pool)))
+        return tuple(Shown(shortened(t, self._recipe.other_words), "similar") for t in texts)
+
+    def _astray(self, item: Lesson, draw: random.Random) -> Sequence[str]:
+        """What is known to mislead; for an image the text of one for which the same question has another answer."""
+        elsewhere = [] if item.misleading else self._elsewhere(item)
+        return [draw.choice(elsewhere)] if elsewhere else item.misleading
+
+    def _elsewhere(self, item: Lesson) -> list[str]:
+        if item.about != "image" or item.side is None:
+            return []
+        other = "No" if item.side == "Yes" else "Yes"
+        return [text for group, text in self._sided[item.question, other] if group != item.group]
 
 
 def _evidence(number: int, passage: Shown) -> Evidence:

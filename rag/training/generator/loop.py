@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -23,6 +25,7 @@ from rag.training.generator.batches import length_batches
 from rag.training.generator.recipe import Schedule
 from rag.training.run_folder import RunFolder, optimizer_tensors, overwrite, restore_optimizer
 
+_AHEAD = 4  # batches
 _RISING = 10  # steps at least in which the rate rises
 
 
@@ -30,14 +33,16 @@ _RISING = 10  # steps at least in which the rate rises
 class Stage:
     """One part of a training.
 
-    ``groups`` are parameters with their highest rates; ``lengths`` the tokens of each row; ``loss`` maps rows and a
-    seed to a scalar. ``epochs`` passes at most, and at most ``share`` of the schedule's minutes.
+    ``groups`` are parameters with their highest rates; ``lengths`` the tokens of each row. ``feed`` maps rows and a
+    seed to a batch, ahead of time and in a thread of its own; ``loss`` maps rows and their batch to a scalar.
+    ``epochs`` passes at most, and at most ``share`` of the schedule's minutes.
     """
 
     name: str
     groups: Sequence[tuple[Mapping[str, Any], float]]
     lengths: Sequence[int]
-    loss: Callable[[Sequence[int], Sequence[int]], Any]
+    feed: Callable[[Sequence[int], Sequence[int]], Any]
+    loss: Callable[[Sequence[int], Any], Any]
     epochs: float
     share: float = 1.0
 
@@ -147,16 +152,12 @@ class _Learner:
         tell = progress.stage(stage.name, math.ceil(total))
         tell(trace.rows)
         began, saved = time.monotonic() - trace.seconds, time.monotonic()
-        skip = trace.rows % n
-        for epoch in range(trace.rows // n, math.ceil(stage.epochs)):
-            for rows in length_batches(stage.lengths, self._schedule.tokens, self._schedule.seed, epoch):
-                if skip > 0:
-                    skip -= len(rows)
-                    continue
+        with ThreadPoolExecutor(1, "batches") as reader:
+            for rows, batch in self._batches(trace, reader):
                 done = max(trace.rows / total, self._clock(time.monotonic() - began))
                 if done >= 1:
                     return
-                trace.losses.append(self._step(rows, len(trace.losses), done))
+                trace.losses.append(self._step(rows, batch, len(trace.losses), done))
                 trace.rows += len(rows)
                 trace.seconds = time.monotonic() - began
                 tell(len(rows))
@@ -164,11 +165,34 @@ class _Learner:
                     keep()
                     saved = time.monotonic()
 
+    def _batches(self, trace: Trace, reader: ThreadPoolExecutor) -> Iterator[tuple[Sequence[int], Any]]:
+        """The rows that are left with their batches; a few are read ahead, so that a step waits for none."""
+        stage, n, schedule = self._stage, len(self._stage.lengths), self._schedule
+        step, skip = len(trace.losses), trace.rows % n
+        ahead: deque[tuple[Sequence[int], Future[Any]]] = deque()
+        try:
+            for epoch in range(trace.rows // n, math.ceil(stage.epochs)):
+                for rows in length_batches(stage.lengths, schedule.tokens, schedule.seed, epoch):
+                    if skip > 0:
+                        skip -= len(rows)
+                        continue
+                    ahead.append((rows, reader.submit(stage.feed, rows, (schedule.seed, step))))
+                    step += 1
+                    if len(ahead) > _AHEAD:
+                        first, batch = ahead.popleft()
+                        yield first, batch.result()
+            while ahead:
+                first, batch = ahead.popleft()
+                yield first, batch.result()
+        finally:
+            for _, batch in ahead:
+                batch.cancel()
+
     def _clock(self, seconds: float) -> float:
         minutes = self._schedule.minutes
         return seconds / (60 * minutes * self._stage.share) if minutes else 0.0
 
-    def _step(self, rows: Sequence[int], step: int, done: float) -> float:
+    def _step(self, rows: Sequence[int], batch: Any, step: int, done: float) -> float:
         library, schedule = torch(), self._schedule
         rising = min(1.0, (step + 1) / _RISING, done / schedule.warmup + 0.01 if schedule.warmup else 1.0)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
@@ -177,7 +201,7 @@ class _Learner:
         self.optimizer.zero_grad(set_to_none=True)
         try:
             with mixed(schedule.precision):
-                loss = self._stage.loss(rows, (schedule.seed, step))
+                loss = self._stage.loss(rows, batch)
             loss.backward()
         except library.OutOfMemoryError as error:
             raise StorageError(

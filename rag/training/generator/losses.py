@@ -27,6 +27,21 @@ def answer_log_probs(log_probs: Any, batch: Conversations) -> Any:
     return log_probs.new_zeros(len(batch)).index_add(0, batch.rows, log_probs)
 
 
+def alignment_loss(images: Any, texts: Any, same: Any, temperature: float = 0.07) -> Any:
+    """InfoNCE both ways between images and texts; each is centred, as means of embeddings have much in common.
+
+    Args:
+        images, texts: (n, d), row by row of one case.
+        same: (n, n) True where two cases have the same text: both are right.
+        temperature: of the softmax over cosines.
+    """
+    function = torch().nn.functional
+    a, b = (function.normalize(x - x.mean(0, keepdim=True), dim=-1, eps=1e-6) for x in (images, texts))
+    right = same.float() / same.float().sum(1, keepdim=True)
+    scores = a @ b.T / temperature
+    return (function.cross_entropy(scores, right) + function.cross_entropy(scores.T, right)) / 2
+
+
 def preference_loss(margin: Any, beta: float) -> Any:
     """Mean of -log sigmoid(beta margin) (Rafailov et al. 2023, equation 7).
 

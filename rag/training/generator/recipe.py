@@ -44,6 +44,24 @@ class GeneratorRecipe(Schedule):
     scale: float = Field(2.0, gt=0, le=64, description="alpha / rank of the adapter.")
     rate: float = Field(6e-4, gt=0, le=1, description="Learning rate of the adapter.")
     projector_rate: float = Field(1e-3, gt=0, le=1, description="Learning rate of the projector; alone, it is doubled.")
+    unfreeze: int = Field(
+        0, ge=0, le=64, description="Last stages of the image tower that learn, too, with what follows them."
+    )
+    tower_rate: float = Field(1e-4, gt=0, le=1, description="Learning rate of these stages.")
+    image_size: int | None = Field(
+        None,
+        ge=32,
+        le=2048,
+        multiple_of=32,
+        description="Side in pixels of what the image tower sees; None: as the base has it. An assembled base alone "
+        "can be given another.",
+    )
+    align_epochs: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="Before all else, passes over images with captions that bring each image near its own caption.",
+    )
     first_weight: float = Field(
         3.0, ge=1, le=100, description="Weight of an answer's first token: yes, no or a refusal hang on it."
     )
@@ -51,9 +69,19 @@ class GeneratorRecipe(Schedule):
         1, ge=1, le=100, description="Prompts made of each question, with other passages beside its own."
     )
     refusals: float = Field(0.15, ge=0, le=1, description="Share of questions with a version that must be refused.")
-    misleading: float = Field(0.5, ge=0, le=1, description="How often a known misleading passage is among the others.")
+    misleading: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="How often a misleading passage is among the others: one that is known, or the text of an image "
+        "for which the same question has another answer.",
+    )
+    similar: float = Field(0.5, ge=0, le=1, description="How often an image is shown beside texts of similar cases.")
     own_words: int = Field(110, ge=8, le=4000, description="Most words of a passage that holds the answer.")
     other_words: int = Field(80, ge=8, le=4000, description="Most words of any other passage.")
+    views: int | None = Field(
+        None, ge=1, le=1000, description="Different looks at each image, kept in memory; None: always a new one."
+    )
     crop: float = Field(0.7, gt=0, le=1, description="Smallest share of the image's square that a view shows.")
     rotation: float = Field(8.0, ge=0, le=180, description="Most degrees that a view is turned.")
     contrast: float = Field(0.2, ge=0, lt=1, description="Most relative change of contrast and of brightness.")

@@ -15,20 +15,24 @@ from pydantic import BaseModel
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.source import read_source
 from rag.errors import InputError
+from rag.generation.compact_lvlm.parts import ModelParts
 from rag.generation.prompts import Prompt
+from rag.generation.seen import Seen
 from rag.language.lexicon import Lexicon
 from rag.progress import Progress
 from rag.training.generator.adapting import Adapted, adapt
+from rag.training.generator.aligning import Captioned, align, captioned, feed_captions
 from rag.training.generator.bases import Base, open_base
 from rag.training.generator.card import TuningFacts, counted, seen_by, write_card
-from rag.training.generator.examples import Taught, compose
-from rag.training.generator.feeding import Feeder
+from rag.training.generator.examples import Asking, Taught, compose
+from rag.training.generator.feeding import Conversations, Feeder
 from rag.training.generator.labelled import Lesson, read_corpus, read_labelled
 from rag.training.generator.loop import Stage, run_stages
 from rag.training.generator.losses import answer_loss, token_log_probs
-from rag.training.generator.measure import Measured, measure_generator
-from rag.training.generator.packing import write_merged, write_parts
+from rag.training.generator.measure import measure_generator
+from rag.training.generator.packing import read_parts, write_merged, write_parts
 from rag.training.generator.recipe import GeneratorRecipe
+from rag.training.generator.sight import LookingTest
 from rag.training.run_folder import RunFolder
 from rag.training.splits import TRAIN, Split, assign_splits
 
@@ -36,6 +40,7 @@ _HOW = (
     "By teacher forcing, on groups that nothing was learned from. Loss: of a token of the right answer, in nats. "
     "Begun right: the right one of yes, no, maybe and a refusal is the likeliest first token; balanced over them."
 )
+_ALIGNING = 0.15  # of the minutes
 _PURPOSE = "Answers questions from numbered evidence and an image, and cites what supports each sentence."
 
 
@@ -72,8 +77,9 @@ class TuningReport(BaseModel):
 class TuningJob:
     """Where a tuning starts and ends: the base, the prompt it will be asked with, the folder, the command.
 
-    ``vision`` is the image tower of a base that has none; ``merged`` also writes the whole model with the adapter in
-    it, which the generator 'transformers' loads.
+    ``start`` is a model in parts of the same base to go on from, by its name or folder; None: adapters that have
+    learned nothing. ``vision`` is the image tower of a base that has none; ``merged`` also writes the whole model with
+    the adapter in it, which the generator 'transformers' loads.
     """
 
     base: str
@@ -82,6 +88,7 @@ class TuningJob:
     command: str = ""
     merged: bool = False
     vision: str | None = None
+    start: str | None = None
 
 
 def train_generator(
@@ -108,25 +115,42 @@ def train_generator(
     texts = read_corpus(d for name in corpora for d in read_source(name)) if corpora else None
     items, refused = read_labelled(files, texts, progress.stage("reading questions"))
     parts = divide_cited(items)
-    base = open_base(job.base, job.vision, recipe.precision)
-    run = RunFolder(job.out, _identity(items, base.name, job.prompt, recipe))
-    feeder = Feeder(base.loaded, Prompt(job.prompt), Lexicon.load(), recipe, recipe.image_side)
-    taught = {part: _Taught.of(compose(some, recipe), feeder, recipe.longest) for part, some in parts.items()}
+    base = open_base(job.base, job.vision, recipe.precision, recipe.image_size)
+    start = _start(job, base)
+    run = RunFolder(job.out, _identity(items, base.name, start, job.prompt, recipe))
+    feeder = Feeder(base.loaded, Prompt(job.prompt), Lexicon.load(), recipe, recipe.image_side, recipe.views)
+    feeder.written.load(run.path)
+    once = recipe.model_copy(update={"versions": 1})  # of what is only measured
+    taught = {
+        part: _Taught.of(compose(some, recipe if part == TRAIN else once), feeder, recipe.longest)
+        for part, some in parts.items()
+    }
+    tests = {part: LookingTest(some, recipe) for part, some in parts.items() if part != TRAIN}
+    for test in tests.values():
+        for asking in test.askings:
+            feeder.length(asking, "Yes.")
+    feeder.written.save(run.path)
     if not taught["train"].examples:
         raise InputError(
             "no question of the split 'train' can be learned from: no passage holds an answer, or all are longer than "
             f"{recipe.longest} tokens"
         )
     tuned = adapt(base.loaded, recipe)
+    if start is not None:
+        read_parts(tuned, start)
     base.loaded.model.eval()  # nothing random but what the seed decides; the image tower's statistics stay
-    stages = _stages(tuned.model, tuned.adapter, tuned.projector, taught["train"], feeder, recipe)
+    stages = [*_aligning(tuned, parts["train"], feeder, recipe), *_stages(tuned, taught["train"], feeder, recipe)]
     traces = run_stages(stages, tuned.parameters, recipe, run, progress)
-    measured: dict[str, Sequence[Measured]] = {
+    if not job.merged:  # merging changes the model
+        save(tuned, base, job)
+    measured: dict[str, Sequence[BaseModel]] = {
         part: measure_generator(tuned.model, feeder, some.examples, some.lengths, recipe)
         for part, some in taught.items()
         if part != "train" and some.examples
     }
-    save(tuned, base, job)
+    measured |= {f"{part}, looking": test.measure(tuned.model, feeder) for part, test in tests.items()}
+    if job.merged:
+        save(tuned, base, job)
     counts = [c for part, some in taught.items() for c in counted((e.kind for e in some.examples), part)]
     left_out = [
         f"{some.longer} examples of {part} with more than {recipe.longest} tokens"
@@ -134,6 +158,8 @@ def train_generator(
         if some.longer
     ]
     seen = seen_by([*parts["train"], *parts["dev"]])
+    if start is not None and (before := Seen.read(start.folder)) is not None:
+        seen = before.joined(seen)
     facts = TuningFacts(
         job.out.resolve().name, _PURPOSE, job.command, base.name, job.prompt, recipe, seen, counts, left_out, traces,
         measured, _HOW,
@@ -191,36 +217,70 @@ class _Taught:
         return cls([e for e, _ in kept], [n for _, n in kept], len(examples) - len(kept))
 
 
-def _stages(
-    model: object,
-    adapter: dict[str, object],
-    projector: dict[str, object],
-    taught: _Taught,
-    feeder: Feeder,
-    recipe: GeneratorRecipe,
-) -> list[Stage]:
-    """The projector alone on examples with an image, then adapter and projector on all."""
+def _start(job: TuningJob, base: Base) -> ModelParts | None:
+    """The parts to go on from. Raises InputError if they are none, or of another base."""
+    if job.start is None:
+        return None
+    start = ModelParts.find(job.start)
+    if start is None:
+        raise InputError(f"{job.start!r} is no model in parts to go on from; give one that this command has written")
+    if base.parts is None or (base.parts.base, base.parts.tower) != (start.base, start.tower):
+        raise InputError(f"the model {job.start!r} to go on from was tuned on another base than {job.base!r}")
+    return start
+
+
+def _aligning(tuned: Adapted, items: Sequence[Lesson], feeder: Feeder, recipe: GeneratorRecipe) -> list[Stage]:
+    """Images and captions drawn together, where the recipe asks for it."""
+    some = captioned(items)
+    if not recipe.align_epochs or not some or not tuned.projector:
+        return []
+    lengths = [feeder.length(Asking(i.question, (), i.image), " ".join(i.words)) for i in some]
+
+    def feed(rows: Sequence[int], seed: Sequence[int]) -> Captioned:
+        return feed_captions(feeder, [some[r] for r in rows], seed)
+
+    def loss(_: Sequence[int], batch: Captioned) -> object:
+        return align(tuned.model, batch)
+
+    groups = _rates(tuned, recipe)[1:]
+    return [Stage("alignment", groups, lengths, feed, loss, recipe.align_epochs, _ALIGNING)]
+
+
+def _rates(tuned: Adapted, recipe: GeneratorRecipe) -> list[tuple[dict[str, Any], float]]:
+    """What learns with its highest rate: the adapter, and then what sees."""
+    groups = ((tuned.adapter, recipe.rate), (tuned.projector, recipe.projector_rate), (tuned.tower, recipe.tower_rate))
+    return [(some, rate) for some, rate in groups if some]
+
+
+def _stages(tuned: Adapted, taught: _Taught, feeder: Feeder, recipe: GeneratorRecipe) -> list[Stage]:
+    """The projector alone on examples with an image, then everything that learns on all."""
     examples, lengths = taught.examples, taught.lengths
     seeing = [n for n, e in enumerate(examples) if e.asking.image is not None and e.asking.view != "noise"]
 
-    def loss(rows: Sequence[int], seed: Sequence[int], among: Sequence[int]) -> object:
+    def feed(rows: Sequence[int], seed: Sequence[int], among: Sequence[int]) -> Conversations:
         some = [examples[among[r]] for r in rows]
-        batch = feeder.batch([(e.asking, e.answer) for e in some], seed)
-        return answer_loss(token_log_probs(model, batch), batch.first, recipe.first_weight)
+        return feeder.batch([(e.asking, e.answer) for e in some], seed)
+
+    def loss(_: Sequence[int], batch: Conversations) -> object:
+        return answer_loss(token_log_probs(tuned.model, batch), batch.first, recipe.first_weight)
 
     stages = []
-    if projector and seeing and recipe.projector_epochs:
-        alone = [(projector, 2 * recipe.projector_rate)]
+    if tuned.projector and seeing and recipe.projector_epochs:
+        alone = [(tuned.projector, 2 * recipe.projector_rate)]
         some = [lengths[n] for n in seeing]
-        stages.append(Stage("projector", alone, some, partial(loss, among=seeing), recipe.projector_epochs, 0.05))
-    groups = [(adapter, recipe.rate), *([(projector, recipe.projector_rate)] if projector and seeing else [])]
+        stages.append(Stage("projector", alone, some, partial(feed, among=seeing), loss, recipe.projector_epochs, 0.05))
+    groups = _rates(tuned, recipe) if seeing else [(tuned.adapter, recipe.rate)]
+    left = 0.95 - (_ALIGNING if recipe.align_epochs else 0.0)
     every = range(len(examples))
-    stages.append(Stage("adapter", groups, lengths, partial(loss, among=every), recipe.epochs, 0.95))
+    stages.append(Stage("adapter", groups, lengths, partial(feed, among=every), loss, recipe.epochs, left))
     return stages
 
 
-def _identity(items: Sequence[Lesson], base: str, prompt: str, recipe: GeneratorRecipe) -> str:
+def _identity(
+    items: Sequence[Lesson], base: str, start: ModelParts | None, prompt: str, recipe: GeneratorRecipe
+) -> str:
     digest = hashlib.sha256()
     for i in items:
         digest.update(json.dumps([i.id, i.group, i.split, i.question, i.side, i.words, i.support, i.image]).encode())
-    return json.dumps({"recipe": recipe.model_dump(), "base": base, "prompt": prompt, "examples": digest.hexdigest()})
+    return json.dumps({"recipe": recipe.model_dump(), "base": base, "start": start and start.sha256, "prompt": prompt,
+                       "examples": digest.hexdigest()})  # fmt: skip
