@@ -17,14 +17,17 @@ from rag.language.question import Asked
 from rag.language.reading import FOREIGN, Reading, Support, read_literature, read_passage
 from rag.language.silence import why_silence_says_nothing
 from rag.types import Draft, DraftSentence, Evidence, Quote, Side
-from rag.verification.rules.bearing import share_of
+from rag.verification.rules.efficacy import works
+from rag.verification.rules.relation import says_plainly, why_beside
 from rag.verification.rules.wanted import ToldAt, tell_of_study
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
 _TOLD = 0.9  # confidence that a study's sentence which tells what is asked does so
-_VERSION = "reader-8"
+_VERSION = "reader-9"
 _SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
+_LEAST_READ = 0.6  # share of a question's words in the sentence of the literature that answers it
+_PLAIN = 0.9  # P(yes) where a sentence says in other words all that is asked
 _MOST, _MOST_OF_A_LIST = 4, 6  # sentences that answer an open question
 _JUDGED, _UNJUDGED = 0.25, 0.5  # share of the question's words that a sentence must have
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
@@ -154,27 +157,43 @@ class ReaderGenerator:
     def _literature(self, request: Request) -> Draft:
         """General questions, which literature answers."""
         asked = request.asked
-        best: tuple[float, Evidence, Reading] | None = None
+        best: tuple[float, Evidence, float, Support] | None = None
         for e in request.evidence:
-            reading = read_literature(asked, e.text, self._texts)
-            side = reading.yes if reading.probability >= 0.5 else reading.no
-            if side is None or _SYNONYMS.match(e.text[side.start : side.end]):
-                continue
-            sentence = e.text[side.start : side.end]
-            named = share_of(asked, f"{e.title}. {sentence}", self._texts) == 1  # who is asked about, and the relation
-            cover = len(asked.words & self._texts.sentence(sentence).words) / max(1, len(asked.words))
-            if named and cover >= 0.6 and (best is None or cover * e.score > best[0]):
-                best = (cover * e.score, e, reading)
+            for p, side in self._said(asked, e):
+                words = self._texts.sentence(e.text[side.start : side.end]).words
+                worth = (0.5 + 0.5 * len(asked.words & words) / max(1, len(asked.words))) * e.score
+                if best is None or worth > best[0]:
+                    best = worth, e, p, side
         if best is None:
             return refusal("no literature in the index says yes or no to it")
-        _, e, reading = best
-        p = reading.probability
-        side = reading.yes if p >= 0.5 else reading.no
-        assert side is not None
+        _, e, p, side = best
         said = _quoted(e, side)
         # the question's words in one sentence are weaker grounds than a report read for a known finding
         weaker = 0.5 + (p - 0.5) * 0.8
         return _verdict("yes" if p >= 0.5 else "no", weaker, f"{'Yes' if p >= 0.5 else 'No'}: {said[0]}", said[1])
+
+    def _said(self, asked: Asked, e: Evidence) -> Iterator[tuple[float, Support]]:
+        """Sentences of a passage that say yes or no, of what is asked and not of something else, with P(yes)."""
+        read = self._texts.of(e.text)
+        sentences = [row for row in read.sentences if row[0] not in read.asides and not _SYNONYMS.match(row[2].text)]
+        told = {
+            says: (start, end) for start, end, s in sentences if (says := works(asked, s.text, e.title, self._texts))
+        }
+        if told:
+            for says, (start, end) in told.items():
+                yield (_PLAIN if says == "yes" else 1 - _PLAIN), Support(start, end, 0.8)
+            return
+        reading = read_literature(asked, e.text, self._texts)
+        side = reading.yes if reading.probability >= 0.5 else reading.no
+        if side is not None and not _SYNONYMS.match(e.text[side.start : side.end]):
+            sentence, says = e.text[side.start : side.end], "yes" if reading.probability >= 0.5 else "no"
+            cover = len(asked.words & self._texts.sentence(sentence).words) / max(1, len(asked.words))
+            if cover >= _LEAST_READ and not why_beside(asked, says, sentence, e.title, self._texts):
+                yield reading.probability, side
+                return
+        for start, end, clause in sentences:
+            if says_plainly(asked, clause.text, e.title, self._texts):
+                yield _PLAIN, Support(start, end, 0.8)
 
     # ------------------------------------------------------------------ open
 

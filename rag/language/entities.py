@@ -24,7 +24,7 @@ def names_of(question: str) -> frozenset[str]:
     >>> sorted(names_of("Which gene is mutated in Alport syndrome, and is it PKD1?"))
     ['alport', 'pkd1']
     """
-    found = {_stem(t) for t in tokens_of(question) if _is_name(t)}
+    found = {_stem(t) for t in tokens_of(question) if is_name(t)}
     return frozenset(name for name in found if len(name) >= _LEAST)
 
 
@@ -36,7 +36,7 @@ def speaks_of(names: Collection[str], text: str) -> bool:
     return all(name in bare for name in names)
 
 
-def _is_name(token: Token) -> bool:
+def is_name(token: Token) -> bool:
     words = {token.word, token.lemma}
     if not token.is_word or not words.isdisjoint(load_cues().stop_words):
         return False

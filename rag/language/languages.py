@@ -53,7 +53,7 @@ def language_of(text: str, known: Collection[str] = ()) -> str:
     if _OTHER_SCRIPT.search(text):
         return _detected(text)
     words = [w.lower() for w in _WORD.findall(text) if not _ABBREVIATION.match(w)]
-    little = _little_words()
+    little = little_words()
     english = sum(w in little[ENGLISH] for w in words)
     others = {code: sum(w in some for w in words) for code, some in little.items() if code != ENGLISH}
     foreign = max(others.values())
@@ -112,7 +112,8 @@ def _detector() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _little_words() -> Mapping[str, frozenset[str]]:
+def little_words() -> Mapping[str, frozenset[str]]:
+    """Of each language the words that stand in any text of it, and not in an English one."""
     path = knowledge_dir() / "languages.toml"
     try:
         rows = tomllib.loads(path.read_text(encoding="utf-8"))["little"]

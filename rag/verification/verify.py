@@ -23,9 +23,10 @@ from rag.language.question import Asked
 from rag.language.reading import read_literature, read_passage
 from rag.language.silence import why_silence_says_nothing
 from rag.language.tokens import tokens_of
-from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence
+from rag.types import Citation, Draft, DraftSentence, Dropped, Evidence, Quote, Sentence, Side
 from rag.verification.base import Verified
 from rag.verification.rules.bearing import RELEVANT, Visible, bearing_most
+from rag.verification.rules.efficacy import works
 from rag.verification.rules.entailment import judge
 from rag.verification.rules.judgement import (
     Entailment,
@@ -37,6 +38,7 @@ from rag.verification.rules.judgement import (
     unsupported,
 )
 from rag.verification.rules.quoting import best_quote
+from rag.verification.rules.relation import why_beside
 from rag.verification.rules.second_reading import follows
 from rag.verification.rules.wording import Embed
 
@@ -74,6 +76,8 @@ def verify(
             sentences.append(Sentence(text=strip_invisible(sentence.text), seen_by=sentence.seen_by))
             continue
         quotes, judged, notes = checker.check(sentence)
+        if n == 0 and judged.verdict == "supported":
+            quotes, judged = checker.telling(draft, quotes)
         if n == 0 and judged.verdict == "unsupported" and (read := checker.read_by_model(draft)):
             notes = [f"replaced by what bears on the question, since {judged.reason}: “{sentence.text}”"]
             sentence, quotes, judged = read
@@ -125,6 +129,23 @@ class _Checker:
             return good, good[0][1], notes
         return [], max((j for _, j in judged), key=lambda j: j.score), notes
 
+    def telling(
+        self, draft: Draft, quotes: list[tuple[Quote, Judgement]]
+    ) -> tuple[list[tuple[Quote, Judgement]], Judgement]:
+        """Those of a verdict's citations that tell what is asked, and not the same of another thing."""
+        if not self.asked.yes_no or draft.verdict is None:
+            return quotes, quotes[0][1]
+        whys = [self._beside(q, draft.verdict) for q, _ in quotes]
+        left = [row for row, why in zip(quotes, whys, strict=True) if not why]
+        return (left, left[0][1]) if left else ([], unsupported(f"{_BESIDE}: {whys[0]}"))
+
+    def _beside(self, q: Quote, side: Side) -> str:
+        """Why a quote of literature does not say ``side``; empty where it may, or is of the case itself."""
+        e, quote = self.by_number[q.number], self.quoted(q)
+        if not e.in_general or works(self.asked, quote, e.title, self.texts) == side:
+            return ""
+        return why_beside(self.asked, side, quote, e.title, self.texts)
+
     def read_by_model(self, draft: Draft) -> tuple[DraftSentence, list[tuple[Quote, Judgement]], Judgement] | None:
         """A model's yes or no with what bears most on the question in place of its own words.
 
@@ -142,7 +163,7 @@ class _Checker:
         reading = read_literature(self.asked, quote, self.texts)
         if reading.mentioned and (reading.probability >= 0.5) != (draft.verdict == "yes"):
             return None
-        follows = reading.mentioned and found.said == 1
+        follows = reading.mentioned and found.said == 1 and not self._beside(found.quote, draft.verdict)
         judged = supported("its quote says so", 0.9) if follows else cited("the model's reading", found.share)
         said = (
             f"{draft.verdict.capitalize()}{':' if follows else ', as the model reads it:'} “{' '.join(quote.split())}”"

@@ -23,7 +23,7 @@ _LEAST = 0.5  # share of the question's words that an article has, as the reader
 _LEAST_SAID = 0.1  # share of them that the sentence has
 RELEVANT = 0.5  # least probability that a passage bears on the question, where search has judged that
 # "To determine whether ...", "The aim of this study was ...", "We hypothesised that ...": what was to be found out
-_PURPOSE = re.compile(
+PURPOSE = re.compile(
     r"^\W*(?:(?:aims?|objectives?|purpose|background|introduction)\s*:\s*)?(?:to\s+\w+\b|in order to\b)|"
     r"\b(?:aims?|objectives?|purpose|goal)s?\b[^.]{0,40}\b(?:is|was|were|are)\b|"
     r"\b(?:we|study|trial|authors?)\s+(?:also\s+)?(?:aim|sought|hypothesi[sz]|investigat|examin|evaluat|assess|explor)\w*\b|"
@@ -69,7 +69,7 @@ def bearing_most(asked: Asked, evidence: Sequence[Evidence], shown: Visible, tex
                 said = share_of(asked, e.text[start:end], texts)
                 if start not in read.asides and said >= _LEAST_SAID:
                     quote = Quote(number=e.number, start=e.start + start, end=e.start + end)
-                    tells = _PURPOSE.search(e.text[start:end]) is None
+                    tells = PURPOSE.search(e.text[start:end]) is None
                     found.append((tells, said, e.number in shown.cited, Bearing(quote, said, share)))
     return max(found, key=lambda row: row[:3])[3] if found else None
 
