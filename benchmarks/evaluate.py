@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
         if options.save:
             entry["processor_s"] = round(done.processor_s)
         keep(entry, found)
-    gather(folder, [entry["name"] for entry in listed])
+    gather(folder, {entry["name"]: entry["question"] for entry in listed})
     print(f"{(time.monotonic() - began) / 60:.1f} min in all", flush=True)
     if failed:
         sys.exit(f"{len(failed)} of {len(entries)} failed: {', '.join(failed)}; what they said is in {folder}")
@@ -168,14 +168,17 @@ def last_words(done: Done) -> str:
     return next((line for line in reversed(done.error.splitlines()) if line.strip()), f"exit {done.status}").strip()
 
 
-def gather(folder: Path, names: list[str]) -> None:
+def gather(folder: Path, questions: dict[str, str]) -> None:
     """One page and one text of all reports that there are, in the list's order."""
-    files = [file for name in names if (file := folder / f"{name}.json").exists()]
-    found = [report_of(json.loads(file.read_text("utf-8"))) for file in files]
+    found = {
+        question: report_of(json.loads(file.read_text("utf-8")))
+        for name, question in questions.items()
+        if (file := folder / f"{name}.json").exists()
+    }
     if not found:
         return
-    (folder / "report.html").write_text(page_of(found), encoding="utf-8")
-    text = "\n\n".join(f"# {one.suite}\n\n{one.table()}" for one in found)
+    (folder / "report.html").write_text(page_of(list(found.values()), headings=list(found)), encoding="utf-8")
+    text = "\n\n".join(f"# {question}\n\n{one.table()}" for question, one in found.items())
     (folder / "report.md").write_text(text + "\n", encoding="utf-8")
     print(f"{folder.relative_to(ROOT)}/report.html and report.md hold all {len(found)}", flush=True)
 
@@ -187,6 +190,8 @@ def written(found: dict[str, Any]) -> str:
 
 def compared(entry: dict[str, Any], found: dict[str, Any]) -> list[str]:
     """What is not as expected, in words."""
+    if not entry.get("expected"):
+        return ["nothing is expected yet: measure with --save first"]
     changes, rows = [], report_of(found).rows
     for expected in entry.get("expected", ()):
         name, metric, then = expected["row"], expected["metric"], expected["value"]

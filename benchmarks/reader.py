@@ -25,7 +25,7 @@ def main(argv: list[str]) -> None:
         return
     engine = rag.Engine.open(index)
     asked = rag.evaluate(engine, "questions", data / "dev_qa.jsonl")
-    skipped, (shares,) = sum(asked.left_out.values()), asked.rows
+    skipped, shares = sum(asked.left_out.values()), asked.rows[0]
     certified = "with a certificate in force" if any(index.glob("certificate*.json")) else "before a certificate"
     recalled = [f"{round(shares.metrics[f'{s}_recalled'].value * shares.counts[s])}/{shares.counts[s]}" for s in SIDES]
     n, balanced = shares.counts["questions"], round(shares.metrics["balanced_accuracy"].value, 3)

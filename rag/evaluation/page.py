@@ -14,10 +14,17 @@ from xml.etree.ElementTree import Element, SubElement
 import numpy as np
 
 from rag.errors import InputError, MissingDependencyError
+from rag.evaluation.baselines import OracleEvidence
 from rag.evaluation.metrics import Estimate
-from rag.evaluation.report import Report, Row, page_around
+from rag.evaluation.report import Report, Row, fill_table, page_around
 from rag.evaluation.selective import BINS, risk_by_coverage
+from rag.plugins import find, names
 
+_OURS = ("ours", "as asked", "the rules", "fused, weights of the profile", "encoder")
+_CHEAP = frozenset(  # of some suites alone; see also the plug-ins of the kind "baseline"
+    {"shared words", "a word of negation anywhere", "no error anywhere", "the last sentence, as it is", "text only"}
+    | {"the most typical text", "the nearest image's text", "the longest option", "a random order", "random"}
+)
 _FEWEST = 10  # answers with a confidence that are drawn
 _SALT = {"svg.hashsalt": "clincite", "svg.fonttype": "none", "font.size": 10}
 
@@ -48,21 +55,29 @@ def report_of(held: Mapping[str, Any]) -> Report:
         raise InputError("this is no report: write one with rag evaluate SUITE … --json") from error
 
 
-def page_of(reports: Sequence[Report], title: str = "ClinCite: evaluation") -> str:
-    """One HTML page of all of them, with a list of contents.
+def page_of(
+    reports: Sequence[Report], title: str = "ClinCite: evaluation", headings: Sequence[str] | None = None
+) -> str:
+    """One HTML page of all of them, with a list of contents: each one's first figure beside what costs little.
+
+    Args:
+        headings: of each report, what it answers; its suite and collection unless given.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
     body = Element("body")
     SubElement(body, "h1").text = title
-    contents = SubElement(body, "ul")
-    for n, report in enumerate(reports):
-        link = SubElement(SubElement(contents, "li"), "a", href=f"#suite-{n}")
-        link.text = _headline(report)
-    for n, report in enumerate(reports):
+    heads = list(headings) if headings is not None else [_headline(report) for report in reports]
+    summary = list(map(_summary, heads, reports))
+    fill_table(SubElement(body, "section"), ["", "figure", "ours", "best of what costs little", "which"], summary)
+    contents = [row.find("td") for row in body.iter("tr")][1:]
+    for n, (cell, name, report) in enumerate(zip(contents, heads, reports, strict=True)):
+        assert cell is not None
+        cell.text = None
+        SubElement(cell, "a", href=f"#suite-{n}").text = name
         section = SubElement(body, "section", id=f"suite-{n}")
-        report.fill(section, "h2")
+        report.fill(section, "h2", name)
         for words, picture in _pictures(report):
             SubElement(section, "img", alt=words, title=words, src=picture)
     return page_around(body, title)
@@ -73,9 +88,28 @@ def _headline(report: Report) -> str:
     return f"{report.suite}: {of}" if of else report.suite
 
 
+def _summary(name: str, report: Report) -> list[str]:
+    """A line of the contents; figures only where the first table holds baselines."""
+    rows = {next(iter(row.of.values())): row for row in reversed(_compared(report) or [])}
+    ours = next((rows[name] for name in _OURS if name in rows), None)
+    cheap = [row for name, row in rows.items() if name in _cheap()]
+    if ours is None or not cheap:
+        return [name, "", "", "", ""]
+    metric = next(iter(report.rows[0].metrics))
+    best = max(cheap, key=lambda row: row.metrics[metric].value)
+    shown = [f"{row.metrics[metric].value:.3f}" for row in (ours, best)]
+    return [name, metric.replace("_", " "), *shown, next(iter(best.of.values()))]
+
+
+def _cheap() -> frozenset[str]:
+    """Names of what costs little; evidence that the labels give does not."""
+    installed = {find("baseline", name).name for name in names("baseline")}
+    return _CHEAP | (installed - {OracleEvidence.name})
+
+
 def _pictures(report: Report) -> Iterator[tuple[str, str]]:
-    if (compared := _compared(report)) is not None:
-        yield "who answers how well, with intervals over groups", compared
+    if (rows := _compared(report)) is not None:
+        yield "the first figure of each row, with intervals over groups", _side_by_side(rows)
     outcomes = [o for o in report.details.get("outcomes", ()) if o.get("confidence") is not None]
     said = [
         (float(o["confidence"]), float(o["said"] == o["answer"])) for o in outcomes if o["said"] not in ("", "withheld")
@@ -86,24 +120,26 @@ def _pictures(report: Report) -> Iterator[tuple[str, str]]:
         yield "risk of the surest answers, by the share that is answered", _risk(sure, right)
 
 
-def _compared(report: Report) -> str | None:
-    """The first metric of the first table, a line for each row."""
+def _compared(report: Report) -> list[Row] | None:
+    """The rows of the first table; None where there is nothing to compare."""
     first = report.rows[0] if report.rows else None
     if first is None or not first.of or not first.metrics:
         return None
-    rows = [
-        row for row in report.rows if row.of.keys() == first.of.keys() and row.metrics.keys() == first.metrics.keys()
-    ]
     metric = next(iter(first.metrics))
-    if len(rows) < 2:
-        return None
+    alike = [row for row in report.rows if row.of.keys() == first.of.keys() and metric in row.metrics]
+    return alike if len(alike) > 1 else None
+
+
+def _side_by_side(rows: Sequence[Row]) -> str:
+    """The first metric, a line for each row; ours in another colour."""
+    metric = next(iter(rows[0].metrics))
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(6, 0.6 + 0.28 * len(rows)))
     for n, row in enumerate(reversed(rows)):
         value = row.metrics[metric]
         if value.low is not None and value.high is not None:
             axes.plot([value.low, value.high], [n, n], color="0.6", linewidth=2)
-        axes.plot([value.value], [n], "o", color="C0" if row is first else "0.2")
+        axes.plot([value.value], [n], "o", color="C0" if next(iter(row.of.values())) in _OURS else "0.2")
     axes.set_yticks(range(len(rows)), [", ".join(row.of.values()) for row in reversed(rows)])
     axes.set_xlabel(metric.replace("_", " "))
     axes.grid(axis="x", alpha=0.3)

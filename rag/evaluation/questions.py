@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rag.answering.engine import Engine
 from rag.errors import InputError
-from rag.evaluation.metrics import Estimate, bootstrap, score_classes
+from rag.evaluation.metrics import bootstrap, score_classes
 from rag.evaluation.report import Row, exactly
 from rag.progress import Progress
 from rag.types import Answer, Question
@@ -68,15 +68,15 @@ def side_of(answer: Answer) -> str:
 def agreement(questions: Sequence[LabelledQuestion], said: Sequence[str], of: Mapping[str, str]) -> Row:
     """How what was said agrees with the labels. A withheld answer is neither right nor left out: its side misses it.
 
-    Metrics: the shares answered, right among those answered, of yes and of no recalled; their mean (balanced
-    accuracy); F1 of yes, for which a withheld answer is no.
+    Metrics: balanced accuracy, the mean of yes and of no recalled; the shares answered, right among those answered, of
+    yes and of no recalled; F1 of yes, for which a withheld answer is no.
     """
     counts = Counter((q.answer, answer) for q, answer in zip(questions, said, strict=True))
     scores = score_classes(counts, ("yes", "no"))
     sides = [score.recall for score in scores.values() if score.n]
     right = [float(q.answer == answer) for q, answer in zip(questions, said, strict=True)]
     answered = [float(answer != WITHHELD) for answer in said]
-    metrics: dict[str, Estimate] = {}
+    metrics = {"balanced_accuracy": exactly(sum(sides) / len(sides) if sides else 0.0)}
     for name, values, kept in (
         ("answered", answered, [True] * len(said)),
         ("right", right, [bool(a) for a in answered]),
@@ -85,7 +85,6 @@ def agreement(questions: Sequence[LabelledQuestion], said: Sequence[str], of: Ma
     ):
         some = {name: [v for v, k in zip(values, kept, strict=True) if k]}
         metrics |= bootstrap(some, [q.group for q, k in zip(questions, kept, strict=True) if k])
-    metrics["balanced_accuracy"] = exactly(sum(sides) / len(sides) if sides else 0.0)
     metrics["F1_of_yes"] = exactly(scores["yes"].f1)
     totals = {"questions": len(said), "yes": scores["yes"].n, "no": scores["no"].n}
     return Row(of, totals, metrics)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -12,8 +13,12 @@ from rag.evaluation.metrics import Estimate
 
 NO_BASELINES = "baselines were not measured (--no-baselines): without them nobody can tell what these figures are worth"
 _STYLE = (
-    "body { font: 16px sans-serif; margin: 2rem } td, th { padding: .2rem .8rem; text-align: left } "
-    "section { overflow-x: auto } img { max-width: 100% }"
+    "body { font: 16px sans-serif; margin: 2rem } section { overflow-x: auto; margin-top: 3rem } "
+    "table { border-collapse: collapse; margin: 1rem 0 } tr { border-top: 1px solid #ddd } "
+    "td, th { padding: .25rem .8rem; text-align: left; white-space: nowrap } th { vertical-align: bottom } "
+    "td:first-child, th:first-child { position: sticky; left: 0; background: #fff } "
+    ".figure { text-align: right; font-variant-numeric: tabular-nums } .measured { color: #555 } "
+    "img { max-width: 100% }"
 )
 
 
@@ -121,17 +126,13 @@ class Report:
         self.fill(body)
         return page_around(body, f"ClinCite: {self.suite}")
 
-    def fill(self, body: Element, heading: str = "h1") -> None:
-        """The report as part of a page."""
-        SubElement(body, heading).text = self.suite
-        for line in self._preamble():
-            SubElement(body, "p").text = line
+    def fill(self, body: Element, heading: str = "h1", title: str = "") -> None:
+        """The report as part of a page, under its title or else the suite's name."""
+        SubElement(body, heading).text = title or self.suite
+        if preamble := self._preamble():
+            SubElement(body, "p", {"class": "measured"}).text = " · ".join(preamble)
         for columns, rows in self._tables():
-            table = SubElement(body, "table")
-            for n, cells in enumerate([columns, *rows]):
-                shown = SubElement(table, "tr")
-                for cell in cells:
-                    SubElement(shown, "td" if n else "th").text = cell
+            fill_table(body, columns, rows)
         for note in self.notes:
             SubElement(body, "p").text = note
 
@@ -143,6 +144,16 @@ class Report:
         """Rows of the same columns that follow one another are a table."""
         for columns, rows in groupby((row.cells() for row in self.rows), key=list):
             yield [name.replace("_", " ") for name in columns], [list(row.values()) for row in rows]
+
+
+def fill_table(body: Element, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table, numbers to the right."""
+    figures = [all(re.match(r"-?\d|$", row[n]) for row in rows) for n in range(len(columns))]
+    table = SubElement(body, "table")
+    for n, cells in enumerate([columns, *rows]):
+        line = SubElement(table, "tr")
+        for cell, figure in zip(cells, figures, strict=True):
+            SubElement(line, "td" if n else "th", {"class": "figure"} if figure else {}).text = cell
 
 
 def page_around(body: Element, title: str) -> str:

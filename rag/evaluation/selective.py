@@ -31,8 +31,9 @@ def measure_selection(confidence: ArrayLike, right: ArrayLike, tolerated: float 
 
     Returns:
         AURC: mean risk over all coverages, answers of highest confidence first (Geifman & El-Yaniv 2017); ties count as
-        their mean. coverage_at_R: most answers, as a share, whose risk is at most R. ECE: expected calibration error in
-        15 bins of equal mass. Brier: mean squared distance of confidence and outcome. Nothing where there is no answer.
+        their mean. AUARC: mean share right over the same, 1 - AURC (Nadeem et al. 2009). coverage_at_R: most answers,
+        as a share, whose risk is at most R. ECE: expected calibration error in 15 bins of equal mass. Brier: mean
+        squared distance of confidence and outcome. Nothing where there is no answer.
     """
     from sklearn.metrics import brier_score_loss
 
@@ -43,6 +44,7 @@ def measure_selection(confidence: ArrayLike, right: ArrayLike, tolerated: float 
     kept = np.flatnonzero(risks <= tolerated)
     return {
         "AURC": exactly(float(risks.mean())),
+        "AUARC": exactly(float(1 - risks.mean())),
         f"coverage_at_{tolerated:g}": exactly(float(kept[-1] + 1) / len(sure) if len(kept) else 0.0),
         "ECE": exactly(calibration_error(sure, good)),
         "Brier": exactly(float(brier_score_loss(good, sure, pos_label=1))),

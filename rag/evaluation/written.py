@@ -64,10 +64,10 @@ def measure_written(
     """Of each text against its reference; a text that was not written says nothing and counts.
 
     Returns:
-        written: share of texts that there are. BLEU (corpus, in [0, 1]) and ROUGE-L (mean F).
         F1_of_14: micro F1 over CheXpert's categories. F1_of_findings: the same over all findings.
         hallucinated: share of the findings written that the reference does not have, nor a wider or narrower one.
         omitted: share of the reference's that were not written.
+        BLEU (corpus, in [0, 1]) and ROUGE-L (mean F). written: share of texts that there are.
 
     Raises:
         MissingDependencyError: sacrebleu or rouge-score is not installed.
@@ -81,13 +81,12 @@ def measure_written(
         ) from error
     rouge = RougeScorer(["rougeL"], use_stemmer=True)
     overlaps = [rouge.score(r, w)["rougeL"].fmeasure for w, r in zip(written, references, strict=True)]
-    found = bootstrap({"written": [float(bool(w.strip())) for w in written], "ROUGE-L": overlaps}, groups)
+    words = bootstrap({"ROUGE-L": overlaps, "written": [float(bool(w.strip())) for w in written]}, groups)
     bleu = BLEU(lowercase=True).corpus_score(list(written), [list(references)]).score / 100
-    found["BLEU"] = exactly(float(bleu))
     columns = [
         _counts(findings_in(w, texts), findings_in(r, texts), texts) for w, r in zip(written, references, strict=True)
     ]
-    return found | bootstrap_totals(columns, groups, _of_counts)
+    return bootstrap_totals(columns, groups, _of_counts) | {"BLEU": exactly(float(bleu))} | words
 
 
 def _counts(mine: frozenset[str], theirs: frozenset[str], texts: Texts) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,14 @@ def test_the_page_holds_tables_and_pictures_and_asks_for_nothing() -> None:
     assert "<i>" not in page, "text of a report is text on the page"
     assert not any(word in page for word in ('src="http', 'href="http', "<script", "@import"))
     assert page == page_of([REPORT, REPORT])
+
+
+def test_the_contents_tell_ours_beside_the_best_of_what_costs_little() -> None:
+    oracle = Row({"answered by": "oracle evidence"}, {"n": 30}, {"accuracy": Estimate(0.99, None, None)})
+    page = page_of([Report("one", {}, (*ROWS, oracle))], headings=["Is it <so>?"])
+    line = page[page.index('<a href="#suite-0">') :].partition("</tr>")[0]
+    cells = re.findall(r">([^<]+)</", line)
+    assert cells == ["Is it &lt;so&gt;?", "accuracy", "0.800", "0.500", "a constant"], "an oracle costs a lot"
 
 
 def test_risk_by_coverage_ends_at_the_mean_and_its_mean_is_the_area() -> None:

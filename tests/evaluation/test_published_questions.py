@@ -16,11 +16,12 @@ from rag.answering.pipeline import Pipeline
 from rag.cli import app
 from rag.errors import InputError
 from rag.evaluation.baselines import others_of
+from rag.evaluation.citing import JUDGED
 from rag.evaluation.published.asking import Asker
 from rag.evaluation.published.choice import ChoiceSuite, scores_of
 from rag.evaluation.published.folder import Folder, rows_of, sample_of
 from rag.evaluation.published.items import SIDES, WITHHELD, Item
-from rag.evaluation.published.trials import shown_with
+from rag.evaluation.published.trials import in_noise, shown_with
 from rag.evaluation.report import NO_BASELINES
 from rag.evaluation.suite import Sample, evaluate, named_suite
 from rag.evaluation.suites.pathvqa import PathVqaSuite
@@ -127,6 +128,8 @@ def test_abstracts_are_measured_beside_everything_that_costs_little(published: P
     assert by["a constant"].metrics["accuracy"].value == pytest.approx(1 / 3)
     assert sum(report.row(**{"quadrants of": "ours"}).counts.values()) == 3
     assert report.value("citation_exact", **{"citations of": "ours"}) == 1.0
+    assert 0.5 < report.value("citation_words", **{"citations of": "ours"}) <= 1.0
+    assert JUDGED in report.table()
     assert evaluate(quick, "pubmedqa", published / "pubmedqa").json() == report.json(), "two runs, the same figures"
 
 
@@ -189,6 +192,7 @@ def test_a_model_is_asked_directly_and_shown_wrong_images(published: Path, model
     assert by["the model alone"]["accuracy"].value == 0.75, "red A, blue B, red A, white A"
     assert by["another's image"]["accuracy"].value < 0.75
     assert by["without the image"]["answered"].value == 0.0
+    assert by["its image in noise"]["accuracy"].value == 0.5, "noise is never bluer than a blue image, nor redder"
     pairs = report.row(**{"pairs of": "the model alone"})
     assert pairs.counts == {"pairs": 2}
     assert pairs.metrics["both_right"].value == 0.5
@@ -288,3 +292,18 @@ def test_rows_come_from_every_kind_of_file(tmp_path: Path) -> None:
     folder = Folder(tmp_path, "X")
     assert folder.image("../outside.png") is None
     assert Asker.__doc__
+
+
+@pytest.mark.parametrize("name", [*READ, "healthver", "negation", "nubes", "medec", "nfcorpus", "medquad", "iuxray"])
+def test_two_runs_give_the_same_bytes(name: str, published: Path, quick: Settings) -> None:
+    first, second = (json.dumps(evaluate(quick, name, published / name).json()) for _ in range(2))
+    assert first == second
+
+
+def test_an_image_question_is_asked_with_its_own_another_and_noise(published: Path, model: Settings) -> None:
+    report = evaluate(model, "vqa-rad", published / "vqa-rad")
+    of = [row.of["answered by"] for row in report.rows if row.of.get("questions") == "closed"]
+    assert {"ours", "another's image", "its image in noise", "without the image"} <= set(of)
+    items = read("vqa-rad", published / "vqa-rad").rows
+    noise = [Path(item.image).read_bytes() for some in (in_noise(items), in_noise(items)) for item in some]
+    assert noise[: len(items)] == noise[len(items) :], "a memo of what was said of it finds it again"

@@ -23,7 +23,7 @@ from rag.answering.opening import open_without_index
 from rag.answering.pipeline import Pipeline
 from rag.errors import InputError
 from rag.evaluation.baselines import Baseline, ConstantAnswer, Trials, beside
-from rag.evaluation.citing import measure_citations
+from rag.evaluation.citing import JUDGED, measure_citations
 from rag.evaluation.classes import measure_classes
 from rag.evaluation.metrics import Estimate, bootstrap
 from rag.evaluation.published.asking import Asker, HeardAnswer, ask_alone, read_texts, writer_of
@@ -122,7 +122,7 @@ class ChoiceSuite(ABC):
             )
         if citations:
             rows.append(Row({"citations of": first.name}, {}, citations))
-        notes = () if self.baselines else (NO_BASELINES,)
+        notes = (*([JUDGED] if citations else ()), *(() if self.baselines else (NO_BASELINES,)))
         return Report(
             self.name, measured, tuple(rows), sample.left_out, (*notes, *self.notes(items)), _details(items, first)
         )
