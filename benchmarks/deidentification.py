@@ -13,8 +13,8 @@ from pathlib import Path
 from tables import Cell, Table, measured, report, saving
 
 import rag
-from rag.corpus import read_source
 from rag.corpus.sentences import sentence_spans
+from rag.corpus.source import read_source
 from rag.evaluation.suite import Sample
 from rag.evaluation.suites.deidentification import DeidentificationSuite, MarkedText
 from rag.progress import Silent

@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from rag.errors import InputError, MissingDependencyError, RagError
@@ -181,7 +180,7 @@ def check(kind: Kind, name: str, *, named_only: bool = False, setting: str = "")
     Raises:
         InputError: there is no such part; the message lists what there is.
     """
-    if name in names(kind) or (is_dotted_path(name) and not named_only):
+    if name in PARTS.get(kind, {}) or name in names(kind) or (is_dotted_path(name) and not named_only):
         return
     where = f"setting {setting!r}: " if setting else ""
     or_path = "" if named_only else ", or give a dotted path package.module:attribute"
@@ -205,6 +204,8 @@ def is_dotted_path(name: str) -> bool:
 
 def _offered(kind: Kind) -> dict[str, list[str]]:
     """What installed packages offer: dotted paths by name, several where packages chose the same one."""
+    from importlib.metadata import entry_points  # with the e-mail parser: most names are ours
+
     group = f"clincite.{kind.replace('-', '_')}"  # names of groups may hold no hyphen (PyPA, entry points)
     found: dict[str, list[str]] = {}
     for point in entry_points(group=group):

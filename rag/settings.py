@@ -39,7 +39,7 @@ def knowledge_dir() -> Path:
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class EncoderSettings(_Group):
@@ -446,7 +446,7 @@ class Settings(BaseSettings):
     (4, 'compact')
     """
 
-    model_config = SettingsConfigDict(extra="forbid", env_prefix="RAG_", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(extra="forbid", defer_build=True, env_prefix="RAG_", env_nested_delimiter="__")
 
     _profile: str | None = PrivateAttr(None)
 

@@ -24,7 +24,8 @@ class Noun(BaseModel):
     """Base of the travelling models: frozen, and unknown fields are an error."""
 
     # Of what is parsed only keys come again: values would push one another out of pydantic's cache of strings.
-    model_config = ConfigDict(frozen=True, extra="forbid", cache_strings="keys")
+    # Each is made ready when it is first used: a question needs few of them.
+    model_config = ConfigDict(frozen=True, extra="forbid", cache_strings="keys", defer_build=True)
 
 
 def sha256_of(text: str) -> str:

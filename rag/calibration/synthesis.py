@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import random
-import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+import tomli
 
 from rag.building.index import Index
 from rag.calibration.wordings import Proposal, StudyLabels, Wordings
@@ -286,9 +287,9 @@ def _question(document: Document, labels: StudyLabels, p: Proposal, options: tup
 def _codes() -> tuple[_Code, ...]:
     path = knowledge_dir() / "codes.toml"
     try:
-        rows = tomllib.loads(path.read_text(encoding="utf-8"))["code"]
+        rows = tomli.loads(path.read_text(encoding="utf-8"))["code"]
         return tuple(_Code(r["code"], r["finding"], tuple(r["near"])) for r in rows)
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError) as error:
         raise InputError(f"the codes {path} cannot be used: {error}") from error
 
 

@@ -7,11 +7,11 @@ answer follows from the labels alone and never from our reader.
 from __future__ import annotations
 
 import random
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.errors import InputError
@@ -102,8 +102,8 @@ class Wordings(BaseModel):
         """
         path = knowledge_dir() / "questions.toml"
         try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+            return cls.model_validate(tomli.loads(path.read_text(encoding="utf-8")))
+        except (OSError, tomli.TOMLDecodeError, ValidationError) as error:
             raise InputError(f"the wordings {path} cannot be used: {error}") from error
 
     def propose(self, labels: StudyLabels, study: str, lexicon: Lexicon, rng: random.Random) -> list[Proposal]:

@@ -11,46 +11,23 @@ from typing import Annotated
 import typer
 
 import rag
-from rag.cli import audits, corpora, indexes, measuring, models, pacs, serving, terminals, training, tuning
-from rag.cli.assistants import assistants
-from rag.cli.certifying import certifying
-from rag.cli.cohorts import cohorts
-from rag.cli.doctor import doctors
-from rag.cli.grounding import grounding
-from rag.cli.journeys import journeys
-from rag.cli.ledgers import ledgers
-from rag.cli.reference import reference
+from rag.cli import terminals
+from rag.cli.commands import Commands
 from rag.errors import RagError
 
 app = typer.Typer(
     name="rag",
+    cls=Commands,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="ClinCite: cited, risk-controlled answers from medical images, reports and literature.\n\n"
     "Research software, not a medical device.",
 )
-app.add_typer(journeys)
-app.add_typer(measuring.evaluate, name="evaluate")
-app.add_typer(certifying)
-app.add_typer(cohorts)
-app.add_typer(assistants)
-app.add_typer(reference)
-app.add_typer(doctors)
-app.add_typer(grounding)
-app.add_typer(indexes.app, name="index")
-app.add_typer(corpora.app, name="corpus")
-app.add_typer(corpora.copies)
-app.add_typer(pacs.app, name="pacs")
-audits.app.add_typer(ledgers)
-app.add_typer(audits.app, name="audit")
-app.add_typer(training.app, name="train")
-app.add_typer(tuning.app, name="tune")
-app.add_typer(models.app, name="models")
-app.add_typer(serving.app, name="serve")
 
 
 def main() -> None:
     """Entry point of the ``rag`` command."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for any is to read all that is installed
     terminals.prepare()
     if terminals.is_narrow():
         app.rich_markup_mode = None

@@ -10,10 +10,10 @@ import typer
 from rag.cli.shared import Index, Indexes, Profile, engine_of, settings_of
 from rag.errors import InputError
 
-assistants = typer.Typer()
+app = typer.Typer()
 
 
-@assistants.command(
+@app.command(
     epilog='Example, as assistants are told of servers: {"command": "rag", "args": ["mcp", "--index", "demo", '
     '"--indexes", "/data/indexes"]}'
 )

@@ -12,10 +12,10 @@ from rag.cli.shared import Index, Indexes, Json, Profile, bars, engine_of, index
 from rag.errors import InputError
 from rag.plugins import find
 
-certifying = typer.Typer()
+app = typer.Typer()
 
 
-@certifying.command("synthesize-qa", epilog="Example: rag synthesize-qa --index demo --out questions.jsonl --count 600")
+@app.command("synthesize-qa", epilog="Example: rag synthesize-qa --index demo --out questions.jsonl --count 600")
 def synthesize_qa(
     out: Annotated[Path, typer.Option(help="JSONL file to write.")],
     index: Index = None,
@@ -47,9 +47,7 @@ def synthesize_qa(
     )
 
 
-@certifying.command(
-    epilog="Example: rag calibrate questions.jsonl --index demo --alpha 0.1 --delta 0.05 --plot risk.png"
-)
+@app.command(epilog="Example: rag calibrate questions.jsonl --index demo --alpha 0.1 --delta 0.05 --plot risk.png")
 def calibrate(
     questions: Annotated[Path, typer.Argument(help="JSONL of yes/no questions with answers.")],
     index: Index = None,

@@ -10,10 +10,10 @@ import typer
 from rag.cli.shared import Index, Indexes, Json, index_of, print_json, settings_of
 from rag.errors import InputError, StorageError
 
-cohorts = typer.Typer()
+app = typer.Typer()
 
 
-@cohorts.command(
+@app.command(
     epilog='Examples: rag find "left but not right pleural effusion" -i demo · '
     'rag find "How many reports mention nodules larger than 1 cm?" -i demo · '
     'rag find "cardiomegaly and no effusion" -i demo --export hits.csv · rag find "crosstab edema by effusion" -i demo'

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rag.settings import Settings
 
-doctors = typer.Typer()
+app = typer.Typer()
 _US = "clincite"
 _ROOMY = 2 << 30  # bytes of disk below which an index is soon too large
 
@@ -41,7 +41,7 @@ class Finding:
     remedy: str = ""
 
 
-@doctors.command(epilog="Examples: rag doctor · rag doctor --profile biomedclip --json")
+@app.command(epilog="Examples: rag doctor · rag doctor --profile biomedclip --json")
 def doctor(indexes: Indexes = None, profile: Profile = None, as_json: Json = False) -> None:
     """What this machine can do: device, memory, disk, extras, weights; and what is missing for more.
 

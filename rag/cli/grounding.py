@@ -10,10 +10,10 @@ import typer
 from rag.cli.shared import Json, Profile, print_json, settings_of
 from rag.errors import InputError, StorageError
 
-grounding = typer.Typer()
+app = typer.Typer()
 
 
-@grounding.command(
+@app.command(
     epilog='Examples: rag ground fundus.jpg "drusen" --domain ophthalmology --out map.png · '
     'rag ground chest.dcm "pleural effusion" --anyway --json'
 )

@@ -31,10 +31,10 @@ from rag.cli.shared import (
 from rag.cli.terminals import words
 from rag.errors import InputError, RagError
 
-journeys = typer.Typer()
+app = typer.Typer()
 
 
-@journeys.command(epilog="Example: rag demo")
+@app.command(epilog="Example: rag demo")
 def demo(indexes: Indexes = None, as_json: Json = False) -> None:
     """Build the index 'demo' from real reports, an ontology, notes and sample images; answer six questions."""
     from rag.cli.demo import run_demo
@@ -65,7 +65,7 @@ def demo(indexes: Indexes = None, as_json: Json = False) -> None:
     console.out.print(f"\n{NEXT_STEPS}\n[dim]{console.NOTICE}[/]")
 
 
-@journeys.command(
+@app.command(
     epilog="Examples: rag ingest ./reports --index mine · rag ingest openi --index mine · "
     "rag ingest cases.jsonl --index mine --format cases"
 )
@@ -156,7 +156,7 @@ def ingest(
         console.show_ingest(report)
 
 
-@journeys.command(
+@app.command(
     epilog='Examples: rag ask "Does study CXR2814 show cardiomegaly?" --index demo · '
     'rag ask "What is seen?" --index demo --image fundus.jpg · rag ask "…" --index demo --profile medgemma --stream'
 )
@@ -223,7 +223,7 @@ def _checked(thread: str | None) -> str | None:
     return thread
 
 
-@journeys.command(epilog='Example: rag search "hyperinflated lungs" --index demo -k 5')
+@app.command(epilog='Example: rag search "hyperinflated lungs" --index demo -k 5')
 def search(
     question: Annotated[str, typer.Argument(help="What to look for.")],
     index: Index = None,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rag.cli.audits import AuditId, SomeIndex, entry_of
+from rag.cli.audits import AuditId, SomeIndex, app, entry_of
 from rag.cli.shared import Indexes, Json, bars, ledger_of, say, settings_of, store_of
 from rag.errors import InputError, StorageError
 
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
 Format = Literal["jsonl", "html", "fhir", "sr", "questions"]
 ONE_ANSWER = ("html", "fhir", "sr")
-ledgers = typer.Typer()
 
 
-@ledgers.command(
+@app.command(
     "export",
     epilog="Examples: rag audit export --index demo --out ledger.jsonl · "
     "rag audit export a-20261123-7f3k2m9q --format html --out answer.html · "
@@ -80,7 +79,7 @@ def audit_export(
         say(told, f"wrote {told.get('questions', told.get('entries')):,} to {out}{left}", as_json)
 
 
-@ledgers.command(
+@app.command(
     "redact",
     epilog="Examples: rag audit redact --index demo --older-than 30d --why retention · "
     "rag audit redact a-20261123-7f3k2m9q --texts --why 'asked by mistake' · "
@@ -136,7 +135,7 @@ def audit_redact(
     say(asdict(done), f"{words} ({done.audit_id})" if done.audit_id else f"nothing to take out; {words}", as_json)
 
 
-@ledgers.command(
+@app.command(
     "feedback",
     epilog="Examples: rag audit feedback a-20261123-7f3k2m9q right · "
     "rag audit feedback a-20261123-7f3k2m9q corrected --correction 'No, the heart is normal.'",

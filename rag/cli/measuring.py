@@ -42,7 +42,7 @@ class _Suites(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-evaluate = typer.Typer(
+app = typer.Typer(
     cls=_Suites,
     no_args_is_help=True,
     help="Measure an index or an encoder. Given a file, its yes/no questions are asked.",
@@ -51,7 +51,7 @@ evaluate = typer.Typer(
 )
 
 
-@evaluate.command(
+@app.command(
     _ANSWERS, epilog="Examples: rag evaluate questions.jsonl --index demo · rag evaluate labels.csv --index demo"
 )
 def answers(
@@ -79,7 +79,7 @@ def answers(
     _run(engine, suites, labels, as_json)
 
 
-@evaluate.command(
+@app.command(
     _ANY,
     epilog="Examples: rag evaluate pubmedqa --data pubmedqa --limit 60 · rag evaluate vqa-rad --data vqa_rad --index "
     "demo --profile vllm --ask model · rag evaluate slake --data slake --said texts.jsonl",
@@ -118,7 +118,7 @@ def suite(
     _run(_subject(index, indexes, profile), chosen, source or data or Path(), as_json)
 
 
-@evaluate.command(
+@app.command(
     epilog="Examples: rag evaluate retrieval cases.jsonl --split test · "
     "rag evaluate retrieval cases.jsonl --split dev --index mine --learn-weights mine.toml"
 )
@@ -169,7 +169,7 @@ def retrieval(
     _run(engine_of(settings, index), ChannelSuite(split, domains, label, learn_weights), source, as_json)
 
 
-@evaluate.command(epilog="Example: rag evaluate assertion sentences.jsonl --where part=apart")
+@app.command(epilog="Example: rag evaluate assertion sentences.jsonl --where part=apart")
 def assertion(
     sentences: Annotated[Path, typer.Argument(help="JSONL of sentence, concept and status.")],
     where: Annotated[str | None, typer.Option(help="Only rows whose field has this value, as FIELD=VALUE.")] = None,
@@ -193,7 +193,7 @@ def assertion(
     say(found.json(), words, as_json)
 
 
-@evaluate.command(epilog="Example: rag evaluate claims healthver.jsonl")
+@app.command(epilog="Example: rag evaluate claims healthver.jsonl")
 def claims(
     pairs: Annotated[Path, typer.Argument(help="JSONL of claim, evidence and label: supports, refutes or neutral.")],
     as_json: Json = False,
@@ -204,7 +204,7 @@ def claims(
     _run(settings_of(None), ClaimSuite(), pairs, as_json)
 
 
-@evaluate.command(epilog="Example: rag evaluate reliance questions.jsonl --index demo")
+@app.command(epilog="Example: rag evaluate reliance questions.jsonl --index demo")
 def reliance(
     questions: Annotated[Path, typer.Argument(help="JSONL of yes/no questions with answers, each naming a study.")],
     index: Index = None,
@@ -220,7 +220,7 @@ def reliance(
     _run(engine_of(settings_of(indexes, profile), index), RelianceSuite(first, seed), questions, as_json)
 
 
-@evaluate.command(
+@app.command(
     epilog="Examples: rag evaluate abstracts pubmedqa.jsonl · rag evaluate abstracts pubmedqa.jsonl --index demo"
 )
 def abstracts(
@@ -237,7 +237,7 @@ def abstracts(
     _run(_subject(index, indexes, profile), "abstracts", questions, as_json)
 
 
-@evaluate.command(epilog="Example: rag evaluate compare before.json after.json")
+@app.command(epilog="Example: rag evaluate compare before.json after.json")
 def compare(
     before: Annotated[Path, typer.Argument(help="What `rag evaluate … --json` wrote.")],
     after: Annotated[Path, typer.Argument(help="The same suite, later or of another system.")],
@@ -251,7 +251,7 @@ def compare(
     say(found.json(), found.table(), as_json)
 
 
-@evaluate.command(epilog="Example: rag evaluate report build/evaluation/*.json --html report.html")
+@app.command(epilog="Example: rag evaluate report build/evaluation/*.json --html report.html")
 def report(
     reports: Annotated[list[Path], typer.Argument(help="What `rag evaluate … --json` wrote, one or several.")],
     html: Annotated[

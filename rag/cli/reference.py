@@ -9,10 +9,10 @@ import typer
 
 from rag.cli.shared import Indexes, Json, Profile, print_json, settings_of
 
-reference = typer.Typer()
+app = typer.Typer()
 
 
-@reference.command("settings", epilog="Examples: rag settings selection · rag settings --profile biomedclip")
+@app.command("settings", epilog="Examples: rag settings selection · rag settings --profile biomedclip")
 def settings(
     about: Annotated[str, typer.Argument(help="Only names that begin so.", show_default="all")] = "",
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/settings.md.")] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -60,8 +61,20 @@ Option = Annotated[
 ]
 
 
+@contextmanager
+def staying() -> Iterator[None]:
+    """For what is made once and stays: the collector of garbage, which would go through it many times, waits."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def settings_of(indexes: Path | None, profile: str | None = None, generator: str | None = None) -> Settings:
-    from rag.settings import load_settings  # the words of the command's help need none of it
+    with staying():
+        from rag.settings import load_settings  # the words of the command's help need none of it
 
     given: dict[str, Any] = {"indexes": indexes} if indexes is not None else {}
     if generator is not None:
@@ -101,9 +114,10 @@ def store_of(settings: Settings, name: str | None) -> IndexStore:
 
 
 def engine_of(settings: Settings, name: str | None) -> Engine:
-    from rag.answering.engine import Engine
+    with staying():
+        from rag.answering.engine import Engine
 
-    return Engine(store_of(settings, name), settings)
+        return Engine(store_of(settings, name), settings)
 
 
 def ledger_of(store: IndexStore) -> Any:

@@ -7,12 +7,13 @@ near to what was asked for is a wrong answer that looks exact.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import cast
+
+import tomli
 
 from rag.cohorts.criteria import BodySide, By, CohortQuestion, Criterion, Order, Size, Standing
 from rag.errors import InputError
@@ -296,8 +297,8 @@ def _refuse_unread(
 def _plain_words() -> frozenset[str]:
     path = knowledge_dir() / "cohorts.toml"
     try:
-        return frozenset(tomllib.loads(path.read_text(encoding="utf-8"))["plain"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+        return frozenset(tomli.loads(path.read_text(encoding="utf-8"))["plain"])
+    except (OSError, tomli.TOMLDecodeError, KeyError) as error:
         raise InputError(f"the words {path} cannot be used: {error}") from error
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
+
+import tomli
 
 from rag.cohorts.criteria import ReaderError
 from rag.errors import InputError
@@ -49,8 +50,8 @@ def measured_rules() -> str:
 def _file() -> dict[str, Any]:
     path = knowledge_dir() / "reader-errors.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        return tomli.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomli.TOMLDecodeError) as error:
         raise InputError(f"the reader's measured errors {path} cannot be read: {error}") from error
 
 

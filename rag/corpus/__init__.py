@@ -1,13 +1,5 @@
 """Sources to Documents to Passages.
 
-``read`` gives the records of a source, ``passages_of`` cuts a document, ``deidentify`` removes identifiers.
+``source.read_source`` gives the records of a source, ``chunking.passages_of`` cuts a document, ``scrub.deidentify``
+removes identifiers. Nothing is imported here: sentences are cut in questions, too, which need no reader of files.
 """
-
-from __future__ import annotations
-
-from rag.corpus.chunking import passages_of
-from rag.corpus.quarantine import Quarantined
-from rag.corpus.scrub import deidentify
-from rag.corpus.source import PACKAGED, detect, locate, read_source
-
-__all__ = ["PACKAGED", "Quarantined", "deidentify", "detect", "locate", "passages_of", "read_source"]

@@ -14,10 +14,11 @@ them: it goes by form and context, not by the labels of report headers, and take
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property
 from typing import NamedTuple
+
+import tomli
 
 from rag.settings import knowledge_dir
 
@@ -119,7 +120,7 @@ def clinical_words() -> frozenset[str]:
 @cache
 def _rules() -> _Rules:
     with (knowledge_dir() / "identifiers.toml").open("rb") as file:
-        return _Rules(tomllib.load(file))
+        return _Rules(tomli.load(file))
 
 
 class _Rules:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+
+import tomli
 
 from rag.errors import InputError
 from rag.language.clinical_text import Texts
@@ -49,7 +50,7 @@ def load_appearances(path: Path | None = None) -> Mapping[str, tuple[str, ...]]:
     """
     path = path or knowledge_dir() / "appearances.toml"
     try:
-        rows = tomllib.loads(path.read_text(encoding="utf-8"))["appearance"]
+        rows = tomli.loads(path.read_text(encoding="utf-8"))["appearance"]
         return {row["finding"]: tuple(row["looks"]) for row in rows}
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError, TypeError) as error:
         raise InputError(f"the descriptions {path} cannot be read ({type(error).__name__}: {error})") from error

@@ -6,12 +6,12 @@ was better than every guess; elsewhere the answer is "cannot say where", with wh
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import tomli
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -76,7 +76,7 @@ def load_standings(path: Path | None = None) -> tuple[Standing, ...]:
     """
     path = path or knowledge_dir() / "grounding.toml"
     try:
-        rows = tomllib.loads(path.read_text(encoding="utf-8")).get("standing", [])
+        rows = tomli.loads(path.read_text(encoding="utf-8")).get("standing", [])
         return tuple(Standing.model_validate(row) for row in rows)
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except (OSError, tomli.TOMLDecodeError, ValidationError) as error:
         raise InputError(f"{path} cannot be read ({type(error).__name__}: {error}); copy it again") from error

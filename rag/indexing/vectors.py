@@ -9,8 +9,9 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,17 @@ class VectorSegment(Segment):
         super().__init__(root, info)
         self.backend, self.facts = backend_of(self.path)
         backend = _backend(self.backend, settings, self.path)
-        self._index = backend.open(self.path, info.n, info.dim, self.facts, settings)
+        self._open = partial(backend.open, self.path, info.n, info.dim, self.facts, settings)
+        self._opening, self._opened = Lock(), None if self.backend == "flat" else self._open()
+
+    @property
+    def _index(self) -> VectorIndex:
+        """The backend's index. A flat one is its file, checked already, and opened when first asked: a question
+        about a study looks at no vector, and FAISS takes longer to load than such a question to answer."""
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
 
     @property
     def exact(self) -> bool:

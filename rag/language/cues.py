@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
+
+import tomli
 
 from rag.errors import InputError
 from rag.language.tokens import Token, lemma
@@ -169,7 +170,7 @@ def load_cues() -> Cues:
     path = knowledge_dir() / "assertion.toml"
     try:
         text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
+        data = tomli.loads(text)
         sides, zones, degrees = (_inverted(data[name]) for name in ("side", "zone", "degree"))
         predicate, clause, people, earlier = data["predicate"], data["clause"], data["people"], data["earlier"]
         return Cues(
@@ -208,7 +209,7 @@ def load_cues() -> Cues:
             asking=frozenset(data["question"]["asking"]),
             fingerprint=sha256_of(text)[:16],
         )
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError) as error:
         raise InputError(f"the cue words {path} cannot be used: {error}") from error
 
 

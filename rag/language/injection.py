@@ -10,10 +10,11 @@ from a report.
 from __future__ import annotations
 
 import re
-import tomllib
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+
+import tomli
 
 from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError
@@ -38,14 +39,14 @@ class _Patterns:
 def _patterns() -> _Patterns:
     path = knowledge_dir() / "injection.toml"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomli.loads(path.read_text(encoding="utf-8"))
         return _Patterns(
             tuple(re.compile(p, re.I | re.S) for p in data["regions"]["patterns"]),
             tuple(re.compile(p, re.I) for p in data["orders"]["patterns"]),
             tuple(re.compile(p, re.I) for p in data["answers"]["patterns"]),
             tuple(re.compile(p, re.I) for p in data["remarks"]["patterns"]),
         )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, re.error) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError, re.error) as error:
         raise InputError(f"the patterns {path} cannot be used: {error}") from error
 
 

@@ -8,12 +8,13 @@ detector is loaded for it. Which language another one is in is asked of lingua, 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
+
+import tomli
 
 from rag.errors import InputError
 from rag.language.typed import english_words
@@ -57,14 +58,17 @@ def language_of(text: str, known: Collection[str] = ()) -> str:
     english = sum(w in little[ENGLISH] for w in words)
     others = {code: sum(w in some for w in words) for code, some in little.items() if code != ENGLISH}
     foreign = max(others.values())
-    strange = sum(w not in english_words() and w not in known for w in words)
-    if foreign > english and (strange or foreign > 1):
+
+    def strange() -> int:  # the list of English words is long, and most texts are told apart without it
+        return sum(w not in english_words() and w not in known for w in words)
+
+    if foreign > english and (foreign > 1 or strange()):
         return _detected(text, others)
-    if foreign and foreign == english and strange:
+    if foreign and foreign == english and strange():
         return _detected(text)  # "was ist Aszites?"
     if english > _FEW * len(words) or (len(words) < 3 and not _MARKED.search(text)):
         return ENGLISH  # or a name, or a word that is misspelt
-    return _detected(text) if strange >= _STRANGE * len(words) else ENGLISH
+    return _detected(text) if strange() >= _STRANGE * len(words) else ENGLISH
 
 
 def with_language(document: Document) -> Document:
@@ -116,8 +120,8 @@ def little_words() -> Mapping[str, frozenset[str]]:
     """Of each language the words that stand in any text of it, and not in an English one."""
     path = knowledge_dir() / "languages.toml"
     try:
-        rows = tomllib.loads(path.read_text(encoding="utf-8"))["little"]
+        rows = tomli.loads(path.read_text(encoding="utf-8"))["little"]
         own = frozenset(rows[ENGLISH])
         return {code: frozenset(words) - (own if code != ENGLISH else frozenset()) for code, words in rows.items()}
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError) as error:
         raise InputError(f"the little words {path} cannot be used: {error}") from error

@@ -7,13 +7,14 @@ the structure": a finding's parents are its broader findings and its structure, 
 
 from __future__ import annotations
 
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+import tomli
 
 from rag.errors import InputError
 from rag.language.cues import load_cues
@@ -55,8 +56,7 @@ class Term:
     domain: str
 
 
-@dataclass(frozen=True)
-class _Phrase:
+class _Phrase(NamedTuple):
     words: tuple[str, ...]
     cased: str | None
     concept: str
@@ -84,8 +84,8 @@ class Lexicon:
         path = path or knowledge_dir() / "findings.toml"
         try:
             text = path.read_text(encoding="utf-8")
-            data = tomllib.loads(text)
-        except (OSError, tomllib.TOMLDecodeError) as error:
+            data = tomli.loads(text)
+        except (OSError, tomli.TOMLDecodeError) as error:
             raise InputError(f"the finding lexicon {path} cannot be read: {error}") from error
         concepts, normals, phrases, terms = _build(path, data, terms)
         return cls(concepts, normals, phrases, terms, sha256_of(text))

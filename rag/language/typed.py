@@ -7,12 +7,13 @@ lexicon nor the index, and where one clinical word alone is nearest: a wrong gue
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any
+
+import tomli
 
 from rag.errors import InputError
 from rag.language.cues import load_cues
@@ -168,6 +169,6 @@ def english_words() -> frozenset[str]:
 def _knowledge() -> Mapping[str, Any]:
     path = knowledge_dir() / "typed.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        return tomli.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomli.TOMLDecodeError) as error:
         raise InputError(f"the words {path} cannot be used: {error}") from error

@@ -14,7 +14,7 @@ def lexicon_of(snapshot: Snapshot, known: Lexicon | None = None) -> Lexicon:
 
     ``known`` is the one of another version, which is shared where the terms are the same.
     """
-    terms = tuple(Term(d.id, d.title, tuple(d.metadata.get("synonyms", ())), d.domain) for d in snapshot.terms())
+    terms = tuple(Term(i, title, tuple(synonyms), domain) for i, title, synonyms, domain in snapshot.term_names())
     return known if known is not None and known.terms == terms else Lexicon.load(terms=terms)
 
 

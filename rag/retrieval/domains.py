@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+import tomli
 
 from rag.errors import InputError
 from rag.language.tokens import lemmas_of, tokens_of
@@ -31,7 +32,7 @@ def load_domains(path: Path | None = None) -> tuple[DomainSpec, ...]:
     """Read the domains; raises InputError when the file cannot be used."""
     path = path or knowledge_dir() / "domains.toml"
     try:
-        rows = tomllib.loads(path.read_text(encoding="utf-8"))["domain"]
+        rows = tomli.loads(path.read_text(encoding="utf-8"))["domain"]
         domains = tuple(
             DomainSpec(
                 row["id"],
@@ -44,7 +45,7 @@ def load_domains(path: Path | None = None) -> tuple[DomainSpec, ...]:
         )
     except KeyError as error:
         raise InputError(f"the domain list {path} cannot be used: the field {error} is missing") from error
-    except (OSError, TypeError, AttributeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, TypeError, AttributeError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
         raise InputError(f"the domain list {path} cannot be used: {error}") from error
     ids = [d.id for d in domains]
     if twice := sorted({i for i in ids if ids.count(i) > 1}):

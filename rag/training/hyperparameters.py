@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Self
 
+import tomli
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag.errors import InputError
@@ -24,7 +24,7 @@ class Hyperparameters(BaseModel):
             InputError: the file cannot be read, or a field is unknown or out of range; the message names it.
         """
         try:
-            values = tomllib.loads(file.read_text("utf-8")) if file else {}
+            values = tomli.loads(file.read_text("utf-8")) if file else {}
         except (OSError, ValueError) as error:
             raise InputError(f"the recipe {file} cannot be read as TOML: {error}") from error
         try:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rag.corpus import Quarantined, read_source
+from rag.corpus.quarantine import Quarantined
+from rag.corpus.source import read_source
 from rag.errors import MissingDependencyError
 from rag.types import Document
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from pdfs import pdf_of
 
-from rag.corpus import read_source
 from rag.corpus.pseudonyms import pseudonym
-from rag.corpus.source import survey
+from rag.corpus.source import read_source, survey
 
 from .conftest import split
 

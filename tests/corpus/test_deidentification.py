@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from rag.building.describe import preview
 from rag.building.ingest import Source
-from rag.corpus import deidentify, passages_of
+from rag.corpus.chunking import passages_of
 from rag.corpus.identifiers import find_identifiers
-from rag.corpus.scrub import REMOVED, Identified, Scrubber
+from rag.corpus.scrub import REMOVED, Identified, Scrubber, deidentify
 from rag.errors import InputError
 from rag.evaluation.suite import evaluate
 from rag.settings import DeidentificationSettings, Settings

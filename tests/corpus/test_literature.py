@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pdfs import pdf_of
 
-from rag.corpus import pdf_file, read_source
+from rag.corpus import pdf_file
 from rag.corpus.quarantine import Withdrawn
-from rag.corpus.source import survey
+from rag.corpus.source import read_source, survey
 from rag.errors import InputError
 from rag.types import Document
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.corpus import detect, read_source
-from rag.corpus.source import survey
+from rag.corpus.source import detect, read_source, survey
 from rag.corpus.text import MAX_TEXT_CHARS
 from rag.errors import InputError
 

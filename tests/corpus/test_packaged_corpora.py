@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from rag.corpus import packaged, read_source
+from rag.corpus import packaged
 from rag.corpus.readers import obo, openi, samples
 from rag.corpus.readers.obo import BRANCHES, obo_terms
+from rag.corpus.source import read_source
 from rag.errors import InputError, MissingDependencyError
 
 from .conftest import Split, split

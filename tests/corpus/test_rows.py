@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.corpus import read_source
+from rag.corpus.source import read_source
 from rag.errors import InputError
 
 from .conftest import split

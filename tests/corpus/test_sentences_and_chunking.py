@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.corpus import deidentify, passages_of
+from rag.corpus.chunking import passages_of
+from rag.corpus.scrub import deidentify
 from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError
 from rag.types import Document

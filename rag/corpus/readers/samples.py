@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import tomli
 
 from rag.corpus.files import File
 from rag.corpus.packaged import packaged_file
@@ -32,8 +33,8 @@ def read_samples(file: File) -> Iterator[Document | Quarantined]:
     """
     path = file.path
     try:
-        tables = tomllib.loads(read_text(file)).get("image")
-    except tomllib.TOMLDecodeError as error:
+        tables = tomli.loads(read_text(file)).get("image")
+    except tomli.TOMLDecodeError as error:
         raise InputError(f"{str(path)!r} is not valid TOML ({error}).") from error
     if not isinstance(tables, list):
         raise InputError(f"{str(path)!r} lists no [[image]] tables.")

@@ -9,11 +9,12 @@ the report does not tell it, and nothing else of it is an answer.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+import tomli
 
 from rag.errors import InputError
 from rag.language.clinical_text import ClinicalSentence, Texts
@@ -382,7 +383,7 @@ def _listed(words: Sequence[str]) -> str:
 def _knowledge() -> _Knowledge:
     path = knowledge_dir() / "wanted.toml"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomli.loads(path.read_text(encoding="utf-8"))
         return _Knowledge(
             tuple(
                 ReportPart(p["name"], _each(p["patterns"]), _any(p.get("headings")), _any(p.get("said")))
@@ -393,7 +394,7 @@ def _knowledge() -> _Knowledge:
             _each(data["frame"]["patterns"]),
             Phrases(data["kinds"]),
         )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, re.error) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError, re.error) as error:
         raise InputError(f"what open questions ask for, {path}, cannot be used: {error}") from error
 
 

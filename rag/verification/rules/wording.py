@@ -7,12 +7,12 @@ negation on one side only is a contradiction.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
+import tomli
 
 from rag.corpus.sentences import sentence_spans
 from rag.errors import InputError
@@ -103,7 +103,7 @@ class _Knowledge:
 def _knowledge() -> _Knowledge:
     path = knowledge_dir() / "wording.toml"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomli.loads(path.read_text(encoding="utf-8"))
         opposites: dict[str, set[str]] = {}
         for a, b in data["opposite"]["pairs"]:
             opposites.setdefault(a, set()).add(b)
@@ -115,7 +115,7 @@ def _knowledge() -> _Knowledge:
             frozenset(data["light"]["names"]),
             frozenset(data["generic"]["words"]),
         )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, ValueError) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError, ValueError) as error:
         raise InputError(f"the wordings {path} cannot be used: {error}") from error
 
 
