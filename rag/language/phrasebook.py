@@ -8,11 +8,12 @@ questions, and these the same each time.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
+
+import tomli
 
 from rag.errors import InputError
 from rag.language.languages import language_name
@@ -134,7 +135,7 @@ def phrasebook(language: str) -> Phrasebook | None:
     if not re.fullmatch("[a-z]{2}", language) or not path.is_file():
         return None
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomli.loads(path.read_text(encoding="utf-8"))
         rows = [(phrase, "dropped", "") for phrase in data["dropped"]]
         for table in (_ASKING, _PLACES, _FINDINGS):
             rows += [(phrase, table, english) for english, phrases in data[table].items() for phrase in phrases]
@@ -144,7 +145,7 @@ def phrasebook(language: str) -> Phrasebook | None:
         return Phrasebook(
             re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.I), tuple((table, english) for _, table, english in rows)
         )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, AttributeError, TypeError, re.error) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError, AttributeError, TypeError, re.error) as error:
         raise InputError(f"the phrases {path} cannot be used: {error}") from error
 
 
