@@ -322,8 +322,10 @@ def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
 
 
 def _attributed(e: Evidence, said: Support) -> DraftSentence:
-    text, quote = _quoted(e, said)
     name = e.title or e.case_id
+    if e.text.startswith(f"{name}: ", said.start):  # an ontology's definition begins with its term
+        said = replace(said, start=said.start + len(name) + 2)
+    text, quote = _quoted(e, said)
     return DraftSentence(
         text=f"A similar case, {name}: {text}" if e.of_similar_image else f"{name}: {text}", quotes=(quote,)
     )

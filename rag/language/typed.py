@@ -24,6 +24,8 @@ from rag.settings import knowledge_dir
 _LEAST = 5  # letters of a word that is mended
 _LONG = 8  # letters from which on two mistakes are allowed
 _NEAR = 12  # words on each side that tell which meaning an abbreviation has
+_PHRASE, _OFTEN = 12, 4  # words of a phrase, and how often it must stand in a row to be read once
+_SPOKEN = re.compile(r"\S+")
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
@@ -50,7 +52,7 @@ class TypedWords:
     def mend(self, text: str) -> Mended:
         """The text with what is not known replaced by what is meant, as far as that is sure."""
         notes: list[str] = []
-        mended = self._spelled(self._expanded(self._plain(text, notes), notes), notes)
+        mended = self._spelled(self._expanded(self._plain(_said_once(text, notes), notes), notes), notes)
         return Mended(mended, tuple(notes))
 
     # ---------------------------------------------------------------- lay words and abbreviations
@@ -96,7 +98,7 @@ class TypedWords:
                 or self._known(word)
             ):
                 continue
-            meant = self._american(word.lower()) or self._nearest(word.lower())
+            meant = self._american(word.lower()) or self._nearest(word.lower(), named=_is_name(match))
             if meant is not None:
                 text = f"{text[: match.start()]}{meant}{text[match.end() :]}"
                 notes.append(f"“{word}” was read as “{meant}”")
@@ -111,6 +113,7 @@ class TypedWords:
             or not forms.isdisjoint(self._vocabulary)
             or not forms.isdisjoint(english_words())
             or self._in_index(plain)
+            or not forms.isdisjoint(medical_words())
         )
 
     def _american(self, word: str) -> str | None:
@@ -121,11 +124,11 @@ class TypedWords:
                 return changed
         return None
 
-    def _nearest(self, word: str) -> str | None:
-        """The one clinical word that is nearest, where it is near enough and begins alike."""
+    def _nearest(self, word: str, *, named: bool) -> str | None:
+        """The one clinical word that is nearest, where it is near enough and begins alike; nearer for a name."""
         from symspellpy import Verbosity  # type: ignore[import-untyped]
 
-        most = 2 if len(word) >= _LONG else 1
+        most = 2 if len(word) >= _LONG and not named else 1
         found = self._speller.lookup(word, Verbosity.CLOSEST, max_edit_distance=most, include_unknown=False)
         alike = {s.term for s in found if s.term[0] == word[0]}
         stems = {lemma(term) for term in alike}
@@ -152,6 +155,30 @@ class TypedWords:
         return speller
 
 
+def _is_name(word: re.Match[str]) -> bool:
+    """Whether it has a capital where no sentence begins: "Fraumeni"."""
+    return word[0][0].isupper() and word.string[: word.start()].rstrip()[-1:].isalnum()
+
+
+def _said_once(text: str, notes: list[str]) -> str:
+    """A text in which a phrase stands again and again, with it once: no question is longer for being repeated."""
+    words = list(_SPOKEN.finditer(text))
+    said = [w[0].lower() for w in words]
+    for size in range(1, min(_PHRASE, len(said) // _OFTEN) + 1):
+        first = 0
+        while first + size * _OFTEN <= len(said):
+            last = first + size
+            while last < len(said) and said[last] == said[last - size]:
+                last += 1
+            if last - first >= size * _OFTEN:
+                phrase = text[words[first].start() : words[first + size - 1].end()]
+                notes.append(f"“{phrase}” is repeated, and was read once")
+                rest = text[words[last - 1].end() :]
+                return _said_once(f"{text[: words[first].start()]}{phrase}{rest}", notes)
+            first = max(first + 1, last - size)
+    return text
+
+
 def _identifies(text: str, start: int, end: int) -> bool:
     """Whether the word is part of an id: "CXR2814", "study-a"."""
     around = text[max(0, start - 1) : start] + text[end : end + 1]
@@ -163,6 +190,20 @@ def english_words() -> frozenset[str]:
     """Words of general English, from symspellpy's list of 82,765 with their frequencies."""
     lines = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_text(encoding="utf-8-sig").splitlines()
     return frozenset(line.split(" ")[0] for line in lines)
+
+
+@lru_cache(maxsize=1)
+def medical_words() -> frozenset[str]:
+    """Words of medicine that are no general English and no slip of any: see the first lines of the file.
+
+    ``hunspell-en-med`` of Debian has six times as many, is GPL, and lacks what was named since 2008: "pyroptosis".
+    """
+    path = knowledge_dir() / "medical-words.txt"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"the words {path} cannot be used: {error}") from error
+    return frozenset(line for line in lines if not line.startswith("#"))
 
 
 @lru_cache(maxsize=1)

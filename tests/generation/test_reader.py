@@ -75,3 +75,13 @@ def test_a_list_is_answered_by_more_sentences_than_a_fact(texts: Texts) -> None:
     evidence = tuple(judged(n, f"Hereditary breast cancer: {gene}.", 0.99) for n, gene in enumerate(genes, start=1))
     assert len(quoted("Which genes are mutated in hereditary breast cancer?", evidence, texts)) == len(genes)
     assert len(quoted("Which gene is mutated in hereditary breast cancer?", evidence, texts)) < len(genes)
+
+
+def test_a_definition_that_begins_with_its_term_says_it_once(texts: Texts) -> None:
+    term = judged(1, "Drusen: Drusen are deposits below the retina.", 0.99).model_copy(update={"title": "Drusen"})
+    question = "What are drusen?"
+    asked = read_question(question, texts.lexicon)
+    draft = ReaderGenerator(texts).generate(Request(Question(text=question), asked, (term,), 4, lambda *_: None))
+    assert [s.text for s in draft.sentences] == ["Drusen: “Drusen are deposits below the retina.”"]
+    (quote,) = draft.sentences[0].quotes
+    assert term.text[quote.start : quote.end] == "Drusen are deposits below the retina."

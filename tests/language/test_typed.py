@@ -46,6 +46,8 @@ def test_what_is_meant_is_read_and_said(typed: TypedWords, asked: str, read: str
         "IS THERE A PE?",  # all in capitals: nothing tells an abbreviation
         "Compare studyx2 and CXR1",
         "Has Mr Xylophonovich got worse?",  # no clinical word is near
+        "What is pyroptosis?",  # a word of medicine that the index does not have
+        "Is colistin given in lupus erythematosus?",
     ],
 )
 def test_what_is_known_or_unclear_is_left_alone(typed: TypedWords, asked: str) -> None:
@@ -66,3 +68,23 @@ def test_british_and_american_spellings_are_one(lexicon: Lexicon, typed: TypedWo
 def test_mending_twice_changes_nothing_more(typed: TypedWords, text: str) -> None:
     once = typed.mend(text)
     assert typed.mend(once.text).text == once.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "phrase", "read"),
+    [
+        ("pleural effusion " * 900, "pleural effusion", "pleural effusion"),
+        ("Is there an effusion? " * 50, "Is there an effusion?", "Is there an effusion?"),
+        (f"In study CXR1: {'effusion ' * 40}on the left?", "effusion", "In study CXR1: effusion on the left?"),
+    ],
+    ids=["a phrase", "a question", "a word in a question"],
+)
+def test_a_phrase_that_is_repeated_is_read_once(typed: TypedWords, asked: str, phrase: str, read: str) -> None:
+    mended = typed.mend(asked)
+    assert mended.text.strip() == read
+    assert mended.notes == (f"“{phrase}” is repeated, and was read once",)
+
+
+def test_what_is_said_twice_is_not_a_repetition(typed: TypedWords) -> None:
+    asked = "Is there an effusion on the left or an effusion on the right or an effusion on both sides?"
+    assert typed.mend(asked).text == asked
