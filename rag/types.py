@@ -224,6 +224,11 @@ class Evidence(Noun):
     start: int = Field(description="Offset of text in the document.")
     sha256: str = Field(description="SHA-256 of text.")
     image: str | None = None
+    series: str = Field(
+        "",
+        exclude_if=lambda series: not series,  # evidence without one is written as it was before there were any
+        description="Of a DICOM file, the series that it belongs to, as a pseudonym of the index.",
+    )
     references: tuple[str, ...] = Field((), description="Published references of the document, e.g. 'PMID:123'.")
     relevance: float | None = Field(
         None,

@@ -61,6 +61,7 @@ def evidence_of(number: int, hit: Hit) -> Evidence:
         start=p.start,
         sha256=p.sha256,
         image=hit.found_image or d.image,
+        series=str(d.metadata.get("series") or ""),
         references=tuple(d.metadata.get("references", ())),
         relevance=hit.relevance,
         boxes=boxes_of(d.metadata, p.start, p.end),

@@ -12,6 +12,7 @@ from rag.building.identity import place_of
 from rag.building.ingest import IngestReport, Source, SourceReading
 from rag.corpus.chunking import passages_of
 from rag.corpus.duplicates import Duplicates, find_duplicates
+from rag.corpus.marks import Reputation
 from rag.corpus.quarantine import Foreign, Quarantined
 from rag.corpus.scrub import Scrubber
 from rag.indexing import FilingPlace, IndexStore, Snapshot
@@ -97,7 +98,7 @@ def preview(
         salt = store.path / "salt" if store is not None else None
         places = _Places(snapshot)
         key = salt.read_text() if salt is not None and salt.exists() else ""
-        reading = SourceReading(source, key, {}, report, places.everything())
+        reading = SourceReading(source, key, {}, report, places.everything(), places.said)
         report.version = snapshot.version if snapshot else 0
         seen: set[str] = set()
         for batch in reading.batches(places.of, lambda n: None, images=True, scrubber=scrubber):
@@ -115,7 +116,7 @@ def preview(
         if sync:
             reading.note_what_left(places.unseen(seen, reading))
         report.withdrawn = sorted(places.of(reading.withdrawn))
-        reading.mark(places.documents)
+        reading.mark(places.named)
         report.removed = len(report.left) + len(report.withdrawn)
     finally:
         if snapshot is not None:
@@ -146,6 +147,12 @@ class _Places:
     def documents(self, ids: Iterable[str]) -> Iterator[Document]:
         found = (self._snapshot.document(identity) for identity in ids if self._snapshot is not None)
         return (document for document in found if document is not None)
+
+    def named(self, names: Iterable[str]) -> list[Document]:
+        return self._snapshot.named(names) if self._snapshot is not None else []
+
+    def said(self, names: Iterable[str]) -> dict[str, Reputation]:
+        return self._snapshot.said(names) if self._snapshot is not None else {}
 
     def of(self, ids: Collection[str]) -> dict[str, FilingPlace]:
         return {document.id: place_of(document) for document in self.documents(ids)}

@@ -7,7 +7,7 @@ source → reader → Document → (de-identify) → chunk → Passage → encod
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import ChainMap, Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,8 @@ from rag.building.identity import Identities, Incoming, place_of, salt_of
 from rag.building.reread import reread
 from rag.corpus.chunking import passages_of
 from rag.corpus.duplicates import Alike, Duplicates, find_duplicates
-from rag.corpus.marks import Marked, with_copies, with_marks
+from rag.corpus.files import File
+from rag.corpus.marks import Marked, Reputation, names_of, with_copies, with_marks
 from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
 from rag.corpus.scrub import Identified, Scrubber
 from rag.corpus.source import Survey, survey
@@ -33,6 +34,7 @@ from rag.progress import Progress, Silent
 from rag.types import Document, Passage
 
 Places = Callable[[set[str]], Mapping[str, FilingPlace]]  # what the index has under these ids
+Heard = Callable[[Iterable[str]], Mapping[str, Reputation]]  # what was said of these names before
 
 BATCH = 1024  # documents between two checkpoints: bounds memory and lost work, and is wide enough to sort by length
 
@@ -161,7 +163,7 @@ def ingest(
         read = []
         for source in sources:
             held = (document for batch in writer.documents(BATCH) for document in batch)
-            reading = SourceReading(source, salt_of(store), taken, report, held)
+            reading = SourceReading(source, salt_of(store), taken, report, held, writer.said)
             count = listen.stage(f"reading {source.name}")
             batches = reading.batches(writer.places, count, images=image is not None, scrubber=scrubber)
             fresh = 0
@@ -174,7 +176,8 @@ def ingest(
             read.append(reading)
         for reading in read:
             reading.withdraw(writer)
-            noted = reading.mark(writer.living)
+            noted = reading.mark(writer.named)
+            writer.keep_said(reading.said())
             for _ in _encode([noted] if noted else [], writer, encoders, spaces, report, listen):
                 pass
         if not taken and not report.withdrawn and not report.marked:
@@ -209,8 +212,10 @@ class SourceReading:
         taken: dict[str, str],
         report: IngestReport,
         held: Iterable[Document] = (),
+        heard: Heard = lambda names: {},
     ) -> None:
-        """``held``: what the index has, with which this source's documents are compared where it is to be folded."""
+        """``held``: what the index has, with which this source's documents are compared where it is to be folded;
+        ``heard``: what other files have said of documents."""
         if source.publish_every is not None and source.publish_every < 1:
             raise InputError(f"a version cannot be published every {source.publish_every} documents; use 1 or more")
         if source.label is not None and (not source.label.strip() or ":" in source.label):
@@ -228,7 +233,9 @@ class SourceReading:
         self._report = report
         self._corpora: set[str] = set()
         self._damaged = {f.name for f in self._found.foreign}  # and files of which something could not be read
-        self.withdrawn: set[str] = set()
+        self._heard = heard
+        self.withdrawn: dict[str, str] = {}  # ids, with the edition of the file that withdraws them
+        self._back: set[str] = set()  # ids that were withdrawn, and came again after that
         self._marks: dict[str, dict[str, str]] = {}  # of an id: what is said of it, and by which record
         report.foreign += self._found.foreign
 
@@ -256,11 +263,16 @@ class SourceReading:
         writer.remove(document_ids=sorted(self.withdrawn))
         self._report.withdrawn += there
 
-    def mark(self, living: Callable[[Iterable[str]], Iterable[Document]]) -> list[Document]:
+    def said(self) -> dict[str, Reputation]:
+        """What this source says of documents, whether they are there or not: what is withdrawn, and notices."""
+        names = sorted(self.withdrawn.keys() | self._marks.keys())
+        return {name: Reputation(self.withdrawn.get(name), self._marks.get(name, {})) for name in names}
+
+    def mark(self, named: Callable[[list[str]], Iterable[Document]]) -> list[Document]:
         """Documents of the index with what this source says of them: its notices, and that it has the same, too."""
         changed = list[Document]()
-        for old in living(sorted(self._marks.keys() | self.twice.held)):
-            marked = with_marks(old, self._marks.get(old.id, {}))
+        for old in named(sorted(self._marks.keys() | self.twice.held)):
+            marked = with_marks(old, ChainMap(*(self._marks.get(name, {}) for name in names_of(old))))
             new = with_copies(marked, self.twice.sources[old.id]) if old.id in self.twice.held else marked
             self._report.marked += [old.id] * (marked is not old)
             changed += [new] * (new is not old)
@@ -291,7 +303,7 @@ class SourceReading:
             if isinstance(record, Quarantined):
                 self._set_aside(record, file.name if file else record.record)
             elif isinstance(record, Withdrawn):
-                self.withdrawn.add(record.id)
+                self.withdrawn[record.id] = record.edition
             elif isinstance(record, Marked):
                 self._marks.setdefault(record.id, {})[record.status] = record.by
             elif file is None or reader is None:
@@ -300,8 +312,11 @@ class SourceReading:
                 self._set_aside(Quarantined(record.source, record.id, "No image encoder is configured."), file.name)
             elif (kept := self.twice.fold(record)) is None:
                 self._report.folded[record.id] = self.twice.folded[record.id]
+            elif reader.edition(file) < self.withdrawn.get(record.id, ""):
+                self._set_withdrawn_aside(record, file, self.withdrawn[record.id])
             else:
-                self.withdrawn.discard(record.id)
+                if self.withdrawn.pop(record.id, None) is not None:
+                    self._back.add(record.id)
                 yield Incoming(kept, reader, file)
 
     def _screened(self, some: list[Incoming], scrubber: Scrubber) -> Iterator[Incoming]:
@@ -317,6 +332,8 @@ class SourceReading:
 
     def _settled(self, some: list[Incoming], places: Places) -> Iterator[Document]:
         chosen: dict[str, Document] = {}  # of editions of one document the last one counts
+        heard = self._heard(name for one in some for name in names_of(one.document))
+        some = [one for one in some if not self._was_withdrawn(one, heard)]
         there = places(self._ids.ids(some))
         for document, one, refused in self._ids.settle(some, there):
             if refused:
@@ -324,12 +341,29 @@ class SourceReading:
                 continue
             if document.id != one.document.id:
                 self._report.apart[one.document.id] = document.id
+            marks = ChainMap(*(dict(heard[name].marks) for name in names_of(one.document) if name in heard))
             if document.id in there:  # what was said of it is said of every edition
                 told = there[document.id].told
                 document = with_copies(document, told.elsewhere)
-                document = with_marks(document, told.notices) if one.reader.ids == "editions" else document
+                marks = marks.new_child(dict(told.notices)) if one.reader.ids == "editions" else marks
+            document = with_marks(document, marks)
             chosen[document.id] = document
         yield from chosen.values()
+
+    def _was_withdrawn(self, one: Incoming, heard: Mapping[str, Reputation]) -> bool:
+        """Whether an earlier ingest was told to withdraw it, by a file that this one's does not come after."""
+        identity = one.document.id
+        by = heard[identity].withdrawn if identity in heard and identity not in self._back else None
+        if one.reader.ids != "editions" or by is None or one.reader.edition(one.file) > by:
+            return False
+        self._set_withdrawn_aside(one.document, one.file, by)
+        return True
+
+    def _set_withdrawn_aside(self, document: Document, file: File, by: str) -> None:
+        reason = (
+            f"It was withdrawn{f' by file {by}' if by else ''}; only a file that is known to be newer brings it back."
+        )
+        self._report.quarantined.append(Quarantined(document.source, f"{document.id} in {file.name}", reason))
 
     def _set_aside(self, record: Quarantined, file: str) -> None:
         self._report.empty += record.empty

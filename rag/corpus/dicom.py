@@ -48,25 +48,32 @@ def size(path: Path) -> tuple[int, int]:
 class Study:
     """What a DICOM file belongs to, as pseudonyms (empty where the file does not say), and how it was made."""
 
-    patient: str
-    study: str
-    modality: str
+    patient: str = ""
+    study: str = ""
+    series: str = ""
+    modality: str = ""
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What documents remember of it beside case and group."""
+        return {name: value for name, value in (("modality", self.modality), ("series", self.series)) if value}
 
 
 def study_of(path: Path, salt: str) -> Study:
-    """The file's patient and study, from its header. Raises InputError if it is no DICOM file."""
-    tags = ["PatientID", "IssuerOfPatientID", "StudyInstanceUID", "Modality"]
+    """The file's patient, study and series, from its header. Raises InputError if it is no DICOM file."""
+    tags = ["PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"]
     return study_in(read_dataset(path, stop_before_pixels=True, specific_tags=tags), salt)
 
 
 def study_in(dataset: Dataset, salt: str) -> Study:
     """The same of a data set that has been read."""
     with unquoted():
-        names = ("PatientID", "StudyInstanceUID", "IssuerOfPatientID", "Modality")
-        patient, study, issuer, modality = (str(dataset.get(tag) or "").strip() for tag in names)
+        names = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "IssuerOfPatientID", "Modality")
+        patient, study, series, issuer, modality = (str(dataset.get(tag) or "").strip() for tag in names)
     return Study(
         patient=pseudonym("patient", f"{issuer}\0{patient}" if issuer else patient, salt) if patient else "",
         study=pseudonym("study", study, salt) if study else "",
+        series=pseudonym("series", series, salt) if series else "",
         modality=modality,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from rag.types import Document
 
@@ -20,11 +20,32 @@ RETRACTED = "[Retracted] "  # how a retracted article's title begins
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A document's id, what is said of it ("retracted", "erratum"), and the record that says so."""
+    """A document's id or another name of it, what is said of it ("retracted"), and the record that says so."""
 
     id: str
     status: str
     by: str
+
+
+class Reputation(NamedTuple):
+    """What was said of a name: the edition of the file that withdrew it (None: none did), and status → by whom."""
+
+    withdrawn: str | None = None
+    marks: Mapping[str, str] = {}
+
+
+def names_of(document: Document) -> tuple[str, ...]:
+    """A document's id and, of an article, the names that the world knows it by.
+
+    >>> article = Document(id="PMC7#s1", kind="literature", case_id="PMC7", group_id="PMC7", source="pmc",
+    ...                    metadata={"doi": "10.1/A", "pmid": "12", "pmcid": "PMC7"})
+    >>> names_of(article)
+    ('PMC7#s1', 'PMID:12', 'DOI:10.1/a', 'PMC7')
+    """
+    told = document.metadata if document.kind == "literature" else {}
+    pmid, doi, pmcid = (str(told.get(name) or "") for name in ("pmid", "doi", "pmcid"))
+    named = (f"PMID:{pmid}" * bool(pmid), f"DOI:{doi.lower()}" * bool(doi), pmcid.upper())
+    return tuple(dict.fromkeys(filter(None, (document.id, *named))))
 
 
 _ELSEWHERE = "elsewhere"  # metadata: where other sources have it

@@ -30,7 +30,8 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """A document that its source takes back: the id, and why."""
+    """A document that its source takes back: the id, why, and the edition of the file that says so (see Reader)."""
 
     id: str
     reason: str
+    edition: str = ""

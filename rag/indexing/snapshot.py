@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from rag.corpus.marks import Reputation
 from rag.errors import IndexStateError, InputError
 from rag.indexing.backends.protocol import Mask, Vectors
-from rag.indexing.catalogue import ALIVE, Catalogue, table, table_values
+from rag.indexing.catalogue import ALIVE, LISTED, Catalogue, listed, table, table_values
 from rag.indexing.locks import Lock
 from rag.indexing.masks import Masks, alive_rows
+from rag.indexing.notices import NAMED, said_of
 from rag.indexing.records import Count, Filter, Scored, SpaceInfo
 from rag.indexing.segments import SegmentGoneError, SegmentInfo
 from rag.indexing.shelves import read_shelves
@@ -268,6 +270,17 @@ class Snapshot:
     def counts(self) -> list[Count]:
         """Documents by source, kind, domain and licence."""
         return read_shelves(self._catalogue, self.version)
+
+    def said(self, names: Iterable[str]) -> dict[str, Reputation]:
+        """What was said of those of these names of which anything was, whatever the version."""
+        return said_of(self._catalogue.fetch, names)
+
+    def named(self, names: Iterable[str]) -> list[Document]:
+        """The documents of this version that have one of these names; see ``rag.corpus.marks.names_of``."""
+        by_id = f"d.id IN {LISTED}".replace("?", ":names")
+        parts = (f"SELECT d.row, d.body FROM documents d WHERE {which} AND {ALIVE}" for which in (by_id, NAMED))
+        found = self._catalogue.fetch(" UNION ".join(parts), {"names": listed(names), "v": self.version})
+        return [_document(body) for _, body in sorted(found)]
 
     def select(self, query: str, values: Mapping[str, Any]) -> list[Any]:
         """All rows of a query over the catalogue, in which ``:v`` is this version: for tables that are read apart."""

@@ -6,19 +6,20 @@ import contextlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.corpus.marks import Told
+from rag.corpus.marks import Reputation, Told
 from rag.errors import InputError, RagError
 from rag.indexing import failpoints, leases, segments
 from rag.indexing.catalogue import LISTED, Catalogue, listed
 from rag.indexing.garbage import collect_garbage
 from rag.indexing.history import now
 from rag.indexing.locks import Lock
+from rag.indexing.notices import NAMED, keep_said, said_of
 from rag.indexing.plan import Plan, plan, rows_per_segment
 from rag.indexing.records import Changes, FilingPlace, SpaceInfo
 from rag.indexing.segments import SegmentInfo
@@ -156,20 +157,35 @@ class Writer:
                 for identity, source, origin, content, told in found
             }
 
-    def living(self, ids: Iterable[str]) -> list[Document]:
-        """Of these ids, the documents that the next version will have: as staged, or else as they are."""
-        wanted = listed(ids)
-        with self._staging.connection() as connection:
-            query = f"SELECT id, body FROM documents WHERE wanted AND id IN {LISTED}"
-            bodies: dict[str, str] = dict(connection.execute(query, (wanted,)))
-        query = (
-            "SELECT d.id, d.body FROM documents d JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL"
-            f" WHERE d.id IN {LISTED}"
+    def named(self, names: Collection[str]) -> list[Document]:
+        """The documents that the next version will have, as staged or else as they are, that have one of these names.
+
+        See ``rag.corpus.marks.names_of``.
+        """
+        if not names:
+            return []
+        values = {"names": listed(names)}
+        staged = (
+            "SELECT d.id, d.body FROM (SELECT *, json_extract(body, '$.kind') AS kind FROM documents WHERE wanted) d"
         )
+        alive = "SELECT d.id, d.body FROM documents d JOIN lifetimes l ON l.document = d.row AND l.valid_to IS NULL"
+        by_id = f" WHERE d.id IN {LISTED}".replace("?", ":names")
+        with self._staging.connection() as connection:
+            bodies: dict[str, str] = dict(connection.execute(f"{staged}{by_id} UNION {staged} WHERE {NAMED}", values))
         with self._catalogue.connection() as connection:
-            there = dict(connection.execute(query, (wanted,)))
+            there = dict(connection.execute(f"{alive}{by_id} UNION {alive} WHERE {NAMED}", values))
+            bodies |= self._staged_of(there.keys() - bodies.keys())
         bodies = {identity: body for identity, body in there.items() if identity not in self._removed} | bodies
         return [Document.model_validate_json(body) for _, body in sorted(bodies.items())]
+
+    def said(self, names: Iterable[str]) -> dict[str, Reputation]:
+        """What was said of those of these names of which anything was, in this ingest or another."""
+        return said_of(self._catalogue.fetch, names)
+
+    def keep_said(self, said: Mapping[str, Reputation]) -> None:
+        """Keep what a source says of documents, at once: it is so whatever becomes of this version."""
+        with self._catalogue.transaction() as connection:
+            keep_said(connection, said)
 
     def unseen(self, scope: str, sources: Iterable[str]) -> dict[str, str]:
         """FilingPlace documents of a source that neither ``compare`` nor ``stage`` was given, with their origins.
@@ -299,6 +315,11 @@ class Writer:
         with self._staging.connection() as connection:
             query = f"SELECT id FROM documents WHERE json_extract(body, '$.{field}') IN {LISTED}"
             return [row[0] for row in connection.execute(query, (listed(values),))]
+
+    def _staged_of(self, ids: Iterable[str]) -> dict[str, str]:
+        with self._staging.connection() as connection:
+            query = f"SELECT id, body FROM documents WHERE wanted AND id IN {LISTED}"
+            return dict(connection.execute(query, (listed(ids),)))
 
     def _check_dims(self, spaces: Mapping[str, SpaceInfo]) -> dict[str, int]:
         staged = self._staging.spaces()

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from pdfs import pdf_of
 
+from rag.answering.contexts import evidence_of
+from rag.corpus.chunking import passages_of
 from rag.corpus.pseudonyms import pseudonym
 from rag.corpus.source import read_source, survey
+from rag.types import Hit
 
 from .conftest import split
 
@@ -106,6 +109,18 @@ class TestDicom:
         assert len({d.case_id for d in documents}) == 3
         assert documents[0].metadata["modality"] == "DX"
         assert "SECRET" not in str(documents)
+
+    def test_slices_of_a_series_are_of_one_series(self, tmp_path: Path) -> None:
+        for number, series in enumerate(("1.2.3.8", "1.2.3.8", "1.2.3.9")):
+            dicom(tmp_path / f"d/{number}", "p", "1.2.3", SeriesInstanceUID=series, **PIXELS)
+        dicom(tmp_path / "d/4", "p", "1.2.3", **PIXELS)
+        documents, _ = split(read_source(tmp_path / "d", salt="s"))
+        told = [d.metadata.get("series") for d in documents]
+        one, other = (pseudonym("series", f"1.2.3.{n}", "s") for n in (8, 9))
+        assert told == [one, one, other, None] and len({d.case_id for d in documents}) == 1
+        hits = [Hit(passage=passages_of(d)[0], document=d, score=1, channel="words", ranks={}) for d in documents]
+        shown = [evidence_of(1, hit).model_dump().get("series") for hit in hits]
+        assert shown == told, "and evidence without one is written as before"
 
     def test_a_structured_report_is_its_tree(self, tmp_path: Path) -> None:
         measured, unit = pydicom.Dataset(), pydicom.Dataset()

@@ -30,6 +30,10 @@ def _alone(file: File) -> Iterable[Path]:
     return ()
 
 
+def _at_an_unknown_time(file: File) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Reader:
     """A format.
@@ -46,6 +50,7 @@ class Reader:
             (another file, for rows) the same id is another document.
             ``world``: the same everywhere (a term of an ontology); from another source it is a new edition.
             ``editions``: so, and within one source, too, the last record counts (updates of MEDLINE).
+        edition: where a file stands among those of its format: a greater word came later; empty where that is unknown.
     """
 
     name: str
@@ -54,3 +59,4 @@ class Reader:
     read: Callable[..., Iterator[Record]]
     companions: Callable[[File], Iterable[Path]] = _alone
     ids: Literal["path", "rows", "world", "editions"] = "path"
+    edition: Callable[[File], str] = _at_an_unknown_time

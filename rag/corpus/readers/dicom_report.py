@@ -46,7 +46,7 @@ def read_report(file: File, salt: str = "") -> Iterator[Record]:
             domain="radiology",
             case=study.study,
             group=study.patient,
-            metadata={"modality": study.modality},
+            metadata=study.told,
         )
         if "EncapsulatedDocument" in dataset:
             data = bytes(dataset.EncapsulatedDocument)

@@ -65,14 +65,12 @@ def _pair(file: File, salt: str) -> Pair:
         raise InputError("It is a text file with nothing in it.")
     row = _particulars(sides[".json"]) if ".json" in sides else {}
     told: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": encoding}
-    study, frame = Study("", "", ""), ""
+    study, frame = Study(), ""
     if not is_text and is_dicom(file.path):
         study = study_of(file.path, salt)
         shown, frames = shown_frame(file.path)
         frame = f"frame {shown} of {frames}" if frames > 1 else ""
         told |= {"frame": shown, "frames": frames} if frames > 1 else {}
-    if study.modality:
-        told["modality"] = study.modality
     return Pair(
         id=checked_id(_base_name(file)),
         source=row.get("source") or file.corpus or "images",
@@ -83,7 +81,7 @@ def _pair(file: File, salt: str) -> Pair:
         group=row.get("group", "") or study.patient,
         case=study.study,
         licence=row.get("licence") or "unknown",
-        metadata={key: value for key, value in row.items() if key not in _PARTICULARS} | told,
+        metadata={key: value for key, value in row.items() if key not in _PARTICULARS} | told | study.told,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rag.corpus.files import File
+from rag.corpus.marks import Marked
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import CERTAIN, LIKELY, Reader, Record
 from rag.corpus.readers.sections import Publication, named_parts, published_in
@@ -26,6 +27,15 @@ MAX_BYTES = 50_000_000
 _LEFT_OUT = frozenset(("ref-list", "fn-group", "ack", "object-id", "graphic", "media"))
 _BLOCKS = frozenset(("p", "title", "list-item", "disp-quote", "disp-formula", "def", "term"))
 _FLOATS = ("fig", "table-wrap", "boxed-text")
+# What has become of an article, as it says itself, and what a notice says of the article that it is about.
+_FORWARD = {"retraction-forward": "retracted", "correction-forward": "erratum"}
+_NOTICES = {
+    "retracted-article": "retracted",
+    "corrected-article": "erratum",
+    "object-of-concern": "expression of concern",
+    "concerned-article": "expression of concern",
+}
+_DOI = re.compile(r"10\.\d{4,9}/\S+")
 _LICENCE = re.compile(r"creativecommons\.org/(licenses|publicdomain)/([a-z-]+)/?([\d.]*)", re.IGNORECASE)
 _ATTRIBUTION = re.compile(r"Creative Commons Attribution Licen[cs]e")
 
@@ -42,7 +52,10 @@ def recognise_jats(file: File) -> float:
 
 
 def read_jats(file: File) -> Iterator[Record]:
-    """The sections of one article, or of every article of a set; reference lists and acknowledgements are left out."""
+    """The sections of one article, or of every article of a set; reference lists and acknowledgements are left out.
+
+    What a notice of retraction, correction or concern says of another article comes as Marked.
+    """
     root = parse_xml(file.read(MAX_BYTES))
     _drop_namespaces(root)
     articles = [root] if root.tag == "article" else root.findall(".//article")
@@ -56,6 +69,7 @@ def read_jats(file: File) -> Iterator[Record]:
                 yield Quarantined(str(file.path), work.id, f"empty article: {work.id} has no text.", empty=True)
             for mark, label, text in parts:
                 yield work.part(mark, label, text, section=label)
+            yield from _marks(article, work.id)
         except InputError as error:
             yield Quarantined(str(file.path), f"article {number}", str(error))
 
@@ -74,13 +88,13 @@ def _work(article: Element) -> Publication:
     journal = words_in(_first(article, "front/journal-meta//journal-title", "front/journal-meta/journal-id"))
     years = [words_in(year) for year in meta.findall("pub-date/year")]
     kind = article.get("article-type", "")
-    # A notice of retraction points at the "retracted-article"; only the article itself points forward at its notice.
-    retracted = any(r.get("related-article-type") == "retraction-forward" for r in meta.iter("related-article"))
+    related = [r.get("related-article-type", "") for r in meta.iter("related-article")]
+    status = list(dict.fromkeys(_FORWARD[kind] for kind in related if kind in _FORWARD))
     named = {"pmid": pmid, "doi": doi, "pmcid": pmcid, "journal": journal, "year": min(years, default=""), "type": kind}
     return Publication(
         id=identity,
         title=published_in(
-            words_in(meta.find("title-group/article-title")), journal, named["year"], retracted=retracted
+            words_in(meta.find("title-group/article-title")), journal, named["year"], retracted="retracted" in status
         ),
         source="pmc",
         licence=_licence(meta),
@@ -88,9 +102,27 @@ def _work(article: Element) -> Publication:
             **{name: value for name, value in named.items() if value},
             "references": [r for r in (f"PMID:{pmid}" * bool(pmid), f"DOI:{doi}" * bool(doi), pmcid) if r],
             **({"language": [article.get("lang")]} if article.get("lang") else {}),
-            **({"status": ["retracted"]} if retracted else {}),
+            **({"status": status} if status else {}),
         },
     )
+
+
+def _marks(article: Element, by: str) -> Iterator[Marked]:
+    for related in article.findall("front/article-meta/related-article"):
+        status, about = _NOTICES.get(related.get("related-article-type", "")), _name(related)
+        if status and about:
+            partly = status == "retracted" and article.get("article-type") == "partial-retraction"
+            yield Marked(about, "partly retracted" if partly else status, by)
+
+
+def _name(related: Element) -> str:
+    """The name of a related article, as ``rag.corpus.marks.names_of`` has it; empty where none is given."""
+    kind, link = related.get("ext-link-type", "").lower(), related.get("href", "").strip()
+    if kind in ("pmid", "pubmed") and link.isdigit():
+        return f"PMID:{link}"
+    if kind in ("pmc", "pmcid") and (number := link.upper().removeprefix("PMC")).isdigit():
+        return f"PMC{number}"
+    return f"DOI:{found[0].lower()}" if (found := _DOI.search(link)) else ""
 
 
 def _licence(meta: Element) -> str:

@@ -39,12 +39,18 @@ _NOTICES = {
     "ExpressionOfConcernFor": "expression of concern",
     "ErratumFor": "erratum",
 }
+_FILE = re.compile(r"(?:pubmed|medline)(\d\d)n(\d{4})", re.IGNORECASE)  # as NLM calls them: year and number
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
 _LICENCE = "NLM terms; the abstract may be under its publisher's copyright"
 
 
 def recognise_pubmed(file: File) -> float:
     return CERTAIN * (file.root[0] in _ROOTS)
+
+
+def edition_of(file: File) -> str:
+    """Where a file stands in NLM's order, as "25n1375": a year's baseline, then its updates."""
+    return f"{found[1]}n{found[2]}" if (found := _FILE.match(file.path.name)) else ""
 
 
 def read_pubmed(file: File) -> Iterator[Record]:
@@ -57,7 +63,8 @@ def read_pubmed(file: File) -> Iterator[Record]:
     for element in records_of(file, _RECORDS):
         if element.tag == "DeleteCitation":
             for deleted in element.iter("PMID"):
-                yield Withdrawn(f"PMID:{words_in(deleted)}", "deleted from PubMed (DeleteCitation)")
+                said = "deleted from PubMed (DeleteCitation)"
+                yield Withdrawn(f"PMID:{words_in(deleted)}", said, edition_of(file))
             continue
         pmid = element.findtext(".//PMID") or "without a PMID"
         try:
@@ -142,4 +149,11 @@ def _first(element: Element, *paths: str) -> Element | None:
     return next((found for path in paths if (found := element.find(path)) is not None), None)
 
 
-READER = Reader("pubmed", "a PubMed or MEDLINE XML file (.xml, .xml.gz)", recognise_pubmed, read_pubmed, ids="editions")
+READER = Reader(
+    "pubmed",
+    "a PubMed or MEDLINE XML file (.xml, .xml.gz)",
+    recognise_pubmed,
+    read_pubmed,
+    ids="editions",
+    edition=edition_of,
+)

@@ -38,6 +38,7 @@ class DocumentOut(BaseModel):
     text: str
     image: bool = Field(description="Whether it is an image.")
     modality: str = Field(description="Of a DICOM image, as 'CT'; empty where unknown.")
+    series: str = Field(description="Of a DICOM image, the series that it is a slice of; empty where unknown.")
     references: list[str]
 
 
@@ -173,5 +174,6 @@ def _out(d: Document) -> DocumentOut:
         text=d.text,
         image=d.image is not None,
         modality=str(d.metadata.get("modality") or ""),
+        series=str(d.metadata.get("series") or ""),
         references=[str(r) for r in d.metadata.get("references") or ()],
     )

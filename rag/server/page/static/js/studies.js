@@ -69,9 +69,9 @@ const SLICES = ["CT", "MR", "PT"]; // of which many files are one series
 /** The images of a study, one by one; the slices of a series are turned like pages. */
 function pictures(images, path) {
   const one = (d) => ({ path: path(d), alt: `Image of ${d.title}`, title: d.title });
-  const groups = Map.groupBy(images, (d) => (SLICES.includes(d.modality) ? d.modality : d.id));
-  return [...groups].map(([modality, of]) => (of.length < 2 ? one(of[0]) : {
-    paths: of.map(path), at: Math.floor(of.length / 2), alt: `${modality} series`, title: `${modality}, ${many(of.length, "slice")}`,
+  const groups = Map.groupBy(images, (d) => (SLICES.includes(d.modality) ? d.series || d.modality : d.id));
+  return [...groups.values()].map((of) => (of.length < 2 ? one(of[0]) : {
+    paths: of.map(path), at: Math.floor(of.length / 2), alt: `${of[0].modality} series`, title: `${of[0].modality}, ${many(of.length, "slice")}`,
   }));
 }
 
