@@ -170,17 +170,19 @@ def _is_met(wanted: Requirement) -> bool:
 
 def _weights(settings: Settings) -> Iterator[Finding]:
     """The models that the settings name, and those that ship in parts."""
+    from rag.encoders.hashes import forget
     from rag.encoders.registry import load_image_encoder, load_text_encoder
     from rag.errors import RagError
     from rag.generation.compact_lvlm.assembly import cache_folder, checkpoint_of, state_of
     from rag.generation.compact_lvlm.parts import ModelParts
 
+    forget()  # what is known of the files: every byte is read
     for kind, name, load in (
         ("text encoder", settings.encoders.text, load_text_encoder),
         ("image encoder", settings.encoders.image, load_image_encoder),
     ):
         try:
-            _ = load(settings.encoders).fingerprint  # of the weights: they are read
+            _ = load(settings.encoders).fingerprint  # of the weights
             yield Finding("weights", kind, f"{name} is there")
         except RagError as error:
             yield Finding("weights", kind, f"{name} cannot be used", str(error))

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rag.encoders.hashes import file_sha256
 from rag.errors import MissingDependencyError, StorageError
 
 _T = TypeVar("_T")
@@ -141,7 +142,7 @@ def files_sha256(files: Iterable[Path]) -> str:
     """Hex SHA-256 over the contents of ``files``, in their order."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(_file_sha256(str(file), file.stat().st_size, file.stat().st_mtime_ns).encode())
+        digest.update(file_sha256(file).encode())
     return digest.hexdigest()
 
 
@@ -149,9 +150,3 @@ def folder_sha256(folder: Path) -> str:
     """The same over every file of a model's folder that decides a vector; empty where there is none."""
     files = sorted(f for f in folder.rglob("*") if f.suffix in _DECISIVE) if folder.is_dir() else []
     return files_sha256(files) if files else ""
-
-
-@lru_cache(maxsize=64)
-def _file_sha256(path: str, size: int, mtime: int) -> str:
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
