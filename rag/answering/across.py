@@ -1,6 +1,7 @@
-"""Questions and texts in different languages: what bears on a question is quoted as it stands, and never a yes or no.
+"""Questions and texts in different languages: what bears on a question is quoted as it stands.
 
-The rules that read what a text asserts know English alone, so nothing here is verified: the sentences that lie nearest
+The rules that read what a text asserts know English, and the plainest words of languages in which they were measured.
+Nothing else is a yes or no, and nothing is verified: the sentences that lie nearest
 to the question in the space of many languages are shown, marked as such, and no certificate covers them.
 """
 
@@ -14,8 +15,11 @@ from rag.generation.base import Request, refusal
 from rag.generation.reader import kind_of_image
 from rag.language.clinical_text import Texts
 from rag.language.cognates import likeness, roots
+from rag.language.cues import NOWHERE
+from rag.language.foreign_reading import ForeignFinding, findings_of, foreign_reading
 from rag.language.languages import ENGLISH, TEXT_LANGUAGE, language_of
-from rag.types import Citation, Draft, DraftSentence, Evidence, Hit, Question, Quote, Sentence
+from rag.language.lexicon import Lexicon
+from rag.types import Citation, Draft, DraftSentence, Evidence, Hit, Question, Quote, Sentence, Side
 from rag.verification.base import Verified
 
 _LEAST = 0.4  # cosine, and words in common, of a sentence that is quoted
@@ -40,7 +44,8 @@ def crossing_of(
         return None
     read = question.language is None and len(foreign) < len(bearing)
     read = read and not any(e.of_study and e.document_id in languages for e in bearing)  # it may say what others do not
-    return Crossing(question.language or ENGLISH, foreign[0] if foreign else ENGLISH, read)
+    alone = len(foreign) == len(bearing) and len(set(foreign)) == 1
+    return Crossing(question.language or ENGLISH, foreign[0] if foreign else ENGLISH, read, alone)
 
 
 def languages_of(hits: Sequence[Hit], texts: Texts) -> dict[str, str]:
@@ -50,6 +55,53 @@ def languages_of(hits: Sequence[Hit], texts: Texts) -> dict[str, str]:
         if not found[hit.document.id] and texts.of(hit.passage.text).foreign:
             found[hit.document.id] = language_of(hit.passage.text)
     return {identity: code for identity, code in found.items() if code not in ("", ENGLISH)}
+
+
+def read_across(request: Request, crossing: Crossing, texts: Texts) -> tuple[Attempt, Crossing] | None:
+    """The yes or no of a study's report in a language in which rules were measured, with what is to be said of it.
+
+    None where they read nothing, anything but plain words, or more than one opinion of the finding; and where more is
+    asked than whether a finding is there.
+    """
+    asked, rules = request.asked, foreign_reading(crossing.told)
+    if (
+        rules is None
+        or not crossing.alone
+        or crossing.asked != ENGLISH
+        or not all(e.of_study for e in request.evidence)
+    ):
+        return None
+    beyond = asked.quantities or asked.change or asked.hedged or asked.ends or asked.joined or asked.unread
+    if not asked.yes_no or asked.form != "presence" or beyond or len(asked.claims) != 1:
+        return None
+    (claim,) = asked.claims
+    if claim.status != "present" or {asked.place, claim.place} != {NOWHERE}:
+        return None
+    said = [
+        ((e, start, end), f.said)
+        for e in request.evidence
+        for start, end, _ in texts.of(e.text).sentences
+        for f in findings_of(e.text[start:end], crossing.told, texts.lexicon)
+        if _bears(f, claim.concept, texts.lexicon)
+    ]
+    if not said or not all(s.plain for _, s in said) or len({s.status for _, s in said}) > 1:
+        return None
+    status = said[0][1].status
+    right, rows = rules.right[status], list(dict.fromkeys(row for row, _ in said))[:_MOST]
+    attempt = _attempt(rows, crossing, mark=f"read in {crossing.unread}")
+    verdict: Side = "yes" if status == "present" else "no"
+    probability = right if verdict == "yes" else 1 - right
+    draft = attempt.draft.model_copy(
+        update={"verdict": verdict, "probability": round(probability, 4), "confidence": right}
+    )
+    word = "there" if status == "present" else "absent"
+    note = f"read in {crossing.unread} by rules that were right in {right:.1%} where they said that a finding is {word}"
+    return attempt._replace(draft=draft), crossing._replace(said=f"{note} ({rules.measured}); nothing else verifies it")
+
+
+def _bears(f: ForeignFinding, asked: str, lexicon: Lexicon) -> bool:
+    """Whether it decides: the finding itself, a narrower one that may be there, or a wider one that is denied."""
+    return lexicon.is_a(asked, f.concept) if f.said.status == "absent" else lexicon.is_a(f.concept, asked)
 
 
 def quote_across(request: Request, crossing: Crossing, bridge: TextEncoder | None, texts: Texts) -> Attempt:
@@ -94,13 +146,14 @@ def _refused(why: str) -> Attempt:
 
 
 def _attempt(
-    rows: Sequence[tuple[Evidence, int, int]], crossing: Crossing, seen: DraftSentence | None = None
+    rows: Sequence[tuple[Evidence, int, int]], crossing: Crossing, seen: DraftSentence | None = None, mark: str = ""
 ) -> Attempt:
+    mark = mark or f"not verified in this language: {crossing.unread}"
     drafted = [] if seen is None else [seen]
     passed, citations = [Sentence(text=s.text, seen_by=s.seen_by) for s in drafted], []
     for n, (e, start, end) in enumerate(rows, start=len(drafted)):
         quote, similar = e.text[start:end], "A similar case, " if e.of_similar_image else ""
-        text = f"{similar}{e.title or e.case_id}: “{quote}” (not verified in this language: {crossing.unread})"
+        text = f"{similar}{e.title or e.case_id}: “{quote}” ({mark})"
         drafted.append(
             DraftSentence(text=text, quotes=(Quote(number=e.number, start=e.start + start, end=e.start + end),))
         )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from rag.answering.across import crossing_of, languages_of, quote_across, quote_similar
+from rag.answering.across import crossing_of, languages_of, quote_across, quote_similar, read_across
 from rag.answering.certificate import StoredCertificate, certificate_for
 from rag.answering.confidence import of_reading, signals_of
 from rag.answering.contexts import evidence_of, image_file, select_contexts
@@ -280,11 +280,14 @@ class Pipeline:
 
     def _write_across(self, turn: Turn, request: Request, crossing: Crossing) -> Iterator[Event]:
         """Quote, and promise nothing."""
-        turn.request, turn.crossing = request, crossing
-        self._uncertify(turn, crossing.note)
         quote = quote_similar if turn.question.of_image else quote_across
         with turn.clock("generate"):
-            turn.attempts = (quote(turn.request, crossing, self.searcher.bridge, self.texts),)
+            attempt, turn.crossing = read_across(request, crossing, self.texts) or (
+                quote(request, crossing, self.searcher.bridge, self.texts),
+                crossing,
+            )
+        turn.request, turn.attempts = request, (attempt,)
+        self._uncertify(turn, turn.crossing.note)
         yield from self._told(turn, turn.attempts[0])
 
     def _told(self, turn: Turn, attempt: Attempt) -> Iterator[Event]:

@@ -105,12 +105,15 @@ class LookedUp:
 class Crossing(NamedTuple):
     """The languages of a question and of the evidence that may answer it, where one of them is not English.
 
-    ``read``: an English question has English evidence, too, which is read first.
+    ``read``: an English question has English evidence, too, which is read first. ``alone``: all evidence that may
+    answer is in the language ``told``. ``said``: how a yes or no was read there, where one was.
     """
 
     asked: str
     told: str
     read: bool = False
+    alone: bool = False
+    said: str = ""
 
     @property
     def unread(self) -> str:
@@ -120,7 +123,7 @@ class Crossing(NamedTuple):
 
     @property
     def note(self) -> str:
-        return f"quoted as it stands, not verified in this language ({self.unread}), and so no yes or no"
+        return self.said or f"quoted as it stands, not verified in this language ({self.unread}), and so no yes or no"
 
 
 @dataclass

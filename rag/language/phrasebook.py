@@ -94,6 +94,13 @@ class Phrasebook:
         said = re.sub(r"\s+(?=[?.,;!])", "", " ".join(said.split()))
         return Rendered(said[:1].upper() + said[1:], unread)
 
+    def findings_in(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Where in a text the phrases of findings stand, and each finding's English name."""
+        for found in self.pattern.finditer(text):
+            table, english = self.rows[(found.lastindex or 1) - 1]
+            if table == _FINDINGS:
+                yield found.start(), found.end(), english
+
     def _pieces(self, text: str, lexicon: Lexicon) -> Iterator[_Piece]:
         text = re.sub(r"[’']\s*", "' ", text)
         begin, gap = 0, ""

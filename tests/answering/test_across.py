@@ -45,8 +45,8 @@ def test_nine_of_ten_questions_find_their_text_in_another_language(bridged: Engi
 @pytest.mark.parametrize(
     ("study", "question", "quote"),
     [
-        ("ESR1", "Is there a pleural effusion?", "Derrame pleural izquierdo pequeño."),
-        ("ESR1", "¿Hay neumotórax?", "No se observa neumotórax."),
+        ("ESR1", "Is there a left pleural effusion?", "Derrame pleural izquierdo pequeño."),
+        ("ESR1", "Is there no pneumothorax?", "No se observa neumotórax."),
         ("ENR1", "Wie groß ist das Herz?", "The heart is enlarged."),
         (None, "Welchen Nerv schädigt das Glaukom?", "Glaucoma damages the optic nerve"),
         (None, "Which mosquito transmits dengue?", "El dengue se transmite por el mosquito Aedes"),
@@ -64,6 +64,23 @@ def test_what_bears_on_it_is_quoted_and_not_read(bridged: Engine, study: str | N
         document = bridged.pipeline().snapshot.document(c.document_id)
         assert document is not None
         assert document.text[c.start : c.end] == c.quote
+
+
+@pytest.mark.parametrize(
+    ("question", "verdict", "quote"),
+    [
+        ("¿Hay neumotórax?", "no", "No se observa neumotórax."),
+        ("Is there a pleural effusion?", "yes", "Derrame pleural izquierdo pequeño."),
+    ],
+)
+def test_a_plain_spanish_sentence_is_read_with_its_measured_error(
+    bridged: Engine, question: str, verdict: str, quote: str
+) -> None:
+    answer = bridged.ask(question, study="ESR1")
+    assert (answer.verdict, [c.quote for c in answer.citations]) == (verdict, [quote])
+    assert answer.answer.startswith(f"ESR1: “{quote}” (read in Spanish)")
+    assert "read in Spanish by rules that were right in 97." in answer.reason
+    assert (answer.certificate.status, answer.citations[0].verdict) == ("uncertified", "cited")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +161,6 @@ def test_without_a_bridge_a_foreign_question_is_refused_with_what_to_do(tmp_path
     assert answer.decision == "abstained"
     assert "Spanish is not read here" in answer.reason
     assert "RAG_ENCODERS__BRIDGE" in answer.reason
-    told = engine.ask("Is there a pneumothorax?", study="ESR1")
+    told = engine.ask("Is there a left pleural effusion?", study="ESR1")
     assert (told.decision, told.verdict) == ("abstained", None)
     assert "Spanish is not read here" in told.reason
