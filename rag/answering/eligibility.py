@@ -6,6 +6,7 @@ share findings. About anybody else it says nothing, however well it matches the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,11 +14,18 @@ from rag.answering.image_guard import refuse_blind
 from rag.answering.turn import Turn
 from rag.generation.base import Request
 from rag.language.clinical_text import Texts
-from rag.language.question import Asked
+from rag.language.question import Asked, subject_words
 from rag.retrieval.search import Retrieved
 from rag.settings import Settings
 from rag.types import Domain, Evidence, Kind, Question
 from rag.verification.rules.wanted import needs_telling, tell_of_study
+
+_EXPLAINS = re.compile(
+    r"\W*(?:what\s+causes?\b|why\b|define\b|explain\b|"
+    r"what(?:'s|\s+is|\s+are)\s+the\s+(?:causes?|treatments?|cures?|prognos[ie]s|risks?|complications?|meaning)\b|"
+    r"how\s+(?:is|are|do|does|can|to|common|likely|dangerous|serious|rare)\b)",
+    re.I,
+)
 
 
 def kinds_to_search_first(question: Question, asked: Asked) -> tuple[Kind, ...]:
@@ -88,7 +96,9 @@ def refuse_unanswerable(turn: Turn, settings: Settings, texts: Texts, *, looks: 
             return blind
         if looks if request.asked.yes_no else domain.basis != "words":
             return None  # what it shows can be seen, or at least what kind of image it is
-    return refuse_irrelevant(turn, settings) or _inadmissible(request, turn.evidence)
+    if turn.question.study is None and turn.question.image is None and not subject_words(request.asked.plain):
+        return "it names nothing to look for"
+    return refuse_irrelevant(turn, settings) or _inadmissible(request, turn.evidence) or _unexplained(request)
 
 
 def refuse_irrelevant(turn: Turn, settings: Settings) -> str | None:
@@ -98,6 +108,16 @@ def refuse_irrelevant(turn: Turn, settings: Settings) -> str | None:
         if judged and max(judged) < settings.retrieval.min_relevance:
             return "none of the passages found bears on the question"
     return None
+
+
+def _unexplained(request: Request) -> str | None:
+    """Why reports of patients do not answer what only literature can: "what causes scoliosis?"."""
+    asked, evidence = request.asked, request.evidence
+    if asked.for_reports or asked.about_patient or _EXPLAINS.match(asked.plain) is None:
+        return None
+    if any(e.of_case or e.kind == "literature" for e in evidence):
+        return None
+    return "only reports of patients speak of it, and they explain nothing"
 
 
 def _inadmissible(request: Request, evidence: Sequence[Evidence]) -> str | None:

@@ -31,8 +31,8 @@ from rag.settings import knowledge_dir
 
 _UNIT = r"(?:reports?|stud(?:y|ies)|cases?|patients?|people|x-?rays?|radiographs?|exam(?:ination)?s?|scans?|films?)"
 _SOME = (
-    r"(?:\s+(?:all|any|the|of|these|those|my|our|every|each|different|radiology|ophthalmology|pathology|chest|eye|"
-    r"imaging))*"
+    r"(?:\s+(?:all|any|the|of|these|those|my|our|every|each|different|some|few|several|examples?|\d{1,3}|two|three|four|"
+    r"five|ten|radiology|ophthalmology|pathology|chest|eye|imaging))*"
 )
 _FIRST = r"(?:\s+(?P<order>first|earliest|oldest|last|latest|newest|most recent))?"
 _LEAD = re.compile(
@@ -97,13 +97,15 @@ _STANDINGS: tuple[tuple[Standing, re.Pattern[str]], ...] = (
     ),
     (
         "silent",
-        re.compile(r"\b(?:(?:do|does|did)\s+not\s+mention|not\s+mention(?:ed|ing)?|silent (?:on|about))\b", re.I),
+        re.compile(
+            r"\b(?:(?:do|does|did)(?:\s+not|n[’']?t)\s+mention|not\s+mention(?:ed|ing)?|silent (?:on|about))\b", re.I
+        ),
     ),
 )
 _ASSERTS = re.compile(r"\b(?:definite(?:ly)?|confirm(?:s|ed|ing)?|assert(?:s|ed|ing)?|positive for)\b", re.I)
 _JOINT = re.compile(
     r"(?P<not>\b(?:but|and|or)\s+(?:not|no|without)\b|\bwith\s+no\b|\bwithout\b|\bneither\b|\bnor\b|\bno\b|"
-    r"\b(?:do|does|did)\s+not\s+(?:have|show|mention|report)\b|\bnot\s+(?:having|showing)\b)|"
+    r"\b(?:do|does|did)(?:\s+not|n[’']?t)\s+(?:have|show|mention|report)\b|\bnot\s+(?:having|showing)\b)|"
     r"(?P<or>\bor\b)|(?P<and>\band\b|\bbut\b|\bas well as\b|\btogether with\b|\bplus\b|\bwith\b|\bversus\b|\bvs\b|"
     r"\bagainst\b|\bby\b)|(?P<list>,)",
     re.I,

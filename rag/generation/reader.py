@@ -30,6 +30,7 @@ _LEAST_READ = 0.6  # share of a question's words in the sentence of the literatu
 _PLAIN = 0.9  # P(yes) where a sentence says in other words all that is asked
 _MOST, _MOST_OF_A_LIST = 4, 6  # sentences that answer an open question
 _JUDGED, _UNJUDGED = 0.25, 0.5  # share of the question's words that a sentence must have
+_CHOOSES = re.compile(r"\b(?:more|less|better|worse|(?!whether)[a-z]{3,}er)\b[^?]*,?\s(?:or|than)\s", re.I)
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
 
 
@@ -266,11 +267,14 @@ class ReaderGenerator:
         """Candidates that qualify. Beside a case of its ``own``, "what is seen?" needs no literature.
 
         Where search has judged the passage, a quarter of the question's words will do. Elsewhere half of them must be
-        met: with less, "the mechanism of action of" a drug is answered by the mechanism of something else.
+        met: with less, "the mechanism of action of" a drug is answered by the mechanism of something else. "Which is
+        more common, A or B?" is answered by what says all of it.
         """
-        names = names_of(asked.text)
+        names, chooses = names_of(asked.text), _CHOOSES.search(asked.plain) is not None
         shown = {row.e.number: row.e for row in rows}
-        speaking = {n for n, e in shown.items() if speaks_of(names, f"{e.title}\n{e.text}")}
+        speaking = {
+            n for n, e in shown.items() if speaks_of(names, f"{e.title}\n{e.text}") and self._of_topic(asked, e)
+        }
         for row in rows:
             cover = len(asked.words & (row.words | row.title)) / max(1, len(asked.words))
             named = 0.3 if row.title and row.title <= asked.words else 0.0
@@ -278,10 +282,26 @@ class ReaderGenerator:
                 yield 1.0 + row.e.score + 0.2 * cover, row
             elif own and not asked.topics:
                 continue
-            elif cover + named >= (_JUDGED if row.e.relevance is not None else _UNJUDGED) and (
+            elif cover + named >= (1.0 if chooses else _JUDGED if row.e.relevance is not None else _UNJUDGED) and (
                 row.e.number in speaking
             ):
                 yield cover + named + 0.3 * (row.e.relevance or 0.0) + 0.15 * row.e.score, row
+
+    def _of_topic(self, asked: Asked, e: Evidence) -> bool:
+        """Whether a passage of literature mentions a finding or a structure of those that the question names.
+
+        A British spelling of it does, too, which the lexicon need not have.
+        """
+        if not asked.topics or e.kind != "literature":
+            return True
+        lexicon, text = self._texts.lexicon, f"{e.title}\n{e.text}"
+        told = {m.concept for _, _, s in self._texts.of(text).sentences for m in s.mentions}
+        if any(lexicon.is_a(t, topic) or lexicon.is_a(topic, t) for t in told for topic in asked.topics):
+            return True
+        named = self._texts.sentence(asked.plain)
+        words = [{t.lemma for t in named.tokens[m.first : m.last]} for m in named.mentions]
+        there = {t.lemma.replace("oe", "e").replace("ae", "e") for t in self._texts.sentence(text).tokens}
+        return any(w <= there for w in words)
 
 
 @dataclass(frozen=True)

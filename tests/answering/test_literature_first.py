@@ -160,3 +160,17 @@ def test_literature_that_does_not_bear_on_an_open_question_is_shown_to_nobody_wh
     beside = [e.model_copy(update={"relevance": least - 0.01}) for e in turn.request.evidence]
     assert admit(turn.asked, beside, least_relevant=least) == ()
     assert admit(turn.asked, turn.request.evidence, least_relevant=least) == turn.request.evidence
+
+
+@pytest.mark.parametrize(
+    "question", ["What causes a retained bullet fragment?", "How is a retained bullet fragment treated?"]
+)
+def test_reports_of_patients_explain_nothing(engine: Engine, question: str) -> None:
+    answer = engine.ask(question)
+    assert (answer.decision, answer.sentences) == ("abstained", ())
+    assert "only reports of patients speak of it" in answer.reason
+
+
+@pytest.mark.parametrize("question", ["tell me everything", "help", "???"])
+def test_what_names_nothing_is_not_searched_for(engine: Engine, question: str) -> None:
+    assert "names nothing" in engine.ask(question).reason

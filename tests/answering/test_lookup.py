@@ -54,6 +54,13 @@ def test_two_studies_are_compared_finding_by_finding_with_quotes_of_both(engine:
     assert engine.replay(answer.audit_id).outcome == "identical"
 
 
+def test_which_of_two_studies_has_more_is_read_from_both(engine: Engine) -> None:
+    answer = engine.ask("Is the heart in CXR2814 larger than in CXR1?")
+    assert answer.parts == ()
+    assert answer.table is not None
+    assert ("cardiomegaly", "there in CXR2814, denied in CXR1") in [row[:2] for row in answer.table.rows]
+
+
 def test_parts_are_answered_apart_with_their_own_verdict_and_certificate(engine: Engine) -> None:
     answer = engine.ask("Does study CXR2814 show cardiomegaly? And what is drusen?")
     assert [(p.question, p.study, p.verdict) for p in answer.parts] == [

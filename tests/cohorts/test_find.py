@@ -277,3 +277,16 @@ def test_the_command_counts_quotes_and_writes_files(index: Index, tmp_path: Path
     assert len(target.read_text().splitlines()) == 3
     refused = runner.invoke(app, ["find", "effusion", "-i", "synthetic", "--indexes", folder, "--export", "x.xls"])
     assert isinstance(refused.exception, InputError)
+
+
+@pytest.mark.parametrize(
+    "words", ["show me 3 reports with pneumothorax", "Show me some examples of reports with pneumothorax"]
+)
+def test_so_many_or_some_reports_are_asked_for_as_reports_are(words: str, lexicon: Lexicon) -> None:
+    (criterion,) = read_cohort(words, lexicon).criteria
+    assert (criterion.finding, criterion.standing) == ("pneumothorax", "present")
+
+
+def test_a_short_not_is_a_not(lexicon: Lexicon) -> None:
+    short, long = (read_cohort(f"how many reports {no} mention pneumonia", lexicon) for no in ("don't", "do not"))
+    assert short.criteria == long.criteria

@@ -85,3 +85,24 @@ def test_a_definition_that_begins_with_its_term_says_it_once(texts: Texts) -> No
     assert [s.text for s in draft.sentences] == ["Drusen: “Drusen are deposits below the retina.”"]
     (quote,) = draft.sentences[0].quotes
     assert term.text[quote.start : quote.end] == "Drusen are deposits below the retina."
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("Which is more common, drusen or cataract?", False),
+        ("What are the treatments of emphysema?", False),  # of the edema below it tells one
+        ("What clears within hours of treatment of edema?", True),
+    ],
+)
+def test_what_is_said_of_one_thing_answers_nothing_about_another(question: str, told: bool, texts: Texts) -> None:
+    evidence = (
+        judged(1, "Drusen are common deposits below the retina.", 0.99),
+        judged(2, "Pulmonary edema clears within hours of treatment.", 0.99),
+    )
+    assert bool(quoted(question, evidence, texts)) == told
+
+
+def test_a_choice_is_answered_by_what_speaks_of_both(texts: Texts) -> None:
+    both = judged(1, "Drusen are more common than cataract in this group.", 0.99)
+    assert quoted("Which is more common, drusen or cataract?", (both,), texts) == [1]

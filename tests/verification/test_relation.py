@@ -66,6 +66,21 @@ def test_a_title_names_what_a_pronoun_stands_for(texts: Texts) -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "sentence", "title"),
+    [
+        ("Is drusen a sign of macular degeneration?", "Drusen are yellow deposits.", "Drusen and macular degeneration"),
+        ("Is papilledema bilateral?", "Papilledema is swelling of the optic disc.", "Papilledema"),
+    ],
+)
+def test_what_only_the_title_or_nothing_says_is_no_yes(question: str, sentence: str, title: str, texts: Texts) -> None:
+    assert read(question, sentence, texts, title) == ""
+
+
+def test_a_side_that_is_said_is_a_yes(texts: Texts) -> None:
+    assert read("Is papilledema bilateral?", "Papilledema is bilateral.", texts, "Papilledema") == "yes"
+
+
+@pytest.mark.parametrize(
     ("sentence", "side"),
     [
         ("Celecoxib did not slow the progression of ALS.", "no"),

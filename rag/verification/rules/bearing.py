@@ -88,6 +88,11 @@ def share_of(asked: Asked, text: str, texts: Texts) -> float:
     return texts.once(_share, asked.text, text)
 
 
+def has_words(words: str, text: str, texts: Texts) -> bool:
+    """Whether a text has all ``words`` of content, as :func:`share_of` counts them."""
+    return not wording_of(words, texts).words or texts.once(_share, words, text) == 1
+
+
 def _share(texts: Texts, question: str, text: str) -> float:
     asked = wording_of(question, texts)
     return round(Alignment(asked, asked.words, wording_of(text, texts), None).cover, 4) if asked.words else 0.0

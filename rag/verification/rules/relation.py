@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rag.language.clinical_text import Texts
-from rag.language.cues import load_cues
+from rag.language.cues import Place, load_cues
 from rag.language.entities import is_name, names_of, speaks_of
 from rag.language.initials import in_full
 from rag.language.question import Asked
 from rag.language.tokens import Token, tokens_of
 from rag.types import Side
-from rag.verification.rules.bearing import PURPOSE, share_of
+from rag.verification.rules.bearing import PURPOSE, has_words, share_of
 from rag.verification.rules.roles import (
     ARTICLES,
     LEADS,
@@ -42,6 +42,7 @@ _PARTS = frozenset({",", ";", "and", "but", "while", "whereas"})
 _OPENS = frozenset({"(", "[", ":", "-", ","})
 _EXAMPLES = frozenset({"including", "like", "such", "as", "called", "named", "e", "g", "i"})
 _BY_NAME = _OPENS | _EXAMPLES | ARTICLES | {"and", "other"}
+_UNSPOKEN = "it does not speak of all that is asked"
 _NEAR = 4  # tokens
 
 
@@ -55,7 +56,9 @@ def why_beside(asked: Asked, side: Side, sentence: str, heading: str, texts: Tex
     """
     sentence, heading = in_full(sentence, asked.plain), in_full(heading, asked.plain)
     if share_of(asked, f"{heading}. {sentence}", texts) < 1:
-        return "it does not speak of all that is asked"
+        return _UNSPOKEN
+    if unplaced := _unplaced(asked, texts.sentence(sentence).place):
+        return unplaced
     if side == "yes" and (word := denied(sentence, asked.plain, texts)):
         return f"it denies something (“{word}”)"
     return texts.once(_why_beside, asked.plain, sentence, heading)
@@ -87,8 +90,18 @@ def _why_beside(texts: Texts, question: str, sentence: str, heading: str) -> str
     roles = roles_of(question, texts)
     if not roles.subject:
         return ""
+    if not has_words(" ".join(roles.rest), sentence, texts):
+        return _UNSPOKEN  # a heading names what a text is about, and says nothing of it
     places = _Places(roles, texts.sentence(sentence).tokens, heading)
     return places.without() or places.reversed() or places.another()
+
+
+def _unplaced(asked: Asked, place: Place) -> str:
+    """The side, zone or degree that is asked for and that a sentence does not name; empty where it names all."""
+    for wanted, there in ((asked.place.sides, place.sides), (asked.place.zones, place.zones)):
+        if wanted and not wanted & there:
+            return f"it does not say whether it is {min(wanted)}"
+    return ""
 
 
 def leaves_open(sentence: str, question: str) -> str:
