@@ -272,7 +272,7 @@ def _build(
     def add(words: Iterable[str], concept: str, kind: Any) -> None:
         for text in words:
             lemmas = lemmas_of(text)
-            if lemmas and (kind != "term" or lemmas not in taken):
+            if lemmas:
                 phrases.append(_Phrase(lemmas, None, concept, kind))
                 taken.add(lemmas)
 
@@ -301,7 +301,10 @@ def _build(
             raise InputError(f"{path}: {owner!r} refers to {unknown[0]!r}, which is not defined there.")
     terms = tuple(terms)
     for term in terms:
-        if lemmas_of(term.name) not in taken:
+        names = [lemmas_of(text) for text in (term.name, *term.synonyms)]
+        if names[0] not in taken:
             concepts[term.id] = Concept(term.id, term.name, term.domain, "term")
-            add([term.name, *term.synonyms], term.id, "term")
+            new = [lemmas for lemmas in dict.fromkeys(names) if lemmas and lemmas not in taken]
+            phrases += [_Phrase(lemmas, None, term.id, "term") for lemmas in new]
+            taken.update(new)
     return concepts, normals, phrases, terms
