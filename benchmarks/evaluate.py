@@ -43,6 +43,8 @@ def main(argv: list[str]) -> None:
         sys.exit(f"{LISTED.name} has no entry {unknown[0]!r}")
     folder = BUILT / ("reproduction" if options.check else "evaluation")
     folder.mkdir(parents=True, exist_ok=True)
+    # what a language model said is not asked twice, neither under another policy nor after an interruption
+    os.environ.setdefault("RAG_GENERATION__MEMO__FOLDER", str(folder / "memo"))
     began, moved, failed = time.monotonic(), [], []
 
     def keep(entry: dict[str, Any], found: dict[str, Any]) -> None:

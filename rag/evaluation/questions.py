@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rag.answering.engine import Engine
 from rag.errors import InputError
-from rag.evaluation.metrics import bootstrap, score_classes
+from rag.evaluation.metrics import bootstrap_shares, score_classes
 from rag.evaluation.report import Row, exactly
 from rag.progress import Progress
 from rag.types import Answer, Question
@@ -76,15 +76,14 @@ def agreement(questions: Sequence[LabelledQuestion], said: Sequence[str], of: Ma
     sides = [score.recall for score in scores.values() if score.n]
     right = [float(q.answer == answer) for q, answer in zip(questions, said, strict=True)]
     answered = [float(answer != WITHHELD) for answer in said]
+    shares = {
+        "answered": (answered, [True] * len(said)),
+        "right": (right, [bool(a) for a in answered]),
+        "yes_recalled": (right, [q.answer == "yes" for q in questions]),
+        "no_recalled": (right, [q.answer == "no" for q in questions]),
+    }
     metrics = {"balanced_accuracy": exactly(sum(sides) / len(sides) if sides else 0.0)}
-    for name, values, kept in (
-        ("answered", answered, [True] * len(said)),
-        ("right", right, [bool(a) for a in answered]),
-        ("yes_recalled", right, [q.answer == "yes" for q in questions]),
-        ("no_recalled", right, [q.answer == "no" for q in questions]),
-    ):
-        some = {name: [v for v, k in zip(values, kept, strict=True) if k]}
-        metrics |= bootstrap(some, [q.group for q, k in zip(questions, kept, strict=True) if k])
+    metrics |= bootstrap_shares(shares, [q.group for q in questions])
     metrics["F1_of_yes"] = exactly(scores["yes"].f1)
     totals = {"questions": len(said), "yes": scores["yes"].n, "no": scores["no"].n}
     return Row(of, totals, metrics)
