@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from generation import parts as tiny_parts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +68,19 @@ def test_the_last_stage_of_the_tower_learns_and_no_other(read: Callable[[], Any]
     assert not adapt(read(), SMALL.model_copy(update={"unfreeze": 0})).tower
     with pytest.raises(InputError, match="'unfreeze' is 3, and the model 'llava' has 2 stages"):
         adapt(read(), SMALL.model_copy(update={"unfreeze": 3}))
+
+
+def test_normalisations_that_learn_are_whole_in_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights in one precision and statistics in another are refused on a GPU."""
+    pytest.importorskip("gguf")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    folder = tiny_parts.write(tmp_path / "tiny", tiny_parts.base(tmp_path / "site" / "tinybase16"))
+    loaded = Weights.find(str(folder), None, "cpu", "bfloat16", tmp_path / "cache").read()
+    library, tuned = torch(), adapt(loaded, SMALL)
+    norms = [m for m in tuned.model.modules() if isinstance(m, library.nn.BatchNorm2d) and m.weight.requires_grad]
+    assert len(norms) == 4  # three of the last stage, and the one that follows it
+    assert {t.dtype for m in norms for t in (m.weight, m.bias, m.running_mean, m.running_var)} == {library.float32}
+    assert tuned.model.dtype == library.bfloat16
 
 
 def test_what_was_written_can_be_gone_on_from(read: Callable[[], Any], tmp_path: Path) -> None:

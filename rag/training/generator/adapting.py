@@ -92,9 +92,11 @@ def _adapted(model: Any) -> Adapted:
     adapter: dict[str, Any] = {}
     projector: dict[str, Any] = {}
     tower: dict[str, Any] = {}
+    for module in model.modules():
+        if any(p.requires_grad for p in module.parameters(recurse=False)):
+            module.float()  # the statistics of a normalisation as well
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.float()
             between = any(part in _PROJECTORS for part in name.split("."))
             (adapter if "lora_" in name else projector if between else tower)[name] = parameter
     return Adapted(model, adapter, projector, tower)
