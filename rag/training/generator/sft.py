@@ -68,7 +68,8 @@ class TuningReport(BaseModel):
         for part, results in self.measured.items():
             for m in results:
                 values = (f"{k.replace('_', ' ')} {v:.3f}" for k, v in m.items() if isinstance(v, float))
-                lines.append(f"  {part:<8}  {m['kind']:<24} n={m['n']:<5} {'  '.join(values)}")
+                what = ", ".join(v for v in m.values() if isinstance(v, str))
+                lines.append(f"  {part:<13}  {what:<36} n={m['n']:<5} {'  '.join(values)}")
         lines.append(f"The adapter and its card are in {self.out}.")
         return "\n".join(lines)
 
