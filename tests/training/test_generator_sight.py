@@ -172,11 +172,11 @@ def test_texts_beside_an_image_contradict_as_often_as_is_wanted(made: Path) -> N
         wrong = sum((e.asking.passages[0].text in bright) == (e.of.side == "No") for e in beside)
         return len(asked) - len(beside), len(beside) - wrong
 
+    asked = 8 * sum(i.side is not None for i in train)
     assert led(1.0, 1.0) == (0, 0)
-    assert led(0.0, 0.0)[0] == 8 * sum(i.side is not None for i in train)
-    alone, agreeing = led(0.0, 1.0)
-    assert alone == 0
-    assert agreeing > 0
+    assert led(0.0, 0.0)[0] == asked
+    assert led(0.0, 1.0) == (0, asked)
+    assert led(0.5, 1.0)[1] == pytest.approx(asked / 2, rel=0.3)
 
 
 def test_the_test_exchanges_what_should_change_the_answer_and_adds_what_should_not(made: Path) -> None:
@@ -186,19 +186,27 @@ def test_the_test_exchanges_what_should_change_the_answer_and_adds_what_should_n
         if i.side:
             sides[i.side].add(i.image)
     askings = LookingTest(items, SMALL).askings
-    assert len(askings) == 4 * 24
-    for alone, contradicted, exchanged, noised in (askings[n : n + 4] for n in range(0, len(askings), 4)):
+    assert len(askings) == 5 * 24
+    for alone, agreed, contradicted, exchanged, noised in (askings[n : n + 5] for n in range(0, len(askings), 5)):
         own = "Yes" if alone.image in sides["Yes"] else "No"
         other = "No" if own == "Yes" else "Yes"
         assert (alone.passages, exchanged.passages, noised.passages) == ((), (), ())
         assert exchanged.image in sides[other]
-        assert (contradicted.image, noised.image, noised.view) == (alone.image, alone.image, "noise")
-        assert all(("bright" in p.text) == (other == "Yes") and p.whose == "similar" for p in contradicted.passages)
-        assert contradicted.passages
+        assert (agreed.image, contradicted.image, noised.image) == (alone.image,) * 3
+        assert noised.view == "noise"
+        for asking, side in ((agreed, own), (contradicted, other)):
+            assert all(("bright" in p.text) == (side == "Yes") and p.whose == "similar" for p in asking.passages)
+            assert asking.passages
 
 
 @pytest.mark.parametrize(
-    ("who", "expected"), [("looks", (1, 1, 0, 0.5)), ("reads", (0.5, 0, 0.5, 0.5)), ("is blind", (0.5, 0.5, 0.5, 0.5))]
+    ("who", "expected"),
+    [
+        ("looks", (1, 1, 1, 0, 0.5)),
+        ("reads", (0.5, 1, 0, 0.5, 0.5)),
+        ("reads to contradict", (0.5, 0, 1, 0.5, 0.5)),
+        ("is blind", (0.5, 0.5, 0.5, 0.5, 0.5)),
+    ],
 )
 def test_who_looks_is_told_from_who_reads_and_who_is_blind(
     read: Callable[[], Any], made: Path, monkeypatch: pytest.MonkeyPatch, who: str, expected: tuple[float, ...]
@@ -217,15 +225,16 @@ def test_who_looks_is_told_from_who_reads_and_who_is_blind(
         def said(self, asking: Asking) -> str:
             if who == "looks":
                 return "refusal" if asking.view == "noise" else "No" if int(Path(str(asking.image)).stem) % 2 else "Yes"
-            if who == "reads" and asking.passages:
-                return "Yes" if "bright" in asking.passages[0].text else "No"
+            if who.startswith("reads") and asking.passages:
+                agrees = "bright" in asking.passages[0].text
+                return "Yes" if agrees == (who == "reads") else "No"
             return "Yes"
 
     monkeypatch.setattr("rag.training.generator.sight.Beginnings", Answerer)
     items, _ = read_labelled([made / "pictures.jsonl"])
     (row,) = LookingTest(items, SMALL).measure(None, feeder(read(), made))
     assert (row.kind, row.n, row.groups) == ("made-up pictures", 24, 24)
-    assert (row.alone, row.contradicted, row.exchanged, row.noised) == expected
+    assert (row.alone, row.agreed, row.contradicted, row.exchanged, row.noised) == expected
     assert row.image_effect == pytest.approx(row.alone - row.exchanged)
     assert row.low <= row.image_effect <= row.high
 

@@ -136,7 +136,8 @@ class Composer:
             if item.about == "literature"
             else (self._reports if item.about == "study" else self._captions[item.domain], "similar")
         )
-        texts = list(self._astray(item, draw)[:count]) if draw.random() < self._recipe.misleading else []
+        astray = draw.random() < self._recipe.misleading
+        texts = list(self._telling(item, draw, astray)[:count])
         for _ in range(4 * count):
             if len(texts) >= count or not near:
                 break
@@ -145,23 +146,30 @@ class Composer:
                 texts.append(text)
         return tuple(Shown(shortened(t, self._recipe.other_words), whose) for t in texts)  # type: ignore[arg-type]
 
-    def contradicting(self, item: Lesson, draw: random.Random, count: int) -> tuple[Shown, ...]:
-        """Texts of cases for which the same question has another answer; where there are none, of the domain."""
+    def beside(self, item: Lesson, draw: random.Random, count: int, *, agreeing: bool) -> tuple[Shown, ...]:
+        """Texts of images for which the same question has the same, or the other, answer; none: of the domain."""
         own = " ".join(item.words)
-        pool = self._elsewhere(item) or [t for g, t in self._captions[item.domain] if g != item.group and t != own]
+        pool = self._sided_as(item, agreeing) or [
+            t for g, t in self._captions[item.domain] if g != item.group and t != own
+        ]
         texts = draw.sample(pool, min(count, len(pool)))
         return tuple(Shown(shortened(t, self._recipe.other_words), "similar") for t in texts)
 
-    def _astray(self, item: Lesson, draw: random.Random) -> Sequence[str]:
-        """What is known to mislead; for an image the text of one for which the same question has another answer."""
-        elsewhere = [] if item.misleading else self._elsewhere(item)
-        return [draw.choice(elsewhere)] if elsewhere else item.misleading
+    def _telling(self, item: Lesson, draw: random.Random, astray: bool) -> Sequence[str]:
+        """What is known to mislead, or nothing; for an image a text that contradicts, or one that agrees.
 
-    def _elsewhere(self, item: Lesson) -> list[str]:
+        If texts contradicted and never agreed, to answer against them would be learned, and not to look.
+        """
+        if item.about != "image" or item.misleading:
+            return item.misleading if astray else ()
+        pool = self._sided_as(item, not astray)
+        return [draw.choice(pool)] if pool else ()
+
+    def _sided_as(self, item: Lesson, agreeing: bool) -> list[str]:
         if item.about != "image" or item.side is None:
             return []
-        other = "No" if item.side == "Yes" else "Yes"
-        return [text for group, text in self._sided[item.question, other] if group != item.group]
+        side = item.side if agreeing else "No" if item.side == "Yes" else "Yes"
+        return [text for group, text in self._sided[item.question, side] if group != item.group]
 
 
 def _evidence(number: int, passage: Shown) -> Evidence:

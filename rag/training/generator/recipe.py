@@ -74,7 +74,7 @@ class GeneratorRecipe(Schedule):
         ge=0,
         le=1,
         description="How often a misleading passage is among the others: one that is known, or the text of an image "
-        "for which the same question has another answer.",
+        "for which the same question has another answer; else it is of one for which it has the same.",
     )
     similar: float = Field(0.5, ge=0, le=1, description="How often an image is shown beside texts of similar cases.")
     own_words: int = Field(110, ge=8, le=4000, description="Most words of a passage that holds the answer.")

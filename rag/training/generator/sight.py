@@ -1,9 +1,10 @@
 """Does a tuned model look? Yes/no questions on images, asked once more with what should not, or should, change it.
 
-Each is asked with its image alone; beside texts of similar cases that contradict it; with the image of another patient,
-one for which the same question has the other answer where there is one; and with noise for an image. Right is 1, wrong
-0, silence 1/2, as :mod:`rag.evaluation.sight` has it for whole answers; here the first token alone is looked at, so it
-takes seconds.
+Each is asked with its image alone; beside texts of similar cases that agree with it, and that contradict it; with the
+image of another patient, one for which the same question has the other answer where there is one; and with noise for an
+image. Who looks is as often right beside either kind of texts: who is right beside those that contradict alone answers
+against them. Right is 1, wrong 0, silence 1/2, as :mod:`rag.evaluation.sight` has it for whole answers; here the first
+token alone is looked at, so it takes seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from rag.training.generator.loop import mixed
 from rag.training.generator.measure import Beginnings
 from rag.training.generator.recipe import GeneratorRecipe
 
-_TEXTS = 2  # that contradict
+_TEXTS = 2  # beside an image
 
 
 class Looking(BaseModel):
@@ -36,6 +37,7 @@ class Looking(BaseModel):
     n: int
     groups: int
     alone: float
+    agreed: float
     contradicted: float
     exchanged: float
     noised: float
@@ -45,7 +47,7 @@ class Looking(BaseModel):
 
 
 class LookingTest:
-    """The questions of one split, each in its four forms. ``askings`` are all of them, to be written beforehand."""
+    """The questions of one split, each in its five forms. ``askings`` are all of them, to be written beforehand."""
 
     def __init__(self, items: Sequence[Lesson], recipe: GeneratorRecipe) -> None:
         composer = Composer(items, recipe)
@@ -60,9 +62,9 @@ class LookingTest:
             strangers = _strangers(item, named[item.source])
             if strangers:
                 alone = Asking(item.question, (), item.image)
-                texts = composer.contradicting(item, draw, _TEXTS)
-                forms = [alone, replace(alone, passages=texts), replace(alone, image=draw.choice(strangers))]
-                self._forms.append((item, [*forms, replace(alone, view="noise")]))
+                texts = [composer.beside(item, draw, _TEXTS, agreeing=agreeing) for agreeing in (True, False)]
+                others = [replace(alone, image=draw.choice(strangers)), replace(alone, view="noise")]
+                self._forms.append((item, [alone, *(replace(alone, passages=some) for some in texts), *others]))
 
     @property
     def askings(self) -> list[Asking]:
@@ -99,7 +101,7 @@ def _score(said: str, right: str | None) -> float:
 
 
 def _looking(source: str, rows: Sequence[tuple[str, list[float]]]) -> Looking:
-    alone, contradicted, exchanged, noised = zip(*(scores for _, scores in rows), strict=True)
+    alone, agreed, contradicted, exchanged, noised = zip(*(scores for _, scores in rows), strict=True)
     groups = [group for group, _ in rows]
     effect = effect_of(alone, exchanged, groups, LEVEL)
     return Looking(
@@ -107,6 +109,7 @@ def _looking(source: str, rows: Sequence[tuple[str, list[float]]]) -> Looking:
         n=len(rows),
         groups=len(set(groups)),
         alone=sum(alone) / len(rows),
+        agreed=sum(agreed) / len(rows),
         contradicted=sum(contradicted) / len(rows),
         exchanged=sum(exchanged) / len(rows),
         noised=sum(noised) / len(rows),
