@@ -44,6 +44,7 @@ _EXAMPLES = frozenset({"including", "like", "such", "as", "called", "named", "e"
 _BY_NAME = _OPENS | _EXAMPLES | ARTICLES | {"and", "other"}
 _UNSPOKEN = "it does not speak of all that is asked"
 _NEAR = 4  # tokens
+_STEM = 4  # letters
 
 
 def why_beside(asked: Asked, side: Side, sentence: str, heading: str, texts: Texts) -> str:
@@ -55,13 +56,27 @@ def why_beside(asked: Asked, side: Side, sentence: str, heading: str, texts: Tex
     'it says so of “HUWE1”'
     """
     sentence, heading = in_full(sentence, asked.plain), in_full(heading, asked.plain)
-    if share_of(asked, f"{heading}. {sentence}", texts) < 1:
+    around = f"{heading}. {sentence}"
+    for name in texts.once(_names, asked.plain):
+        if not speaks_of((name,), around):
+            return f"it does not name “{name}”"
+    if not _begins_alike(asked, (sentence, heading), texts) or share_of(asked, around, texts) < 1:
         return _UNSPOKEN
     if unplaced := _unplaced(asked, texts.sentence(sentence).place):
         return unplaced
     if side == "yes" and (word := denied(sentence, asked.plain, texts)):
         return f"it denies something (“{word}”)"
     return texts.once(_why_beside, asked.plain, sentence, heading)
+
+
+def _begins_alike(asked: Asked, around: Sequence[str], texts: Texts) -> bool:
+    """Whether half of a question's words may stand there at all, by how they begin; seen in no time."""
+    begun = {t.word[:_STEM] for text in around for t in texts.sentence(text).tokens}
+    return 2 * sum(word[:_STEM] in begun for word in asked.words) >= len(asked.words)
+
+
+def _names(_: Texts, question: str) -> tuple[str, ...]:
+    return tuple(sorted(names_of(question)))
 
 
 def says_plainly(asked: Asked, sentence: str, heading: str, texts: Texts) -> bool:
@@ -82,9 +97,6 @@ def denied(sentence: str, question: str, texts: Texts) -> str:
 
 
 def _why_beside(texts: Texts, question: str, sentence: str, heading: str) -> str:
-    for name in sorted(names_of(question)):
-        if not speaks_of((name,), f"{heading}\n{sentence}"):
-            return f"it does not name “{name}”"
     if opened := leaves_open(sentence, question):
         return opened
     roles = roles_of(question, texts)

@@ -199,7 +199,7 @@ def meets(a: str, b: str) -> bool:
     """Whether ``b`` says ``a``: they are one, or derived from one ("sensitivity", "sensitive"), or b is an a."""
     if a == b or b in _knowledge().wider.get(a, ()):
         return True
-    if opposed(a, b) or any(c.isdigit() for c in a + b):
+    if a[:4] != b[:4] or opposed(a, b) or any(c.isdigit() for c in a + b):
         return False  # "BRCA1" is no "BRCA2"
     common = 0
     for x, y in zip(a, b, strict=False):
