@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.language.cognates import likeness, roots
+from rag.language.cognates import likeness, roots, shares_of_roots
 from rag.language.languages import NAMES, language_of, with_language
 from rag.language.lexicon import Lexicon
 from rag.types import Document
@@ -80,3 +80,16 @@ def test_words_of_one_root_are_alike() -> None:
     assert likeness(roots("¿Hay neumotórax?"), roots("No pneumothorax.")) > 0.5
     assert likeness(roots("Sarkoidose"), roots("sarcoidosis of the lung")) > 0.5
     assert likeness(roots("Herzvergrößerung"), roots("The lungs are clear.")) == 0.0
+
+
+def test_the_text_with_the_rarer_word_of_one_root_comes_first() -> None:
+    texts = ["Glaucoma damages the optic nerve.", "The optic nerve is seen.", "A nerve is a nerve."]
+    shares = shares_of_roots("Welchen Nerv schädigt das Glaukom?", texts)
+    assert max(shares) == shares[0] > shares[1]
+
+
+@given(st.text(max_size=60), st.lists(st.text(max_size=60), max_size=4))
+def test_shares_of_roots_are_shares(question: str, texts: list[str]) -> None:
+    shares = shares_of_roots(question, texts)
+    assert len(shares) == len(texts)
+    assert all(0 <= share <= 1 + 1e-9 for share in shares)
