@@ -19,11 +19,14 @@ from rag.language.cues import NOWHERE
 from rag.language.foreign_reading import ForeignFinding, findings_of, foreign_reading
 from rag.language.languages import ENGLISH, TEXT_LANGUAGE, language_of
 from rag.language.lexicon import Lexicon
+from rag.language.phrasebook import phrasebook
+from rag.language.tokens import tokens_of
 from rag.types import Citation, Draft, DraftSentence, Evidence, Hit, Question, Quote, Sentence, Side
 from rag.verification.base import Verified
 
 _LEAST = 0.4  # cosine, and words in common, of a sentence that is quoted
 _COGNATES = 0.3  # what a word of the question counts for that a sentence has in another language
+_NAMED = 0.5  # what it counts for that a sentence names the finding asked about
 _NEARLY = 0.08  # others are quoted that are nearly as near as the nearest
 _MOST = 3  # sentences
 _CONFIDENCE = 0.5  # nobody has read what is quoted
@@ -116,13 +119,25 @@ def quote_across(request: Request, crossing: Crossing, bridge: TextEncoder | Non
     vectors = bridge.encode([request.asked.plain, *(e.text[start:end] for e, start, end in rows)])
     asked = roots(request.asked.plain)
     cosines = (vectors[1:] @ vectors[0]).tolist()
-    near = [c + _COGNATES * likeness(asked, roots(e.text[a:b])) for c, (e, a, b) in zip(cosines, rows, strict=True)]
+    near = [
+        c
+        + _COGNATES * likeness(asked, roots(e.text[a:b]))
+        + _NAMED * _names(request.asked.topics, e.text[a:b], crossing.told, texts.lexicon)
+        for c, (e, a, b) in zip(cosines, rows, strict=True)
+    ]
     floor = max(_LEAST, max(near) - _NEARLY)
     chosen = sorted((n for n in range(len(rows)) if near[n] >= floor), key=lambda n: -near[n])[:_MOST]
     if not chosen:
         of = f"the report of {rows[0][0].case_id}" if rows[0][0].of_study else "what was found"
         return _refused(f"no sentence of {of} lies near enough to the question, which is not read in {crossing.unread}")
     return _attempt([rows[n] for n in sorted(chosen)], crossing)
+
+
+def _names(topics: frozenset[str], sentence: str, language: str, lexicon: Lexicon) -> bool:
+    """Whether the sentence names a finding that is asked about, by the phrases of its language."""
+    book = phrasebook(language) if topics else None
+    named = (english for _, _, english in book.findings_in(sentence)) if book else ()
+    return any(m.concept in topics for english in named for m in lexicon.mentions(tokens_of(english)))
 
 
 def quote_similar(request: Request, crossing: Crossing, bridge: TextEncoder | None, texts: Texts) -> Attempt:

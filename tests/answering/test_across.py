@@ -13,6 +13,7 @@ from rag.corpus.packaged import packaged_file
 DATA = Path(__file__).parents[1] / "data"
 ROWS = [
     {"id": "ESR1", "kind": "report", "text": "Derrame pleural izquierdo pequeño. No se observa neumotórax."},
+    {"id": "DER1", "kind": "report", "text": "Das Herz ist nicht vergrößert. Kein Pleuraerguss."},
     {
         "id": "ENR1",
         "kind": "report",
@@ -46,6 +47,7 @@ def test_nine_of_ten_questions_find_their_text_in_another_language(bridged: Engi
     ("study", "question", "quote"),
     [
         ("ESR1", "Is there a left pleural effusion?", "Derrame pleural izquierdo pequeño."),
+        ("DER1", "Is there a pleural effusion?", "Kein Pleuraerguss."),
         ("ESR1", "Is there no pneumothorax?", "No se observa neumotórax."),
         ("ENR1", "Wie groß ist das Herz?", "The heart is enlarged."),
         (None, "Welchen Nerv schädigt das Glaukom?", "Glaucoma damages the optic nerve"),
@@ -102,9 +104,9 @@ def test_a_question_read_by_a_table_is_answered_and_says_how_it_was_read(bridged
 def test_reports_in_other_languages_are_in_no_count(bridged: Engine) -> None:
     counted = bridged.ask("¿Cuántos informes mencionan derrame pleural?")
     assert counted.answer.startswith("1 of 1 report (100.0%) asserts pleural effusion")
-    assert "not counted are reports in languages that are not read here: 1 Spanish" in counted.reason
+    assert "not counted are reports in languages that are not read here: 1 German, 1 Spanish" in counted.reason
     found = bridged.find("Which reports do not mention pneumothorax?")
-    assert ([hit.case_id for hit in found.hits], found.other_languages) == (["ENR1"], {"es": 1})
+    assert ([hit.case_id for hit in found.hits], found.other_languages) == (["ENR1"], {"de": 1, "es": 1})
 
 
 def test_a_count_of_which_a_word_is_not_read_is_asked_back(bridged: Engine) -> None:

@@ -34,6 +34,10 @@ COHORTS = [
     ("fr", "Combien d’examens montrent un nodule pulmonaire ?", "How many studies show a pulmonary nodule?"),
     ("fr", "Quels comptes rendus excluent un pneumothorax ?", "Which reports exclude pneumothorax?"),
     ("fr", "Combien de rapports avec emphysème sans pneumonie ?", "How many reports with emphysema without pneumonia?"),
+    ("it", "Quanti referti menzionano un versamento pleurico sinistro?", "reports with left pleural effusion"),
+    ("it", "Mostrami i referti con enfisema senza polmonite", "Show me reports with emphysema without pneumonia"),
+    ("pt", "Quantos laudos com cardiomegalia e derrame pleural?", "reports with cardiomegaly and pleural effusion"),
+    ("pt", "Quais laudos descartam pneumotórax?", "Which reports rule out pneumothorax?"),
 ]  # fmt: skip
 ASKED = [
     ("es", "¿Hay derrame pleural en el estudio CXR1?", "pleural_effusion"),
@@ -41,6 +45,8 @@ ASKED = [
     ("de", "Zeigt CXR1 einen Pneumothorax?", "pneumothorax"),
     ("de", "Ist das Herz vergrößert?", "cardiomegaly"),
     ("fr", "Y a-t-il un pneumothorax ?", "pneumothorax"),
+    ("it", "C'è un versamento pleurico nello studio CXR1?", "pleural_effusion"),
+    ("pt", "Há pneumotórax no exame CXR1?", "pneumothorax"),
 ]
 
 
