@@ -16,9 +16,9 @@ least of all across modalities (Liang et al. 2022, "Mind the gap"), so only rank
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import NamedTuple
 
 from rag.encoders.cross import CrossEncoder
@@ -61,11 +61,11 @@ class Sight(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A question's words as a vector (1, dim) for passages, one for images where these can be compared, and one in the
-    space of many languages where it is to be searched there."""
+    """A question's words as a vector (1, dim) for passages, one for images where these can be compared, encoded when
+    it is asked for, and one in the space of many languages where it is to be searched there."""
 
     text: Vectors
-    joint: Vectors | None
+    joint: Callable[[], Vectors | None]
     bridge: Vectors | None = None
 
 
@@ -110,6 +110,7 @@ class Searcher:
         self._reranker = reranker
         self._settings = settings
         self._relevance = relevance_by(text.fingerprint)
+        self._told: dict[tuple[str, ...], bool] = {}  # whether the cases of images have texts of these kinds
 
     def see(self, questions: Sequence[Question]) -> list[Sight]:
         """Each question's image and the indexed images most like it, best first; all are encoded in one batch."""
@@ -165,7 +166,10 @@ class Searcher:
         texts = [q.text for q in questions]
         vectors = self._text.encode(texts, kind="query") if texts else ()
         bridges = [self._bridged(q) for q in questions]
-        return [_Read(v[None], j, b) for v, j, b in zip(vectors, self._joint(texts), bridges, strict=True)]
+        joint = cache(partial(self._joint, tuple(texts)))  # of all, when the first is asked for
+        return [
+            _Read(v[None], partial(_nth, joint, n), b) for n, (v, b) in enumerate(zip(vectors, bridges, strict=True))
+        ]
 
     def _bridged(self, question: Question) -> Vectors | None:
         """The question in the space of many languages; None where both it and the whole index are in English."""
@@ -204,7 +208,7 @@ class Searcher:
             "text": self._near("text", read.text, depth, where),
             "words": {s.row: ChannelRank(n, s.score) for n, s in enumerate(words, start=1)},
             **seen,
-            "text-image": self._cases(self._images(read.joint, depth, where), where.kinds),
+            "text-image": self._pictured(read, depth, where),
         }
         return found | {"rerank": self._again(question, found, domain)}
 
@@ -271,6 +275,12 @@ class Searcher:
         places = self._near("image", vector, depth, replace(where, kinds=("image",)))
         documents = self._snapshot.passages(list(places))
         return [Neighbour(row, d, p.score) for (row, p), (_, d) in zip(places.items(), documents, strict=True)]
+
+    def _pictured(self, read: _Read, depth: int, where: Filter) -> dict[int, ChannelRank]:
+        """The texts of the cases of images that are near to the words, unless no image has such a text in its case."""
+        if where.kinds not in self._told:
+            self._told[where.kinds] = "report" in where.kinds or self._snapshot.images_have(where.kinds)
+        return self._cases(self._images(read.joint(), depth, where), where.kinds) if self._told[where.kinds] else {}
 
     def _cases(self, near: Sequence[Neighbour], kinds: Sequence[str] = _TEXTS) -> dict[int, ChannelRank]:
         """The texts of the cases of images; an image whose case has no text stands for itself, as a report would."""
@@ -363,3 +373,7 @@ def _hit(passage: Passage, document: Document, score: float, places: dict[str, C
         similarities={c: round(p.score, 6) for c, p in places.items()},
         found_image=next((places[c].image for c in ("image", "text-image") if c in places), None),
     )
+
+
+def _nth(vectors: Callable[[], Sequence[Vectors | None]], n: int) -> Vectors | None:
+    return vectors()[n]

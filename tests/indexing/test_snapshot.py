@@ -46,6 +46,16 @@ def test_documents_survive_the_round_trip(store: IndexStore) -> None:
     assert snapshot.terms() == [document]
 
 
+def test_whether_the_cases_of_images_have_texts_of_a_kind(store: IndexStore) -> None:
+    picture = make_document("picture", "", kind="image", case_id="c1")
+    fill(store, [picture, make_document("report", case_id="c1"), make_document("book", kind="literature")])
+    first = store.snapshot()
+    assert first.images_have(("report",)) and first.images_have(("report", "literature"))
+    assert not first.images_have(("literature",))
+    fill(store, [make_document("article", kind="literature", case_id="c1")])
+    assert store.snapshot().images_have(("literature",))
+
+
 def test_stored_vectors_come_back(store: IndexStore) -> None:
     documents, passages, vectors = batch_of([make_document(f"d{i}") for i in range(4)], seed=3)
     with store.writer() as writer:

@@ -6,6 +6,7 @@ The model knows nothing, so what must be found is told by its own vectors: the n
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,25 @@ def test_words_find_the_images_nearest_to_them_and_bring_their_texts(engine: Eng
     assert ranked(engine, "text-image", text=text) == [f"c{n}" if n else "c0:image" for n in order]
     for hit in engine.search(text, k=100):
         assert hit.found_image == (f"{hit.document.case_id}:image" if "text-image" in hit.ranks else None)
+
+
+def test_words_are_compared_with_images_only_where_those_can_bring_a_text(
+    store: IndexStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    encode = OpenClipEncoder.encode_texts
+
+    def counted(self: OpenClipEncoder, texts: Sequence[str]) -> np.ndarray:
+        compared.extend(texts)
+        return encode(self, texts)
+
+    monkeypatch.setattr(OpenClipEncoder, "encode_texts", counted)
+    found = settings.retrieval.model_copy(update={"min_relevance": 0.0})  # the first search is enough
+    engine = Engine(store, settings.model_copy(update={"retrieval": found}))
+    answer = engine.ask("What is pneumonia?", record=False)
+    assert [e.kind for e in answer.evidence] == ["literature"] and compared == []
+    engine.search("What is pneumonia?")
+    assert compared == ["What is pneumonia?"]
 
 
 def test_words_that_seek_literature_bring_no_patient_by_an_image(engine: Engine) -> None:
