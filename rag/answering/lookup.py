@@ -22,7 +22,7 @@ SHOWN = 5  # reports that are quoted in an answer; rag find pages through all of
 NOT_CERTIFIED = "it is looked up in what reports say; certificates are tested on yes/no questions alone"
 _COMPARES = re.compile(
     r"\b(?:compar(?:e|es|ed|ing|ison)|contrast|differ(?:s|ence|ences|ent)?|versus|vs|what(?:'s| is| has| are)?\s+"
-    r"(?:new|changed|gone|different)|changes?\s+(?:between|since|from)|side by side|than)\b",
+    r"(?:new|changed|gone|different)|changes?\s+(?:between|since|from)|side by side|than|not\s+(?:in|seen\s+in))\b",
     re.I,
 )
 _WITH_WHAT = re.compile(r"\bcompared\s+(?:with|to|against)\W*$", re.I)  # the report says what with

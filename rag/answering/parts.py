@@ -26,6 +26,7 @@ _BETWEEN = re.compile(rf"\?\s*(?:and\s+|also,?\s+)?|(?:[,;]\s*(?:and\s+)?|\s+and
 _OPENS = re.compile(rf"^\W*(?:please\s+|and\s+)?{_ASKS}", re.I)
 _DEFINES = re.compile(r"^(?P<lead>\W*(?:what\s+(?:is|are)|define|explain)\s+)(?P<list>.+?)\W*$", re.I)
 _GENERAL = re.compile(r"\W*(?:what\s+(?:is|are|causes?)\s+(?!seen|shown|the\b)|define|explain|how\s+many)", re.I)
+_IT = re.compile(r"\b(?:it|they|them|this|these)\b", re.I)
 _LISTED = re.compile(r"\s*,\s*(?:and\s+)?|\s+and\s+", re.I)
 
 
@@ -39,7 +40,9 @@ def split_question(q: Question, snapshot: Snapshot, lexicon: Lexicon) -> list[Qu
     """
     parts: list[Question] = []
     study = q.study
+    about = ""
     for text in _sentences(q.text):
+        about, text = _resolved(text, about, lexicon)
         named = studies_named(text, snapshot)
         study = named[0] if len(named) == 1 else study
         if len(named) > 1:
@@ -48,6 +51,15 @@ def split_question(q: Question, snapshot: Snapshot, lexicon: Lexicon) -> list[Qu
             own = study if _of_somebody(text) or named else None
             parts += [q.model_copy(update={"text": one, "study": own or None}) for one in _defined(text, lexicon)]
     return parts[:MOST] if 1 < len(parts) <= MOST else [q]
+
+
+def _resolved(text: str, about: str, lexicon: Lexicon) -> tuple[str, str]:
+    """What a part is about by name, and the part with that in place of "it" where it names nothing itself."""
+    found = lexicon.mentions(tokens_of(text))
+    if found:
+        tokens = tokens_of(text)
+        return text[tokens[found[0].first].start : tokens[found[0].last - 1].end], text
+    return about, _IT.sub(lambda _: about, text, count=1) if about else text
 
 
 def join_answers(turn: Turn, index_version: int) -> Answer:

@@ -149,7 +149,8 @@ class _Checker:
     def read_by_model(self, draft: Draft) -> tuple[DraftSentence, list[tuple[Quote, Judgement]], Judgement] | None:
         """A model's yes or no with what bears most on the question in place of its own words.
 
-        None where it is no model's, or nothing in the literature bears on the question, or what does says the opposite.
+        None where it is no model's, or nothing in the literature bears on the question, or what does says the opposite
+        or says it of something else.
         """
         if not self.asked.yes_no or draft.verdict is None or draft.text is None:
             return None
@@ -163,7 +164,9 @@ class _Checker:
         reading = read_literature(self.asked, quote, self.texts)
         if reading.mentioned and (reading.probability >= 0.5) != (draft.verdict == "yes"):
             return None
-        follows = reading.mentioned and found.said == 1 and not self._beside(found.quote, draft.verdict)
+        if found.said == 1 and self._beside(found.quote, draft.verdict):
+            return None  # it has every word of the question, and says them of something else
+        follows = reading.mentioned and found.said == 1
         judged = supported("its quote says so", 0.9) if follows else cited("the model's reading", found.share)
         said = (
             f"{draft.verdict.capitalize()}{':' if follows else ', as the model reads it:'} “{' '.join(quote.split())}”"

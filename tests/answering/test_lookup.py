@@ -91,6 +91,20 @@ def test_a_stream_of_parts_ends_with_the_joined_answer(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        (
+            "Is there an effusion in CXR2814 and is it on the left?",
+            ["Is there an effusion in CXR2814?", "is effusion on the left?"],
+        ),
+        ("What is drusen? How is it seen?", ["What is drusen?", "How is drusen seen?"]),
+    ],
+)
+def test_it_is_what_the_part_before_names(engine: Engine, question: str, parts: list[str]) -> None:
+    assert [p.question for p in engine.ask(question).parts] == parts
+
+
+@pytest.mark.parametrize(
     "question",
     ["Does study CXR2814 show cardiomegaly and pleural effusion?", "Is there an effusion or a pneumothorax in CXR1?"],
 )

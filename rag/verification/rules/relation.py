@@ -100,11 +100,14 @@ def _why_beside(texts: Texts, question: str, sentence: str, heading: str) -> str
     if opened := leaves_open(sentence, question):
         return opened
     roles = roles_of(question, texts)
+    asked = " ".join(roles.rest) if roles.subject else question.rstrip(" ?")
+    told = texts.sentence(sentence).tokens
+    goes_on = not roles.subject and told[0].word in _REFERS
+    if not goes_on and not has_words(asked, sentence, texts):
+        return _UNSPOKEN  # a heading names what a text is about, and says nothing of it
     if not roles.subject:
         return ""
-    if not has_words(" ".join(roles.rest), sentence, texts):
-        return _UNSPOKEN  # a heading names what a text is about, and says nothing of it
-    places = _Places(roles, texts.sentence(sentence).tokens, heading)
+    places = _Places(roles, told, heading)
     return places.without() or places.reversed() or places.another()
 
 
@@ -224,7 +227,7 @@ class _Places:
             return self._with_another(head)
         if first and self._words[first[0]] in _REFERS:
             return "" if self._in_heading or not self._subject else self._of(first[0], first[0] + 1)
-        if not self._subject and self._in_heading and rival is None:
+        if not self._subject and self._in_heading and (not first or self._words[begin] == "the"):
             return ""
         if rival is not None:
             return self._of(rival, rival + 1)
