@@ -42,7 +42,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Report:
     if not rows:
         raise InputError("the reports have no row in common")
     measured = {**_named("before", before), **_named("after", after)}
-    return Report(f"{before['suite']}, compared", measured, tuple(rows))
+    return Report(f"{before['suite']}, compared", measured, tuple(rows), notes=_unlike(before, after))
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -83,6 +83,18 @@ def _paired(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Row]:
     p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
     counts = {"questions": len(both), "groups_better": better, "groups_worse": worse}
     return [Row({"paired": "right"}, counts, {**figures, "p": exactly(p)})]
+
+
+def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """A warning where the two asked different questions: then only what is paired can be compared."""
+    then, now = ({o["id"] for o in report.get("outcomes", ())} for report in (before, after))
+    if then == now:
+        return ()
+    both = len(then & now)
+    return (
+        f"the samples differ ({len(then):,} questions before, {len(now):,} after, {both:,} in both): only the paired "
+        "figures compare like with like",
+    )
 
 
 def _of(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -120,6 +120,9 @@ def test_reports_of_the_same_questions_are_paired() -> None:
     assert found.rows[0].metrics["difference"].low > 0
     assert found.rows[1].metrics["difference"].value == pytest.approx(0.2)
     assert compare(before, before).rows[0].metrics["p"].value == 1
+    assert not found.notes
+    some = report([(str(n), "yes", "yes") for n in range(20)], 1.0)
+    assert "60 questions before, 20 after, 20 in both" in compare(before, some).table()
 
 
 def test_what_cannot_be_compared_is_refused_in_a_sentence(
