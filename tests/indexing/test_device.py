@@ -264,6 +264,37 @@ def test_the_effort_of_a_graph_is_measured_and_used(tmp_path: Path) -> None:
     assert segment._index._there.asked[-1][2].itopk_size == 32
 
 
+@on_stand_ins
+def test_more_neighbours_ask_for_a_wider_walk_and_beyond_what_was_measured_for_the_processor(tmp_path: Path) -> None:
+    segment = contract.written(tmp_path, "cuda-cagra")
+    assert segment.facts["deepest"] == 400  # the stand-in finds them all
+    asked = segment._index._there.asked
+    for k, size in ((10, 32), (25, 96), (50, 160), (400, 512)):
+        segment.search(contract.clustered(4, 5), k, None)
+        assert asked[-1][1:2] == (k,) and asked[-1][2].itopk_size >= size
+    before = len(asked)
+    rows = segment.search(contract.clustered(4, 5), 401, None)[0]
+    assert len(asked) == before and rows.tolist() == contract.brute_force(segment, contract.clustered(4, 5), 401, None)
+
+
+@on_stand_ins
+def test_a_graph_that_loses_the_deep_ones_is_not_asked_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = CagraStandIn.search
+
+    def shallow(self: Any, queries: np.ndarray, k: int, params: Any = None) -> Any:
+        scores, found = whole(self, queries, k, params)
+        found[:, 60:] = -1
+        return scores, found
+
+    monkeypatch.setattr(CagraStandIn, "search", shallow)
+    segment = contract.written(tmp_path, "cuda-cagra")
+    assert segment.facts["deepest"] == 50
+    rows = segment.search(contract.clustered(4, 5), 100, None)[0]
+    assert rows.tolist() == contract.brute_force(segment, contract.clustered(4, 5), 100, None)
+
+
 def test_the_graph_is_kept_without_its_vectors_and_built_anew_if_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,8 +22,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rag.errors import MissingDependencyError
-from rag.indexing.backends.effort import K, Search, choose_efforts, search_by_effort
-from rag.indexing.backends.exact import NOISE, ragged, score
+from rag.indexing.backends.effort import NEAR, K, Search, choose_efforts, probes, search_by_effort
+from rag.indexing.backends.exact import NOISE, nearest, ragged, score
 from rag.indexing.backends.faiss_files import search_parameters, write_faiss
 from rag.indexing.backends.flat import FlatIndex
 from rag.indexing.backends.protocol import SMALLEST_SEGMENT, Allowed, Cost, Facts, Positions, Vectors
@@ -37,6 +37,9 @@ _WIDEST = 512  # candidates of CAGRA's walk, and so neighbours that it returns
 _DEGREE = 64  # links of a node of its graph, four bytes each
 _STEP = 32  # itopk_size counts in these
 _LADDER = (32, 64, 96, 128, 192, 256, 384, 512)
+_DEPTHS = (25, 50, 100, 200, 400)  # neighbours for which recall is measured
+_ENOUGH = 0.95
+_DEEPEST = 50  # where nobody has measured
 _WORKSPACE = 256 << 20  # bytes of the device that FAISS keeps for its own; it would take 1.5 GiB
 _SPARE = 1.25  # times what a filter leaves on average is asked for
 _WIDER = 4  # times as many are asked for when these were too few
@@ -159,7 +162,8 @@ class CagraIndex(FlatIndex):
     def __init__(self, index: Any, facts: Facts, graph: Any = None) -> None:
         """``graph``: as it was kept; it is built where there is none. Few vectors have none and are compared."""
         super().__init__(index)
-        self._facts = {"near_effort": 256, "far_effort": 256, **facts}  # 0.99 of a million's, where nobody measured
+        # where nobody measured, 0.99 of a million's ten nearest
+        self._facts = {"near_effort": 256, "far_effort": 256, "deepest": _DEEPEST, **facts}
         self._device = first_device() if missing(self.needs) is None and index.ntotal >= self.smallest else None
         self._there: Any = None
         if self._device is not None:
@@ -188,7 +192,9 @@ class CagraIndex(FlatIndex):
             graph.base_level_only = True  # the levels above are for processors, which would link them here one by one
             index._there.copyTo(graph)
         write_faiss(graph, directory / GRAPH, faiss.IO_FLAG_SKIP_STORAGE)  # the vectors lie beside it already
-        return choose_efforts(vectors, index._walk(None), _LADDER)
+        walk = index._walk(None)
+        facts = choose_efforts(vectors, walk, _LADDER)
+        return facts | {"deepest": _deepest(vectors, walk, facts)}
 
     @classmethod
     def open(cls, directory: Path, n: int, dim: int, facts: Facts, settings: VectorSettings) -> CagraIndex:
@@ -197,8 +203,8 @@ class CagraIndex(FlatIndex):
         return cls(flat._index, facts, kept)
 
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
-        widest = k * max(self._facts.get(f"{name}_widen", 1) for name in ("near", "far"))
-        if self._there is None or widest > _WIDEST:
+        """On the device, unless so many neighbours are wanted that its widest walk misses too many of them."""
+        if self._there is None or k > self._facts["deepest"]:
             return super().candidates(queries, k, allowed)
         share = 1.0 if allowed is None else allowed.share
         found = search_by_effort(self._walk(allowed), queries, k, self._facts, share)
@@ -213,7 +219,7 @@ class CagraIndex(FlatIndex):
         assert device is not None
 
         def search(queries: Vectors, k: int, effort: int) -> tuple[Vectors, Positions]:
-            size = min(_WIDEST, -(-max(effort if k <= K else max(effort, 2 * k), k) // _STEP) * _STEP)
+            size = _size_of_walk(k, effort)
             how, selector = search_parameters(faiss.SearchParametersCagra, allowed, itopk_size=size)
             with device.lock:
                 _, found = self._there.search(queries, k, params=how)
@@ -254,6 +260,30 @@ def missing(feature: str = "GpuIndexFlat") -> str | None:
     if not hasattr(faiss, feature):
         return f"this build of faiss has no {feature}: install faiss-gpu-cuvs in its place"
     return None
+
+
+def _size_of_walk(k: int, effort: int) -> int:
+    """``itopk_size``: effort is what ten neighbours ask for. With that of ten, a million's 100 nearest came to 0.75."""
+    return min(_WIDEST, -(-max(effort * max(k, K) // K, k) // _STEP) * _STEP)
+
+
+def _deepest(vectors: Vectors, walk: Search, facts: Facts) -> int:
+    """The greatest depth at which near probes find 0.95 of what they should; ten at least."""
+    if facts["near_recall"] < _ENOUGH:
+        return K
+    questions = probes(vectors, NEAR)
+    depths = [k for k in _DEPTHS if k <= len(vectors)]
+    best = nearest(lambda positions: vectors[positions], questions, depths[-1], np.arange(len(vectors)))
+    scores = score(vectors.__getitem__, questions, best, np.float32)
+    truth = np.take_along_axis(best, np.argsort(-scores, axis=1, kind="stable"), axis=1)
+    found = K
+    for k in depths:
+        _, those = walk(questions, k, int(facts["near_effort"]))
+        pairs = zip(those, truth[:, :k], strict=True)
+        if np.mean([len(np.intersect1d(a, b)) / k for a, b in pairs]) < _ENOUGH:
+            break
+        found = k
+    return found
 
 
 def _read_graph(directory: Path) -> Any:

@@ -15,7 +15,8 @@ PROBES = 200
 # Questions lie off the passages' own manifold, those of another modality far off: a probe is a stored vector turned
 # away until its cosine with it is one of these. An image meets text at about the first. Of 1,322 biomedical questions
 # three quarters have a sentence at 0.58 or more (MiniLM); probes at 0.75 chose efforts that found them 0.94 of theirs.
-_COSINES = {"far": 0.3, "near": 0.6}
+NEAR = 0.6
+_COSINES = {"far": 0.3, "near": NEAR}
 _FAR = 0.5
 _APART = 4  # times apart, and a third effort between two is worth its time
 Search = Callable[[Vectors, int, int], tuple[Vectors, Positions]]
