@@ -29,7 +29,8 @@ def main(argv: list[str]) -> None:
         columns=("what", "ours", "bare library", "ours / bare"),
         runs=(Run(machine=machine, date=date, commit=commit, rows=tuple(rows)),),
         command="python benchmarks/gpu.py gpu.json && python benchmarks/gpu_table.py gpu.json COMMIT DATE",
-        note="A question is asked host to host, through a segment of the store; vectors are 512 wide, in clusters.",
+        note="Asked host to host, through a segment of the store; 512 wide, in clusters. Not run since CAGRA walks "
+        "wider for more than ten neighbours and images go to the card in batches of 128, one ahead.",
     )
     report("speed-gpu", table, save=save)
 
@@ -47,6 +48,10 @@ def searches(said: dict[str, Any]) -> list[Row]:
         rows.append((f"{name}: questions/s in batches of 1,024", ours, theirs, _ratio(ours, theirs)))
         rows.append((f"{name}: recall@10 in batches", part["recall@10"], None, None))
         rows.append((f"{name}: recall@10, one by one", part["recall@10, one by one"], None, None))
+        if backend == "cuda-cagra":
+            deep = part["deeper"]
+            rows += [(f"{name}: recall@{k}, 64 questions", deep.get(f"recall@{k}, all"), None, None) for k in (50, 100)]
+            rows.append((f"{name}: recall@10 of probes far from all", part["facts"]["far_recall"], None, None))
         if "of the copy" in part:
             rows.append((f"{name}: read for one question, share of the card's copy", part["of the copy"], None, None))
         rows += [(f"{name}: {what} s", round(part[f"{what} s"], 2), None, None) for what in ("write", "open")]
