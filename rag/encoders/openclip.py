@@ -163,7 +163,9 @@ class OpenClipEncoder:
             if progress:
                 progress(len(pixels))
             yield from ready
-        yield from (part.cpu().numpy() for part in waiting)
+        with self.pace.encodes(0):
+            ready = [part.cpu().numpy() for part in waiting]
+        yield from ready
 
     def _decode(self, path: str | Path) -> npt.NDArray[np.uint8]:
         with self.pace.decodes():
