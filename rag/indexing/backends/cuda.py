@@ -194,7 +194,7 @@ class CagraIndex(FlatIndex):
         write_faiss(graph, directory / GRAPH, faiss.IO_FLAG_SKIP_STORAGE)  # the vectors lie beside it already
         walk = index._walk(None)
         facts = choose_efforts(vectors, walk, _LADDER)
-        return facts | {"deepest": _deepest(vectors, walk, facts)}
+        return {**facts, "deepest": _deepest(vectors, walk, facts)}
 
     @classmethod
     def open(cls, directory: Path, n: int, dim: int, facts: Facts, settings: VectorSettings) -> CagraIndex:
