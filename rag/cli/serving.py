@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.shared import Indexes, Json, Profile, print_json, say, settings_of
+from rag.cli.shared import Indexes, Json, Profile, print_json, say, settings_of, staying
 from rag.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def serve(
     given: dict[str, Any] = {"host": host, "port": port, "keys": keys_file, "workers": workers}
     given["ingest_roots"] = tuple(ingest_root or ()) or None
     changed = settings.serving.model_copy(update={k: v for k, v in given.items() if v is not None})
-    run = _needs_extra("rag.server.run")
+    with staying():
+        run = _needs_extra("rag.server.run")
     run.serve(settings.model_copy(update={"serving": changed}), index or (), typer.echo)
 
 
