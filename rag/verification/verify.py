@@ -166,6 +166,9 @@ class _Checker:
             return None
         if found.said == 1 and self._beside(found.quote, draft.verdict):
             return None  # it has every word of the question, and says them of something else
+        told = works(self.asked, quote, e.title, self.texts)
+        if told is not None and told != draft.verdict:
+            return None
         follows = reading.mentioned and found.said == 1
         judged = supported("its quote says so", 0.9) if follows else cited("the model's reading", found.share)
         said = (

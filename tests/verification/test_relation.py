@@ -70,6 +70,17 @@ def test_a_model_reads_no_yes_from_what_is_said_of_another_gene(texts: Texts) ->
     assert (found.sentences, found.citations) == ((), ())
 
 
+def test_a_model_reads_no_yes_from_a_trial_that_failed(texts: Texts) -> None:
+    question, text = (
+        "Is celecoxib effective for amyotrophic lateral sclerosis?",
+        "Celecoxib did not slow the course of ALS.",
+    )
+    asked, e = read_question(question, texts.lexicon), literature(text, "Celecoxib in amyotrophic lateral sclerosis")
+    said = (DraftSentence(text="Yes, it is.", quotes=(Quote(number=1, start=0, end=len(text)),)),)
+    found = verify(Draft(sentences=said, text="Yes, it is.", verdict="yes", confidence=0.9), asked, [e], texts)
+    assert (found.sentences, found.citations) == ((), ())
+
+
 def test_a_title_names_what_a_pronoun_stands_for(texts: Texts) -> None:
     asked = read_question("Is colistin nephrotoxic?", texts.lexicon)
     assert not why_beside(asked, "yes", "It is nephrotoxic.", "Colistin", texts)
