@@ -26,7 +26,7 @@ _LIST = 120  # characters in which a list of what is denied ends
 _ASKED = r"\?|¿"
 
 
-class Said(NamedTuple):
+class Assessed(NamedTuple):
     """What a sentence says of a phrase; ``plain``: the rules were right about such in ``right`` of the cases."""
 
     status: ForeignStatus
@@ -37,7 +37,7 @@ class ForeignFinding(NamedTuple):
     """A finding at text[start:end] and what is said of it."""
 
     concept: str
-    said: Said
+    said: Assessed
     start: int
     end: int
 
@@ -60,19 +60,19 @@ class ForeignReading:
     partly: re.Pattern[str]
     doubtful: re.Pattern[str]
 
-    def status(self, text: str, start: int, end: int) -> Said:
+    def status(self, text: str, start: int, end: int) -> Assessed:
         """What the one sentence ``text`` says of its phrase text[start:end].
 
         >>> foreign_reading("es").status("No se observa neumotórax.", 14, 24)
-        Said(status='absent', plain=True)
+        Assessed(status='absent', plain=True)
         """
         cue = self._before(text, start)
         behind = self.after.match(text[end : end + _AFTER])
         if cue is None and behind is not None:
-            return Said("absent" if behind.lastgroup == "absent" else "uncertain", False)
+            return Assessed("absent" if behind.lastgroup == "absent" else "uncertain", False)
         if cue is None:
-            return Said("present", not (self.doubtful.search(text) or self.aside.search(text)))
-        return Said(cue, cue == "absent" and not (self.aside.search(text) or self.partly.search(text)))
+            return Assessed("present", not (self.doubtful.search(text) or self.aside.search(text)))
+        return Assessed(cue, cue == "absent" and not (self.aside.search(text) or self.partly.search(text)))
 
     def _before(self, text: str, start: int) -> ForeignStatus | None:
         """The cue that acts on what follows it up to ``start``: the last in whose scope that is."""
