@@ -56,8 +56,7 @@ def _table(rows: Sequence[Sequence[Any]]) -> Table:
         command="python benchmarks/literature.py",
         note="Withheld answers count as wrong in the first balanced accuracy (PubMedQA: accuracy, withheld is maybe). "
         "Factoids are right where an exact answer stands in the answer, lists as far as their items do; of summaries "
-        "nobody counts it. Then shares of answers that no rule verified, and sentences of an answer. Of the "
-        "model's rows each is a small sample, from texts that it wrote once.",
+        "nobody counts it. Then shares of answers that no rule verified, and sentences of an answer.",
     )  # fmt: skip
 
 

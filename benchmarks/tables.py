@@ -137,7 +137,9 @@ def machine(packages: Sequence[str] = ()) -> str:
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = "".join(f", {name} {version}" for name in packages if (version := _installed(name)))
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}{versions}"
+    here = f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}{versions}"
+    elsewhere = os.environ.get("TEXTS_WRITTEN_ON")  # where a memo comes from another machine
+    return f"{here}; the model's texts from a memo, written on {elsewhere}" if elsewhere else here
 
 
 def _installed(package: str) -> str | None:
