@@ -192,8 +192,10 @@ def ablation(data: Path, index: Path, each: int) -> Table:
         columns=("model", "questions about", "retrieval", "contexts", "n", "accuracy", "coverage", "over-reliance",
                  "image effect"),
         runs=(measured(rows, ("torch", "transformers")),),
-        command="EACH=12 CONTEXTS=3 MODELS=… python benchmarks/images.py ablation DATA INDEX",
-        note="First words of the model, unverified; unseen studies, BioASQ 7B, split dev of the cases; 95% intervals.",
+        command="EACH=400 MODELS=base=…,sft=compact-lvlm,dpo=… python benchmarks/images.py ablation DATA INDEX",
+        note="First words, unverified; unseen studies, BioASQ 7B, dev of the cases; 95% intervals. The base has the "
+        "trained projector. 'certified': at most 0.2 wrong with probability 0.9, on half of the patients; no row where "
+        "nothing was. Both ways of searching seldom differ.",
     )  # fmt: skip
 
 
