@@ -198,7 +198,10 @@ SHOWN = (
     "evaluation.report",
     "evaluation.suite",
     "plugins",
-    "types",
+    "types.answers",
+    "types.documents",
+    "types.evidence",
+    "types.questions",
 )
 
 
