@@ -99,7 +99,7 @@ def named_suite(name: str, **options: Any) -> Suite:
     """The suite of a name, with these options; texts from a command line become what its fields are.
 
     >>> named_suite("reliance", first="no", seed="7")
-    RelianceSuite(first=False, seed=7)
+    RelianceSuite(first=False, seed=7, baselines=True)
 
     Raises:
         InputError: there is no such suite or option, or an option's value does not do.
