@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from rag.cohorts.asking import counts_reports
@@ -13,6 +14,9 @@ from rag.language.lexicon import Lexicon
 from rag.language.naming import named_after_word, names_in, spellings, without_study
 from rag.language.phrasebook import render
 from rag.types import AskedBack, Question, TakenAs
+
+# letters and a number, as studies are often called: "CXR2814", "CT-0071", and not "CD45"
+_NUMBERED = re.compile(r"(?P<letters>[^\W\d_]{3,}[-_]?|[^\W\d_]{2}[-_]?(?=\d{3}))\d+")
 
 
 def check_question(q: Question, snapshot: Snapshot, index: str, most: int) -> Question:
@@ -38,9 +42,11 @@ def check_question(q: Question, snapshot: Snapshot, index: str, most: int) -> Qu
         if not snapshot.spaces().keys() & {"image", "joint"}:
             raise InputError(f"index {index!r} has no images to compare with; ask without {q.image}")
     wanted = q.study or named_after_word(q.text)
-    if wanted is not None:
-        if (case := _case(wanted, snapshot) or snapshot.case_ending(wanted)) is None:
-            raise InputError(f"index {index!r} has no study {wanted!r}; see the ids with: rag search")
+    case = None if wanted is None else _case(wanted, snapshot) or snapshot.case_ending(wanted)
+    unknown = wanted if wanted is not None and case is None else _unknown_study(q.text, snapshot)
+    if unknown is not None:
+        raise InputError(_no_study(unknown, index))
+    if case is not None:
         return q.model_copy(update={"study": case})
     cases = {case for name in names_in(q.text) if (case := _case(name, snapshot))}
     if len(cases) == 1 and any(d.kind == "report" for d in snapshot.case(min(cases))):
@@ -71,6 +77,20 @@ def in_its_language(q: Question, lexicon: Lexicon) -> Question:
 
 def _case(name: str, snapshot: Snapshot) -> str | None:
     return next((case for spelling in spellings(name) if (case := snapshot.has_case(spelling))), None)
+
+
+def _unknown_study(text: str, snapshot: Snapshot) -> str | None:
+    """An id that no study has, though others are made as it is: letters, then a number ("CXR99999" beside "CXR1")."""
+    for name in names_in(text):
+        if (made := _NUMBERED.fullmatch(name)) and _case(name, snapshot) is None:
+            beside = snapshot.cases_starting(made["letters"], 1)
+            if beside and re.fullmatch(rf"{re.escape(made['letters'])}\d+", beside[0], re.I):
+                return name
+    return None
+
+
+def _no_study(name: str, index: str) -> str:
+    return f'index {index!r} has no study {name!r}; list the studies that it has with: rag find "show me reports"'
 
 
 def studies_named(text: str, snapshot: Snapshot) -> list[str]:

@@ -34,6 +34,7 @@ _SOME = (
     r"(?:\s+(?:all|any|the|of|these|those|my|our|every|each|different|some|few|several|examples?|\d{1,3}|two|three|four|"
     r"five|ten|radiology|ophthalmology|pathology|chest|eye|imaging))*"
 )
+_EVER = r"(?:(?:any|even|a|the)\s+)?"
 _FIRST = r"(?:\s+(?P<order>first|earliest|oldest|last|latest|newest|most recent))?"
 _LEAD = re.compile(
     rf"^\W*(?:please\s+|can you\s+|could you\s+|i (?:want|need) (?:to see\s+)?)*"
@@ -98,18 +99,27 @@ _STANDINGS: tuple[tuple[Standing, re.Pattern[str]], ...] = (
     (
         "silent",
         re.compile(
-            r"\b(?:(?:do|does|did)(?:\s+not|n[’']?t)\s+mention|not\s+mention(?:ed|ing)?|silent (?:on|about))\b", re.I
+            r"\b(?:(?:(?:do|does|did)(?:\s+not|n[’']?t)\s+(?:even\s+)?(?:mention|discuss|address|comment on|speak of)|"
+            rf"(?:not|never|without|nowhere)\s+{_EVER}mention(?:s|ed|ing)?|"
+            r"(?:(?:with|make|makes|making|have|has|contain|contains)\s+)?no\s+mention|silent|"
+            r"(?:say|says|saying)\s+nothing|(?:do|does|did)(?:\s+not|n[’']?t)\s+say\s+anything|"
+            r"fail(?:s|ed|ing)?\s+to\s+mention|omit(?:s|ted|ting)?)(?:\s+(?:of|on|about))?)(?!\w)",
+            re.I,
         ),
     ),
 )
 _ASSERTS = re.compile(r"\b(?:definite(?:ly)?|confirm(?:s|ed|ing)?|assert(?:s|ed|ing)?|positive for)\b", re.I)
+_SAID = rf"(?!\s+{_EVER}mention)"  # what is not mentioned is not denied either
 _JOINT = re.compile(
-    r"(?P<not>\b(?:but|and|or)\s+(?:not|no|without)\b|\bwith\s+no\b|\bwithout\b|\bneither\b|\bnor\b|\bno\b|"
-    r"\b(?:do|does|did)(?:\s+not|n[’']?t)\s+(?:have|show|mention|report)\b|\bnot\s+(?:having|showing)\b)|"
+    rf"(?P<not>\b(?:but|and|or)\s+(?:not|no|without)\b{_SAID}|\bwith\s+no\b{_SAID}|\bwithout\b{_SAID}|\bneither\b|"
+    rf"\bnor\b|\bno\b{_SAID}|"
+    r"\b(?:do|does|did)(?:\s+not|n[’']?t)\s+(?:have|show|report)\b|\bnot\s+(?:having|showing)\b)|"
     r"(?P<or>\bor\b)|(?P<and>\band\b|\bbut\b|\bas well as\b|\btogether with\b|\bplus\b|\bwith\b|\bversus\b|\bvs\b|"
     r"\bagainst\b|\bby\b)|(?P<list>,)",
     re.I,
 )
+_JOINED = re.compile(r"(?:^|\b(?:and|or|but))\s*$", re.I)
+_NEITHER = re.compile(r"\bmention(?:s|ing)?\s+neither\b(.*?)\bnor\b", re.I)
 _RANGE = re.compile(r"\bbetween\s+\d[^,]*\band\s+\d", re.I)
 _SIZES = frozenset({"length", "volume", "percent", "density", "mass", "angle"})
 _SENTENCE = (0, 0)
@@ -208,15 +218,28 @@ class _Part:
 def _parts(body: str, lexicon: Lexicon) -> Iterator[_Part]:
     body, sides, not_sides = _one_sided(body)
     standing: Standing | None = None
-    pieces = list(_pieces(_both_sided(body)))
+    pieces = list(_pieces(_silence_apart(_both_sided(body))))
     for part in pieces:
         inherits = part.joint in ("or", "list")
         own = next((name for name, words in _STANDINGS if words.search(part.text)), None)
         standing = own or (standing if inherits else None)
+        if standing == "silent" and own is None:
+            part.joint = "list"  # "do not mention A or B": neither
         part.criteria = list(_criteria(part, lexicon, standing, sides, not_sides))
         if part.criteria:
             sides, not_sides = (), ()
         yield part
+
+
+def _silence_apart(body: str) -> str:
+    """The text with an "and" before each silence that what stands before it is no part of: "A without mentioning B"."""
+    body = _NEITHER.sub(r"not mention \1 or", body)
+    silent = dict(_STANDINGS)["silent"]
+    for found in reversed(list(silent.finditer(body))):
+        before, after = body[: found.start()], body[found.end() :]
+        if after.strip() and not found[0].lower().endswith("mentioned") and not _JOINED.search(before):
+            body = f"{before} and {found[0]}{after}"
+    return body
 
 
 def _pieces(body: str) -> Iterator[_Part]:

@@ -36,7 +36,12 @@ def count_in_words(found: Cohort) -> str:
     share = f" ({found.share:.1%})" if found.scope else ""
     whole = f"{found.count:,} of {_reports(found.scope)}{scope}{share}"
     criterion, tally = q.criteria[0], found.tallies[0]
-    if len(q.criteria) > 1 or criterion.excluded:
+    if len(q.criteria) == 1 and criterion.excluded and criterion.plain:
+        rest = _others(tally, criterion.standing)
+        verb = "does not" if found.count == 1 else "do not"
+        asserts = _verb(criterion.standing, 2)
+        told = f"{whole} {verb} {asserts} {criterion.name}{': ' if rest else ''}{rest}."
+    elif len(q.criteria) > 1 or criterion.excluded:
         told = f"{whole} {_are(found.count, 'meets', 'meet')} this: {criteria_in_words(q.criteria, q.joined)}."
     elif criterion.plain:
         rest = _others(tally, criterion.standing)

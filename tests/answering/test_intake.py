@@ -56,6 +56,20 @@ def test_a_study_is_found_where_it_is_named(engine: Engine, question: str, study
     assert engine.ask(question, record=False).question.study == study
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["What does CXR99999 show?", "Compare CXR99999 and CXR7", "How does CXR7 differ from cxr8?", "And in CXR99999?"],
+)
+def test_an_id_made_as_those_of_the_index_but_of_no_study_is_refused_by_its_name(engine: Engine, question: str) -> None:
+    with pytest.raises(InputError, match=r"(?i)has no study 'cxr(?:99999|8)'.*rag find"):
+        engine.ask(question, record=False)
+
+
+@pytest.mark.parametrize("question", ["Is CD45 seen in cardiomegaly?", "Is COVID-19 a cause of cardiomegaly?"])
+def test_a_name_of_medicine_is_no_unknown_study(engine: Engine, question: str) -> None:
+    assert engine.ask(question, record=False).question.study is None
+
+
 @pytest.mark.parametrize("study", ["CXR99", "99999999", "p99/s1", "x/s50000001"])
 def test_a_study_that_is_not_there_is_refused(engine: Engine, study: str) -> None:
     for asked in (Question(text=f"Does study {study} show cardiomegaly?"), Question(text="Edema?", study=study)):

@@ -132,6 +132,35 @@ def test_the_count_is_told_in_one_sentence(index: Index) -> None:
     assert count_in_words(index.find("How many reports are there?")) == "The index holds 7 reports, of 6 patients."
 
 
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("How many reports don't mention pneumothorax?", ["S1", "S4", "S5", "S6"]),
+        ("How many reports make no mention of pneumothorax?", ["S1", "S4", "S5", "S6"]),
+        ("Which reports say nothing about pneumothorax?", ["S1", "S4", "S5", "S6"]),
+        ("In how many reports is a pneumothorax not mentioned?", ["S1", "S4", "S5", "S6"]),
+        ("How many reports mention an effusion without mentioning pneumothorax?", ["S1"]),
+        ("How many reports mention an effusion but do not mention pneumothorax?", ["S1"]),
+        ("How many reports do not mention pneumothorax or effusion?", ["S4", "S5"]),
+        ("How many reports mention neither pneumothorax nor effusion?", ["S4", "S5"]),
+        ("How many reports mention cardiomegaly or do not mention pneumothorax?", ["S1", "S4", "S5", "S6"]),
+        ("How many reports do not show pneumothorax?", ["S1", "S2", "S3", "S4", "S5", "S6", "S7"]),
+        ("How many reports are without pneumothorax?", ["S1", "S2", "S3", "S4", "S5", "S6", "S7"]),
+    ],
+)
+def test_what_is_not_mentioned_is_neither_denied_nor_raised(index: Index, question: str, found: list[str]) -> None:
+    assert cases(index.find(question)) == found
+
+
+def test_the_answer_says_whether_silence_or_absence_was_counted(index: Index) -> None:
+    assert count_in_words(index.find("How many reports do not mention pneumothorax?")) == (
+        "4 of 7 reports (57.1%) do not mention pneumothorax; 3 deny it."
+    )
+    assert count_in_words(index.find("How many reports are without pneumothorax?")) == (
+        "7 of 7 reports (100.0%) do not assert pneumothorax: 3 deny it, 4 do not mention it. They are of 6 patients."
+    )
+
+
 def test_no_dates_no_first_report(tmp_path: Path) -> None:
     made = Index.create(tmp_path / "undated", Settings())
     publish(made.store, [document("A", "p", "", "Cardiomegaly.")])
