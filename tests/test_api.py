@@ -191,7 +191,7 @@ def test_types_of_the_interface_can_be_read_by_tools() -> None:
 
 
 SHOWN = (
-    "settings",
+    "settings.profile",
     "building.ingest",
     "calibration.plan",
     "risk_control.novelty",
