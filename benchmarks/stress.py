@@ -27,7 +27,7 @@ from rag.calibration.division import Division
 from rag.calibration.parts import certify_part
 from rag.calibration.plan import CalibrationPlan, Level
 from rag.calibration.risks import outcomes_of
-from rag.calibration.synthesis import SyntheticQuestion, propose_questions
+from rag.calibration.synthesis import QuestionPlan, SyntheticQuestion, propose_questions
 from rag.calibration.trials import Said, Trial
 from rag.corpus.source import read_source
 from rag.evaluation.questions import LabelledQuestion
@@ -273,7 +273,7 @@ def _mapie(confidence: np.ndarray, right: np.ndarray, alpha: float) -> float:
 def build(studies: int, pipeline: Pipeline, seed: int = 0) -> World:
     """That many coded studies, with two questions each."""
     documents = [d for d in read_source("openi") if isinstance(d, Document) and d.kind == "report" and d.case_id]
-    made = propose_questions(documents, pipeline.lexicon, count=2 * studies, each=2, seed=seed)
+    made = propose_questions(documents, pipeline.lexicon, QuestionPlan(count=2 * studies, each=2, seed=seed))
     reports = {d.case_id: d for d in documents if d.case_id}
     return World(made, reports, {q.finding: pipeline.lexicon.name(q.finding) for q in made}, pipeline.texts)
 

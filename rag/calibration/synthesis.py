@@ -67,6 +67,23 @@ class SyntheticQuestion:
 
 
 @dataclass(frozen=True)
+class QuestionPlan:
+    """Which questions are wanted.
+
+    Attributes:
+        count: most questions.
+        kind: ``yes_no``, or ``multiple_choice`` with one right option and three that the labels deny.
+        seed: the same documents and seed give the same questions.
+        each: most yes/no questions of a group; no two have the same words.
+    """
+
+    count: int
+    kind: Kind = "yes_no"
+    seed: int = 0
+    each: int = 1
+
+
+@dataclass(frozen=True)
 class _Code:
     code: str
     finding: str
@@ -105,7 +122,7 @@ def synthesize(
     with index.store.snapshot() as snapshot:
         documents, lexicon = snapshot.documents("report"), lexicon_of(snapshot)
     tell = (progress or Silent()).stage("reading labels", len(documents))
-    return propose_questions(documents, lexicon, count=count, kind=kind, seed=seed, each=each, tell=tell)
+    return propose_questions(documents, lexicon, QuestionPlan(count, kind, seed, each), tell)
 
 
 def write_questions(path: str | Path, questions: Iterable[SyntheticQuestion]) -> None:
@@ -126,27 +143,20 @@ def write_questions(path: str | Path, questions: Iterable[SyntheticQuestion]) ->
 def propose_questions(
     documents: Iterable[Document],
     lexicon: Lexicon,
-    *,
-    count: int,
-    kind: Kind = "yes_no",
-    seed: int = 0,
-    each: int = 1,
+    plan: QuestionPlan,
     tell: Callable[[int], None] = lambda n: None,
 ) -> list[SyntheticQuestion]:
-    """At most ``count`` questions; half of those answered yes or no are about something that is there, where labels
+    """The questions of the plan; half of those answered yes or no are about something that is there, where labels
     allow it, and both halves are asked in the affirmative and in the opposite.
 
     Args:
         documents: reports; of each group the first with usable labels is asked about.
-        kind: ``yes_no``, or ``multiple_choice`` with one right option and three that the labels deny.
-        seed: the same documents and seed give the same questions.
-        each: most yes/no questions of a group; no two have the same words.
         tell: progress; told how many documents were looked at.
 
     Raises:
         InputError: no document carries usable codes or clear assertions.
     """
-    rng = random.Random(seed)  # noqa: S311 - sampling, not secrets
+    rng = random.Random(plan.seed)  # noqa: S311 - sampling, not secrets
     reports = defaultdict[str, list[Document]](list)
     for document in documents:
         if document.kind == "report" and document.text:
@@ -156,9 +166,9 @@ def propose_questions(
     groups = sorted(reports)
     rng.shuffle(groups)
     texts, found, labelled = Texts(lexicon), list[SyntheticQuestion](), False
-    wanted = {True: count - count // 2, False: count // 2}
+    wanted = {True: plan.count - plan.count // 2, False: plan.count // 2}
     for group in groups:
-        if len(found) >= count:
+        if len(found) >= plan.count:
             break
         tell(len(reports[group]))
         usable = next(((d, labels) for d in reports[group] if (labels := report_labels(d, texts))), None)
@@ -166,9 +176,9 @@ def propose_questions(
             continue
         document, labels = usable
         labelled = True
-        if kind == "yes_no":
+        if plan.kind == "yes_no":
             proposals = Wordings.load().propose(labels, document.case_id or document.id, lexicon, rng)
-            for p in _choose(proposals, wanted, min(each, count - len(found)), rng):
+            for p in _choose(proposals, wanted, min(plan.each, plan.count - len(found)), rng):
                 found.append(_question(document, labels, p))
         elif (choice := _multiple_choice(document, labels, lexicon, rng)) is not None:
             found.append(choice)

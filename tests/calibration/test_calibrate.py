@@ -14,7 +14,7 @@ from rag.answering.confidence import Combiner
 from rag.answering.engine import Engine
 from rag.calibration.calibrate import CalibrationPlan, calibrate, calibrate_contexts
 from rag.calibration.outcome import plot
-from rag.calibration.synthesis import propose_questions
+from rag.calibration.synthesis import QuestionPlan, propose_questions
 from rag.calibration.traces import TRACES, trace
 from rag.calibration.trials import try_settings
 from rag.errors import InputError
@@ -35,7 +35,7 @@ def own(copy_index: Callable[[Path], None], tmp_path: Path) -> Engine:
 
 @pytest.fixture(scope="module")
 def labelled(engine: Engine, lexicon: Lexicon) -> list[LabelledQuestion]:
-    made = propose_questions(engine.store.snapshot().documents("report"), lexicon, count=200)
+    made = propose_questions(engine.store.snapshot().documents("report"), lexicon, QuestionPlan(count=200))
     return [q.labelled() for q in made]
 
 
@@ -227,7 +227,7 @@ def test_a_calibration_that_fails_takes_no_certificate_away(own: Engine, labelle
 
 @pytest.fixture(scope="module")
 def several(engine: Engine, lexicon: Lexicon) -> list[LabelledQuestion]:
-    made = propose_questions(engine.store.snapshot().documents("report"), lexicon, count=600, each=4)
+    made = propose_questions(engine.store.snapshot().documents("report"), lexicon, QuestionPlan(count=600, each=4))
     return [q.labelled() for q in made]
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from rag.calibration.synthesis import propose_questions, report_labels, rows_of
+from rag.calibration.synthesis import QuestionPlan, propose_questions, report_labels, rows_of
 from rag.calibration.wordings import Wordings
 from rag.corpus.source import read_source
 from rag.errors import InputError
@@ -29,7 +29,7 @@ def reports() -> list[Document]:
 def test_hundreds_of_questions_from_human_codes_about_what_is_there_and_what_is_not(
     reports: list[Document], lexicon: Lexicon
 ) -> None:
-    made = propose_questions(reports, lexicon, count=600)
+    made = propose_questions(reports, lexicon, QuestionPlan(count=600))
     assert len(made) == len({q.group for q in made}) == 600
     assert min(Counter(q.answer for q in made).values()) > 200
     kinds = Counter(q.asks for q in made)
@@ -63,7 +63,7 @@ def test_uncoded_studies_are_left_out(code: str, lexicon: Lexicon) -> None:
 
 
 def test_without_codes_clear_assertions_serve_and_the_row_says_so(lexicon: Lexicon) -> None:
-    (made,) = propose_questions([report("The heart is enlarged. Possible effusion.")], lexicon, count=1)
+    (made,) = propose_questions([report("The heart is enlarged. Possible effusion.")], lexicon, QuestionPlan(count=1))
     assert (made.finding, made.answer) == ("cardiomegaly", "no" if made.asks == "absence" else "yes")
     assert "read by ClinCite" in made.labels
 
@@ -71,8 +71,8 @@ def test_without_codes_clear_assertions_serve_and_the_row_says_so(lexicon: Lexic
 def test_multiple_choice_has_one_right_option_and_the_same_seed_the_same_questions(
     reports: list[Document], lexicon: Lexicon
 ) -> None:
-    made = propose_questions(reports[:800], lexicon, count=50, kind="multiple_choice", seed=3)
-    assert made == propose_questions(reports[:800], lexicon, count=50, kind="multiple_choice", seed=3)
+    made = propose_questions(reports[:800], lexicon, QuestionPlan(count=50, kind="multiple_choice", seed=3))
+    assert made == propose_questions(reports[:800], lexicon, QuestionPlan(count=50, kind="multiple_choice", seed=3))
     for q in made:
         assert len(set(q.options)) == 4
         assert q.options.count(q.answer) == 1
@@ -80,13 +80,13 @@ def test_multiple_choice_has_one_right_option_and_the_same_seed_the_same_questio
 
 def test_a_corpus_without_labels_is_refused(lexicon: Lexicon) -> None:
     with pytest.raises(InputError, match="nothing to ask"):
-        propose_questions([report("Thank you for this referral.")], lexicon, count=10)
+        propose_questions([report("Thank you for this referral.")], lexicon, QuestionPlan(count=10))
 
 
 def test_several_questions_a_study_in_different_words_and_each_id_once(
     reports: list[Document], lexicon: Lexicon
 ) -> None:
-    made = propose_questions(reports[:300], lexicon, count=400, each=4)
+    made = propose_questions(reports[:300], lexicon, QuestionPlan(count=400, each=4))
     assert len(made) == len({q.id for q in made}) == len({(q.group, q.question) for q in made}) == 400
     assert max(Counter(q.group for q in made).values()) == 4
 

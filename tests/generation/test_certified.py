@@ -13,7 +13,7 @@ import pytest
 
 from rag.answering.engine import Engine
 from rag.calibration.calibrate import CalibrationPlan, calibrate
-from rag.calibration.synthesis import propose_questions
+from rag.calibration.synthesis import QuestionPlan, propose_questions
 from rag.language.lexicon import Lexicon
 from rag.settings import Settings
 
@@ -48,7 +48,7 @@ def test_a_models_answers_are_certified_with_their_prompt(
 
         own = engine()
         with own.store.snapshot() as snapshot:
-            made = propose_questions(snapshot.documents("report"), lexicon, count=300, each=2)
+            made = propose_questions(snapshot.documents("report"), lexicon, QuestionPlan(count=300, each=2))
         plain = {  # in the one wording that this model understands
             q.group: replace(q, question=f"Does study {q.study} show {lexicon.name(q.finding)}?")
             for q in made
