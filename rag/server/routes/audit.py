@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -172,10 +172,7 @@ async def replayed(request: Request, audit_id: str, caller: Auditor) -> ReplayOu
 )
 async def report(request: Request, audit_id: str, caller: Auditor) -> Response:
     """One HTML file with the answer, its evidence and its checks; it loads nothing and runs nothing."""
-    service = service_of(request)
-    served, entry = await run_in_threadpool(service.entry, audit_id)
-    page = await service.aside.run(lambda: _report(served, entry))
-    return _file(page, "text/html", f"{entry.audit_id}.html")
+    return await _written(request, audit_id, _report, "text/html", "html")
 
 
 def _report(served: Served, entry: Entry) -> str:
@@ -192,10 +189,11 @@ def _report(served: Served, entry: Entry) -> str:
 )
 async def fhir(request: Request, audit_id: str, caller: Auditor) -> Response:
     """A preliminary DiagnosticReport with its Provenance; the readable report is attached to it."""
-    service = service_of(request)
-    served, entry = await run_in_threadpool(service.entry, audit_id)
-    bundle = await service.aside.run(lambda: fhir_bundle(entry, _report(served, entry)))
-    return _file(bundle, "application/fhir+json", f"{entry.audit_id}.fhir.json")
+    return await _written(request, audit_id, _bundle, "application/fhir+json", "fhir.json")
+
+
+def _bundle(served: Served, entry: Entry) -> str:
+    return fhir_bundle(entry, _report(served, entry))
 
 
 @router.get(
@@ -206,14 +204,18 @@ async def fhir(request: Request, audit_id: str, caller: Auditor) -> Response:
 )
 async def sr(request: Request, audit_id: str, caller: Auditor) -> Response:
     """Unverified and preliminary, and it says so; made to be sent to an archive."""
+    return await _written(request, audit_id, lambda _, entry: structured_report(entry), "application/dicom", "dcm")
+
+
+async def _written(
+    request: Request, audit_id: str, write: Callable[[Served, Entry], str | bytes], media_type: str, ending: str
+) -> Response:
+    """A recorded answer written in one form, as a file to be kept under its id."""
     service = service_of(request)
-    _, entry = await run_in_threadpool(service.entry, audit_id)
-    return _file(await service.aside.run(lambda: structured_report(entry)), "application/dicom", f"{audit_id}.dcm")
-
-
-def _file(content: str | bytes, media_type: str, name: str) -> Response:
-    """A file to be kept under a name."""
-    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    served, entry = await run_in_threadpool(service.entry, audit_id)
+    content = await service.aside.run(lambda: write(served, entry))
+    kept = f'attachment; filename="{entry.audit_id}.{ending}"'
+    return Response(content, media_type=media_type, headers={"Content-Disposition": kept})
 
 
 @router.post(
