@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from rag.errors import InputError, StorageError
 from rag.generation.collecting import CollectedRequest, Collection
-from rag.generation.memo import Memo, SpokenText, who
+from rag.generation.memo import Memo, SpokenText, speaker_of
 from rag.generation.transformers import LocalModel, Ready
 from rag.progress import Progress, Silent
 from rag.settings import GenerationSettings
@@ -70,7 +70,7 @@ def write_collected(
         StorageError: a single conversation does not fit into the device's memory, or the disk is full.
     """
     begun, collection, model = time.monotonic(), Collection(folder), LocalModel(settings)
-    memo, name = Memo(folder, settings.memo.most), who(model, settings)
+    memo, name = Memo(folder, settings.memo.most), speaker_of(model, settings)
     requests = collection.requests()
     own = [r for r in requests if r.who == name]
     if not own:

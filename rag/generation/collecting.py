@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rag.corpus.images import load_image
 from rag.errors import InputError, StorageError
 from rag.generation.chat import ChatModel, Piece
-from rag.generation.memo import Memo, key_of, who
+from rag.generation.memo import Memo, RememberingModel, SpokenText, memo_key, speaker_of
 from rag.generation.messages import Messages, Picture
 from rag.settings import GenerationSettings
 
@@ -61,29 +61,22 @@ class CollectedRequest(BaseModel):
         """
         shown = tuple(Picture(load_image(_inside(folder, p.file)), p.label) for p in self.pictures)
         made = Messages(self.system, self.user, shown)
-        if key_of(self.who, made) != self.key:
+        if memo_key(self.who, made) != self.key:
             raise InputError(f"a request of {folder / FILE} was changed after it was collected; collect it again")
         return made
 
 
-class CollectingModel:
+class CollectingModel(RememberingModel):
     """A model that notes what it is asked and is not in the memo, and answers *Yes* to it; see the module.
 
     The listener who goes on after that word wants the whole text, and the one who leaves wants the opening.
     """
 
     def __init__(self, model: ChatModel, memo: Memo, folder: Path, settings: GenerationSettings) -> None:
-        self._model, self._memo, self._folder, self._settings = model, memo, folder, settings
+        super().__init__(model, memo, settings)
+        self._folder = folder
         self._noted: dict[str, bool] = {}  # by key whether the opening alone was noted
         self._lock = threading.Lock()
-
-    @property
-    def fingerprint(self) -> str:
-        return self._model.fingerprint
-
-    @property
-    def window(self) -> int | None:
-        return self._model.window
 
     @property
     def parallel(self) -> int:
@@ -93,40 +86,29 @@ class CollectingModel:
     def may_think(self) -> bool:
         return False
 
-    def count(self, messages: Messages) -> int:
-        return self._model.count(messages)
-
-    def chat(self, messages: Messages) -> Steps[Piece, None, None]:
-        """What is known, else *Yes*."""
-        name = who(self._model, self._settings)
-        key = key_of(name, messages)
-        known = self._memo.find(key)
-        if known is not None:
-            yield from known.told()
-            if known.ended != "broken off":
-                return
-        else:
+    def _go_on(self, key: str, messages: Messages, told: SpokenText | None) -> Steps[Piece, None, None]:
+        if told is None:
             try:
                 yield Piece("Yes", 0.5, either=0.5)
             except GeneratorExit:
-                self._note(name, key, messages, opening=True)
+                self._note(key, messages, opening=True)
                 raise
-        self._note(name, key, messages, opening=False)
+        self._note(key, messages, opening=False)
 
-    def _note(self, name: str, key: str, messages: Messages, *, opening: bool) -> None:
+    def _note(self, key: str, messages: Messages, *, opening: bool) -> None:
         with self._lock:
             if key in self._noted and (opening or not self._noted[key]):
                 return
             self._noted[key] = opening
             try:
-                self._write(name, key, messages, opening)
+                self._write(key, messages, opening)
             except OSError as error:
                 raise StorageError(
                     f"cannot write {self._folder / FILE}: {(error.strerror or str(error)).lower()}; make room, or name "
                     "another folder"
                 ) from error
 
-    def _write(self, name: str, key: str, messages: Messages, opening: bool) -> None:
+    def _write(self, key: str, messages: Messages, opening: bool) -> None:
         shown = []
         for p in messages.pictures:
             file = f"{PICTURES}/{p.sha256}.png"
@@ -134,6 +116,7 @@ class CollectingModel:
             (self._folder / PICTURES).mkdir(mode=0o700, exist_ok=True)
             if not (self._folder / file).exists():
                 (self._folder / file).write_bytes(p.png)
+        name = speaker_of(self._model, self._settings)
         row = {"who": name, "key": key, "opening": opening, "system": messages.system, "user": messages.user}
         descriptor = os.open(self._folder / FILE, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         with os.fdopen(descriptor, "a", encoding="utf-8") as stream:

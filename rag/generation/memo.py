@@ -181,16 +181,17 @@ class RememberingModel:
 
     def chat(self, messages: Messages) -> Steps[Piece, None, None]:
         """See :class:`~rag.generation.chat.ChatModel`. What failed midway is not kept."""
-        key = key_of(who(self._model, self._settings), messages)
+        key = memo_key(speaker_of(self._model, self._settings), messages)
         known = self._memo.find(key)
         if known is not None:
             yield from known.told()
             if known.ended != "broken off":
                 return
-        yield from self._live(key, messages, passed=len("".join(known.pieces)) if known is not None else 0)
+        yield from self._go_on(key, messages, known)
 
-    def _live(self, key: str, messages: Messages, passed: int) -> Steps[Piece, None, None]:
-        """The model itself, without the first ``passed`` characters, which have been told; kept at its end."""
+    def _go_on(self, key: str, messages: Messages, told: SpokenText | None) -> Steps[Piece, None, None]:
+        """The model itself, without what has been told; kept at its end."""
+        passed = len("".join(told.pieces)) if told is not None else 0
         heard: list[Piece] = []
         with closing(self._model.chat(messages)) as pieces:
             try:
@@ -205,7 +206,7 @@ class RememberingModel:
         self._memo.keep(key, _as_spoken(heard, "truncated" if heard and heard[-1].truncated else "whole"))
 
 
-def who(model: ChatModel, settings: GenerationSettings) -> str:
+def speaker_of(model: ChatModel, settings: GenerationSettings) -> str:
     """The model, and how its tokens are drawn."""
     drawing = "likeliest"
     if settings.temperature > 0:
@@ -213,7 +214,7 @@ def who(model: ChatModel, settings: GenerationSettings) -> str:
     return f"{model.fingerprint}, {settings.max_new_tokens} tokens, {drawing}"
 
 
-def key_of(who: str, messages: Messages) -> str:
+def memo_key(who: str, messages: Messages) -> str:
     """Of everything that decides what is said."""
     return sha256_of(f"{_FORMAT}\n{who}\n{messages.sha256}")
 
