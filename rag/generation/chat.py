@@ -106,6 +106,7 @@ class LanguageGenerator:
     def prompt_sha256(self) -> str | None:
         s = self._settings
         shown = f"images {s.images} of {s.image_side}{'' if s.evidence_images else ', none of the evidence'}"
+        shown += f" {s.passages} passages" if s.passages is not None else ""
         if s.passage_words is not None or s.article_passages is not None:
             shown += f" passages of {s.passage_words} words, {s.article_passages} of an article"
         return sha256_of(f"{self._prompt.sha256} {shown} window {self._model.window}")
@@ -239,7 +240,7 @@ class LanguageGenerator:
 
         Where nothing fits, the reason stands in the messages' place.
         """
-        shown = _last_of_each(request.evidence, self._settings.article_passages)
+        shown = _last_of_each(request.evidence[: self._settings.passages], self._settings.article_passages)
         skipped = tuple(e.passage_id for e in request.evidence if e not in shown)
         messages = self._messages(request, shown)
         if self._model.window is None:

@@ -112,6 +112,9 @@ class GenerationSettings(SettingsGroup):
         description="Whether the model answers yes/no questions about an image beside the texts of similar cases, or "
         "from the image alone; the latter for models that repeat what lies beside the image.",
     )
+    passages: int | None = Field(
+        None, ge=1, description="Passages that the model is shown at most, the first ones; none for all selected."
+    )
     passage_words: int | None = Field(
         None, ge=20, description="Words of a passage that the model is shown at most; none for all of them."
     )

@@ -100,3 +100,9 @@ def test_the_profile_names_the_model_that_may_write() -> None:
     alone = load_settings("compact-lvlm").generation
     assert alone.language_model == "transformers"
     assert chosen.transformers == alone.transformers
+
+
+def test_the_reader_of_that_profile_quotes_from_as_much_as_it_does_without_a_model() -> None:
+    profile = load_settings("compact-lvlm-by-question")
+    assert profile.selection == load_settings().selection
+    assert profile.generation.passages == load_settings("compact-lvlm").selection.k_max  # what the model was taught on

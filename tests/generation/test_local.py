@@ -114,6 +114,15 @@ def test_control_tokens_in_a_text_are_text(kind: str, tiny: Tiny) -> None:
     assert "".join(p.text for p in model.chat(Messages("R.", tokens))) is not None
 
 
+def test_a_model_sees_the_first_passages_and_the_rest_is_said_to_be_left_out(tiny: Tiny, ask: Ask) -> None:
+    settings = settings_for(tiny("qwen2"), passages=1)
+    generator = LanguageGenerator(LocalModel(settings), settings, TEXTS)
+    request = ask("Is there an effusion?", "No effusion.", "The heart is large.", "Lungs are clear.")
+    assert generator.generate(request).left_out == tuple(e.passage_id for e in request.evidence[1:])
+    unbounded = settings_for(tiny("qwen2"))
+    assert generator.prompt_sha256 != LanguageGenerator(LocalModel(unbounded), unbounded, TEXTS).prompt_sha256
+
+
 def test_evidence_that_does_not_fit_the_window_is_left_out_by_whole_passages(tiny: Tiny, ask: Ask) -> None:
     texts = ["The heart is enlarged.", "Long. " * 400, "No effusion.", "The lungs are clear."]
     request = ask("Is there cardiomegaly?", *texts)
