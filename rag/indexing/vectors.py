@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import IndexStateError, InputError, StorageError
 from rag.indexing.backends.exact import nearest, score
+from rag.indexing.backends.faiss_files import hold
+from rag.indexing.backends.flat import FlatIndex
 from rag.indexing.backends.protocol import Allowed, Facts, Positions, VectorIndex, Vectors
 from rag.indexing.segments import Rows, Segment, SegmentContent, SegmentInfo, damaged, write_segment
 from rag.indexing.storage import discard_directory, sync_file
@@ -124,8 +127,13 @@ class VectorSegment(Segment):
         super().__init__(root, info)
         self.backend, self.facts = backend_of(self.path)
         backend = _backend(self.backend, settings, self.path)
+        self._open: Callable[[], VectorIndex]
         self._open = partial(backend.open, self.path, info.n, info.dim, self.facts, settings)
-        self._opening, self._opened = Lock(), None if self.backend == "flat" else self._open()
+        self._opening, self._opened = Lock(), None if backend is FlatIndex else self._open()
+        if self._opened is None:  # held, so that who has an index open can search it after it was deleted
+            held = hold(self.path)
+            self._let_go = finalize(self, os.close, held)
+            self._open = partial(FlatIndex.open_held, self.path, held, info.n, info.dim)
 
     @property
     def _index(self) -> VectorIndex:
@@ -134,6 +142,7 @@ class VectorSegment(Segment):
         with self._opening:
             if self._opened is None:
                 self._opened = self._open()
+                self._let_go()
             return self._opened
 
     @property

@@ -16,6 +16,7 @@ from rag.language.typed import english_words
 
 _LEAST = 2  # letters and digits of a name
 _NO_LETTERS = re.compile(r"[\W_]+")
+_LETTERED = re.compile(r"\b(\w{3,})[ -]A\b(?= [a-z]|[^\w ]|$)")
 
 
 def names_of(question: str) -> frozenset[str]:
@@ -34,6 +35,20 @@ def speaks_of(names: Collection[str], text: str) -> bool:
         return True
     bare = _bare(text)
     return all(name in bare for name in names)
+
+
+def lettered(question: str) -> frozenset[str]:
+    """Things told apart by the letter A, which everywhere else is an article.
+
+    >>> sorted(lettered("Does vitamin A prevent a second stroke?"))
+    ['vitamin']
+    """
+    return frozenset(m[1].lower() for m in _LETTERED.finditer(question))
+
+
+def has_letter(thing: str, text: str) -> bool:
+    """Whether a text speaks of that thing with the letter A."""
+    return re.search(rf"\b(?i:{re.escape(thing)})[ -]A\b", text) is not None
 
 
 def is_name(token: Token) -> bool:

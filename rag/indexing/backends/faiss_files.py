@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,18 @@ def write_faiss(index: Any, path: Path, flags: int = 0) -> None:
             f"cannot write {path}: disk full or file too large; the index is as it was, "
             "free space and run the command again"
         ) from error
+
+
+def hold(directory: Path) -> int:
+    """A descriptor of the index in ``directory``, to be closed by the caller: what it names outlives the name.
+
+    Raises:
+        SegmentGoneError: no such file.
+    """
+    try:
+        return os.open(directory / INDEX, os.O_RDONLY)
+    except FileNotFoundError as error:
+        raise SegmentGoneError(directory / INDEX) from error
 
 
 def read_faiss(path: Path, kind: type[Any] | tuple[type[Any], ...], n: int, dim: int) -> Any:

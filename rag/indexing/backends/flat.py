@@ -11,6 +11,7 @@ import numpy as np
 from rag.indexing.backends.exact import NOISE, ragged
 from rag.indexing.backends.faiss_files import INDEX, read_faiss, search_parameters, stored_vectors, write_faiss
 from rag.indexing.backends.protocol import Allowed, Cost, Facts, Positions, Stored, Vectors
+from rag.indexing.segments import SegmentGoneError
 from rag.settings import VectorSettings
 
 # Where a mask allows at least this share, all is compared and what is not allowed falls out afterwards: skipping one
@@ -47,6 +48,17 @@ class FlatIndex:
         import faiss
 
         return cls(read_faiss(directory / INDEX, faiss.IndexFlat, n, dim))
+
+    @classmethod
+    def open_held(cls, directory: Path, held: int, n: int, dim: int) -> FlatIndex:
+        """As :meth:`open`, and from the file that :func:`~rag.indexing.backends.faiss_files.hold` holds where the
+        directory is gone."""
+        import faiss
+
+        try:
+            return cls(read_faiss(directory / INDEX, faiss.IndexFlat, n, dim))
+        except SegmentGoneError:
+            return cls(read_faiss(Path(f"/dev/fd/{held}"), faiss.IndexFlat, n, dim))
 
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
         count = self._index.ntotal if allowed is None else allowed.count

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from rag.language.clinical_text import Texts
 from rag.language.cues import Place, load_cues
-from rag.language.entities import is_name, names_of, speaks_of
+from rag.language.entities import has_letter, is_name, lettered, names_of, speaks_of
 from rag.language.initials import in_full
 from rag.language.question import Asked
 from rag.language.tokens import Token, tokens_of
@@ -60,9 +60,12 @@ def why_beside(asked: Asked, side: Side, sentence: str, heading: str, texts: Tex
     for name in texts.once(_names, asked.plain):
         if not speaks_of((name,), around):
             return f"it does not name “{name}”"
+    for thing in lettered(asked.plain):
+        if not has_letter(thing, around):
+            return f"it does not name “{thing} A”"
     if not _begins_alike(asked, (sentence, heading), texts) or share_of(asked, around, texts) < 1:
         return _UNSPOKEN
-    if unplaced := _unplaced(asked, texts.sentence(sentence).place):
+    if unplaced := _unplaced(asked, texts.sentence(sentence).place, roles_of(asked.plain, texts).verb):
         return unplaced
     if side == "yes" and (word := denied(sentence, asked.plain, texts)):
         return f"it denies something (“{word}”)"
@@ -111,9 +114,9 @@ def _why_beside(texts: Texts, question: str, sentence: str, heading: str) -> str
     return places.without() or places.reversed() or places.another()
 
 
-def _unplaced(asked: Asked, place: Place) -> str:
-    """The side, zone or degree that is asked for and that a sentence does not name; empty where it names all."""
-    for wanted, there in ((asked.place.sides, place.sides), (asked.place.zones, place.zones)):
+def _unplaced(asked: Asked, place: Place, verb: str) -> str:
+    """The side or zone that is asked for and that a sentence does not name; a verb ("to lower") is neither."""
+    for wanted, there in ((asked.place.sides, place.sides), (asked.place.zones - {verb}, place.zones)):
         if wanted and not wanted & there:
             return f"it does not say whether it is {min(wanted)}"
     return ""

@@ -87,10 +87,15 @@ def _parting(body: Sequence[Token]) -> tuple[int | None, str]:
             continue
         if word in LEADS:
             return i, next((t.lemma for t in body[i + 1 : i + 3] if _relates(t.word)), "")
-        if word in ARTICLES and before not in PREPOSITIONS | LINKS:
+        if body[i].text in ARTICLES and before not in PREPOSITIONS | LINKS:  # there is none in "vitamin A"
             return i, ""
         following = body[i + 1].word if i + 1 < len(body) else ""
-        if before not in PREPOSITIONS | ARTICLES and _relates(word) and not _relates(following):
+        if (
+            before not in PREPOSITIONS
+            and body[i - 1].text not in ARTICLES
+            and _relates(word)
+            and not _relates(following)
+        ):
             return i, body[i].lemma
     return None, ""
 
