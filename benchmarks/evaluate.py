@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     folder = BUILT / ("reproduction" if options.check else "evaluation")
     folder.mkdir(parents=True, exist_ok=True)
     # what a language model said is not asked twice, neither under another policy nor after an interruption
-    os.environ.setdefault("RAG_GENERATION__MEMO__FOLDER", str(folder / "memo"))
+    memo = os.environ.get("RAG_GENERATION__MEMO__FOLDER", str(folder / "memo"))
     began, moved, failed = time.monotonic(), [], []
 
     def keep(entry: dict[str, Any], found: dict[str, Any]) -> None:
@@ -69,7 +69,9 @@ def main(argv: list[str]) -> None:
             command = (*_CODE, *arguments(entry["command"], options.data))
             jobs[entry["name"]] = Job(entry["name"], command, entry.get("processor_s", 0.0))
     by_name = {entry["name"]: entry for entry in entries}
-    for n, done in enumerate(run_jobs(list(jobs.values()), folder, at_once=options.at_once, tell=_tell), start=1):
+    told = {"RAG_GENERATION__MEMO__FOLDER": memo}
+    ended = run_jobs(list(jobs.values()), folder, at_once=options.at_once, tell=_tell, environment=told)
+    for n, done in enumerate(ended, start=1):
         entry = by_name[done.job.name]
         took = f"{done.wall_s:.0f} s, {done.processor_s:.0f} s of the processor"
         if done.status:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,12 @@ class Done:
 
 
 def run_jobs(
-    jobs: Sequence[Job], folder: Path, *, at_once: int = 2, tell: Callable[[str], None] = print
+    jobs: Sequence[Job],
+    folder: Path,
+    *,
+    at_once: int = 2,
+    tell: Callable[[str], None] = print,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Done]:
     """Each job as it ends, the longest begun first; whoever stops listening stops those that still run.
 
@@ -49,15 +54,17 @@ def run_jobs(
     Args:
         folder: where what they print is kept while they run.
         tell: given a line when a job begins and twice a minute.
+        environment: variables of the commands, besides this process's own.
     """
     waiting = sorted(jobs, key=lambda job: -job.likely_s)
+    variables = os.environ | _ONE_CORE | (environment or {})
     running: dict[subprocess.Popen[bytes], tuple[Job, float]] = {}
     ended, told = list[Done](), time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
                 job = waiting.pop(0)
-                running[_begin(job, folder)] = job, time.monotonic()
+                running[_begin(job, folder, variables)] = job, time.monotonic()
                 tell(f"{job.name}: begun")
             for process, (job, since) in list(running.items()):
                 pid, status, used = os.wait4(process.pid, os.WNOHANG)
@@ -80,9 +87,9 @@ def run_jobs(
             process.wait()
 
 
-def _begin(job: Job, folder: Path) -> subprocess.Popen[bytes]:
+def _begin(job: Job, folder: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
     with _file(job, folder, "out").open("wb") as out, _file(job, folder, "err").open("wb") as err:
-        return subprocess.Popen(job.command, stdout=out, stderr=err, env=os.environ | _ONE_CORE)
+        return subprocess.Popen(job.command, stdout=out, stderr=err, env=variables)
 
 
 def _file(job: Job, folder: Path, of: str) -> Path:
