@@ -25,7 +25,6 @@ _ASKS = (
 _BETWEEN = re.compile(rf"\?\s*(?:and\s+|also,?\s+)?|(?:[,;]\s*(?:and\s+)?|\s+and\s+)(?={_ASKS}\s+\w)", re.I)
 _OPENS = re.compile(rf"^\W*(?:please\s+|and\s+)?{_ASKS}", re.I)
 _DEFINES = re.compile(r"^(?P<lead>\W*(?:what\s+(?:is|are)|define|explain)\s+)(?P<list>.+?)\W*$", re.I)
-_GENERAL = re.compile(r"\W*(?:what\s+(?:is|are|causes?)\s+(?!seen|shown|the\b)|define|explain|how\s+many)", re.I)
 _IT = re.compile(r"\b(?:it|they|them|this|these)\b", re.I)
 _LISTED = re.compile(r"\s*,\s*(?:and\s+)?|\s+and\s+", re.I)
 
