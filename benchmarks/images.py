@@ -23,7 +23,6 @@ from typing import Any
 from tables import Cell, Table, measured, report, saving
 
 import rag
-from rag.answering.image_guard import ImageEffects
 from rag.evaluation.metrics import Estimate
 from rag.evaluation.questions import LabelledQuestion
 from rag.evaluation.sight import Kind, Looked, effects_of_kinds, look
@@ -165,12 +164,6 @@ def asked_of_the_model(questions: list[tuple[LabelledQuestion, str]]) -> list[Lo
 
     kinds = [(q, Kind(domain, read[q.id].form)) for q, domain in questions if read[q.id].yes_no]
     return list(look(kinds, say, Silent()))
-
-
-def write_effects(file: Path, looked: list[Looked], measured_on: str) -> None:
-    """What a shipped model brings along: knowledge/models/<model>/image-effects.json."""
-    effects = ImageEffects(measured_on=measured_on, fingerprints={}, effects=effects_of_kinds(looked))
-    file.write_text(effects.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 # ------------------------------------------------------------------ ablation

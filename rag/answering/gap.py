@@ -27,7 +27,7 @@ def gap_cut(scores: Sequence[float], gamma: float, k_max: int) -> GapCut:
     """Keep the scores before the first fall u_i = log(S_i / S_{i+1}) > gamma, at most ``k_max``.
 
     Args:
-        scores: S_1 >= S_2 >= ... in (0, 1]. Cosines must be mapped first: see :func:`to_unit`.
+        scores: S_1 >= S_2 >= ... in (0, 1], as fusion gives them; of negative cosines no ratio is defined.
         gamma: threshold > 0; smaller values cut earlier.
         k_max: ceiling >= 1.
 
@@ -40,14 +40,9 @@ def gap_cut(scores: Sequence[float], gamma: float, k_max: int) -> GapCut:
     if s.size == 0:
         return GapCut(0, (), None)
     if not np.all(np.isfinite(s)) or s.min() <= 0 or np.any(np.diff(s) > 1e-12):
-        raise ValueError("scores must be positive and in falling order; map cosines with to_unit first")
+        raise ValueError("scores must be positive and in falling order")
     ratios = np.log(s[:-1] / s[1:])
     over = np.flatnonzero(ratios > gamma)
     cut = int(over[0]) if over.size else None
     k = cut + 1 if cut is not None else min(s.size, k_max)
     return GapCut(k, tuple(float(u) for u in ratios), cut)
-
-
-def to_unit(cosines: Sequence[float]) -> list[float]:
-    """Cosines in [-1, 1] mapped to (0, 1] by (1 + s) / 2, floored at 1e-6: order is kept, ratios are defined."""
-    return [float(x) for x in np.clip((1 + np.asarray(cosines, dtype=np.float64)) / 2, 1e-6, 1.0)]

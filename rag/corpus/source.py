@@ -200,11 +200,6 @@ def read_source(source: str | Path, format: str | None = None, **options: Any) -
     return chain((first,), records)
 
 
-def detect(path: str | Path) -> str:
-    """The name of the reader that most files of a path go to. Raises InputError if none does."""
-    return survey(Path(path)).readers.most_common(1)[0][0]
-
-
 def locate(source: str | Path) -> Path:
     """The path behind a packaged name or a path. Raises InputError if nothing is there."""
     return _located(source)[0]

@@ -162,17 +162,6 @@ def ground_targets(targets: Sequence[Target], images: EntryImages, grounder: Gro
     return [found[t] for t in targets]
 
 
-def ground_report(
-    image: Image.Image, report: str, domain: str, grounder: Grounder, texts: Texts
-) -> list[tuple[Target, Grounding]]:
-    """The findings of a report, each with its place in an image of the same case.
-
-    >>> ground_report(load_image("f.jpg"), "Drusen in the macula.", "ophthalmology", grounder, texts)  # doctest: +SKIP
-    """
-    targets = targets_of_report(1, report, texts)
-    return [*zip(targets, ground_in(domain, grounder, image, [t.phrase for t in targets]), strict=True)]
-
-
 def _asserted(answer: Answer, texts: Texts) -> Iterator[Target]:
     asked = [(p.question, p.verdict, p.sentences) for p in answer.parts]
     for question, verdict, (first, last) in asked or [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.corpus.source import detect, read_source, survey
+from rag.corpus.source import read_source, survey
 from rag.corpus.text import MAX_TEXT_CHARS
 from rag.errors import InputError
 
@@ -216,7 +216,7 @@ class TestSource:
         }
         for name, (content, format) in contents.items():
             (tmp_path / name).write_bytes(content)
-            assert detect(tmp_path / name) == format, name
+            assert [*survey(tmp_path / name).readers] == [format], name
 
     def test_every_file_of_a_folder_is_accounted_for(self, tmp_path: Path, picture: Picture) -> None:
         folder = tmp_path / "mixed"
