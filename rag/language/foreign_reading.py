@@ -8,11 +8,12 @@ plainly is read: doubt, history and findings beside a cue that is not theirs are
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
+
+import tomli
 
 from rag.errors import InputError
 from rag.language.lexicon import Lexicon
@@ -115,7 +116,7 @@ def foreign_reading(language: str) -> ForeignReading | None:
     if phrasebook(language) is None:
         return None
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8")).get("reading")
+        data = tomli.loads(path.read_text(encoding="utf-8")).get("reading")
         if data is None:
             return None
         before, after = _grouped(data["before"]), _grouped(data["after"])
@@ -131,7 +132,7 @@ def foreign_reading(language: str) -> ForeignReading | None:
             partly=re.compile(_any(data["partly"]), re.I),
             doubtful=re.compile(rf"{_any(data['doubtful'])}|{_ASKED}", re.I),
         )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, AttributeError, TypeError, ValueError, re.error) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError, AttributeError, TypeError, ValueError, re.error) as error:
         raise InputError(f"the cues {path} cannot be used: {error}") from error
 
 

@@ -6,10 +6,11 @@ MYC | a tumour suppressor?").
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
+
+import tomli
 
 from rag.errors import InputError
 from rag.language.clinical_text import Texts
@@ -122,7 +123,7 @@ def relations() -> Relations:
     """Those of knowledge/relations.toml."""
     path = knowledge_dir() / "relations.toml"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomli.loads(path.read_text(encoding="utf-8"))
         parts = ("directed", "mutual", "said", "without", "denying", "efficacy")
         words = {part: frozenset(data[part]["words"]) for part in parts}
         told = data["efficacy"]
@@ -133,5 +134,5 @@ def relations() -> Relations:
             failed=tuple(told["failed"]),
             worked=tuple(told["worked"]),
         )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError, TypeError) as error:
         raise InputError(f"the relations {path} cannot be used: {error}") from error
