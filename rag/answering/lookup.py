@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rag.answering.intake import studies_named
 from rag.answering.turn import Line, LookedUp
 from rag.cohorts.asking import NotReadError, asks_of_reports, counts_reports, read_cohort
-from rag.cohorts.compare import ComparedFinding, Comparison, Spoken, compare, prior_of
+from rag.cohorts.compare import ComparedFinding, Comparison, Spoken, compare_studies, prior_of
 from rag.cohorts.criteria import Cohort, CohortHit, Page
 from rag.cohorts.find import find
 from rag.cohorts.reliability import agreement_of
@@ -38,7 +38,7 @@ def look_up(q: Question, snapshot: Snapshot, texts: Texts, index: str) -> Looked
         return None
     try:
         if _COMPARES.search(q.text) and not _WITH_WHAT.search(q.text) and (pair := _pair(q, snapshot)) is not None:
-            return _compared(compare(snapshot, texts, *pair), snapshot)
+            return _compared(compare_studies(snapshot, texts, *pair), snapshot)
         if q.study is None and asks_of_reports(q.text):
             return _counted(q.text, snapshot, texts, index)
     except (InputError, IndexStateError) as problem:

@@ -20,7 +20,7 @@ from rag.building.reread import reread
 from rag.corpus.chunking import passages_of
 from rag.corpus.duplicates import Alike, Duplicates, find_duplicates
 from rag.corpus.files import File
-from rag.corpus.marks import Marked, Reputation, names_of, with_copies, with_marks
+from rag.corpus.marks import Marked, Reputation, aliases_of, with_copies, with_marks
 from rag.corpus.quarantine import Foreign, Quarantined, Withdrawn
 from rag.corpus.scrub import Identified, Scrubber
 from rag.corpus.source import Survey, survey
@@ -272,7 +272,7 @@ class SourceReading:
         """Documents of the index with what this source says of them: its notices, and that it has the same, too."""
         changed = list[Document]()
         for old in named(sorted(self._marks.keys() | self.twice.held)):
-            marked = with_marks(old, ChainMap(*(self._marks.get(name, {}) for name in names_of(old))))
+            marked = with_marks(old, ChainMap(*(self._marks.get(name, {}) for name in aliases_of(old))))
             new = with_copies(marked, self.twice.sources[old.id]) if old.id in self.twice.held else marked
             self._report.marked += [old.id] * (marked is not old)
             changed += [new] * (new is not old)
@@ -332,7 +332,7 @@ class SourceReading:
 
     def _settled(self, some: list[Incoming], places: Places) -> Iterator[Document]:
         chosen: dict[str, Document] = {}  # of editions of one document the last one counts
-        heard = self._heard(name for one in some for name in names_of(one.document))
+        heard = self._heard(name for one in some for name in aliases_of(one.document))
         some = [one for one in some if not self._was_withdrawn(one, heard)]
         there = places(self._ids.ids(some))
         for document, one, refused in self._ids.settle(some, there):
@@ -341,7 +341,7 @@ class SourceReading:
                 continue
             if document.id != one.document.id:
                 self._report.apart[one.document.id] = document.id
-            marks = ChainMap(*(dict(heard[name].marks) for name in names_of(one.document) if name in heard))
+            marks = ChainMap(*(dict(heard[name].marks) for name in aliases_of(one.document) if name in heard))
             if document.id in there:  # what was said of it is said of every edition
                 told = there[document.id].told
                 document = with_copies(document, told.elsewhere)

@@ -244,10 +244,9 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """What moved between two reports, and where both hold the same questions, whether by more than chance."""
-    from rag.evaluation.compare import compare as compared
-    from rag.evaluation.compare import read_report
+    from rag.evaluation.compare import compare_reports, read_report
 
-    found = compared(read_report(before), read_report(after))
+    found = compare_reports(read_report(before), read_report(after))
     say(found.json(), found.table(), as_json)
 
 

@@ -60,10 +60,10 @@ class Comparison:
     denied: tuple[ComparedFinding, ...]
 
 
-def compare(snapshot: Snapshot, texts: Texts, first: str, second: str) -> Comparison:
+def compare_studies(snapshot: Snapshot, texts: Texts, first: str, second: str) -> Comparison:
     """What the reports of two studies say of each finding.
 
-    >>> compare(snapshot, texts, "CXR2814", "CXR100").findings[0].change             # doctest: +SKIP
+    >>> compare_studies(snapshot, texts, "CXR2814", "CXR100").findings[0].change     # doctest: +SKIP
 
     Raises:
         InputError: one of them has no report, or one in another language.

@@ -24,7 +24,7 @@ from rag.cohorts.criteria import (
     Tally,
 )
 from rag.cohorts.reliability import error_of
-from rag.cohorts.statements import bits_of, rules_of, words_of
+from rag.cohorts.statements import bits_of, kept_words, rules_of
 from rag.errors import InputError
 from rag.indexing.catalogue import LISTED, listed
 from rag.indexing.snapshot import Snapshot
@@ -133,7 +133,7 @@ def _placed(lexicon: Lexicon, c: Criterion) -> tuple[str, dict[str, Any]]:
     for column, words in (("zones", c.zones), ("degrees", c.degrees), ("course", c.course)):
         for n, word in enumerate(words):
             parts.append(f"instr(s.{column}, :{column}{n})")
-            values[f"{column}{n}"] = words_of(frozenset({word}))
+            values[f"{column}{n}"] = kept_words(frozenset({word}))
     if c.size:
         parts.append(f"s.dimension = :dimension AND s.value {c.size.bound} :value")
         values |= {"dimension": c.size.dimension, "value": c.size.value}

@@ -75,7 +75,7 @@ def _code() -> str:
     return sha256_of("".join(file.read_text(encoding="utf-8") for file in files))[:8]
 
 
-def words_of(some: frozenset[str]) -> str:
+def kept_words(some: frozenset[str]) -> str:
     """A set of words as it is kept, so that each can be looked for between spaces."""
     return f" {' '.join(sorted(w.replace(' ', '_') for w in some))} " if some else ""
 
@@ -91,9 +91,9 @@ def _statement(a: Assertion, sentence: ClinicalSentence, lexicon: Lexicon) -> St
         concept=a.concept,
         status=a.status,
         sides=bits_of(a.place.sides),
-        zones=words_of(a.place.zones),
-        degrees=words_of(a.place.degrees),
-        course=words_of(a.place.course or sentence.place.course),
+        zones=kept_words(a.place.zones),
+        degrees=kept_words(a.place.degrees),
+        course=kept_words(a.place.course or sentence.place.course),
         dimension=size.dimension if size else "",
         value=size.value if size else None,
         sure=a.sure,

@@ -34,12 +34,12 @@ class Reputation(NamedTuple):
     marks: Mapping[str, str] = {}
 
 
-def names_of(document: Document) -> tuple[str, ...]:
+def aliases_of(document: Document) -> tuple[str, ...]:
     """A document's id and, of an article, the names that the world knows it by.
 
     >>> article = Document(id="PMC7#s1", kind="literature", case_id="PMC7", group_id="PMC7", source="pmc",
     ...                    metadata={"doi": "10.1/A", "pmid": "12", "pmcid": "PMC7"})
-    >>> names_of(article)
+    >>> aliases_of(article)
     ('PMC7#s1', 'PMID:12', 'DOI:10.1/a', 'PMC7')
     """
     told = document.metadata if document.kind == "literature" else {}

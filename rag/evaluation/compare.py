@@ -14,7 +14,7 @@ from rag.evaluation.report import Report, Row, exactly
 MOST_BYTES = 256 * 2**20
 
 
-def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Report:
+def compare_reports(before: Mapping[str, Any], after: Mapping[str, Any]) -> Report:
     """The differences of two reports of one suite, in the form of ``Report.json``, row by row.
 
     Where both hold outcomes of the same questions, the first table is paired: the difference of what is right, with an
@@ -22,7 +22,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Report:
 
     >>> a = {"suite": "s", "rows": [{"metrics": {"F1": {"value": 0.5, "low": None, "high": None}}}]}
     >>> b = {"suite": "s", "rows": [{"metrics": {"F1": {"value": 0.7, "low": None, "high": None}}}]}
-    >>> round(compare(a, b).rows[0].metrics["difference"].value, 3)
+    >>> round(compare_reports(a, b).rows[0].metrics["difference"].value, 3)
     0.2
 
     Raises:

@@ -136,7 +136,7 @@ def look(
         for n, (q, (domain, form)) in enumerate(questions):
             own, unlike = q.question.image, strangers(q, others[domain])
             if own is not None and unlike:
-                noised = drown_in_noise(Path(own), Path(folder) / "noise.png", seed + n)
+                noised = write_noised(Path(own), Path(folder) / "noise.png", seed + n)
                 scores = [_score(q, say(q, image, domain)) for image in (own, chance.choice(unlike), str(noised))]
                 yield Looked(q.group, domain, form, *scores)
             advance(1)
@@ -171,7 +171,7 @@ def _score(q: LabelledQuestion, said: str | None) -> float:
     return 0.5 if said not in ("yes", "no") else float(said == q.answer)
 
 
-def drown_in_noise(image: Path, file: Path, seed: int) -> Path:
+def write_noised(image: Path, file: Path, seed: int) -> Path:
     """The image drowned in noise, as a file; the same seed gives the same noise."""
     shown = load_image(image)
     shown.thumbnail((_SIDE, _SIDE))

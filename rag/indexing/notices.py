@@ -2,7 +2,7 @@
 
 A deletion may be read before an older file that still has what it deletes, and a notice of retraction before the
 article. What was said belongs to no version: it is kept among the catalogue's properties, under the document's id or
-another name that the world knows it by (``rag.corpus.marks.names_of``).
+another name that the world knows it by (``rag.corpus.marks.aliases_of``).
 """
 
 from __future__ import annotations

@@ -288,7 +288,7 @@ class Snapshot:
         return said_of(self._catalogue.fetch, names)
 
     def named(self, names: Iterable[str]) -> list[Document]:
-        """The documents of this version that have one of these names; see ``rag.corpus.marks.names_of``."""
+        """The documents of this version that have one of these names; see ``rag.corpus.marks.aliases_of``."""
         by_id = f"d.id IN {LISTED}".replace("?", ":names")
         parts = (f"SELECT d.row, d.body FROM documents d WHERE {which} AND {ALIVE}" for which in (by_id, NAMED))
         found = self._catalogue.fetch(" UNION ".join(parts), {"names": listed(names), "v": self.version})

@@ -160,7 +160,7 @@ class Writer:
     def named(self, names: Collection[str]) -> list[Document]:
         """The documents that the next version will have, as staged or else as they are, that have one of these names.
 
-        See ``rag.corpus.marks.names_of``.
+        See ``rag.corpus.marks.aliases_of``.
         """
         if not names:
             return []

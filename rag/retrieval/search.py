@@ -220,7 +220,7 @@ class Searcher:
         passages = self._snapshot.passages(rows)
         if any(document.kind != "literature" for _, document in passages):
             return {}
-        scores = self._reranker.score(question.text, [words_of(document, passage) for passage, document in passages])
+        scores = self._reranker.score(question.text, [judged_text(document, passage) for passage, document in passages])
         order = sorted(range(len(rows)), key=lambda n: (-scores[n], n))
         return {rows[n]: ChannelRank(place, scores[n]) for place, n in enumerate(order, start=1)}
 
@@ -349,11 +349,11 @@ class Searcher:
             cosines = self._snapshot.vectors("text", far) @ read.text[0]
             near |= dict(zip(far, cosines.tolist(), strict=True))
         asked = " ".join(subject_words(question.text))
-        shares = self._snapshot.shared_words(asked, [words_of(h.document, h.passage) for h in hits.values()])
+        shares = self._snapshot.shared_words(asked, [judged_text(h.document, h.passage) for h in hits.values()])
         return [Signs(near[row], *share) for row, share in zip(hits, shares, strict=True)]
 
 
-def words_of(document: Document, passage: Passage) -> str:
+def judged_text(document: Document, passage: Passage) -> str:
     """A passage as it is judged: with its title, if there is one."""
     return f"{document.title}\n{passage.text}" if document.title else passage.text
 

@@ -7,7 +7,7 @@ from cohorts.conftest import document, publish
 
 from rag.answering.engine import Engine
 from rag.audit.checks import check_entry, documents_in
-from rag.cohorts.compare import compare, prior_of
+from rag.cohorts.compare import compare_studies, prior_of
 from rag.errors import InputError
 from rag.language.clinical_text import Texts
 from rag.types import Question
@@ -125,7 +125,7 @@ def pair(tmp_path, texts: Texts):  # type: ignore[no-untyped-def]
         rows = [("A1", patients[0], dates[0], earlier), ("B2", patients[1], dates[1], later)]
         publish(store, [document(*row) for row in rows])
         with store.snapshot() as snapshot:
-            found = compare(snapshot, texts, "B2", "A1")
+            found = compare_studies(snapshot, texts, "B2", "A1")
             return {row.name: row.change for row in (*found.findings, *found.denied)}
 
     return made

@@ -15,7 +15,7 @@ from rag.answering.engine import Engine
 from rag.cli import main
 from rag.errors import InputError
 from rag.evaluation.baselines import ConstantAnswer, ShuffledEvidence, Trials, WordsAlone, beside
-from rag.evaluation.compare import compare, read_report
+from rag.evaluation.compare import compare_reports, read_report
 from rag.evaluation.questions import LabelledQuestion
 from rag.evaluation.suite import evaluate
 from rag.evaluation.suites.questions import QuestionTrials
@@ -114,22 +114,22 @@ def report(values: list[tuple[str, str, str]], accuracy: float) -> dict[str, Any
 def test_reports_of_the_same_questions_are_paired() -> None:
     before = report([(str(n), "yes", "no" if n < 12 else "yes") for n in range(60)], 0.8)
     after = report([(str(n), "yes", "yes") for n in range(60)], 1.0)
-    found = compare(before, after)
+    found = compare_reports(before, after)
     assert found.rows[0].counts == {"questions": 60, "groups_better": 12, "groups_worse": 0}
     assert found.rows[0].metrics["p"].value == pytest.approx(2 * 0.5**12)
     assert found.rows[0].metrics["difference"].low > 0
     assert found.rows[1].metrics["difference"].value == pytest.approx(0.2)
-    assert compare(before, before).rows[0].metrics["p"].value == 1
+    assert compare_reports(before, before).rows[0].metrics["p"].value == 1
     assert not found.notes
     some = report([(str(n), "yes", "yes") for n in range(20)], 1.0)
-    assert "60 questions before, 20 after, 20 in both" in compare(before, some).table()
+    assert "60 questions before, 20 after, 20 in both" in compare_reports(before, some).table()
 
 
 def test_what_cannot_be_compared_is_refused_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match="two suites"):
-        compare(report([], 1.0), {"suite": "labels", "rows": []})
+        compare_reports(report([], 1.0), {"suite": "labels", "rows": []})
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     good.write_text(json.dumps(report([], 0.5)))
     for content in ("nothing", "[]", '{"suite": 1}', '{"suite": "questions", "rows": [{}]}'):

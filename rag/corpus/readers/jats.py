@@ -116,7 +116,7 @@ def _marks(article: Element, by: str) -> Iterator[Marked]:
 
 
 def _name(related: Element) -> str:
-    """The name of a related article, as ``rag.corpus.marks.names_of`` has it; empty where none is given."""
+    """The name of a related article, as ``rag.corpus.marks.aliases_of`` has it; empty where none is given."""
     kind, link = related.get("ext-link-type", "").lower(), related.get("href", "").strip()
     if kind in ("pmid", "pubmed") and link.isdigit():
         return f"PMID:{link}"

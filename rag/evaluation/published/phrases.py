@@ -90,7 +90,7 @@ class PhraseSuite(ABC):
         rows = tuple(status_row(name, some, trials) for name, some in said.items())
         outcomes = [
             {"id": i.id, "group": i.group, "answer": i.status, "said": word, "confidence": None}
-            for i, word in zip(items, counted(ours, trials), strict=True)
+            for i, word in zip(items, within_labels(ours, trials), strict=True)
         ]
         notes = () if self.baselines else (NO_BASELINES,)
         return Report(self.name, {"collection": self.collection}, rows, sample.left_out, notes, {"outcomes": outcomes})
@@ -112,7 +112,7 @@ class NegationWord:
         return ["absent" if denies.search(text) else "present" for text in trials.texts]
 
 
-def counted(said: Sequence[str], trials: Trials) -> list[str]:
+def within_labels(said: Sequence[str], trials: Trials) -> list[str]:
     """What is said, with a status that the labels never use as *present*."""
     used = set(trials.labels)
     return [status if status in used else "present" for status in said]
@@ -120,7 +120,7 @@ def counted(said: Sequence[str], trials: Trials) -> list[str]:
 
 def status_row(name: str, said: Sequence[str], trials: Trials) -> Row:
     """How well the statuses of phrases are told: accuracy, F1 of each status that the labels use."""
-    said, used = counted(said, trials), set(trials.labels)
+    said, used = within_labels(said, trials), set(trials.labels)
     right = [float(label == word) for label, word in zip(trials.labels, said, strict=True)]
     figures = bootstrap({"accuracy": right}, trials.groups)
     counts = Counter[tuple[str, str]](zip(trials.labels, said, strict=True))

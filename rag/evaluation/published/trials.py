@@ -12,7 +12,7 @@ from rag.evaluation.baselines import Trials
 from rag.evaluation.published.asking import Asker, HeardAnswer, ask_alone
 from rag.evaluation.published.folder import scratch_folder
 from rag.evaluation.published.items import Item
-from rag.evaluation.sight import drown_in_noise
+from rag.evaluation.sight import write_noised
 from rag.types import Hit
 
 
@@ -103,7 +103,7 @@ def in_noise(items: Sequence[Item]) -> list[Item]:
     """The items with their images drowned in noise, the same noise every time."""
     folder = scratch_folder()
     return [
-        replace(item, image=str(drown_in_noise(Path(item.image), folder / f"{n}.png", seed=n))) if item.image else item
+        replace(item, image=str(write_noised(Path(item.image), folder / f"{n}.png", seed=n))) if item.image else item
         for n, item in enumerate(items)
     ]
 

@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple
 
 from rag.errors import InputError
 from rag.evaluation.baselines import Trials, beside
-from rag.evaluation.published.phrases import STATUSES, NegationWord, counted, status_row
+from rag.evaluation.published.phrases import STATUSES, NegationWord, status_row, within_labels
 from rag.evaluation.questions import json_lines
 from rag.evaluation.report import NO_BASELINES, Report
 from rag.evaluation.suite import Sample, Subject
@@ -78,7 +78,7 @@ class AssertionSuite:
             advance(1)
         said = {"ours": ours, **(dict(beside(trials, NegationWord())) if self.baselines else {})}
         rows = tuple(status_row(name, some, trials) for name, some in said.items())
-        read = zip(phrases, counted(ours, trials), strict=True)
+        read = zip(phrases, within_labels(ours, trials), strict=True)
         wrong = [{**phrase._asdict(), "read": word} for phrase, word in read if word != phrase.status]
         notes = () if self.baselines else (NO_BASELINES,)
         return Report(self.name, {}, rows, sample.left_out, notes, {"wrong": wrong})

@@ -16,7 +16,7 @@ from rag.evaluation.metrics import Estimate
 from rag.evaluation.questions import BATCH, LabelledQuestion, agreement, answers_to, json_lines, read_yes_no, side_of
 from rag.evaluation.report import NO_BASELINES, Report, Row
 from rag.evaluation.selective import measure_selection
-from rag.evaluation.sight import drown_in_noise
+from rag.evaluation.sight import write_noised
 from rag.evaluation.suite import Sample, Subject, measured_index, need_engine
 from rag.evaluation.suites.kinds import KindQuestion, measure_kinds, read_kinds
 from rag.progress import Progress
@@ -121,7 +121,7 @@ class QuestionTrials(Trials):
         with TemporaryDirectory(prefix="clincite-suite-") as folder:
             images = [q.question.image for q in self.questions]
             noise = [
-                str(drown_in_noise(Path(image), Path(folder) / f"{n}.png", seed=n)) if image else None
+                str(write_noised(Path(image), Path(folder) / f"{n}.png", seed=n)) if image else None
                 for n, image in enumerate(images)
             ]
             return self._found([(image, ()) for image in noise], "asking with noise")

@@ -115,7 +115,7 @@ def _card(facts: TuningFacts) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def counted(kinds: Iterable[str], part: str = "") -> list[tuple[str, str, int]]:
+def tally(kinds: Iterable[str], part: str = "") -> list[tuple[str, str, int]]:
     """(kind, part, how many), the largest first."""
     return [(kind, part, n) for kind, n in Counter(kinds).most_common()]
 

@@ -24,7 +24,7 @@ from rag.progress import Progress
 from rag.training.generator.adapting import resume_adapter
 from rag.training.generator.bases import open_base
 from rag.training.generator.batches import length_batches
-from rag.training.generator.card import TuningFacts, counted, write_card
+from rag.training.generator.card import TuningFacts, tally, write_card
 from rag.training.generator.feeding import Conversations, Feeder
 from rag.training.generator.loop import Stage, mixed, run_stages
 from rag.training.generator.losses import answer_log_probs, answer_loss, preference_loss, token_log_probs
@@ -94,7 +94,7 @@ def tune_preferences(
     save(tuned, base, job)
     longer = len(pairs) - len(short)
     left_out = [f"{longer} pairs with more than {recipe.longest} tokens"] if longer else []
-    counts = [c for name, judge in judges.items() for c in counted((p.kind for p in judge.pairs), name)]
+    counts = [c for name, judge in judges.items() for c in tally((p.kind for p in judge.pairs), name)]
     facts = TuningFacts(
         job.out.resolve().name, _PURPOSE, job.command, base.name, job.prompt, recipe, before.joined(_seen(pairs)),
         counts, left_out, traces, measured, _HOW,

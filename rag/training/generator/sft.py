@@ -23,7 +23,7 @@ from rag.progress import Progress
 from rag.training.generator.adapting import Adapted, adapt
 from rag.training.generator.aligning import Captioned, align, captioned, feed_captions
 from rag.training.generator.bases import Base, open_base
-from rag.training.generator.card import TuningFacts, counted, seen_by, write_card
+from rag.training.generator.card import TuningFacts, seen_by, tally, write_card
 from rag.training.generator.examples import Asking, Taught, compose
 from rag.training.generator.feeding import Conversations, Feeder
 from rag.training.generator.labelled import Lesson, read_corpus, read_labelled
@@ -152,7 +152,7 @@ def train_generator(
     measured |= {f"{part}, looking": test.measure(tuned.model, feeder) for part, test in tests.items()}
     if job.merged:
         save(tuned, base, job)
-    counts = [c for part, some in taught.items() for c in counted((e.kind for e in some.examples), part)]
+    counts = [c for part, some in taught.items() for c in tally((e.kind for e in some.examples), part)]
     left_out = [
         f"{some.longer} examples of {part} with more than {recipe.longest} tokens"
         for part, some in taught.items()

@@ -14,7 +14,7 @@ from rag.evaluation.queries import read_queries
 from rag.progress import Progress
 from rag.retrieval.fusion import reciprocal_rank_fusion
 from rag.retrieval.router import certain
-from rag.retrieval.search import Sight, words_of
+from rag.retrieval.search import Sight, judged_text
 from rag.training.splits import DEV, TEST, TRAIN, Split, assign_splits
 
 _BATCH = 64
@@ -83,7 +83,7 @@ def mine_lists(file: Path, pipeline: Pipeline, depth: int, progress: Progress) -
             rows = sorted({row for places in channels.values() for row in places})
             passages = dict(zip(rows, snapshot.passages(rows), strict=True))
             answers = [
-                (words_of(document, passage), gain)
+                (judged_text(document, passage), gain)
                 for name, gain in sorted(query.gains.items())
                 if (document := snapshot.document(name)) is not None
                 for _, passage in snapshot.passages_of(name)
@@ -97,7 +97,7 @@ def mine_lists(file: Path, pipeline: Pipeline, depth: int, progress: Progress) -
                         question=query.question.text,
                         rankings={name: tuple(places) for name, places in channels.items()},
                         documents={row: document.id for row, (_, document) in passages.items()},
-                        texts={row: words_of(document, passage) for row, (passage, document) in passages.items()},
+                        texts={row: judged_text(document, passage) for row, (passage, document) in passages.items()},
                         gains=query.gains,
                         answers=tuple(answers),
                         licences=frozenset(document.licence for _, document in passages.values()),
