@@ -5,12 +5,15 @@ that verification refuses is not sent back to it: for an open question the reade
 is left unsaid: the reader's might be the opposite one, on weaker grounds.
 
 A small model explains in a sentence what it is asked to explain, and forgets half of a list, or answers with a
-neighbour of the fact: where the settings say so, it writes explanations alone, and lists and facts are quoted.
+neighbour of the fact: where the settings say so, it writes explanations alone, and lists and facts are quoted. A yes or
+no is then the reader's where its rules tell one, since those are right more often and borne out by what they cite; the
+model is asked for the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 from rag.generation.base import Generator, Request, drafts, refusal
@@ -37,7 +40,7 @@ class ByQuestion:
     @property
     def fingerprint(self) -> str:
         written = "" if self._written == "all" else f":{self._written}"
-        return f"by-question{written}:{self._reader.fingerprint}:{self._writer.fingerprint}"
+        return f"by-question-2{written}:{self._reader.fingerprint}:{self._writer.fingerprint}"
 
     @property
     def prompt_sha256(self) -> str | None:
@@ -58,10 +61,25 @@ class ByQuestion:
 
     def stream(self, request: Request) -> Iterator[Draft]:
         """See :class:`~rag.generation.base.StreamingGenerator`."""
-        asked = request.asked
-        told = self._written == "explanations" and (asked.for_list or asked.for_fact) and not asked.yes_no
-        read = any(e.channel == "study" for e in request.evidence) or (told and request.question.image is None)
-        if request.objections and request.asked.yes_no:
+        asked, explains = request.asked, self._written == "explanations"
+        study = any(e.channel == "study" for e in request.evidence)
+        quoted = explains and request.question.image is None
+        if quoted and asked.yes_no and not study:
+            yield from self._side(request)
+        elif request.objections and asked.yes_no:
+            yield refusal(request.objections[0])
+        elif study or request.objections or (quoted and (asked.for_list or asked.for_fact)):
+            yield from drafts(self._reader, request)
+        else:
+            yield from drafts(self._writer, request)
+
+    def _side(self, request: Request) -> Iterator[Draft]:
+        """The reader's yes or no; where it has none, or verification refused that, the model's, which is asked once."""
+        afresh = replace(request, objections=())
+        read = self._reader.generate(afresh)
+        if read.sentences and not request.objections:
+            yield read
+        elif request.objections and not read.sentences:
             yield refusal(request.objections[0])
         else:
-            yield from drafts(self._reader if read or request.objections else self._writer, request)
+            yield from drafts(self._writer, afresh)

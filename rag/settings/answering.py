@@ -90,7 +90,9 @@ class GenerationSettings(SettingsGroup):
     )
     writer: str = Field("transformers", description="The language model of 'by-question': 'transformers' or another.")
     written: Literal["all", "explanations"] = Field(
-        "all", description="Open questions that the writer of 'by-question' answers; lists and facts may be quoted."
+        "all",
+        description="What the writer of 'by-question' answers: 'explanations' leaves it no list or fact, and no yes or "
+        "no of literature that the rules can tell.",
     )
     prompt: str = Field(
         "cite",

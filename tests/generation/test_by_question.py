@@ -72,13 +72,29 @@ def test_a_yes_or_no_that_verification_refuses_is_left_unsaid(engine: Engine, se
     assert len(server.requests) == 1
 
 
-def test_lists_and_facts_are_quoted_where_only_explanations_are_written(engine: Engine, server: Server) -> None:
+def explaining(engine: Engine) -> Engine:
+    """The same, where only explanations are written."""
     generation = engine.settings.generation.model_copy(update={"written": "explanations"})
-    careful = Engine.open(engine.store.path, engine.settings.model_copy(update={"generation": generation}))
+    return Engine.open(engine.store.path, engine.settings.model_copy(update={"generation": generation}))
+
+
+def test_lists_and_facts_are_quoted_where_only_explanations_are_written(engine: Engine, server: Server) -> None:
+    careful = explaining(engine)
     for question in ("Which ratio counts as cardiomegaly?", "List the ratios that count as cardiomegaly."):
         assert "“" in careful.ask(question).sentences[0].text, "a quotation"
     assert server.requests == []
     assert [s.text for s in careful.ask(TERM).sentences] == [SAID]
+
+
+def test_a_yes_or_no_that_rules_can_tell_needs_no_model_where_only_explanations_are_written(
+    engine: Engine, server: Server
+) -> None:
+    careful = explaining(engine)
+    told = careful.ask("Does a ratio above 0.5 count as cardiomegaly?")
+    assert (told.verdict, [c.verdict for c in told.citations]) == ("yes", ["supported"])
+    assert server.requests == []
+    careful.ask("Does heart failure cause cardiomegaly?")
+    assert len(server.requests) == 1, "for the others it is asked, once"
 
 
 def test_a_change_of_either_changes_the_fingerprint(texts: Texts) -> None:
