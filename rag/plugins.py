@@ -57,6 +57,7 @@ PARTS: Mapping[Kind, Mapping[str, str]] = {
         "dicom-report": "rag.corpus.readers.dicom_report:READER",
         "docx": "rag.corpus.readers.documents:WORD",
         "html": "rag.corpus.readers.documents:HTML",
+        "rtf": "rag.corpus.readers.documents:RTF",
         "pptx": "rag.corpus.readers.slides:READER",
         "mail": "rag.corpus.readers.mail:READER",
         "mbox": "rag.corpus.readers.mbox:READER",

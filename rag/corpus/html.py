@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from rag.corpus.text import on_one_line
+from rag.corpus.text import on_one_line, raised
 
 _SKIPPED = frozenset(("script", "style", "head", "nav", "footer", "aside", "noscript", "template", "svg", "form"))
 _BLOCKS = frozenset(
@@ -31,18 +31,21 @@ class _Text(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._skipping: list[str] = []
+        self._raises = False
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag in _SKIPPED:
             self._skipping.append(tag)
+        self._raises = tag == "sup"
         self.parts.append("\n" if tag in _BLOCKS else " | " if tag in _CELLS else "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in self._skipping:
             while self._skipping.pop() != tag:
                 pass
+        self._raises = False
         self.parts.append("\n" if tag in _BLOCKS else "")
 
     def handle_data(self, data: str) -> None:
         if not self._skipping:
-            self.parts.append(data.replace("\n", " "))
+            self.parts.append(raised("".join(self.parts[-3:]), data) if self._raises else data.replace("\n", " "))

@@ -23,6 +23,10 @@ _BROKEN_WORD = re.compile(
 _LINE_ENDS = re.compile(r"\r\n?|[\v\f\x85]")
 # Control characters and lone surrogates: the first garble a terminal, the second cannot be hashed or stored as UTF-8.
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+# Above the line: a power, references to a list, and a word too long for a unit or a chemical symbol.
+_POWER = re.compile(r"[-\u2212\u2013+]?\d{1,3}")
+_REFERENCES = re.compile(r"\d{1,3}(?:\s*[,\u2013-]\s*\d{1,3})*")
+_WORD_ENDS = re.compile(r"[^\W\d_]{4}[.,;:)]?$")
 
 
 def clean(text: str) -> str:
@@ -44,6 +48,18 @@ def clean_value(value: Any) -> Any:
 def on_one_line(text: str) -> str:
     """The cleaned text on one line, with runs of whitespace as one space."""
     return " ".join(clean(text).split())
+
+
+def raised(before: str, text: str) -> str:
+    """What print sets above the line, as it reads on the line: a power after a caret, a reference after a space.
+
+    >>> [raised(*pair) for pair in (("x 10", "9"), ("/1.73 m", "2"), ("as shown", "12,13"), ("Ca", "2+"))]
+    ['^9', '2', ' 12,13', '2+']
+    """
+    said = text.strip()
+    if _POWER.fullmatch(said) and before[-1:].isdigit():
+        return f"^{said}"
+    return f" {said}" if _REFERENCES.fullmatch(said) and _WORD_ENDS.search(before) else text
 
 
 def decode(data: bytes) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rag.corpus.files import File
-from rag.corpus.text import on_one_line
+from rag.corpus.text import on_one_line, raised
 from rag.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 200  # of elements; real articles have about 20
 MAX_RECORD_BYTES = 30_000_000  # between the ends of two records of a stream
+_BETWEEN = {"mfrac": "/", "msup": "^"}  # the parts of MathML's fractions and powers
+_LINES = frozenset(("p", "title", "list-item", "disp-quote", "def", "term", "break", "br", "li", "tr"))
+_LINE = "\x1e"  # where one ends: it is in no XML
 
 
 def parse_xml(data: bytes) -> Element:
@@ -49,9 +52,29 @@ def records_of(file: File, names: Collection[str]) -> Iterator[Element]:
                 root.clear()
 
 
-def words_in(element: Element | None) -> str:
-    """All text inside an element, on one line; empty for None."""
-    return "" if element is None else on_one_line("".join(element.itertext()))
+def words_in(element: Element | None, without: Container[str] = ()) -> str:
+    """All text inside an element, on one line, but for that in elements named in ``without``; empty for None."""
+    return " ".join(lines_in(element, without))
+
+
+def lines_in(element: Element | None, without: Container[str] = ()) -> list[str]:
+    """The same, a line a paragraph, an item of a list or a term."""
+    text = "" if element is None else _spoken(element, without, "")
+    return [line for piece in text.split(_LINE) if (line := on_one_line(piece))]
+
+
+def _spoken(element: Element, without: Container[str], before: str) -> str:
+    """The text inside an element that follows ``before``, with powers and fractions as they read on one line."""
+    name = element.tag.rpartition("}")[2]
+    text = element.text or ""
+    for number, child in enumerate(element):
+        inner = "" if child.tag in without else _spoken(child, without, (before + text)[-20:])
+        if name == "mfrac" and len(child) > 1:
+            inner = f"({inner})"
+        text += _BETWEEN.get(name, "") * bool(number) + inner + (child.tail or "")
+    if name == "sup":
+        return f" {text}" if element.find("xref") is not None else raised(before, text)
+    return f"{_LINE}{text}{_LINE}" if name in _LINES else text
 
 
 class BoundedStream:
@@ -87,7 +110,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except ElementTree.ParseError as error:
-        raise InputError(f"It is not well-formed XML ({error}).") from error
+        raise InputError(f"It is not well-formed XML ({error}); export it again.") from error
     except DefusedXmlException as error:
         raise InputError("Its XML declares entities, which are refused because they can exhaust memory.") from error
     except (ValueError, LookupError) as error:  # an encoding that expat does not know

@@ -73,8 +73,32 @@ class TestPubMed:
         (_, long), (_, deep) = ((q.record, q.reason) for q in split(read_source(tmp_path))[1][::-1])
         assert "more than 100,000 bytes" in long and "deep" in deep
 
+    def test_powers_keep_their_meaning_and_references_their_distance(self, tmp_path: Path) -> None:
+        abstract = "150 x 10<sup>9</sup>/L in 1.73 m<sup>2</sup>, CO<sub>2</sub> as shown<sup>12,13</sup> before."
+        title = "<ArticleTitle>[Not Available].</ArticleTitle><VernacularTitle>Un titre.</VernacularTitle>"
+        (tmp_path / "x.xml").write_text(
+            "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article>"
+            f"{title}<Abstract><AbstractText>{abstract}</AbstractText></Abstract></Article></MedlineCitation>"
+            "</PubmedArticle></PubmedArticleSet>"
+        )
+        documents, _ = split(read_source(tmp_path))
+        assert documents[0].text == "150 x 10^9/L in 1.73 m2, CO2 as shown 12,13 before."
+        assert documents[0].title == "Un titre."
+
 
 class TestJats:
+    def test_items_of_a_list_are_lines_and_formulas_are_spoken(self, tmp_path: Path) -> None:
+        body = (
+            "<p>Seen:<list><list-item><p>No effusion</p></list-item><list-item><p>Stone</p></list-item></list></p>"
+            "<p>At <math><msup><mi>x</mi><mn>2</mn></msup><mo>=</mo><mfrac><mn>1</mn><mn>2</mn></mfrac></math>.</p>"
+        )
+        (tmp_path / "x.nxml").write_text(
+            '<article article-type="x"><front><article-meta><article-id pub-id-type="doi">10.1/x</article-id>'
+            f"</article-meta></front><body>{body}</body></article>"
+        )
+        documents, _ = split(read_source(tmp_path))
+        assert documents[0].text == "Seen:\nNo effusion\nStone\nAt x^2=1/2."
+
     def test_sections_figures_and_tables_are_cited_by_name(self) -> None:
         documents, quarantined = split(read_source(FORMATS / "article.nxml"))
         assert quarantined == []
@@ -234,6 +258,12 @@ class TestDocuments:
         assert [(d.id, d.title, d.text) for d in documents] == [
             ("x#s2", "Handbook & more, Tubes", "Clamp never.\nGröße 24")
         ]
+
+    def test_a_letter_in_rtf(self, tmp_path: Path) -> None:
+        pytest.importorskip("striprtf")
+        (tmp_path / "letter.rtf").write_bytes(rb"{\rtf1\ansi{\fonttbl{\f0 Arial;}}\f0 No mass.\par Zinc 5 \'b5g.\par}")
+        documents, _ = split(read_source(tmp_path, kind="report"))
+        assert [(d.id, d.kind, d.text) for d in documents] == [("letter#s1", "report", "No mass.\nZinc 5 µg.")]
 
     def test_damaged_ones_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "x.docx").write_bytes(b"PK\x03\x04 word/")

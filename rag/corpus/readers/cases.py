@@ -29,6 +29,8 @@ def recognise_cases(file: File) -> float:
     if file.suffix not in (".jsonl", ".ndjson"):
         return 0.0
     line = file.start.lstrip().partition("\n")[0]
+    if '"resourceType"' in line:  # a bulk export of FHIR
+        return 0.0
     rows = file.path.name == _NAME or (line.startswith("{") and _HAS_ID.search(line) and _HAS_CONTENT.search(line))
     return CERTAIN if rows else BY_NAME
 

@@ -1,4 +1,4 @@
-"""Word files and web pages: one document per section, headings as the names of sections.
+"""Word files, RTF letters and web pages: one document per section, headings as the names of sections.
 
 Text comes from python-docx and from the standard library's HTML parser; what is ours is cutting it at headings.
 """
@@ -15,6 +15,7 @@ from rag.corpus.html import text_of_html
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import BY_NAME, CERTAIN, LIKELY, Reader, Record
 from rag.corpus.readers.sections import Publication, named_parts
+from rag.corpus.rtf import is_rtf, text_of_rtf
 from rag.corpus.text import decode_any, on_one_line
 from rag.corpus.zips import check_zip
 from rag.errors import InputError, MissingDependencyError
@@ -65,6 +66,15 @@ def read_html(file: File, kind: str = "literature") -> Iterator[Record]:
     yield from _parts(file, on_one_line(title), list(pieces), kind)
 
 
+def recognise_rtf(file: File) -> float:
+    return CERTAIN * is_rtf(file.head)
+
+
+def read_rtf(file: File, kind: str = "literature") -> Iterator[Record]:
+    """The letter as one document; its id is that of a Word file's first section."""
+    yield from _parts(file, "", [("", text_of_rtf(file.read(MAX_BYTES)))], kind)
+
+
 def _parts(file: File, title: str, sections: list[tuple[str, str]], kind: str) -> Iterator[Record]:
     if kind not in ("literature", "report"):
         raise InputError(f"The option kind is {kind!r}; use literature or report.")
@@ -105,4 +115,5 @@ def _rows(rows: Iterable[Any]) -> Iterator[str]:
 
 
 WORD = Reader("docx", "a Word file (.docx)", recognise_word, read_word)
+RTF = Reader("rtf", "an RTF letter", recognise_rtf, read_rtf)
 HTML = Reader("html", "a web page (HTML)", recognise_html, read_html)

@@ -16,8 +16,7 @@ from rag.corpus.marks import Marked
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import CERTAIN, LIKELY, Reader, Record
 from rag.corpus.readers.sections import Publication, named_parts, published_in
-from rag.corpus.text import on_one_line
-from rag.corpus.xml import parse_xml, words_in
+from rag.corpus.xml import lines_in, parse_xml, words_in
 from rag.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ MAX_BYTES = 50_000_000
 _LEFT_OUT = frozenset(("ref-list", "fn-group", "ack", "object-id", "graphic", "media"))
 _BLOCKS = frozenset(("p", "title", "list-item", "disp-quote", "disp-formula", "def", "term"))
 _FLOATS = ("fig", "table-wrap", "boxed-text")
+_NOT_INLINE = frozenset((*_LEFT_OUT, *_FLOATS))
 # What has become of an article, as it says itself, and what a notice says of the article that it is about.
 _FORWARD = {"retraction-forward": "retracted", "correction-forward": "erratum"}
 _NOTICES = {
@@ -166,22 +166,12 @@ def _blocks(element: Element) -> Iterator[str]:
     if element.tag in _LEFT_OUT or element.tag in _FLOATS:
         return
     if element.tag in _BLOCKS:
-        if text := on_one_line("".join(_inline(element))):
-            yield text
+        yield from lines_in(element, _NOT_INLINE)
         return
     if len(element) == 0 and (text := words_in(element)):
         yield text
     for child in element:
         yield from _blocks(child)
-
-
-def _inline(element: Element) -> Iterator[str]:
-    """The words of a paragraph, without figures and tables inside it."""
-    yield element.text or ""
-    for child in element:
-        if child.tag not in _LEFT_OUT and child.tag not in _FLOATS:
-            yield from _inline(child)
-        yield child.tail or ""
 
 
 def _rows(element: Element) -> Iterator[str]:

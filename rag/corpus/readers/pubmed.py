@@ -40,6 +40,7 @@ _NOTICES = {
     "ErratumFor": "erratum",
 }
 _FILE = re.compile(r"(?:pubmed|medline)(\d\d)n(\d{4})", re.IGNORECASE)  # as NLM calls them: year and number
+_NO_TITLE = ("", "[Not Available].")  # of an article whose title nobody has translated
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
 _LICENCE = "NLM terms; the abstract may be under its publisher's copyright"
 
@@ -90,6 +91,8 @@ def _record(element: Element, path: str, pmid: str) -> Record:
     doi = identifiers.get("doi") or words_in(element.find(".//ELocationID[@EIdType='doi']"))
     pmcid = identifiers.get("pmc", "")
     title = words_in(_first(element, ".//ArticleTitle", ".//BookTitle"))
+    if title in _NO_TITLE:
+        title = words_in(element.find(".//VernacularTitle")) or title
     named = {"pmid": pmid, "doi": doi, "pmcid": pmcid, "journal": journal, "year": year}
     work = Publication(
         id=f"PMID:{pmid}",
