@@ -19,7 +19,7 @@ from rag.answering.opening import open_version
 from rag.answering.pipeline import Pipeline
 from rag.answering.replay import Replay
 from rag.answering.replay import replay as replay_entry
-from rag.answering.thread import REMEMBERED, follow, follow_conversation, recall
+from rag.answering.thread import REMEMBERED, follow, follow_conversation, last_turns
 from rag.answering.turn import Turn
 from rag.audit.checks import AuditReport, check_entry, documents_in
 from rag.audit.feedback import Feedback, Mark, give_feedback
@@ -275,7 +275,7 @@ class Engine:
         """The question as its thread makes it mean."""
         if q.thread is None or q.taken is not None:
             return q
-        earlier = recall(self.ledger, q.thread, caller)
+        earlier = last_turns(self.ledger, q.thread, caller)
         return follow(in_its_language(q, pipeline.lexicon), earlier, pipeline.snapshot, pipeline.lexicon)
 
     # ---------------------------------------------------------------- versions

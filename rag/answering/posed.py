@@ -23,7 +23,7 @@ class Posed(NamedTuple):
     Attributes:
         scope: the kind of yes/no question; None for an open one.
         form: what it asks for; see :mod:`rag.language.forms`.
-        wording: its features, see :func:`wording_of`, and the word behind each.
+        wording: its features, see :func:`features_of`, and the word behind each.
         unread: of the words of its study's report, the share that the lexicon does not know, in [0, 1].
     """
 
@@ -39,7 +39,7 @@ def pose(asked: Asked, hits: Sequence[Hit], texts: Texts, study: str | None) -> 
     if scope is None:
         return Posed(None, asked.form)
     own = [h.passage.text for h in hits if h.channel == "study"]
-    return Posed(scope, asked.form, wording_of(asked.text, texts.lexicon, study), unread_of(own, texts))
+    return Posed(scope, asked.form, features_of(asked.text, texts.lexicon, study), unread_of(own, texts))
 
 
 def unread_of(passages: Sequence[str], texts: Texts) -> float:
@@ -58,7 +58,7 @@ def scope_of(asked: Asked, hits: Sequence[Hit]) -> Scope | None:
     return "image" if any(h.by_image for h in hits) else "literature"
 
 
-def wording_of(text: str, lexicon: Lexicon, study: str | None = None) -> dict[str, str]:
+def features_of(text: str, lexicon: Lexicon, study: str | None = None) -> dict[str, str]:
     """What a question is made of: feature -> the word behind it.
 
     What the reader knows by kind counts by its kind (``<finding>``, ``<side>``, ``<number>``): one finding is read like

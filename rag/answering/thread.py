@@ -50,7 +50,7 @@ class Remembered:
     image: str | None
 
 
-def recall(ledger: Ledger, thread: str, caller: str) -> list[Remembered]:
+def last_turns(ledger: Ledger, thread: str, caller: str) -> list[Remembered]:
     """The last turns of one caller's thread, newest first. Turns that were redacted are forgotten."""
     return [turn for entry in ledger.thread(thread, caller, REMEMBERED) if (turn := _remembered(ledger, entry))]
 

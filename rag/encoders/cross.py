@@ -142,7 +142,7 @@ class CrossEncoder:
             held = np.zeros(states.shape[1:2] * 2, np.float32)
             held[:n, n:] = held[n:, :n] = -self.reading.held
             read = upper.read(kernels, states, held)[0]
-            scores.append(round(float(judge(kernels, head, read[:n], read[n:])), 4))
+            scores.append(round(float(score_pair(kernels, head, read[:n], read[n:])), 4))
         return scores
 
 
@@ -159,7 +159,7 @@ def _cut(ids: list[int], most: int) -> list[int]:
     return ids if len(ids) <= most else [*ids[: most - 1], ids[-1]]
 
 
-def judge(kernels: Kernels, head: Head, question: Any, passage: Any) -> Any:
+def score_pair(kernels: Kernels, head: Head, question: Any, passage: Any) -> Any:
     """The score of one pair from its states, (tokens, width) each."""
     means = (_unit(question.mean(0)) * _unit(passage.mean(0))).sum()
     asked = question[:-1]  # the last mark is of no word

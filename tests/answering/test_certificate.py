@@ -9,7 +9,7 @@ import pytest
 
 from rag.answering.certificate import FORMAT, CertificatePart, StoredCertificate, certificate_for
 from rag.answering.confidence import Combiner
-from rag.answering.posed import Posed, unread_of, wording_of
+from rag.answering.posed import Posed, features_of, unread_of
 from rag.errors import IndexStateError
 from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
@@ -137,7 +137,7 @@ def test_a_part_may_be_about_some_forms_of_question_alone() -> None:
     assert "this is degree in radiology" in neither.why
 
 
-SEEN = [wording_of(text, Lexicon.load()) for text in ("Is there an effusion?", "Does the film show a nodule?")]
+SEEN = [features_of(text, Lexicon.load()) for text in ("Is there an effusion?", "Does the film show a nodule?")]
 WORDED = STORED.model_copy(
     update={"format": FORMAT, "familiar": Familiar.of([s.keys() for s in SEEN] * 60, [f"g{i}" for i in range(120)])}
 )
@@ -155,7 +155,7 @@ WORDED = STORED.model_copy(
 def test_a_question_worded_unlike_those_tested_is_not_covered_and_its_words_are_named(
     text: str, strange: str | None
 ) -> None:
-    found = certificate_for(WORDED, NOW, Posed("study", "presence", wording_of(text, Lexicon.load())), HERE)
+    found = certificate_for(WORDED, NOW, Posed("study", "presence", features_of(text, Lexicon.load())), HERE)
     assert found.status == ("valid" if strange is None else "uncertified")
     if strange is not None:
         assert strange in found.why

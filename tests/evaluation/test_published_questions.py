@@ -18,7 +18,7 @@ from rag.errors import InputError
 from rag.evaluation.baselines import others_of
 from rag.evaluation.citing import JUDGED
 from rag.evaluation.published.asking import Asker
-from rag.evaluation.published.choice import ChoiceSuite, scores_of
+from rag.evaluation.published.choice import ChoiceSuite, figures_of
 from rag.evaluation.published.folder import Folder, rows_of, sample_of
 from rag.evaluation.published.items import SIDES, WITHHELD, Item
 from rag.evaluation.published.trials import in_noise, shown_with
@@ -264,10 +264,10 @@ def test_withheld_answers_are_wrong_and_beside_the_balanced_accuracy() -> None:
 
     items = [Item(str(n), str(n), "?", "yes" if n % 2 else "no", SIDES) for n in range(8)]
     heard = [HeardAnswer(i.answer if n < 4 else WITHHELD) for n, i in enumerate(items)]
-    found = scores_of(items, heard)
+    found = figures_of(items, heard)
     assert (found["accuracy"].value, found["answered"].value) == (0.5, 0.5)
     assert (found["right"].value, found["balanced_accuracy"].value) == (1.0, 1.0)
-    silent = scores_of(items, [HeardAnswer(WITHHELD)] * 8)
+    silent = figures_of(items, [HeardAnswer(WITHHELD)] * 8)
     assert (silent["accuracy"].value, silent["balanced_accuracy"].value) == (0.0, 0.0)
 
 

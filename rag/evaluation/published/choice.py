@@ -197,10 +197,10 @@ def _rows(items: Sequence[Item], answers: Sequence[Choices]) -> Iterator[Row]:
     ):
         for by in answers if mine else ():
             some, heard = [items[n] for n in mine], [by.heard[n] for n in mine]
-            yield Row({"answered by": by.name, "questions": shown}, {"n": len(mine)}, scores_of(some, heard))
+            yield Row({"answered by": by.name, "questions": shown}, {"n": len(mine)}, figures_of(some, heard))
 
 
-def scores_of(items: Sequence[Item], heard: Sequence[HeardAnswer]) -> dict[str, Estimate]:
+def figures_of(items: Sequence[Item], heard: Sequence[HeardAnswer]) -> dict[str, Estimate]:
     """The figures of one table row; see the module."""
     groups, right = [i.group for i in items], [i.right(h.label) for i, h in zip(items, heard, strict=True)]
     given = [h.label not in ("", WITHHELD) for h in heard]
@@ -233,9 +233,9 @@ def _slices(items: Sequence[Item], first: Choices) -> Iterator[Row]:
         if len(mine) < _SMALLEST:
             continue
         some = [items[n] for n in mine]
-        found = scores_of(some, [first.heard[n] for n in mine])
+        found = figures_of(some, [first.heard[n] for n in mine])
         same = ConstantAnswer().answers(ItemTrials(some))
-        constant = scores_of(some, [HeardAnswer(label) for label in same])
+        constant = figures_of(some, [HeardAnswer(label) for label in same])
         figures = {"accuracy": found["accuracy"], "answered": found["answered"], "right": found["right"]}
         yield Row({"by": key, "of": value}, {"n": len(mine)}, {**figures, "a_constant": constant["accuracy"]})
     closed = [(i, h) for i, h in zip(items, first.heard, strict=True) if not i.open]

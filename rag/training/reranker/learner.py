@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.encoders.bert import Layer, Network, TorchKernels, layer_tensors, read_tokenizer
-from rag.encoders.cross import HEAD, AskedPassage, Head, PairReading, judge, pair_up
+from rag.encoders.cross import HEAD, AskedPassage, Head, PairReading, pair_up, score_pair
 from rag.encoders.minilm import minilm_folder, minilm_shape, minilm_tensors
 from rag.encoders.runtime import device, fast_dtype, torch
 from rag.errors import InputError
@@ -118,10 +118,10 @@ class RankLearner:
     def _logits(self, questions: Sequence[str], texts: Sequence[str]) -> Any:
         reading, layers = self._recipe.reading, [_quick(layer) for layer in self._upper.layers]
         pairs = pair_up(self._tokenizer, reading, questions, texts)
-        return read_pairs(self._lower, self._upper._replace(layers=layers), self._head, reading, pairs)
+        return score_pairs(self._lower, self._upper._replace(layers=layers), self._head, reading, pairs)
 
 
-def read_pairs(lower: Network, upper: Network, head: Head, reading: PairReading, pairs: Sequence[AskedPassage]) -> Any:
+def score_pairs(lower: Network, upper: Network, head: Head, reading: PairReading, pairs: Sequence[AskedPassage]) -> Any:
     """(n,) logits of a batch, as :class:`~rag.encoders.cross.CrossEncoder` computes them; no gradient of ``lower``."""
     library, kernels, where = torch(), TorchKernels(torch()), lower.words.device
     with library.no_grad():
@@ -140,7 +140,7 @@ def read_pairs(lower: Network, upper: Network, head: Head, reading: PairReading,
     if upper.layers:
         states = upper.read(kernels, states, mask.to(upper.layers[0].attention[0].dtype)).float()
     return library.stack(
-        [judge(kernels, head, states[row, :n], states[row, n : n + m]) for row, (n, m) in enumerate(lengths)]
+        [score_pair(kernels, head, states[row, :n], states[row, n : n + m]) for row, (n, m) in enumerate(lengths)]
     )
 
 
