@@ -15,7 +15,8 @@ from rag.language.initials import in_full
 from rag.language.question import Asked
 from rag.language.tokens import tokens_of
 from rag.types import Side
-from rag.verification.rules.relation import denied, leaves_open, said_of_another
+from rag.verification.rules.attribution import Attribution
+from rag.verification.rules.relation import denied, leaves_open
 from rag.verification.rules.roles import Roles, relations, roles_of
 from rag.verification.rules.wording import meets
 
@@ -63,10 +64,12 @@ def _works(texts: Texts, roles: Roles, question: str, sentence: str, heading: st
         return None
     if worked and denied(full, question, texts):
         return None
+    tokens = texts.sentence(full).tokens
     for m in failed or worked:
         last = tokens_of(m[0])[-1].lemma
         told = Roles(roles.subject, treated, last, directed=False, passive=False)
-        if not said_of_another(told, full, heading, m.end() - 1, texts):
+        head = next((i for i, t in enumerate(tokens) if t.end >= m.end()), 0)
+        if not Attribution(told, tokens, heading).why_not_at(head):
             return "no" if failed else "yes"
     return None
 
