@@ -2,7 +2,8 @@
 
 The loss of a question at k is 1 where no supporting passage is among the first k, so it falls as k grows, and that
 monotony is worth a lot: no grid correction, no split. Losses are averaged inside groups, which keeps the monotony;
-the groups are what is exchangeable.
+the groups are what is exchangeable. Where groups differ in size, the same is asked of all questions alike, by the
+losses of :mod:`rag.risk_control.clusters`, and the worse of both decides.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike
 from rag.errors import InputError
 from rag.risk_control import bounds
 from rag.risk_control import fwer as familywise
-from rag.risk_control.clusters import Groups
+from rag.risk_control.clusters import Groups, group_losses
 from rag.risk_control.planning import check_levels, least_groups
 
 
@@ -36,7 +37,7 @@ class EvidenceRisk:
         k: the smallest certified number of contexts; None where not even ``k_max`` is enough.
         bound: what k keeps at most alpha: the conformal bound on the expected risk, or the p-value at k with delta.
             At ``k_max`` where k is None.
-        risks: observed share of missed evidence for k = 1 … k_max, mean over groups.
+        risks: observed share of missed evidence for k = 1 … k_max: mean over groups or of all questions, the larger.
         groups: how many there were.
         why: one sentence.
     """
@@ -96,16 +97,22 @@ def certify_contexts(
             f"alpha = {alpha:g} needs at least {max(least, 1)} groups (patients or articles) with labelled evidence "
             f"even if none is missed, and there are {n}; label more, or raise alpha"
         )
-    losses = named.means(rank[:, None] > np.arange(1, k_max + 1))
-    risks = losses.mean(axis=0)
+    missed = rank[:, None] > np.arange(1, k_max + 1)
+    losses, risks = [named.means(missed)], missed.mean(axis=0)
+    if (named.sizes != (most := named.keeping())).any():
+        kept = named.at_most(most, seed)
+        every = np.ones_like(missed[kept])
+        losses.append(group_losses(every, missed[kept], named.take(kept), alpha, most))
+        risks = np.maximum(losses[0].mean(axis=0), missed[kept].mean(axis=0))
     if delta is None:
-        score = n / (n + 1) * risks + 1 / (n + 1)
+        score = np.max([n / (n + 1) * some.mean(axis=0) + 1 / (n + 1) for some in losses], axis=0)
         passed = score <= alpha + 1e-12
         promise = "in expectation"
     else:
-        whole = len(rank) == n
-        counts = np.rint(losses.sum(axis=0))
-        score = bounds.exact_binomial(counts, n, alpha) if whole else bounds.betting(losses, alpha, delta, seed)
+        if len(rank) == n:
+            score = bounds.exact_binomial(missed.sum(axis=0), n, alpha)
+        else:
+            score = np.max([bounds.betting(some, alpha, delta, seed) for some in losses], axis=0)
         passed = familywise.fixed_sequence(score, np.arange(k_max)[::-1], delta)
         promise = f"with probability at least {1 - delta:g}"
     if not passed.any():

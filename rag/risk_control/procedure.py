@@ -22,6 +22,7 @@ Control = Literal["fixed-sequence", "holm", "bonferroni"]
 BOUNDS = ("auto", "exact", "hoeffding-bentkus", "betting")
 CONTROLS = ("fixed-sequence", "holm", "bonferroni")
 LEARNING_SHARE = 0.25  # of the groups, spent on the order of tests by a fixed sequence
+_ALIKE = ", for each patient or article alike and for each question alike, none counting for more than {} questions"
 _BLOCK = 64  # policies whose group losses are in memory together
 
 
@@ -40,7 +41,9 @@ class Certification:
         groups, questions: tested on. With the exact bound one question per group, so both are equal.
         learning_groups: spent on learning the order of tests; 0 for Holm and Bonferroni.
         answers, wrong: counts among ``questions``.
-        coverage, risk: for a random question of a random group; risk is None where nothing was answered.
+        coverage: for a random question of a random group.
+        risk: likewise, or of all questions alike, whichever is the larger; None where nothing was answered.
+        most: questions for which a group counts at most, where questions count alike.
         effective_n: independent answers that are worth as much as ``answers``, see :class:`clusters.Estimate
             <rag.risk_control.clusters.Estimate>`.
         interval: Clopper–Pearson at 95% with the effective n: a description after selection, not the promise.
@@ -65,6 +68,7 @@ class Certification:
     wrong: int
     coverage: float
     risk: float | None
+    most: int
     effective_n: float
     interval: tuple[float, float]
     p_value: float
@@ -100,8 +104,9 @@ class Procedure:
     Attributes:
         thresholds: candidate confidences tau; with the settings of the outcomes and ``routes`` they span the grid.
         routes: candidate probabilities rho of the router.
-        bound: ``exact`` (one random question per group), ``hoeffding-bentkus`` or ``betting`` (all questions, as
-            group losses); ``auto`` is exact where every group has one question, and betting otherwise.
+        bound: ``exact`` (one random question per group, and the promise is for such alone), ``hoeffding-bentkus`` or
+            ``betting`` (all questions, as group losses); ``auto`` is exact where every group has one question, and
+            betting otherwise.
         control: ``fixed-sequence`` spends ``learning_share`` of the groups on a good order and tests on the rest;
             ``holm`` and ``bonferroni`` test every policy on all groups.
         seed: of the split, of the question drawn per group and of the order of bets.
@@ -154,8 +159,10 @@ def certify(
 ) -> Certification:
     """The policy of highest coverage whose risk P(wrong | answered) is at most alpha, with probability >= 1 - delta.
 
-    The promise is over the draw of groups, for questions drawn like these: a random question of a random group.
-    The result does not depend on the order of rows.
+    The promise is over the draw of groups, for questions drawn like these. By the larger of two p-values it holds for
+    both readings of "a share of the answers" at once: a random question of a random group, and all questions alike, no
+    group counting for more than ``most``. That number is read off the ordering groups; where there are none, off all
+    groups, whose sizes are then taken as given. The result does not depend on the order of rows.
 
     Args:
         outcomes: what happened to each question under each setting.
@@ -190,38 +197,43 @@ def certify(
         bound = "exact" if len(named) == len(outcomes) else "betting"
 
     first, rest = _split(named, how, learning)
+    most = named.take(first if len(first) else rest).keeping()
     if bound == "exact":
-        rest = rest[named.take(rest).one_each(seed)]
-    testing, tested = judged.take(rest), named.take(rest)
-    p = p_values(testing, tested, alpha, delta / tests, bound, seed)
+        most, rest = 1, rest[named.take(rest).one_each(seed)]
+    readings = _readings(judged.take(rest), named.take(rest), most, seed)
+    p = np.max([reading.p_values(alpha, delta / tests, bound, seed) for reading in readings], axis=0)
     if how.sequence:
-        accepted = familywise.fixed_sequence(p, _order(judged.take(first), named.take(first), alpha), delta)
+        learned = _readings(judged.take(first), named.take(first), most, seed)
+        accepted = familywise.fixed_sequence(p, _order(learned, alpha), delta)
     else:
         accepted = (familywise.holm if how.control == "holm" else familywise.bonferroni)(p, delta)
 
-    seen = clusters.estimate(testing.answered, testing.wrong, tested)
+    estimates = [reading.estimate() for reading in readings]
+    seen, tested = estimates[0], readings[0]
     best = int(np.lexsort((p, np.where(accepted, -seen.coverage, 1.0)))[0])
     found, answers = bool(accepted[best]), int(seen.answers[best])
-    risk, n = float(seen.risk[best]) if answers else None, float(seen.effective_n[best])
+    worst = max(estimates, key=lambda e: float(e.risk[best])) if answers else seen
+    risk, n = float(worst.risk[best]) if answers else None, float(worst.effective_n[best])
     low, high = bounds.clopper_pearson(n * (risk or 0.0), n)
     observed = f"{policies[best]} had risk {risk:.3f} on {answers} answers (p = {p[best]:.2g})" if answers else None
     return Certification(
         policy=policies[best] if found else None,
         candidate=policies[best],
         accepted=tuple(policies[i] for i in np.flatnonzero(accepted)),
-        why=_why(found, observed, alpha, delta),
+        why=_why(found, observed, alpha, delta) + (_ALIKE.format(most) if found and len(readings) > 1 else ""),
         alpha=alpha,
         delta=delta,
         bound=bound,
         control=how.control,
         policies=len(policies),
-        groups=len(tested),
+        groups=len(tested.groups),
         questions=len(rest),
-        learning_groups=len(named) - len(tested),
+        learning_groups=len(named) - len(tested.groups),
         answers=answers,
-        wrong=int(testing.wrong[:, best].sum()),
+        wrong=int(tested.judged.wrong[:, best].sum()),
         coverage=float(seen.coverage[best]),
         risk=risk,
+        most=most,
         effective_n=n,
         interval=(float(low), float(high)),
         p_value=float(p[best]),
@@ -244,40 +256,51 @@ def _split(groups: Groups, how: Procedure, learning: Set[str]) -> tuple[Rows, Ro
     return groups.split(learning_groups(len(groups), how.share), how.seed)
 
 
-def p_values(
-    judged: Evaluated, groups: Groups, alpha: float, delta: float, bound: Bound, seed: int
-) -> NDArray[np.float64]:
-    """The p-value of each policy, shape (policies,).
+@dataclass(frozen=True)
+class _Reading:
+    """Questions in groups, and what a share of them means: groups count alike, or (with ``most``) questions do."""
 
-    Args:
-        judged: the questions to test on.
-        groups: of these questions; for ``exact`` each question must be alone in its group.
-        alpha: tolerated risk.
-        delta: level of one test: bets are tuned to it.
-        bound: any but ``auto``.
-        seed: order of the bets.
-    """
-    if bound == "exact":
-        if len(groups) != len(judged.answered):
-            raise ValueError("the exact test needs one question per group; choose them with Groups.one_each")
-        return bounds.exact_binomial(judged.wrong.sum(axis=0), judged.answered.sum(axis=0), alpha)
-    blocks = []
-    for start in range(0, judged.answered.shape[1], _BLOCK):
-        part = slice(start, start + _BLOCK)
-        losses = clusters.group_losses(judged.answered[:, part], judged.wrong[:, part], groups, alpha)
-        if bound == "betting":
-            blocks.append(bounds.betting(losses, alpha, delta, seed))
-        else:
-            n = (~np.isnan(losses)).sum(axis=0)
-            blocks.append(bounds.hoeffding_bentkus(np.nansum(losses, axis=0) / np.maximum(n, 1), n, alpha))
-    return np.concatenate(blocks)
+    judged: Evaluated
+    groups: Groups
+    most: int | None = None
+
+    def p_values(self, alpha: float, delta: float, bound: Bound, seed: int) -> NDArray[np.float64]:
+        """The p-value of each policy, shape (policies,); ``delta`` is the level of one test: bets are tuned to it."""
+        answered, wrong = self.judged.answered, self.judged.wrong
+        if bound == "exact":
+            return bounds.exact_binomial(wrong.sum(axis=0), answered.sum(axis=0), alpha)
+        blocks = []
+        for start in range(0, answered.shape[1], _BLOCK):
+            part = slice(start, start + _BLOCK)
+            losses = clusters.group_losses(answered[:, part], wrong[:, part], self.groups, alpha, self.most)
+            if bound == "betting":
+                blocks.append(bounds.betting(losses, alpha, delta, seed))
+            else:
+                n = (~np.isnan(losses)).sum(axis=0)
+                blocks.append(bounds.hoeffding_bentkus(np.nansum(losses, axis=0) / np.maximum(n, 1), n, alpha))
+        return np.concatenate(blocks)
+
+    def estimate(self) -> clusters.RiskEstimate:
+        return clusters.estimate(self.judged.answered, self.judged.wrong, self.groups, self.most)
 
 
-def _order(judged: Evaluated, groups: Groups, alpha: float) -> Rows:
+def _readings(judged: Evaluated, groups: Groups, most: int, seed: int) -> tuple[_Reading, ...]:
+    """Groups alike, and questions alike where that is something else."""
+    alike = _Reading(judged, groups)
+    if (groups.sizes == most).all():
+        return (alike,)
+    capped = groups.at_most(most, seed)
+    return alike, _Reading(judged.take(capped), groups.take(capped), most)
+
+
+def _order(learned: Sequence[_Reading], alpha: float) -> Rows:
     """The order of tests; any score will do, so clusters enter only by their effective n."""
-    seen = clusters.estimate(judged.answered, judged.wrong, groups)
-    risk = np.where(seen.answers > 0, seen.risk, 1.0)
-    return familywise.safest_first(bounds.tail(risk * seen.effective_n, seen.effective_n, alpha), seen.coverage)
+    estimates = [reading.estimate() for reading in learned]
+    scores = []
+    for seen in estimates:
+        risk = np.where(seen.answers > 0, seen.risk, 1.0)
+        scores.append(bounds.tail(risk * seen.effective_n, seen.effective_n, alpha))
+    return familywise.safest_first(np.max(scores, axis=0), estimates[0].coverage)
 
 
 def _why(found: bool, observed: str | None, alpha: float, delta: float) -> str:

@@ -74,6 +74,35 @@ def test_one_question_per_group_is_drawn_evenly_and_by_the_seed() -> None:
     assert groups.one_each(3).tolist() == groups.one_each(3).tolist()
 
 
+@given(judged(), st.floats(0.01, 0.99), st.integers(1, 9), st.integers(0, 3))
+def test_where_questions_count_alike_the_mean_loss_exceeds_alpha_exactly_where_their_share_does(  # type: ignore[no-untyped-def]
+    rows, alpha: float, most: int, seed: int
+) -> None:
+    answered, wrong, groups = rows
+    kept = groups.at_most(most, seed)
+    assert groups.take(kept).sizes.tolist() == np.minimum(groups.sizes, most).tolist()
+    answered, wrong, groups = answered[kept], wrong[kept], groups.take(kept)
+    z = group_losses(answered, wrong, groups, alpha, most)
+    seen = estimate(answered, wrong, groups, most)
+    np.testing.assert_allclose(seen.coverage, answered.mean(axis=0))
+    for c in range(3):
+        spoken = z[~np.isnan(z[:, c]), c]
+        assert np.all((spoken >= 0) & (spoken <= 1 + 1e-12))
+        by_hand = (wrong[:, c].sum() - alpha * answered[:, c].sum()) / most
+        assert (spoken - alpha).sum() == pytest.approx(by_hand, abs=1e-9)
+        if answered[:, c].any():
+            assert seen.risk[c] == pytest.approx(wrong[:, c].sum() / answered[:, c].sum())
+
+
+def test_a_patient_who_is_asked_much_about_does_not_set_the_measure() -> None:
+    sizes = [1] * 60 + [2] * 30 + [40]
+    groups = Groups.from_ids([f"{g:02}" for g, size in enumerate(sizes) for _ in range(size)])
+    kept = [sum(min(size, m) for size in sizes) / sum(sizes) for m in range(1, 41)]
+    for share in (0.5, 0.8, 0.95, 1.0):
+        assert kept[groups.keeping(share) - 1] >= share - 1e-12
+        assert groups.keeping(share) == 1 or kept[groups.keeping(share) - 2] < share
+
+
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=30), st.integers(0, 8), st.integers(0, 3))
 def test_a_split_keeps_groups_whole(ids: list[str], first: int, seed: int) -> None:
     groups = Groups.from_ids(ids)

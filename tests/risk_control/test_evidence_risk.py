@@ -51,6 +51,20 @@ def test_with_delta_the_risk_is_kept_with_high_probability(per_group: int) -> No
     assert broken / 2000 <= 0.1 + 3 * np.sqrt(0.1 * 0.9 / 2000)
 
 
+@pytest.mark.parametrize("delta", [None, 0.1])
+def test_more_questions_about_patients_whose_evidence_is_hard_to_find_take_more_contexts(delta: float | None) -> None:
+    rng, k_of, alike = np.random.default_rng(3), [], []
+    for _ in range(200):
+        hard = rng.random(200) < 0.1
+        of = np.repeat(np.arange(200), np.where(hard, 8, 1))
+        ranks = np.where(hard[of] & (rng.random(len(of)) < 0.6), 8, 1)  # 28% of all questions, 6% of patients
+        k_of.append(certify_contexts(ranks, [f"g{g}" for g in of], 0.25, 10, delta).k)
+        first = np.unique(of, return_index=True)[1]
+        alike.append(certify_contexts(ranks[first], own(200), 0.25, 10, delta).k)
+    assert np.mean([k is not None and k < 8 for k in k_of]) <= (0.3 if delta is None else 0.1)
+    assert set(alike) == {1}, "one question of each patient would have been content"
+
+
 def test_with_delta_and_single_questions_the_test_is_exact() -> None:
     ranks = np.random.default_rng(2).choice(RANKS, 200, p=LAW)
     found = certify_contexts(ranks, own(200), 0.3, 10, delta=0.05)

@@ -7,7 +7,9 @@ import pytest
 from scipy.stats import binom
 
 from rag.risk_control.bounds import betting, exact_binomial, hoeffding_bentkus
+from rag.risk_control.clusters import Groups, group_losses
 from rag.risk_control.fwer import bonferroni, fixed_sequence, holm
+from rag.risk_control.policy import Outcomes
 from rag.risk_control.procedure import Bound, Control, Procedure, certify
 from rag.risk_control.simulation import Draw, World
 
@@ -70,6 +72,46 @@ def test_counting_dependent_questions_as_independent_would_break_it() -> None:
     draw = World(ALPHA, AT, clustered=True).draw(REPEATS, 200, np.random.default_rng(0))
     naive = exact_binomial(*draw.counts(AT, every=True), ALPHA)
     assert np.mean(naive <= DELTA) > 4 * DELTA  # the test above is able to fail
+
+
+def asked_most_about_the_hardest(groups: int, rng: np.random.Generator) -> tuple[Outcomes, list[str]]:
+    """One question about nine patients in ten, eight about the tenth, who is so much harder that the answers to all
+    questions are wrong in a share just above ALPHA, those of a random patient in less than half of that; answers about
+    one patient go together (beta-binomial, correlation 0.3)."""
+    hard = rng.random(groups) < 0.1
+    rate = np.where(hard, 9.0, 1.0) * (ALPHA + 0.002) * 1.7 / (0.9 + 0.8 * 9.0)
+    own = rng.beta(rate * 0.7 / 0.3, (1 - rate) * 0.7 / 0.3)
+    of = np.repeat(np.arange(groups), np.where(hard, 8, 1))
+    wrong, names = rng.random(len(of)) < own[of], [f"p{g:04}" for g in of]
+    ids = tuple(f"{g}/{i}" for i, g in enumerate(names))
+    return Outcomes(ids, ((1, 1.0),), ~wrong[:, None], np.ones((len(of), 1))), names
+
+
+@pytest.mark.parametrize("groups", [100, 400])
+def test_it_keeps_its_promise_where_more_is_asked_about_patients_who_are_harder(groups: int) -> None:
+    repeats, broken, by_patient_alone = 400, 0, 0
+    for repeat in range(repeats):
+        outcomes, names = asked_most_about_the_hardest(groups, np.random.default_rng([groups, repeat]))
+        found = certify(outcomes, names, ALPHA, DELTA, Procedure((0.5,), seed=repeat))
+        broken += found.policy is not None
+        named = Groups.from_ids(names)
+        losses = group_losses(np.ones((len(names), 1), dtype=bool), ~outcomes.correct, named, ALPHA)
+        by_patient_alone += float(betting(losses, ALPHA, DELTA)[0]) <= DELTA
+    assert broken / repeats <= binom.ppf(0.9999, repeats, DELTA) / repeats
+    assert by_patient_alone / repeats > 8 * DELTA  # the assertion above is able to fail
+
+
+def test_what_is_promised_of_patients_and_of_questions_is_said() -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 4, size=400)
+    names = [f"p{g}" for g, size in enumerate(sizes) for _ in range(size)]
+    right = rng.random((len(names), 1)) > 0.02
+    outcomes = Outcomes(tuple(map(str, range(len(names)))), ((1, 1.0),), right, np.ones((len(names), 1)))
+    found = certify(outcomes, names, ALPHA, DELTA, Procedure((0.5,)))
+    assert found.most == 3
+    assert "for each question alike, none counting for more than 3 questions" in found.why
+    assert found.risk is not None
+    assert found.risk >= found.wrong / found.answers - 1e-12
 
 
 def test_the_world_has_the_risk_it_says() -> None:
