@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rag.corpus.dicom import REPORTS, read_dataset, unquoted
+from rag.corpus.dicom import REPORTS, is_dicom_head, read_dataset, unquoted
 from rag.corpus.dicom_pixels import blacken
 from rag.corpus.dicom_profile import Profile
 from rag.corpus.files import File, files_of
@@ -86,13 +86,13 @@ def copy_without_identities(
 
 
 def _copy(file: File, target: Path, profile: Profile, scrubber: Scrubber, report: CopyReport, pixels: bool) -> None:
-    if file.head[128:132] == b"DICM":
+    if is_dicom_head(file.head):
         if file.path.name.upper() == "DICOMDIR":
             report.foreign.append(Foreign(file.name, file.suffix, "a directory of DICOM files, which names patients"))
             return
         with unquoted():
             dataset = read_dataset(file.path)
-            if str(dataset.get("SOPClassUID") or "").encode().startswith(REPORTS) or "PixelData" not in dataset:
+            if str(dataset.get("SOPClassUID") or "").startswith(REPORTS) or "PixelData" not in dataset:
                 reason = "a DICOM file without an image: nothing of its content would be left"
                 report.foreign.append(Foreign(file.name, file.suffix, reason))
                 return

@@ -7,6 +7,7 @@ none of them is shown or logged.
 from __future__ import annotations
 
 import logging
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 # SOP classes of reports: structured reports and encapsulated PDF files.
-REPORTS = (b"1.2.840.10008.5.1.4.1.1.88.", b"1.2.840.10008.5.1.4.1.1.104.1")
+REPORTS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.1")
+# Of the file's own header (0002,0002), or of a data set without one (0008,0016), with its VR or without.
+_SOP_CLASS = re.compile(rb"(?:\x02\x00\x02\x00UI..|\x08\x00\x16\x00(?:UI..|..\x00\x00))([0-9.]{5,64})", re.DOTALL)
+# How a file without preamble begins: with the header's length, or an early element of the data set.
+_BARE = re.compile(rb"\x02\x00\x00\x00UL|\x08\x00[\x00\x01\x05\x08\x12\x16]\x00(?:UL|CS|DA|UI|[\x04-\x40]\x00\x00\x00)")
 
 
 def is_dicom(path: Path) -> bool:
@@ -31,7 +36,7 @@ def is_dicom(path: Path) -> bool:
     if path.suffix.lower() == ".dcm":
         return True
     with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        return is_dicom_head(file.read(132))
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -115,7 +120,38 @@ def read_dataset(path: Path, **options: Any) -> Dataset:
     pydicom = _pydicom()
     try:
         with unquoted():
-            found: Dataset = pydicom.dcmread(path, **options)
+            with path.open("rb") as file:
+                head = file.read(8)
+            found: Dataset = pydicom.dcmread(path, force=is_bare(head), **options)
+            if _is_cut(found):
+                raise EOFError
             return found
     except pydicom.errors.InvalidDicomError as error:
         raise InputError("It is not a DICOM file (the DICM mark after its preamble is missing).") from error
+
+
+def is_dicom_head(head: bytes) -> bool:
+    """Whether a file's first 132 bytes are of DICOM: its mark after the preamble, or elements without any."""
+    return head[128:132] == b"DICM" or is_bare(head)
+
+
+def is_bare(head: bytes) -> bool:
+    """Whether a file begins at once with DICOM's elements, as what was kept without preamble does."""
+    return _BARE.match(head) is not None
+
+
+def sop_class(head: bytes) -> str:
+    """The SOP class that a file's first bytes state; empty if they state none.
+
+    >>> sop_class(b"...\\x02\\x00\\x02\\x00UI\\x08\\x001.2.840\\x00...")
+    '1.2.840'
+    """
+    found = _SOP_CLASS.search(head)
+    return found[1].decode("ascii", "replace") if found else ""
+
+
+def _is_cut(dataset: Dataset) -> bool:
+    """Whether the last element is shorter than it says to be; pydicom reads what is left of it and says nothing."""
+    last = dataset.get_item(max(dataset.keys())) if len(dataset) else None
+    value, length = getattr(last, "value", None), getattr(last, "length", None)
+    return isinstance(value, bytes) and isinstance(length, int) and len(value) < length < 0xFFFFFFFF

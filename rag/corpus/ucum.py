@@ -16,6 +16,7 @@ _PRINTED = {
     "[IU]": "IU",
     "deg": "°",
 }
+_REMARK = re.compile(r"(?<=[^\W_])\{[^{}]*\}")  # "{SUVbw}" in "g/ml{SUVbw}"
 _POWER = re.compile(r"10[*^](-?\d+)")
 _MICRO = re.compile(r"(?<![A-Za-z\[])u(?=(?:g|m|L|l|mol|s|Eq|kat|V|A|U)\b)")
 
@@ -23,12 +24,13 @@ _MICRO = re.compile(r"(?<![A-Za-z\[])u(?=(?:g|m|L|l|mol|s|Eq|kat|V|A|U)\b)")
 def printed_unit(code: str) -> str:
     """A unit as a report prints it; what is no code of UCUM stays as it is.
 
-    >>> [printed_unit(code) for code in ("10*9/L", "ug/mL", "mm[Hg]", "{beats}/min", "1", "mmol/L")]
-    ['x 10^9/L', 'µg/mL', 'mmHg', 'beats/min', '', 'mmol/L']
+    >>> [printed_unit(code) for code in ("10*9/L", "ug/mL", "mm[Hg]", "{beats}/min", "1", "g/ml{SUVbw}")]
+    ['x 10^9/L', 'µg/mL', 'mmHg', 'beats/min', '', 'g/ml']
     """
     code = code.strip()
     if code in _PRINTED:
         return _PRINTED[code]
-    unit = re.sub(r"\[(IU|iU|pH|Hg)\]", r"\1", code.replace("{", "").replace("}", ""))
+    plain = _REMARK.sub("", code).replace("{", "").replace("}", "")
+    unit = re.sub(r"\[(IU|iU|pH|Hg)\]", r"\1", plain)
     unit = _POWER.sub(r"10^\1", _MICRO.sub("µ", unit))
     return f"x {unit}" if unit.startswith("10^") else unit

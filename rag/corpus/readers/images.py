@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rag.corpus.dicom import REPORTS, Study, is_dicom, study_of
+from rag.corpus.dicom import REPORTS, Study, is_dicom, is_dicom_head, sop_class, study_of
 from rag.corpus.files import File, stem
 from rag.corpus.images import SUFFIXES, shown_frame
 from rag.corpus.quarantine import Quarantined
@@ -28,8 +28,8 @@ def recognise_image(file: File) -> float:
     head = file.head
     if head.startswith(_MAGIC[:-1]) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
         return CERTAIN * (not head.startswith(b"BM") or file.suffix == ".bmp")
-    if head[128:132] == b"DICM":
-        return CERTAIN * (file.path.name.upper() != "DICOMDIR" and not any(uid in head for uid in REPORTS))
+    if is_dicom_head(head):
+        return CERTAIN * (file.path.name.upper() != "DICOMDIR" and not sop_class(head).startswith(REPORTS))
     return BY_NAME * (file.suffix in SUFFIXES or file.suffix == ".txt")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from rag.corpus import ocr
+from rag.corpus.dicom import is_dicom_head
 from rag.corpus.files import File, stem
 from rag.corpus.layout import Flowed, Place, PrintLine, Turned, as_shown, flow
 from rag.corpus.pdf_file import MAX_BYTES, ORIGINAL, original_of, rows_of
@@ -42,7 +43,7 @@ class PdfPage:
 
 
 def recognise_pdf(file: File) -> float:
-    if file.head[128:132] == b"DICM":  # it may hold a PDF file
+    if is_dicom_head(file.head):  # it may hold a PDF file
         return 0.0
     return CERTAIN if b"%PDF-" in file.head[:1024] else BY_NAME * (file.suffix == ".pdf")
 
