@@ -34,8 +34,9 @@ def split_question(q: Question, snapshot: Snapshot, lexicon: Lexicon) -> list[Qu
 
     A part that names no study is about the one that the part before it names; "CXR1 and CXR2" asks about each.
 
-    >>> [p.text for p in split_question(Question(text="Is the heart enlarged? What is edema?"), snapshot, lexicon)]
-    ['Is the heart enlarged?', 'What is edema?']                            # doctest: +SKIP
+    >>> asked = Question(text="Is the heart enlarged? What is edema?")      # doctest: +SKIP
+    >>> [part.text for part in split_question(asked, snapshot, lexicon)]    # doctest: +SKIP
+    ['Is the heart enlarged?', 'What is edema?']
     """
     parts: list[Question] = []
     study = q.study

@@ -183,7 +183,8 @@ def _read_option(said: str, options: Mapping[str, str], texts: Texts) -> FreeAns
         concluded = [alone[1]]
     if not concluded and (chosen := re.match(rf"i\s+(?:choose|pick|select)\s+\W?({letter})\b", said, re.I)):
         concluded = [chosen[1]]
-    if not concluded and len(bracketed := set(re.findall(rf"[(\[]({letter})[)\]]", said))) == 1:
+    bracketed = {found.casefold() for found in re.findall(rf"[(\[]({letter})[)\]]", said, re.I)}
+    if not concluded and len(bracketed) == 1:
         concluded = [*bracketed]
     if concluded:
         return FreeAnswer("option", keys[concluded[-1].casefold()])

@@ -140,6 +140,7 @@ def targets_of_report(evidence: int, report: str, texts: Texts) -> tuple[Target,
 def phrases_in(text: str, texts: Texts) -> tuple[str, ...]:
     """The findings that a text says are there, with their side where it names one.
 
+    >>> from rag.language.lexicon import Lexicon
     >>> phrases_in("Small left pleural effusion. No pneumothorax.", Texts(Lexicon.load()))
     ('left pleural effusion',)
     """

@@ -12,7 +12,7 @@ def length_batches(lengths: Sequence[int], budget: int, seed: int, epoch: int) -
     """Rows in batches of at most ``budget`` tokens, padding included; a longer row is alone.
 
     >>> length_batches([3, 9, 3, 8], 18, seed=0, epoch=0)
-    [[3, 1], [0, 2]]
+    [[2, 0], [3, 1]]
     """
     draw = random.Random(f"{seed}:{epoch}")  # noqa: S311 - nothing secret
     order = list(range(len(lengths)))

@@ -12,7 +12,7 @@ class RerankerRecipe(Hyperparameters):
     """Hyperparameters of a reranker.
 
     >>> RerankerRecipe(epochs=1).reading.apart
-    3
+    6
     """
 
     reading: PairReading = Field(
