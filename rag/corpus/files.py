@@ -30,7 +30,7 @@ _MARKS = (
     (0, b"PK\x03\x04", "a ZIP archive (or an Office file)"),
     (128, b"DICM", "a DICOM file"),
     (257, b"ustar", "a tar archive"),
-    (0, b"\xd0\xcf\x11\xe0", "an Office file of before 2007"),
+    (0, b"\xd0\xcf\x11\xe0", "an Office file of before 2007; save it as .docx, .xlsx or .pptx"),
     (0, b"{\\rtf", "an RTF file"),
     (0, b"SQLite format 3\0", "an SQLite database"),
     (0, b"PAR1", "a Parquet file"),

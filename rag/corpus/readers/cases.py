@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -70,7 +71,7 @@ def row_of(line: bytes | None) -> dict[str, Any]:
     if line is None:
         raise InputError(f"It is longer than {MAX_LINE_BYTES:,} bytes.")
     try:
-        row = json.loads(decode(line), parse_constant=_refuse)
+        row = json.loads(decode(line), parse_float=_finite, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise InputError(f"It is not valid JSON ({error}).") from error
     if not isinstance(row, dict):
@@ -78,8 +79,13 @@ def row_of(line: bytes | None) -> dict[str, Any]:
     return {key: clean_value(value) for key, value in row.items() if value is not None}
 
 
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if isfinite(value) else _refuse(number)
+
+
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON number")
+    raise ValueError(f"{constant} is no number that can be kept")
 
 
 def _pair(row: dict[str, Any], identifier: str, path: Path) -> Pair:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, time
 from itertools import islice
 from typing import Any
 
@@ -25,6 +27,7 @@ MAX_BYTES = 500_000_000
 MAX_CELL = 1_000_000
 MAX_COLUMNS = 1000
 MAX_ROWS = 2_000_000
+Row = Iterable[Any] | InputError  # its cells, or why they cannot be told
 FIELDS = ("id", "text", "image", "title", "group", "domain", "licence", "kind")
 # Names of columns by what they mean, without case, spaces and punctuation; the first that is there counts.
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -47,6 +50,10 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "licence": ("licence", "license"),
 }
 _SECTIONS = ("indication", "history", "comparison", "technique", "findings", "impression", "conclusion")
+_NOTHING = frozenset(("n/a", "nan", "null", "#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!"))
+_HIDDEN = "The sheet is hidden, so it is not read; show it, or delete it."
+_SEPARATOR = re.compile(r"\ufeff?sep=([,;|\t])\r?\n")
+_QUOTED = re.compile(r'"[^"]*"')
 _PLAIN = re.compile(r"[\W_]+")
 _SUFFIXES = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".parquet")
 
@@ -78,19 +85,27 @@ def read_table(file: File, map: tuple[str, ...] | str = (), kind: str = "report"
             yield Quarantined(str(file.path), f"{file.name}, sheet {sheet}", str(error))
 
 
-def _records(
-    file: File, sheet: str, rows: Iterator[Iterable[Any]], given: tuple[str, ...], kind: str
-) -> Iterator[Record]:
-    header = [str(name or "").strip() for name in next(rows, [])]
+def _records(file: File, sheet: str, rows: Iterator[Row], given: tuple[str, ...], kind: str) -> Iterator[Record]:
+    first = next(rows, [])
+    if isinstance(first, InputError):
+        raise first
+    header = _numbered([str(name or "").strip() for name in first])
     if not any(header) or len(header) > MAX_COLUMNS:
         raise InputError(f"Its first row must name the columns, at most {MAX_COLUMNS} of them.")
     columns = _mapping(header, given)
     place = f"{sheet}!" if sheet else ""
     for number, row in enumerate(rows, start=2):
-        cells = {name: clean(str(value)).strip() for name, value in zip(header, row, strict=False) if value is not None}
-        if not any(cells.values()):
-            continue
         try:
+            if isinstance(row, InputError):
+                raise row
+            values = [_printed(value) for value in row]
+            if not any(values):
+                continue
+            if any(values[len(header) :]):
+                raise InputError(
+                    f"It has {len(values)} cells under {len(header)} names: quote a cell that has the separator in it."
+                )
+            cells = {name: value for name, value in zip(header, values, strict=False) if value}
             if any(len(cell) > MAX_CELL for cell in cells.values()):
                 raise InputError(f"A cell has more than {MAX_CELL:,} characters.")
             yield from list(documents_of(_pair(file, f"{place}{number}", cells, columns, kind)))
@@ -146,7 +161,25 @@ def _mapping(header: list[str], given: Iterable[str]) -> dict[str, str]:
     return columns
 
 
-def _sheets(file: File) -> Iterator[tuple[str, Iterable[Iterable[Any]]]]:
+def _numbered(header: list[str]) -> list[str]:
+    """The names of columns; those of one name are told apart, and none of them is taken for the other."""
+    seen = Counter[str]()
+    numbered = []
+    for name in header:
+        seen[name] += 1
+        numbered.append(f"{name} ({seen[name]})" if name and header.count(name) > 1 else name)
+    return numbered
+
+
+def _printed(value: Any) -> str:
+    """A cell as it is seen; empty for what says that nothing is there."""
+    if isinstance(value, datetime) and value.time() == time():
+        value = value.date()
+    text = "" if value is None else clean(str(value)).strip()
+    return "" if text.lower() in _NOTHING else text
+
+
+def _sheets(file: File) -> Iterator[tuple[str, Iterable[Row]]]:
     """Tables and their names; that of a file's only table is empty."""
     if file.kind == "a Parquet file":
         yield "", _parquet(file)
@@ -157,17 +190,26 @@ def _sheets(file: File) -> Iterator[tuple[str, Iterable[Iterable[Any]]]]:
         yield "", _csv(file, text)
 
 
-def _csv(file: File, text: str) -> Iterator[list[str]]:
-    first = text.partition("\n")[0]
-    delimiter = "\t" if file.suffix in (".tsv", ".tab") else max(",;\t|", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise InputError(f"Its line {reader.line_num} is not CSV ({error}).") from error
+def _csv(file: File, text: str) -> Iterator[Row]:
+    """The rows; one whose quotes do not close, and so may hold others' rows, as the error that it is."""
+    csv.field_size_limit(MAX_BYTES)  # what is too long is one row's fault, not the file's
+    stated = _SEPARATOR.match(text)  # as Excel writes it
+    text = text[stated.end() :] if stated else text
+    first = _QUOTED.sub("", text.partition("\n")[0])
+    usual = "\t" if file.suffix in (".tsv", ".tab") else max(",;\t|", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=stated[1] if stated else usual, strict=True)
+    while True:
+        begun = reader.line_num + 1
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            lines = f"line {begun}" if reader.line_num <= begun else f"lines {begun} to {reader.line_num}"
+            yield InputError(f"At {lines} its quotes do not close as those of CSV do ({error}); mend them.")
 
 
-def _excel(file: File) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
+def _excel(file: File) -> Iterator[tuple[str, Iterable[Row]]]:
     """The sheets that have anything in them."""
     try:
         from openpyxl import load_workbook
@@ -179,10 +221,11 @@ def _excel(file: File) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
             book = load_workbook(stream, read_only=True, data_only=True)
             sheets = [sheet for sheet in book.worksheets if next(sheet.iter_rows(), None)]
         for sheet in sheets:
-            yield on_one_line(sheet.title) if len(sheets) > 1 else "", _sheet_rows(sheet)
+            rows = _sheet_rows(sheet) if sheet.sheet_state == "visible" else iter((InputError(_HIDDEN),))
+            yield on_one_line(sheet.title) if len(sheets) > 1 else "", rows
 
 
-def _sheet_rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
+def _sheet_rows(sheet: Any) -> Iterator[Row]:
     with _damage_named():
         yield from islice(sheet.iter_rows(values_only=True), MAX_ROWS)
 
@@ -196,7 +239,7 @@ def _damage_named() -> Iterator[None]:
         raise InputError(f"It is a damaged Excel file ({type(error).__name__}: {error}).") from error
 
 
-def _parquet(file: File) -> Iterator[list[Any]]:
+def _parquet(file: File) -> Iterator[Row]:
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
