@@ -18,6 +18,7 @@ from rag.language.question import Asked, subject_words
 from rag.retrieval.search import Retrieved
 from rag.settings import Settings
 from rag.types import Domain, Evidence, Kind, Question
+from rag.verification.rules.by_name import bare_choice, names_nothing, why_untold
 from rag.verification.rules.wanted import needs_telling, tell_of_study
 
 _EXPLAINS = re.compile(
@@ -96,9 +97,17 @@ def refuse_unanswerable(turn: Turn, settings: Settings, texts: Texts, *, looks: 
             return blind
         if looks if request.asked.yes_no else domain.basis != "words":
             return None  # what it shows can be seen, or at least what kind of image it is
-    if turn.question.study is None and turn.question.image is None and not subject_words(request.asked.plain):
-        return "it names nothing to look for"
-    return refuse_irrelevant(turn, settings) or _inadmissible(request, turn.evidence) or _unexplained(request)
+    if turn.question.study is None and turn.question.image is None:
+        if names_nothing(subject_words(request.asked.plain)):
+            return "it names nothing to look for"
+        if either := bare_choice(request.asked, texts):
+            return f"it names {either} and asks nothing of them; ask what one is, or whether a study shows it"
+    return (
+        refuse_irrelevant(turn, settings)
+        or _inadmissible(request, turn.evidence)
+        or _unexplained(request)
+        or _untold(request, texts)
+    )
 
 
 def refuse_irrelevant(turn: Turn, settings: Settings) -> str | None:
@@ -118,6 +127,14 @@ def _unexplained(request: Request) -> str | None:
     if any(e.of_case or e.kind == "literature" for e in evidence):
         return None
     return "only reports of patients speak of it, and they explain nothing"
+
+
+def _untold(request: Request, texts: Texts) -> str | None:
+    """Why a question in general for a property by its name is not answered: no passage tells it."""
+    evidence = request.evidence
+    if request.question.image is not None or not evidence or any(e.of_case for e in evidence):
+        return None
+    return why_untold(request.asked, evidence, texts)
 
 
 def _inadmissible(request: Request, evidence: Sequence[Evidence]) -> str | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from rag.answering.intake import studies_named
 from rag.answering.turn import Line, LookedUp
-from rag.cohorts.asking import NotReadError, asks_of_reports, counts_reports, read_cohort
+from rag.cohorts.asking import NotReadError, asks_of_reports, counts_reports, read_cohort, said_of
 from rag.cohorts.compare import ComparedFinding, Comparison, Spoken, compare_studies, prior_of
-from rag.cohorts.criteria import Cohort, CohortHit, Page
+from rag.cohorts.criteria import Cohort, CohortHit, Page, Standing
 from rag.cohorts.find import find
 from rag.cohorts.reliability import agreement_of
 from rag.cohorts.telling import count_in_words, warnings
@@ -19,10 +19,16 @@ from rag.language.clinical_text import Texts
 from rag.types import AnswerTable, Document, Hit, Question
 
 SHOWN = 5  # reports that are quoted in an answer; rag find pages through all of them
+_SOME: Mapping[Standing, int] = {"present": 3, "raised": 1, "denied": 2}  # reports quoted of what reports say
 NOT_CERTIFIED = "it is looked up in what reports say; certificates are tested on yes/no questions alone"
 _COMPARES = re.compile(
     r"\b(?:compar(?:e|es|ed|ing|ison)|contrast|differ(?:s|ence|ences|ent)?|versus|vs|what(?:'s| is| has| are)?\s+"
     r"(?:new|changed|gone|different)|changes?\s+(?:between|since|from)|side by side|than|not\s+(?:in|seen\s+in))\b",
+    re.I,
+)
+_ONE_REPORT = re.compile(
+    r"\W*what\s+(?:does|did|do)\s+(?:the|this|that|my|his|her|your)\s+(?:\w+\s+)?(?:report|radiologist|pathologist)\s+"
+    r"(?:say|tell|write|state|mention|report|note|describe|show)\b",
     re.I,
 )
 _WITH_WHAT = re.compile(r"\bcompared\s+(?:with|to|against)\W*$", re.I)  # the report says what with
@@ -39,6 +45,10 @@ def look_up(q: Question, snapshot: Snapshot, texts: Texts, index: str) -> Looked
     try:
         if _COMPARES.search(q.text) and not _WITH_WHAT.search(q.text) and (pair := _pair(q, snapshot)) is not None:
             return _compared(compare_studies(snapshot, texts, *pair), snapshot)
+        if q.study is None and _ONE_REPORT.match(q.text):
+            raise InputError("it asks what one report says: name the study, or give the image")
+        if q.study is None and (of := said_of(q.text)):
+            return _said(of, snapshot, texts, index)
         if q.study is None and asks_of_reports(q.text):
             return _counted(q.text, snapshot, texts, index)
     except (InputError, IndexStateError) as problem:
@@ -61,13 +71,40 @@ def _counted(text: str, snapshot: Snapshot, texts: Texts, index: str) -> LookedU
     found = find(snapshot, texts.lexicon, asked, Page(limit=SHOWN if asked.order == "ingested" else 1), index)
     hits = [hit for hit in found.hits if hit.statements]
     cited = tuple(_hit_of(snapshot, hit) for hit in hits)
-    first = tuple((n, hit.statements[0].start, hit.statements[0].end) for n, hit in enumerate(hits))
-    lines = [Line(count_in_words(found), first)]
-    lines += [
-        Line(f"{hit.case_id}: “{_on_one_line(s.quote)}”", ((n, s.start, s.end),))
-        for n, hit in enumerate(hits)
-        for s in hit.statements[:1]
-    ]
+    return _looked_up(found, cited, _lines(found, hits, 0))
+
+
+def _said(of: str, snapshot: Snapshot, texts: Texts, index: str) -> LookedUp | None:
+    """What reports say of a finding: how many assert and deny it, and some of their sentences; None without reports."""
+    asked = read_cohort(of, texts.lexicon, snapshot.counts())
+    whole = find(snapshot, texts.lexicon, asked, Page(limit=0), index)
+    if not whole.scope:
+        return None
+    if not asked.criteria:
+        raise NotReadError(f"I know no finding called “{of}” to look for in reports; name one, e.g.: pleural effusion")
+    cited: list[Hit] = []
+    lines: list[Line] = []
+    for criterion in asked.criteria:
+        hits: list[CohortHit] = []
+        for standing, most in _SOME.items():
+            one = criterion.model_copy(update={"standing": standing, "excluded": False})
+            some = find(snapshot, texts.lexicon, asked.model_copy(update={"criteria": (one,)}), Page(limit=most), index)
+            hits += [hit for hit in some.hits if hit.statements]
+        present = criterion.model_copy(update={"standing": "present", "excluded": False})
+        counted = asked.model_copy(update={"criteria": (present,)})
+        lines += _lines(find(snapshot, texts.lexicon, counted, Page(limit=0), index), hits, len(cited))
+        cited += [_hit_of(snapshot, hit) for hit in hits]
+    return _looked_up(whole, tuple(cited), lines)
+
+
+def _lines(found: Cohort, hits: Sequence[CohortHit], first: int) -> list[Line]:
+    """The count in words, then a sentence of each hit; ``first`` is the place of the first one in what is cited."""
+    said = [(hit, (first + n, hit.statements[0].start, hit.statements[0].end)) for n, hit in enumerate(hits)]
+    quotes = [Line(f"{hit.case_id}: “{_on_one_line(hit.statements[0].quote)}”", (at,)) for hit, at in said]
+    return [Line(count_in_words(found), tuple(at for _, at in said)), *quotes]
+
+
+def _looked_up(found: Cohort, cited: tuple[Hit, ...], lines: Sequence[Line]) -> LookedUp:
     return LookedUp(
         hits=cited,
         lines=tuple(lines),

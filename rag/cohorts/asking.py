@@ -47,6 +47,19 @@ _LEAD = re.compile(
     rf"(?P<table>cross[- ]?tab(?:ulat(?:e|ion)|s)?(?:\s+of)?))\b",
     re.I,
 )
+_REPORTS = (
+    r"(?:(?:the|these|those|our|my|your|all|any|most|other|indexed)\s+)*"
+    r"(?:(?:radiology|imaging|chest|x-?ray|ct|mri?|pathology|ophthalmology|eye)\s+)*"
+    r"(?:reports|radiologists|pathologists|ophthalmologists)"
+)
+_SAID_OF = re.compile(
+    rf"^\W*(?:what|how)\s+(?:do|did|have|can)\s+{_REPORTS}\s+(?:(?:have\s+to|usually|typically|mostly)\s+)*"
+    r"(?:say|said|tell|write|written|state|mention|report|note|describe|speak)\s+(?:us\s+|me\s+)?"
+    r"(?:(?:about|of|on|regarding|concerning)\s+)?(?P<of>.+)$|"
+    r"^\W*(?:what\s+(?:is|was|has\s+been)\s+(?:said|written|reported|stated|noted|mentioned))\s+"
+    rf"(?:about|of|on|regarding)\s+(?P<about>.+?)\s+(?:in|by)\s+{_REPORTS}\W*$",
+    re.I,
+)
 _DATE = r"((?:19|20)\d\d(?:-\d\d(?:-\d\d)?)?)"
 _BETWEEN = re.compile(rf"\b(?:between|from)\s+{_DATE}\s+(?:and|to|until)\s+{_DATE}", re.I)
 _SINCE = re.compile(rf"\b(?:since|from)\s+{_DATE}|\b(?P<after>after)\s+{_DATE}", re.I)
@@ -142,6 +155,15 @@ def counts_reports(text: str) -> bool:
     unit = lead["counted"] or lead["listed"] or "report"
     medicine = unit.lower().startswith(("patient", "people", "case", "stud"))
     return bool(lead["table"]) or not medicine
+
+
+def said_of(text: str) -> str:
+    """What reports are asked to say something of: "what do the reports say about pneumothorax?"; empty where none are.
+
+    "Case reports" and "studies" are literature.
+    """
+    found = _SAID_OF.match(text)
+    return (found["of"] or found["about"]).strip(" ?.!") if found else ""
 
 
 def name_of(lexicon: Lexicon, concept: str) -> str:

@@ -17,6 +17,7 @@ from rag.language.question import Asked
 from rag.language.reading import FOREIGN, Reading, Support, read_literature, read_passage
 from rag.language.silence import why_silence_says_nothing
 from rag.types import Draft, DraftSentence, Evidence, Quote, Side
+from rag.verification.rules.by_name import NamedProperty, named_property, subject_of
 from rag.verification.rules.efficacy import works
 from rag.verification.rules.relation import says_plainly, why_beside
 from rag.verification.rules.wanted import ToldAt, tell_of_study
@@ -24,7 +25,7 @@ from rag.verification.rules.wanted import ToldAt, tell_of_study
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
 _TOLD = 0.9  # confidence that a study's sentence which tells what is asked does so
-_VERSION = "reader-9"
+_VERSION = "reader-10"
 _SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
 _LEAST_READ = 0.6  # share of a question's words in the sentence of the literature that answers it
 _PLAIN = 0.9  # P(yes) where a sentence says in other words all that is asked
@@ -220,12 +221,15 @@ class ReaderGenerator:
         asked, evidence = request.asked, request.evidence
         if own_report := tuple(e for e in evidence if e.of_study):
             return self._of_study(request, own_report)
+        wanted = named_property(asked) if not any(e.of_case for e in evidence) else None
         rows = [
             _Candidate(e, start, end, sentence, self._texts.sentence(e.title))
             for e in evidence
             for start, end, sentence in self._texts.of(e.text).sentences
-            if start not in self._texts.of(e.text).asides and not _SYNONYMS.match(sentence.text)
+            if start not in self._texts.of(e.text).asides and self._may_be_quoted(sentence.text, wanted)
         ]
+        if wanted is not None and (subject := subject_of(asked, wanted)):
+            rows = [r for r in rows if subject & (r.words | r.title) or self._mentions(asked, r)]
         own = any(e.of_similar_image for e in evidence)
         if not own and not asked.for_reports and any(r.e.kind == "literature" for r in rows):
             rows = [r for r in rows if r.e.kind == "literature"]
@@ -238,7 +242,11 @@ class ReaderGenerator:
             if len(chosen) == min(request.max_sentences, _MOST_OF_A_LIST if asked.for_list else _MOST):
                 break
         if not chosen:
-            return refusal("none of the passages found bears on the question")
+            return refusal(
+                f"none of the passages found says {wanted.meaning}"
+                if wanted
+                else "none of the passages found bears on the question"
+            )
         first = chosen[0].e
         if first.of_case:
             place = {c.e.number: n for n, c in reversed(list(enumerate(chosen)))}
@@ -247,6 +255,13 @@ class ReaderGenerator:
         confidence = min(0.95, 0.4 + 0.5 * ground)
         sentences = tuple(_attributed(row.e, Support(row.start, row.end, 1.0)) for row in chosen)
         return Draft(sentences=sentences, confidence=round(confidence, 4))
+
+    @staticmethod
+    def _may_be_quoted(sentence: str, wanted: NamedProperty | None) -> bool:
+        """Whether it states something, and tells the property that is asked for by name."""
+        if _SYNONYMS.match(sentence):
+            return wanted is not None and wanted.synonyms
+        return wanted is None or wanted.told_by(sentence)
 
     def _of_study(self, request: Request, evidence: Sequence[Evidence]) -> Draft:
         """Quote the sentences of a study's own texts that tell what is asked, in reading order."""
@@ -286,6 +301,11 @@ class ReaderGenerator:
                 row.e.number in speaking
             ):
                 yield cover + named + 0.3 * (row.e.relevance or 0.0) + 0.15 * row.e.score, row
+
+    def _mentions(self, asked: Asked, row: _Candidate) -> bool:
+        """Whether a sentence or its title mentions a finding or a structure of the question, or a kind of it."""
+        told = {m.concept for m in (*row.sentence.mentions, *row.heading.mentions)}
+        return any(self._texts.lexicon.is_a(t, topic) for t in told for topic in asked.topics)
 
     def _of_topic(self, asked: Asked, e: Evidence) -> bool:
         """Whether a passage of literature mentions a finding or a structure of those that the question names.

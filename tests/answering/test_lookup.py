@@ -40,6 +40,40 @@ def test_a_count_of_what_is_not_known_is_refused_in_words(engine: Engine, questi
     assert question.split()[-1].rstrip("?") in answer.reason
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What do the reports say about pneumothorax?",
+        "What do radiologists write about pneumothorax?",
+        "What is said about pneumothorax in these reports?",
+    ],
+)
+def test_what_reports_say_is_told_by_reports_with_those_that_assert_and_those_that_deny(
+    engine: Engine, question: str
+) -> None:
+    answer = engine.ask(question, record=False)
+    found, denied = engine.find("pneumothorax"), engine.find("reports that deny pneumothorax")
+    assert answer.decision == "answered"
+    assert answer.sentences[0].text.startswith(f"{found.count} of {found.scope} reports")
+    cited = {e.number: e.case_id for e in answer.evidence}
+    quoted = {cited[c.number] for c in answer.citations}
+    assert {e.kind for e in answer.evidence} == {"report"}
+    assert any(hit.case_id in quoted for hit in denied.hits)
+
+
+@pytest.mark.parametrize(
+    ("question", "part"),
+    [
+        ("What do the reports say about zebra stripes?", "zebra stripes"),
+        ("What does the report say about pneumothorax?", "name the study"),
+    ],
+)
+def test_what_reports_cannot_be_asked_is_refused_in_words(engine: Engine, question: str, part: str) -> None:
+    answer = engine.ask(question, record=False)
+    assert answer.decision == "abstained"
+    assert part in answer.reason
+
+
 def test_which_patients_benefit_is_a_question_about_medicine(engine: Engine) -> None:
     answer = engine.ask("Which patients with pneumonia benefit from aspirin?")
     assert answer.table is None

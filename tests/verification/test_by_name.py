@@ -1,0 +1,111 @@
+"""A property asked for by its name is told by a sentence that has it, and by no definition of the thing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.language.clinical_text import Texts
+from rag.language.question import read_question
+from rag.types import Evidence
+from rag.verification.rules.by_name import bare_choice, named_property, names_nothing, subject_of, why_untold
+
+DEFINITION = "Glaucoma is a disorder of the eye in which the optic nerve is damaged."
+
+
+def told(text: str) -> Evidence:
+    return Evidence(
+        number=1,
+        document_id="d",
+        passage_id="p",
+        kind="literature",
+        domain="ophthalmology",
+        source="synthetic",
+        licence="Apache-2.0",
+        case_id="d",
+        group_id="d",
+        title="Glaucoma",
+        start=0,
+        sha256="0" * 64,
+        text=text,
+        score=1.0,
+        channel="text",
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "name", "telling"),
+    [
+        ("What is the incidence of glaucoma?", "frequency", "It affects about 2% of people over 40."),
+        ("How common is glaucoma?", "frequency", "Glaucoma is more common in the elderly."),
+        ("What is the 5-year survival rate of glaucoma?", "survival", "Few of these patients die of it."),
+        ("What is the cost of glaucoma?", "cost", "Drops are priced at $20 a month."),
+        ("How expensive is glaucoma?", "cost", "Drops are expensive."),
+        ("What is the dose of timolol in glaucoma?", "dose", "Timolol 2.5 mg is given twice daily."),
+        ("At what age does glaucoma begin?", "age", "It begins in childhood."),
+        ("What is the treatment of glaucoma?", "treatment", "Trabeculectomy is a surgical procedure that lowers it."),
+        ("What are the symptoms of glaucoma?", "symptoms", "Severe pain and a headache may come suddenly."),
+        ("What is the ICD code of glaucoma?", "code", "ICD-10: H40."),
+        ("What is the opposite of glaucoma?", "opposite", "The opposite is a low pressure."),
+        ("What is a synonym of glaucoma?", "synonyms", "It is also known as green star."),
+        ("What is the mode of inheritance of glaucoma?", "inheritance", "It is autosomal recessive."),
+        ("Who discovered glaucoma?", "discovery", "It was first described by Hippocrates."),
+        ("How many people have glaucoma?", "frequency", "It is found in 1 in 200 persons."),
+        ("How many kinds of glaucoma are there?", "number", "There are two kinds."),
+    ],
+)
+def test_it_is_told_by_a_sentence_that_has_it_and_by_no_definition(
+    question: str, name: str, telling: str, texts: Texts
+) -> None:
+    asked = read_question(question, texts.lexicon)
+    wanted = named_property(asked)
+    assert wanted is not None and wanted.name == name
+    assert "glaucoma" in subject_of(asked, wanted)
+    why = why_untold(asked, [told(DEFINITION)], texts)
+    assert why is not None and why.endswith(wanted.meaning)
+    assert why_untold(asked, [told(f"{DEFINITION} {telling}")], texts) is None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is glaucoma?",
+        "What does glaucoma look like?",
+        "Which gene is mutated in glaucoma?",
+        "What is the mechanism of action of timolol?",
+        "What is the role of pressure in glaucoma?",
+        "List two medications included in the combination.",
+        "Is the incidence of glaucoma high?",
+        "What is the difference between glaucoma and cataract?",
+    ],
+)
+def test_questions_for_no_such_property_are_left_alone(question: str, texts: Texts) -> None:
+    asked = read_question(question, texts.lexicon)
+    assert named_property(asked) is None
+    assert why_untold(asked, [told(DEFINITION)], texts) is None
+
+
+@pytest.mark.parametrize("question", ["Pneumonia or atelectasis?", "pneumonia vs. atelectasis", "A mass or a nodule?"])
+def test_two_names_without_a_verb_ask_nothing(question: str, texts: Texts) -> None:
+    assert " and " in bare_choice(read_question(question, texts.lexicon), texts)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Pneumothorax", "Is it pneumonia or atelectasis?", "Pneumonia or atelectasis: what is worse?", "a or b?"],
+)
+def test_what_asks_something_is_no_bare_choice(question: str, texts: Texts) -> None:
+    assert bare_choice(read_question(question, texts.lexicon), texts) == ""
+
+
+def test_a_word_for_what_is_asked_in_names_nothing() -> None:
+    assert names_nothing(["case"]) and names_nothing([]) and not names_nothing(["case", "granuloma"])
+
+
+@given(st.text(max_size=80))
+def test_whatever_is_asked_is_read(texts: Texts, text: str) -> None:
+    asked = read_question(text, texts.lexicon)
+    wanted = named_property(asked)
+    assert wanted is None or not asked.yes_no
+    assert isinstance(bare_choice(asked, texts), str)
