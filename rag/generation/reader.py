@@ -243,7 +243,7 @@ class ReaderGenerator:
                 break
         if not chosen:
             return refusal(
-                f"none of the passages found says {wanted.meaning}"
+                f"no passage found that bears on the question says {wanted.meaning}"
                 if wanted
                 else "none of the passages found bears on the question"
             )
