@@ -27,8 +27,8 @@ _COMPARES = re.compile(
     re.I,
 )
 _ONE_REPORT = re.compile(
-    r"\W*what\s+(?:does|did|do)\s+(?:the|this|that|my|his|her|your)\s+(?:\w+\s+)?(?:report|radiologist|pathologist)\s+"
-    r"(?:say|tell|write|state|mention|report|note|describe|show)\b",
+    r"\W*what\s+(?:does|did|do|has)\s+(?:the|this|that|my|his|her|your)\s+(?:\w+\s+)?"
+    r"(?:report|radiologist|pathologist)\s+\w+",
     re.I,
 )
 _WITH_WHAT = re.compile(r"\bcompared\s+(?:with|to|against)\W*$", re.I)  # the report says what with

@@ -53,8 +53,8 @@ _REPORTS = (
     r"(?:reports|radiologists|pathologists|ophthalmologists)"
 )
 _SAID_OF = re.compile(
-    rf"^\W*(?:what|how)\s+(?:do|did|have|can)\s+{_REPORTS}\s+(?:(?:have\s+to|usually|typically|mostly)\s+)*"
-    r"(?:say|said|tell|write|written|state|mention|report|note|describe|speak)\s+(?:us\s+|me\s+)?"
+    rf"^\W*(?:(?:what|how)\s+)?(?:do|did|have|can)\s+{_REPORTS}\s+(?:(?:have\s+to|usually|typically|mostly|ever)\s+)*"
+    r"(?:say|said|tell|write|written|state|mention(?:ed)?|report|note|describe|show|speak)\s+(?:us\s+|me\s+|anything\s+)?"
     r"(?:(?:about|of|on|regarding|concerning)\s+)?(?P<of>.+)$|"
     r"^\W*(?:what\s+(?:is|was|has\s+been)\s+(?:said|written|reported|stated|noted|mentioned))\s+"
     rf"(?:about|of|on|regarding)\s+(?P<about>.+?)\s+(?:in|by)\s+{_REPORTS}\W*$",
@@ -158,7 +158,8 @@ def counts_reports(text: str) -> bool:
 
 
 def said_of(text: str) -> str:
-    """What reports are asked to say something of: "what do the reports say about pneumothorax?"; empty where none are.
+    """What reports are asked to say something of, in "what do the reports say about pneumothorax?", "do any reports
+    mention it?"; empty where none are asked.
 
     "Case reports" and "studies" are literature.
     """

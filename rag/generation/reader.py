@@ -17,7 +17,7 @@ from rag.language.question import Asked
 from rag.language.reading import FOREIGN, Reading, Support, read_literature, read_passage
 from rag.language.silence import why_silence_says_nothing
 from rag.types import Draft, DraftSentence, Evidence, Quote, Side
-from rag.verification.rules.by_name import NamedProperty, named_property, subject_of
+from rag.verification.rules.by_name import Sought, sought, states_something
 from rag.verification.rules.efficacy import works
 from rag.verification.rules.relation import says_plainly, why_beside
 from rag.verification.rules.wanted import ToldAt, tell_of_study
@@ -26,10 +26,10 @@ from rag.verification.rules.wanted import ToldAt, tell_of_study
 SILENCE = 0.2
 _TOLD = 0.9  # confidence that a study's sentence which tells what is asked does so
 _VERSION = "reader-10"
-_SYNONYMS = re.compile(r"Also called:")  # a line of an ontology's passages that states nothing
 _LEAST_READ = 0.6  # share of a question's words in the sentence of the literature that answers it
 _PLAIN = 0.9  # P(yes) where a sentence says in other words all that is asked
 _MOST, _MOST_OF_A_LIST = 4, 6  # sentences that answer an open question
+_ANNOUNCED = 0.3  # worth of a title that announces the property asked for
 _JUDGED, _UNJUDGED = 0.25, 0.5  # share of the question's words that a sentence must have
 _CHOOSES = re.compile(r"\b(?:more|less|better|worse|(?!whether)[a-z]{3,}er)\b[^?]*,?\s(?:or|than)\s", re.I)
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
@@ -177,7 +177,7 @@ class ReaderGenerator:
     def _said(self, asked: Asked, e: Evidence) -> Iterator[tuple[float, Support]]:
         """Sentences of a passage that say yes or no, of what is asked and not of something else, with P(yes)."""
         read = self._texts.of(e.text)
-        sentences = [row for row in read.sentences if row[0] not in read.asides and not _SYNONYMS.match(row[2].text)]
+        sentences = [row for row in read.sentences if row[0] not in read.asides and states_something(row[2].text)]
         told = {
             says: (start, end) for start, end, s in sentences if (says := works(asked, s.text, e.title, self._texts))
         }
@@ -187,7 +187,7 @@ class ReaderGenerator:
             return
         reading = read_literature(asked, e.text, self._texts)
         side = reading.yes if reading.probability >= 0.5 else reading.no
-        if side is not None and not _SYNONYMS.match(e.text[side.start : side.end]):
+        if side is not None and states_something(e.text[side.start : side.end]):
             sentence, says = e.text[side.start : side.end], "yes" if reading.probability >= 0.5 else "no"
             cover = len(asked.words & self._texts.sentence(sentence).words) / max(1, len(asked.words))
             if cover >= _LEAST_READ and not why_beside(asked, says, sentence, e.title, self._texts):
@@ -221,19 +221,18 @@ class ReaderGenerator:
         asked, evidence = request.asked, request.evidence
         if own_report := tuple(e for e in evidence if e.of_study):
             return self._of_study(request, own_report)
-        wanted = named_property(asked) if not any(e.of_case for e in evidence) else None
+        wanted = sought(asked) if not any(e.of_case for e in evidence) else None
         rows = [
             _Candidate(e, start, end, sentence, self._texts.sentence(e.title))
             for e in evidence
             for start, end, sentence in self._texts.of(e.text).sentences
-            if start not in self._texts.of(e.text).asides and self._may_be_quoted(sentence.text, wanted)
+            if start not in self._texts.of(e.text).asides
         ]
-        if wanted is not None and (subject := subject_of(asked, wanted)):
-            rows = [r for r in rows if subject & (r.words | r.title) or self._mentions(asked, r)]
+        rows = [row for row in rows if self._may_be_quoted(row, wanted)]
         own = any(e.of_similar_image for e in evidence)
         if not own and not asked.for_reports and any(r.e.kind == "literature" for r in rows):
             rows = [r for r in rows if r.e.kind == "literature"]
-        scored = sorted(self._scored(rows, asked, own), key=lambda row: -row[0])
+        scored = sorted(self._scored(rows, asked, own, wanted), key=lambda row: -row[0])
         chosen: list[_Candidate] = []
         for score, row in scored:
             alike = any(_alike(row.words, c.words) for c in chosen)
@@ -243,7 +242,7 @@ class ReaderGenerator:
                 break
         if not chosen:
             return refusal(
-                f"no passage found that bears on the question says {wanted.meaning}"
+                f"none of the passages found says {wanted.property.meaning}"
                 if wanted
                 else "none of the passages found bears on the question"
             )
@@ -256,12 +255,11 @@ class ReaderGenerator:
         sentences = tuple(_attributed(row.e, Support(row.start, row.end, 1.0)) for row in chosen)
         return Draft(sentences=sentences, confidence=round(confidence, 4))
 
-    @staticmethod
-    def _may_be_quoted(sentence: str, wanted: NamedProperty | None) -> bool:
+    def _may_be_quoted(self, row: _Candidate, wanted: Sought | None) -> bool:
         """Whether it states something, and tells the property that is asked for by name."""
-        if _SYNONYMS.match(sentence):
-            return wanted is not None and wanted.synonyms
-        return wanted is None or wanted.told_by(sentence)
+        if wanted is None:
+            return states_something(row.sentence.text)
+        return wanted.told_by(row.sentence, row.heading, self._texts.lexicon)
 
     def _of_study(self, request: Request, evidence: Sequence[Evidence]) -> Draft:
         """Quote the sentences of a study's own texts that tell what is asked, in reading order."""
@@ -278,12 +276,15 @@ class ReaderGenerator:
         rows = [(evidence[at.passage], Support(at.start, at.end, 1.0)) for at in sorted(chosen)]
         return Draft(sentences=tuple(_attributed(e, said) for e, said in rows), confidence=_TOLD)
 
-    def _scored(self, rows: Sequence[_Candidate], asked: Asked, own: bool) -> Iterator[tuple[float, _Candidate]]:
+    def _scored(
+        self, rows: Sequence[_Candidate], asked: Asked, own: bool, wanted: Sought | None
+    ) -> Iterator[tuple[float, _Candidate]]:
         """Candidates that qualify. Beside a case of its ``own``, "what is seen?" needs no literature.
 
         Where search has judged the passage, a quarter of the question's words will do. Elsewhere half of them must be
         met: with less, "the mechanism of action of" a drug is answered by the mechanism of something else. "Which is
-        more common, A or B?" is answered by what says all of it.
+        more common, A or B?" is answered by what says all of it. What stands under a title that announces the property
+        asked for goes first.
         """
         names, chooses = names_of(asked.text), _CHOOSES.search(asked.plain) is not None
         shown = {row.e.number: row.e for row in rows}
@@ -300,12 +301,8 @@ class ReaderGenerator:
             elif cover + named >= (1.0 if chooses else _JUDGED if row.e.relevance is not None else _UNJUDGED) and (
                 row.e.number in speaking
             ):
-                yield cover + named + 0.3 * (row.e.relevance or 0.0) + 0.15 * row.e.score, row
-
-    def _mentions(self, asked: Asked, row: _Candidate) -> bool:
-        """Whether a sentence or its title mentions a finding or a structure of the question, or a kind of it."""
-        told = {m.concept for m in (*row.sentence.mentions, *row.heading.mentions)}
-        return any(self._texts.lexicon.is_a(t, topic) for t in told for topic in asked.topics)
+                announced = _ANNOUNCED if wanted is not None and wanted.titles(row.heading) else 0.0
+                yield cover + named + announced + 0.3 * (row.e.relevance or 0.0) + 0.15 * row.e.score, row
 
     def _of_topic(self, asked: Asked, e: Evidence) -> bool:
         """Whether a passage of literature mentions a finding or a structure of those that the question names.

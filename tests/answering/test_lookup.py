@@ -46,6 +46,7 @@ def test_a_count_of_what_is_not_known_is_refused_in_words(engine: Engine, questi
         "What do the reports say about pneumothorax?",
         "What do radiologists write about pneumothorax?",
         "What is said about pneumothorax in these reports?",
+        "Do any reports mention a pneumothorax?",
     ],
 )
 def test_what_reports_say_is_told_by_reports_with_those_that_assert_and_those_that_deny(
@@ -66,6 +67,7 @@ def test_what_reports_say_is_told_by_reports_with_those_that_assert_and_those_th
     [
         ("What do the reports say about zebra stripes?", "zebra stripes"),
         ("What does the report say about pneumothorax?", "name the study"),
+        ("What does the report conclude?", "name the study"),
     ],
 )
 def test_what_reports_cannot_be_asked_is_refused_in_words(engine: Engine, question: str, part: str) -> None:

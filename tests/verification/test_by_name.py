@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.types import Evidence
-from rag.verification.rules.by_name import bare_choice, named_property, names_nothing, subject_of, why_untold
+from rag.verification.rules.by_name import bare_choice, names_nothing, sought, why_untold
 
 DEFINITION = "Glaucoma is a disorder of the eye in which the optic nerve is damaged."
 
@@ -47,23 +47,35 @@ def told(text: str) -> Evidence:
         ("What is the treatment of glaucoma?", "treatment", "Trabeculectomy is a surgical procedure that lowers it."),
         ("What are the symptoms of glaucoma?", "symptoms", "Severe pain and a headache may come suddenly."),
         ("What is the ICD code of glaucoma?", "code", "ICD-10: H40."),
-        ("What is the opposite of glaucoma?", "opposite", "The opposite is a low pressure."),
+        ("What is the opposite of glaucoma?", "word", "The opposite is a low pressure."),
+        ("How does glaucoma manifest?", "symptoms", "A halo around lights is the first symptom."),
+        ("Prognosis of glaucoma?", "outlook", "It is progressive."),
+        ("List the complications of glaucoma.", "complications", "It can cause blindness."),
+        ("What are the side effects of the drops for glaucoma?", "side effects", "They cause a slow pulse."),
+        ("When are beta blockers contraindicated in glaucoma?", "contraindications", "Avoid them in asthma."),
+        ("How can glaucoma be prevented?", "prevention", "Nothing is known to prevent it."),
+        ("How is glaucoma diagnosed?", "diagnosis", "The pressure is measured with a tonometer."),
+        ("What are the stages of glaucoma?", "stages", "Its last stage is absolute."),
+        ("Who is at risk for glaucoma?", "risk", "It is more common in the myopic."),
+        ("How is trachoma transmitted, and glaucoma?", "transmission", "It spreads from eye to eye."),
+        ("Which gene is mutated in glaucoma?", "genes", "MYOC is mutated in some families."),
+        ("How long does an attack of glaucoma last?", "duration", "An attack lasts some hours."),
         ("What is a synonym of glaucoma?", "synonyms", "It is also known as green star."),
         ("What is the mode of inheritance of glaucoma?", "inheritance", "It is autosomal recessive."),
         ("Who discovered glaucoma?", "discovery", "It was first described by Hippocrates."),
         ("How many people have glaucoma?", "frequency", "It is found in 1 in 200 persons."),
-        ("How many kinds of glaucoma are there?", "number", "There are two kinds."),
+        ("How many kinds of glaucoma are there?", "number", "There are two main kinds of it."),
     ],
 )
 def test_it_is_told_by_a_sentence_that_has_it_and_by_no_definition(
     question: str, name: str, telling: str, texts: Texts
 ) -> None:
     asked = read_question(question, texts.lexicon)
-    wanted = named_property(asked)
-    assert wanted is not None and wanted.name == name
-    assert "glaucoma" in subject_of(asked, wanted)
+    wanted = sought(asked)
+    assert wanted is not None and wanted.property.name == name
+    assert "glaucoma" in wanted.subject
     why = why_untold(asked, [told(DEFINITION)], texts)
-    assert why is not None and why.endswith(wanted.meaning)
+    assert why is not None and why.endswith(wanted.property.meaning)
     assert why_untold(asked, [told(f"{DEFINITION} {telling}")], texts) is None
 
 
@@ -72,9 +84,10 @@ def test_it_is_told_by_a_sentence_that_has_it_and_by_no_definition(
     [
         "What is glaucoma?",
         "What does glaucoma look like?",
-        "Which gene is mutated in glaucoma?",
         "What is the mechanism of action of timolol?",
         "What is the role of pressure in glaucoma?",
+        "What is the mechanism of the treatment of glaucoma?",
+        "How does the treatment of glaucoma work?",
         "List two medications included in the combination.",
         "Is the incidence of glaucoma high?",
         "What is the difference between glaucoma and cataract?",
@@ -82,8 +95,32 @@ def test_it_is_told_by_a_sentence_that_has_it_and_by_no_definition(
 )
 def test_questions_for_no_such_property_are_left_alone(question: str, texts: Texts) -> None:
     asked = read_question(question, texts.lexicon)
-    assert named_property(asked) is None
+    assert sought(asked) is None
     assert why_untold(asked, [told(DEFINITION)], texts) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ("What is the treatment of glaucoma?", "What is the treatment of glaucoma?"),
+        ("What is the treatment of glaucoma?", "(See the page about treatment.)"),
+        ("What is the treatment of glaucoma?", "Research on it hopes to find ways to treat glaucoma."),
+        ("What is the treatment of glaucoma?", "Also called: Treatment-resistant glaucoma."),
+        ("How many kinds of glaucoma are there?", "In 3 of 4 patients the kinds of glaucoma were not told."),
+        ("What is the incidence of glaucoma?", "A biopsy is rarely performed."),
+    ],
+)
+def test_what_states_nothing_of_it_tells_no_property(question: str, sentence: str, texts: Texts) -> None:
+    asked = read_question(question, texts.lexicon)
+    assert why_untold(asked, [told(sentence)], texts) is not None
+
+
+def test_a_property_of_something_else_is_none_of_what_is_asked(texts: Texts) -> None:
+    wanted = sought(read_question("How is trachoma treated?", texts.lexicon))
+    assert wanted is not None
+    cataract, trachoma = texts.sentence("Cataract"), texts.sentence("Trachoma")
+    assert not wanted.told_by(texts.sentence("It is treated by surgery."), cataract, texts.lexicon)
+    assert wanted.told_by(texts.sentence("It is treated by surgery."), trachoma, texts.lexicon)
 
 
 @pytest.mark.parametrize("question", ["Pneumonia or atelectasis?", "pneumonia vs. atelectasis", "A mass or a nodule?"])
@@ -106,6 +143,5 @@ def test_a_word_for_what_is_asked_in_names_nothing() -> None:
 @given(st.text(max_size=80))
 def test_whatever_is_asked_is_read(texts: Texts, text: str) -> None:
     asked = read_question(text, texts.lexicon)
-    wanted = named_property(asked)
-    assert wanted is None or not asked.yes_no
+    assert sought(asked) is None or not asked.yes_no
     assert isinstance(bare_choice(asked, texts), str)
