@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 from rag.generation.messages import Messages
 
-Refused = Literal["length", "logprobs", "limit", "system", "sampling", "model", ""]
+Refused = Literal["length", "pictures", "logprobs", "limit", "system", "sampling", "model", ""]
 
 # What refusals say, in the order in which they are looked for: some mention a field that they do not refuse.
 _SAYINGS: tuple[tuple[Refused, re.Pattern[str]], ...] = (
-    ("length", re.compile(r"context[ _](?:length|window|size)|too (?:large|long)|reduce the length|exceed", re.I)),
+    ("length", re.compile(r"context[ _](?:length|window|size)|too (?:large|long)|reduce the length|exceed|"
+                          r"max(?:imum)?[ _]model[ _]len", re.I)),
+    ("pictures", re.compile(r"\bimages?\b|image_(?:url|input)|multi-?modal|\bvision\b", re.I)),
     ("logprobs", re.compile(r"logprob", re.I)),
     ("limit", re.compile(r"max_tokens|max_completion_tokens", re.I)),
     (

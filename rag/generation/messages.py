@@ -54,11 +54,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Messages:
-    """The instructions, and the user's turn: pictures, each after its label, then the text."""
+    """The instructions, and the user's turn: pictures, each after its label, then the text.
+
+    ``weighed``: whether the probabilities of the answer's first word are wanted, where the model tells them.
+    """
 
     system: str
     user: str
     pictures: Sequence[Picture] = ()
+    weighed: bool = True
 
     @property
     def sha256(self) -> str:

@@ -164,7 +164,7 @@ class RemoteModel:
                 if error.status_code not in _FIELDS:
                     raise
                 first, refused = first or error, cast(Refused, error.response.headers.get(REFUSED, ""))
-                if refused in ("length", "model"):
+                if refused in ("length", "pictures", "model"):
                     raise
                 mended = dialect.without(refused) or next((g for g in guesses if g not in tried), None)
                 if mended is None or mended in tried:
@@ -186,6 +186,7 @@ class RemoteModel:
         for p in messages.pictures:
             content += [{"type": "text", "text": p.label}, {"type": "image_url", "image_url": {"url": p.data_url}}]
         turns: list[Any] = dialect.turns(messages, content)
+        logprobs = dialect.logprobs and messages.weighed  # they are twenty times as long as the text
         return _Response(
             self._client.chat.completions.with_raw_response.create(
                 model=s.model or "",
@@ -196,8 +197,8 @@ class RemoteModel:
                 temperature=g.temperature if dialect.sampling else omit,
                 seed=g.seed if dialect.sampling else omit,
                 timeout=httpx2.Timeout(s.read_timeout, connect=s.connect_timeout, pool=left),
-                logprobs=True if dialect.logprobs else omit,
-                top_logprobs=_TOP if dialect.logprobs else omit,
+                logprobs=True if logprobs else omit,
+                top_logprobs=_TOP if logprobs else omit,
             )
         )
 
@@ -234,7 +235,13 @@ class RemoteModel:
                 )
             if refused == "length":
                 return (
-                    f"says that the prompt is too long (HTTP {code}); set 'generation.openai.window' to what it takes"
+                    f"says that prompt and answer are too long together (HTTP {code}); set 'generation.openai.window' "
+                    "to what it takes, or 'generation.max_new_tokens' lower"
+                )
+            if refused == "pictures":
+                return (
+                    f"takes no images, or fewer (HTTP {code}); serve a model that sees, or set 'generation.images' to "
+                    "what it takes, 0 for none"
                 )
             if code in _FIELDS:
                 return (

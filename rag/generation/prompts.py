@@ -110,7 +110,7 @@ class Prompt:
             system, user = self._block("system", values), self._block("user", values)
         except (self._errors, KeyError, TypeError, ValueError) as error:
             raise InputError(f"prompt {self._file!r} cannot be rendered: {error}") from error
-        return Messages(system, user, tuple(pictures))
+        return Messages(system, user, tuple(pictures), weighed=request.asked.yes_no)
 
     def _block(self, name: str, values: dict[str, Any]) -> str:
         # Blocks of a child template are found through its root's context, which new_context builds for blocks as well.

@@ -60,7 +60,11 @@ class OpenAISettings(SettingsGroup):
     total_timeout: float = Field(300.0, gt=0, description="Seconds for one draft, waiting and trying again included.")
     attempts: int = Field(3, ge=1, le=10, description="Tries where the server is busy (429), failing (5xx) or away.")
     concurrency: int = Field(4, ge=1, le=1024, description="Most requests of this process at once.")
-    max_response_bytes: int = Field(4_000_000, ge=1000, description="A longer response is an error.")
+    max_response_bytes: int = Field(
+        16_000_000,
+        ge=1000,
+        description="A longer response is an error. A token with its probabilities takes up to 2,500 bytes.",
+    )
     proxy: SecretStr | None = Field(None, description="URL of a proxy to go through; the environment's are not used.")
     ca_file: Path | None = Field(None, description="Certificates (PEM) to trust in place of the public ones.")
 

@@ -130,6 +130,36 @@ NAMED: dict[str, tuple[Act, str]] = {
     "a page": (raw("<html>secret</html>", "text/html; charset=utf-8"), "a page for people.*base_url"),
     "no such model": (only_for("another"), "does not serve the model 'm'.*generation.openai.model"),
     "too long": (refusing(lambda _: True, "maximum context length is 128 tokens, secret"), "window"),
+    "vLLM, too long": (
+        refusing(
+            lambda _: True,
+            "This model's maximum context length is 800 tokens. However, your prompt contains at "
+            "least 801 input tokens, which exceeds this limit even without any output tokens.",
+        ),
+        "window",
+    ),
+    "vLLM, an answer too long": (
+        refusing(
+            lambda _: True,
+            "max_tokens=4000 cannot be greater than max_model_len=800. Please request fewer output "
+            "tokens. (parameter=max_tokens, value=4000)",
+        ),
+        "max_new_tokens",
+    ),
+    "vLLM, too long with images": (
+        refusing(
+            lambda _: True,
+            "The decoder prompt (length 5000) is longer than the maximum model length of 4096. Make "
+            "sure that `max_model_len` is no smaller than the number of text tokens plus multimodal tokens. For "
+            "image inputs, the number of image tokens depends on the number of images.",
+        ),
+        "window",
+    ),
+    "vLLM, no images": (refusing(lambda _: True, "smollm2-135m is not a multimodal model"), "generation.images"),
+    "vLLM, fewer images": (
+        refusing(lambda _: True, "At most 1 image(s) may be provided in one prompt."),
+        "generation.images",
+    ),
     "no reason": (servers.status(400), "refused the request"),
     "thought without end": (saying("<think>secret? secret."), ""),
     "nullchoices alone": (raw('data: {"choices": null}\n\ndata: [DONE]\n\n'), "stopped in the middle"),
@@ -147,8 +177,18 @@ def test_what_cannot_be_understood_is_named(server: Server, act: Act, words: str
         list(model.chat(Messages("Rules.", "Is it?")))
     assert "secret" not in str(caught.value)
     assert len(server.requests) <= 6
-    if "length" in words or words == "window":
-        assert len(server.requests) == 1, "no other words would make it shorter"
+    if words in ("window", "max_new_tokens", "generation.images"):
+        assert len(server.requests) == 1, "asked in other words it would be refused again"
+
+
+def test_probabilities_are_asked_for_where_they_are_read(server: Server, ask: Ask, texts: Texts) -> None:
+    """They make an answer twenty times as long, and open questions have no use for them."""
+    server.usual = SURE
+    chosen = settings(server.url)
+    generator = LanguageGenerator(RemoteModel(chosen), chosen, texts)
+    for question in ("Is there cardiomegaly?", "What is seen of the heart?"):
+        generator.generate(ask(question))
+    assert ["logprobs" in r["body"] for r in server.requests] == [True, False]
 
 
 def test_an_address_with_its_ending_is_taken_as_well(server: Server) -> None:
