@@ -20,7 +20,8 @@ from typing import Any
 from PIL import Image
 from tables import Cell, Table, measured, report, saving
 
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.corpus.chunking import passages_of
 from rag.corpus.packaged import packaged_file
 from rag.corpus.source import read_source

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tables import Table, measured, report, saving
 
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.corpus.chunking import passages_of
 from rag.corpus.source import read_source
 from rag.encoders.encoders import Encoders

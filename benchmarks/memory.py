@@ -23,7 +23,8 @@ import numpy as np
 from PIL import Image
 from tables import Table, measured, report, saving
 
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.corpus.chunking import passages_of
 from rag.corpus.packaged import packaged_file
 from rag.corpus.source import read_source
@@ -39,8 +40,9 @@ _INGEST = """
 import re, sys, threading
 from pathlib import Path
 import numpy as np
-from rag.building import ingest as module
-from rag.building.ingest import Source, ingest
+from rag.building import reading as module
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.encoders.encoders import Encoders
 from rag.indexing import IndexStore
 

@@ -19,7 +19,8 @@ import numpy as np
 from tables import Table, measured, report, saving
 
 from rag.answering.opening import open_version
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.cli.console import progress_bars
 from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_text_encoder

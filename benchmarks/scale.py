@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from tables import Cell, Table, measured, report, saving
 
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.encoders.encoders import Encoders
 from rag.indexing import IndexStore
 from rag.indexing.plan import plan

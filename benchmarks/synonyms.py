@@ -17,7 +17,8 @@ import numpy as np
 from retrieval import estimate, write_collection
 from tables import Table, measured, report, saving
 
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.corpus.readers.obo import obo_terms
 from rag.corpus.source import locate
 from rag.encoders.encoders import Encoders

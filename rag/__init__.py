@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rag.answering.engine import Engine as Engine
     from rag.building.index import Index as Index
-    from rag.building.ingest import Source as Source
+    from rag.building.source import Source as Source
     from rag.calibration.calibrate import calibrate as calibrate
     from rag.calibration.plan import CalibrationPlan as CalibrationPlan
     from rag.calibration.synthesis import synthesize as synthesize
@@ -53,7 +53,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Index": "rag.building.index",
-    "Source": "rag.building.ingest",
+    "Source": "rag.building.source",
     "Engine": "rag.answering.engine",
     "Cohort": "rag.cohorts.criteria",
     "CohortQuestion": "rag.cohorts.criteria",

@@ -75,7 +75,8 @@ def copy_index(indexes: Path) -> Callable[[Path], None]:
 
 
 def _build(root: Path) -> None:
-    from rag.building.ingest import Source, ingest
+    from rag.building.ingest import ingest
+    from rag.building.source import Source
     from rag.corpus.packaged import packaged_file
     from rag.encoders.encoders import Encoders
     from rag.indexing import IndexStore

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import get_args
 
 from rag.building.identity import place_of
-from rag.building.ingest import IngestReport, Source, SourceReading
+from rag.building.reading import SourceReading
+from rag.building.report import IngestReport
+from rag.building.source import Source
 from rag.corpus.chunking import passages_of
 from rag.corpus.duplicates import Duplicates, find_duplicates
 from rag.corpus.marks import Reputation

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rag.building.identity import salt_of
 from rag.building.index import Index
-from rag.building.ingest import IngestReport, Source
+from rag.building.report import IngestReport
+from rag.building.source import Source
 from rag.corpus.pacs import Mirror, Pacs, Pulled
 from rag.progress import Progress
 

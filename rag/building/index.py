@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rag.building.ingest import IngestReport, Source, ingest
+from rag.building.ingest import ingest
 from rag.building.reencode import ReencodeReport, reencode
+from rag.building.report import IngestReport
 from rag.building.reread import RereadReport, reread
+from rag.building.source import Source
 from rag.cohorts.asking import read_typed_cohort
 from rag.cohorts.criteria import Cohort, CohortHit, CohortQuestion, Page
 from rag.cohorts.find import find, find_all
@@ -100,7 +102,7 @@ class Index:
 
         Args:
             source: a file, a folder or a packaged corpus (openi, hpo, pubmed, notes, samples), or several; a
-                :class:`~rag.building.ingest.Source` also carries options of its reader.
+                :class:`~rag.building.source.Source` also carries options of its reader.
             reader: the format of a source that names none; guessed unless given.
             deidentify: what becomes of people's identifiers: off, warn, mask or require; as the settings say unless
                 given. The report lists what was found where.

@@ -11,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rag.building.ingest import BATCH, Batch
+from rag.building.batch import BATCH, Batch
 from rag.building.reread import reread
+from rag.building.spaces import spaces_of
 from rag.corpus.images import image_fault
 from rag.encoders.encoders import Encoders
 from rag.encoders.pool import Work
-from rag.encoders.protocols import ImageTextEncoder, Vectors
+from rag.encoders.protocols import Vectors
 from rag.errors import InputError
-from rag.indexing import IndexStore, Snapshot, SpaceInfo
+from rag.indexing import IndexStore, Snapshot
 from rag.progress import Progress, Silent
 from rag.types import Document
 
@@ -46,14 +47,7 @@ def reencode(store: IndexStore, encoders: Encoders, progress: Progress | None = 
         IndexStateError: another writer holds the index.
         StorageError: the machine refused; the index is as it was.
     """
-    listen, text, image = progress or Silent(), encoders.text, encoders.image
-    spaces = {"text": SpaceInfo(text.dim, text.fingerprint, 0)}
-    if image is not None:
-        spaces["image"] = SpaceInfo(image.dim, image.fingerprint, 0)
-        if encoders.joint and isinstance(image, ImageTextEncoder):
-            spaces["joint"] = spaces["image"]
-    if encoders.bridge is not None:
-        spaces["bridge"] = SpaceInfo(encoders.bridge.dim, encoders.bridge.fingerprint, 0)
+    listen, spaces = progress or Silent(), spaces_of(encoders)
     fingerprints = [space.fingerprint for name, space in spaces.items() if name != "joint"]
     with store.writer(checkpoint="|".join(["reencode", *fingerprints, *spaces])) as writer:
         with store.snapshot() as snapshot:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rag.audit.checks import AuditReport
     from rag.building.copying import CopyReport
     from rag.building.describe import Description
-    from rag.building.ingest import IngestReport
+    from rag.building.report import IngestReport
     from rag.cohorts.criteria import Cohort
     from rag.corpus.duplicates import Alike
     from rag.corpus.quarantine import Foreign

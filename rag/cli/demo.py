@@ -13,7 +13,8 @@ from PIL import Image
 
 from rag.answering.engine import Engine
 from rag.building.index import Index
-from rag.building.ingest import IngestReport, Source
+from rag.building.report import IngestReport
+from rag.building.source import Source
 from rag.calibration.calibrate import calibrate
 from rag.calibration.outcome import Calibration
 from rag.calibration.synthesis import synthesize

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.building.index import Index
-from rag.building.ingest import Source
+from rag.building.source import Source
 from rag.errors import InputError
 from rag.progress import Progress, Silent
 from rag.settings import Settings

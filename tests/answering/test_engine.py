@@ -222,7 +222,8 @@ def test_similar_cases_vote_by_image_alone_one_vote_a_patient(tmp_path: Path) ->
     """A search by the finding's name would bring the cases that have it, and they would outvote the similar ones."""
     from PIL import Image
 
-    from rag.building.ingest import Source, ingest
+    from rag.building.ingest import ingest
+    from rag.building.source import Source
     from rag.indexing import IndexStore
 
     retina = Image.open(packaged_file("skimage", "data", "retina.jpg")).resize((300, 300))

@@ -12,7 +12,9 @@ import pytest
 import torch  # noqa: F401  # here, since its import leaves frames for the collector
 
 from rag.answering.engine import Engine
-from rag.building.ingest import Encoders, Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
+from rag.encoders.encoders import Encoders
 from rag.indexing import IndexStore
 from rag.settings import Settings
 from rag.types import Question

@@ -35,7 +35,8 @@ ONLY_IN_REPORTS = "What is a retained bullet fragment?"
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve reports that name what one piece of literature defines, one with an image, and one of something else."""
-    from rag.building.ingest import Source, ingest
+    from rag.building.ingest import ingest
+    from rag.building.source import Source
     from rag.indexing import IndexStore
 
     folder = tmp_path_factory.mktemp("literature")

@@ -18,7 +18,8 @@ from rag.answering.engine import Engine
 from rag.answering.replay import Replay, replay
 from rag.audit.checks import check_entry, documents_in
 from rag.audit.redaction import redact
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.corpus.packaged import packaged_file
 from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_text_encoder

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rag.building.describe import describe, preview
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.encoders.encoders import Encoders
 from rag.errors import InputError
 from rag.indexing import IndexStore

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.building import ingest as module
-from rag.building.ingest import Source, ingest
+from rag.building import reading as module
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.errors import InputError

@@ -8,7 +8,7 @@ import pytest
 
 import rag
 from rag.building.describe import preview
-from rag.building.ingest import Source
+from rag.building.source import Source
 from rag.corpus.marks import Told
 from rag.errors import InputError
 
@@ -79,7 +79,7 @@ def test_the_older_file_read_again_takes_no_flag_away(tmp_path: Path) -> None:
 def test_of_two_editions_in_one_file_the_last_counts_however_often_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag.building.ingest.BATCH", 1)
+    monkeypatch.setattr("rag.building.reading.BATCH", 1)
     index, file = rag.Index.create(tmp_path / "index"), tmp_path / "update.xml"
     editions = "".join(ARTICLE.format(90000021, "Drusen.", said) for said in ("Of old.", "As it is now."))
     file.write_text(f"<PubmedArticleSet>{editions}</PubmedArticleSet>")

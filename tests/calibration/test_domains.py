@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from rag.answering.engine import Engine
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.calibration.calibrate import CalibrationPlan, calibrate
 from rag.calibration.traces import trace
 from rag.calibration.watch import watch

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from rag.building.copying import CopyReport, copy_without_identities
-from rag.building.ingest import IngestReport, Source, SourceReading
+from rag.building.reading import SourceReading
+from rag.building.report import IngestReport
+from rag.building.source import Source
 from rag.corpus.images import load_image
 from rag.corpus.scrub import Scrubber
 from rag.errors import MissingDependencyError

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.building.describe import preview
-from rag.building.ingest import Source
+from rag.building.source import Source
 from rag.corpus.chunking import passages_of
 from rag.corpus.identifiers import find_identifiers
 from rag.corpus.scrub import REMOVED, Identified, Scrubber, deidentify
@@ -156,7 +156,8 @@ ROWS = [
 def test_modes_of_an_ingest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str, texts: list[str], aside: int
 ) -> None:
-    from rag.building.ingest import IngestReport, SourceReading
+    from rag.building.reading import SourceReading
+    from rag.building.report import IngestReport
     from rag.cli.console import show_ingest
 
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, ROWS)))

@@ -13,7 +13,9 @@ pytest.importorskip("datasketch")
 pytest.importorskip("imagehash")
 import rag  # noqa: E402
 from rag.building.describe import duplicates_of, preview  # noqa: E402
-from rag.building.ingest import IngestReport, Source, SourceReading  # noqa: E402
+from rag.building.reading import SourceReading  # noqa: E402
+from rag.building.report import IngestReport  # noqa: E402
+from rag.building.source import Source  # noqa: E402
 from rag.corpus.duplicates import Duplicates, find_duplicates  # noqa: E402
 from rag.corpus.source import survey  # noqa: E402
 from rag.types import Document  # noqa: E402

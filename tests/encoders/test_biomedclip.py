@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from rag.answering.engine import Engine
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
+from rag.building.source import Source
 from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_image_encoder, load_text_encoder
 from rag.encoders.runtime import torch

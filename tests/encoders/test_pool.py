@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import rag.building.ingest
-from rag.building.ingest import IngestReport, Source, ingest
+import rag.building.reading
+from rag.building.ingest import ingest
+from rag.building.report import IngestReport
+from rag.building.source import Source
 from rag.encoders.encoders import Encoders
 from rag.encoders.pool import EncoderPool, ProcessPool, RayCluster, ThisProcess, Work, open_workers
 from rag.encoders.registry import load_image_encoder, load_text_encoder
@@ -33,7 +35,7 @@ DOCUMENTS = 240
 @pytest.fixture
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """240 notes, encoded twenty at a time."""
-    monkeypatch.setattr(rag.building.ingest, "BATCH", 20)
+    monkeypatch.setattr(rag.building.reading, "BATCH", 20)
     path = tmp_path / "notes.jsonl"
     sizes = ("small", "large", "moderate")
     rows = [

@@ -13,8 +13,9 @@ import pytest
 
 import rag.building.reencode
 from rag.answering.engine import Engine
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
 from rag.building.reencode import reencode
+from rag.building.source import Source
 from rag.cli import app
 from rag.encoders.encoders import Encoders
 from rag.encoders.registry import load_image_encoder, load_text_encoder

@@ -9,7 +9,7 @@ import pytest
 
 from rag.answering.engine import Engine
 from rag.building.index import Index
-from rag.building.ingest import Source
+from rag.building.source import Source
 from rag.errors import InputError
 from rag.evaluation.suite import evaluate
 from rag.evaluation.suites.kinds import Expected, read_kinds

@@ -12,7 +12,8 @@ from PIL import Image
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of indexes with the index ``small``, and beside it the folder ``images`` with an image to ask about."""
-    from rag.building.ingest import Source, ingest
+    from rag.building.ingest import ingest
+    from rag.building.source import Source
     from rag.corpus.packaged import packaged_file
     from rag.encoders.encoders import Encoders
     from rag.indexing import IndexStore

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from rag.answering.engine import Engine
-from rag.building.ingest import Source, ingest
+from rag.building.ingest import ingest
 from rag.building.reencode import reencode
+from rag.building.source import Source
 from rag.encoders import checkpoint
 from rag.encoders.encoders import Encoders
 from rag.encoders.image import ImageNetEncoder

@@ -23,7 +23,8 @@ PASSAGES = (
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    from rag.building.ingest import Source, ingest
+    from rag.building.ingest import ingest
+    from rag.building.source import Source
     from rag.indexing import IndexStore
 
     folder = tmp_path_factory.mktemp("relevance")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from encoders.conftest import tiny_config, write_bert, write_model
 
-from rag.building.ingest import Source
+from rag.building.source import Source
 from rag.cli import main
 from rag.encoders.checkpoint import WEIGHTS
 from rag.encoders.openclip import OpenClipEncoder

@@ -12,7 +12,7 @@ from typing import Any
 
 from rag.answering.engine import Engine
 from rag.building.index import Index
-from rag.building.ingest import Source
+from rag.building.source import Source
 from rag.errors import InputError
 from rag.progress import Progress
 from rag.settings import Settings

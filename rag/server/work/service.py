@@ -240,7 +240,7 @@ class Service:
 
     def _ingest(self, request: dict[str, Any], listener: Listener) -> dict[str, Any]:
         from rag.building.index import Index
-        from rag.building.ingest import SentSource
+        from rag.building.source import SentSource
 
         served = self.index(request["index"])
         upload = Path(request["uploaded"]) if request.get("uploaded") else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from rag.building.ingest import Source
+from rag.building.source import Source
 from rag.corpus.source import read_source
 from rag.encoders.runtime import torch
 from rag.progress import Progress
