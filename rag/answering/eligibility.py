@@ -18,7 +18,7 @@ from rag.language.question import Asked, subject_words
 from rag.retrieval.search import Retrieved
 from rag.settings import Settings
 from rag.types import Domain, Evidence, Kind, Question
-from rag.verification.rules.by_name import bare_choice, names_nothing, why_untold
+from rag.verification.rules.by_name import bare_choice, names_nothing, sought, why_untold
 from rag.verification.rules.wanted import needs_telling, tell_of_study
 
 _EXPLAINS = re.compile(
@@ -122,7 +122,8 @@ def refuse_irrelevant(turn: Turn, settings: Settings) -> str | None:
 def _unexplained(request: Request) -> str | None:
     """Why reports of patients do not answer what only literature can: "what causes scoliosis?"."""
     asked, evidence = request.asked, request.evidence
-    if asked.for_reports or asked.about_patient or _EXPLAINS.match(asked.plain) is None:
+    explains = _EXPLAINS.match(asked.plain) is not None or sought(asked) is not None
+    if asked.for_reports or asked.about_patient or not explains:
         return None
     if any(e.of_case or e.kind == "literature" for e in evidence):
         return None

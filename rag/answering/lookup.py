@@ -26,9 +26,13 @@ _COMPARES = re.compile(
     r"(?:new|changed|gone|different)|changes?\s+(?:between|since|from)|side by side|than|not\s+(?:in|seen\s+in))\b",
     re.I,
 )
+_THIS = r"(?:the|this|that|these|my|his|her|their|your)"
+_IMAGE = r"(?:ct|mri?|x-?ray|radiograph|film|scan|biopsy|image|ultrasound)"
 _ONE_REPORT = re.compile(
-    r"\W*what\s+(?:does|did|do|has)\s+(?:the|this|that|my|his|her|your)\s+(?:\w+\s+)?"
-    r"(?:report|radiologist|pathologist)\s+\w+",
+    rf"\W*what\s+(?:does|did|do|has)\s+{_THIS}\s+(?:\w+\s+)?(?:report|radiologist|pathologist)\s+\w+|"
+    rf"\W*what\s+(?:does|did|do|has)\s+{_THIS}\s+(?:[\w-]+\s+){{0,2}}{_IMAGE}s?\s+\w+\W*$|"
+    rf"\W*what\s+(?:is|was|were|are)\s+{_THIS}\s+(?:\w+\s+)?(?:impression|conclusion|finding|result|diagnosis)s?\W*$|"
+    r"\W*(?:what|which|how|where|when|why)\b[^?]*\b(?:is|was|does|did|has|had)\s+(?:the|this|that)\s+patient\b",
     re.I,
 )
 _WITH_WHAT = re.compile(r"\bcompared\s+(?:with|to|against)\W*$", re.I)  # the report says what with

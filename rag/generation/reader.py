@@ -17,15 +17,21 @@ from rag.language.question import Asked
 from rag.language.reading import FOREIGN, Reading, Support, read_literature, read_passage
 from rag.language.silence import why_silence_says_nothing
 from rag.types import Draft, DraftSentence, Evidence, Quote, Side
-from rag.verification.rules.by_name import Sought, sought, states_something
+from rag.verification.rules.by_name import (
+    Sought,
+    asks_what_is_not,
+    denies_something,
+    sought,
+    states_something,
+)
 from rag.verification.rules.efficacy import works
 from rag.verification.rules.relation import says_plainly, why_beside
-from rag.verification.rules.wanted import ToldAt, tell_of_study
+from rag.verification.rules.wanted import ToldAt, defined_by, is_about, tell_of_study
 
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
 _TOLD = 0.9  # confidence that a study's sentence which tells what is asked does so
-_VERSION = "reader-10"
+_VERSION = "reader-11"
 _LEAST_READ = 0.6  # share of a question's words in the sentence of the literature that answers it
 _PLAIN = 0.9  # P(yes) where a sentence says in other words all that is asked
 _MOST, _MOST_OF_A_LIST = 4, 6  # sentences that answer an open question
@@ -228,7 +234,7 @@ class ReaderGenerator:
             for start, end, sentence in self._texts.of(e.text).sentences
             if start not in self._texts.of(e.text).asides
         ]
-        rows = [row for row in rows if self._may_be_quoted(row, wanted)]
+        rows = [row for row in rows if self._may_be_quoted(asked, row, wanted)]
         own = any(e.of_similar_image for e in evidence)
         if not own and not asked.for_reports and any(r.e.kind == "literature" for r in rows):
             rows = [r for r in rows if r.e.kind == "literature"]
@@ -255,10 +261,14 @@ class ReaderGenerator:
         sentences = tuple(_attributed(row.e, Support(row.start, row.end, 1.0)) for row in chosen)
         return Draft(sentences=sentences, confidence=round(confidence, 4))
 
-    def _may_be_quoted(self, row: _Candidate, wanted: Sought | None) -> bool:
-        """Whether it states something, and tells the property that is asked for by name."""
+    def _may_be_quoted(self, asked: Asked, row: _Candidate, wanted: Sought | None) -> bool:
+        """Whether it states something, and tells what is asked for: what is not so, what it is, a property by name."""
+        if asks_what_is_not(asked) and not denies_something(row.sentence.text):
+            return False
         if wanted is None:
-            return states_something(row.sentence.text)
+            return states_something(row.sentence.text) and is_about(
+                defined_by(asked, self._texts), row.sentence, row.heading
+            )
         return wanted.told_by(row.sentence, row.heading, self._texts.lexicon)
 
     def _of_study(self, request: Request, evidence: Sequence[Evidence]) -> Draft:
@@ -283,10 +293,11 @@ class ReaderGenerator:
 
         Where search has judged the passage, a quarter of the question's words will do. Elsewhere half of them must be
         met: with less, "the mechanism of action of" a drug is answered by the mechanism of something else. "Which is
-        more common, A or B?" is answered by what says all of it. What stands under a title that announces the property
-        asked for goes first.
+        more common, A or B?" and "what does not cause it?" are answered by what says all of it. What stands under a
+        title that announces the property asked for goes first.
         """
-        names, chooses = names_of(asked.text), _CHOOSES.search(asked.plain) is not None
+        names = names_of(asked.text)
+        whole = _CHOOSES.search(asked.plain) is not None or asks_what_is_not(asked)
         shown = {row.e.number: row.e for row in rows}
         speaking = {
             n for n, e in shown.items() if speaks_of(names, f"{e.title}\n{e.text}") and self._of_topic(asked, e)
@@ -298,7 +309,7 @@ class ReaderGenerator:
                 yield 1.0 + row.e.score + 0.2 * cover, row
             elif own and not asked.topics:
                 continue
-            elif cover + named >= (1.0 if chooses else _JUDGED if row.e.relevance is not None else _UNJUDGED) and (
+            elif cover + named >= (1.0 if whole else _JUDGED if row.e.relevance is not None else _UNJUDGED) and (
                 row.e.number in speaking
             ):
                 announced = _ANNOUNCED if wanted is not None and wanted.titles(row.heading) else 0.0

@@ -68,6 +68,9 @@ def test_what_reports_say_is_told_by_reports_with_those_that_assert_and_those_th
         ("What do the reports say about zebra stripes?", "zebra stripes"),
         ("What does the report say about pneumothorax?", "name the study"),
         ("What does the report conclude?", "name the study"),
+        ("What did the chest CT show?", "name the study"),
+        ("What was the impression?", "name the study"),
+        ("Which drugs is the patient taking?", "name the study"),
     ],
 )
 def test_what_reports_cannot_be_asked_is_refused_in_words(engine: Engine, question: str, part: str) -> None:

@@ -106,3 +106,19 @@ def test_what_is_said_of_one_thing_answers_nothing_about_another(question: str, 
 def test_a_choice_is_answered_by_what_speaks_of_both(texts: Texts) -> None:
     both = judged(1, "Drusen are more common than cataract in this group.", 0.99)
     assert quoted("Which is more common, drusen or cataract?", (both,), texts) == [1]
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "told"),
+    [
+        ("What is pneumothorax?", "A pneumothorax is air in the pleural space.", True),
+        ("What is pneumothorax?", "Cysts without a wall occur in several diseases, also beside a pneumothorax.", False),
+        ("What is the meaning of pneumothorax?", "Chest pain is common in pneumothorax.", False),
+        ("What does not cause pneumothorax?", "Smoking can cause a pneumothorax.", False),
+        ("What does not cause pneumothorax?", "Coughing does not cause a pneumothorax.", True),
+    ],
+)
+def test_what_a_thing_is_and_what_is_not_so_are_told_by_sentences_that_say_it(
+    question: str, text: str, told: bool, texts: Texts
+) -> None:
+    assert bool(quoted(question, (judged(1, text, 0.99),), texts)) == told

@@ -115,6 +115,34 @@ def test_what_states_nothing_of_it_tells_no_property(question: str, sentence: st
     assert why_untold(asked, [told(sentence)], texts) is not None
 
 
+@pytest.mark.parametrize(
+    ("question", "name", "telling", "beside"),
+    [
+        ("What causes glaucoma?", "cause", "It is due to a raised pressure.", DEFINITION),
+        (
+            "What is the most common cause of glaucoma?",
+            "rank",
+            "The leading cause of glaucoma is age.",
+            "Main lens.",
+        ),
+        (
+            "What is the function of the iris?",
+            "function",
+            "The iris controls light.",
+            "Any anomaly of its function.",
+        ),
+        ("Which drugs cause glaucoma?", "drugs", "Corticosteroids can raise the pressure.", "Glaucoma is a disorder."),
+        ("What is the normal eye pressure?", "size", "The pressure is normally 10 to 21 mmHg.", "The pressure is low."),
+    ],
+)
+def test_a_property_is_told_by_its_words(question: str, name: str, telling: str, beside: str, texts: Texts) -> None:
+    asked = read_question(question, texts.lexicon)
+    wanted = sought(asked)
+    assert wanted is not None and wanted.property.name == name
+    assert why_untold(asked, [told(telling)], texts) is None
+    assert why_untold(asked, [told(beside)], texts) is not None
+
+
 def test_a_property_of_something_else_is_none_of_what_is_asked(texts: Texts) -> None:
     wanted = sought(read_question("How is trachoma treated?", texts.lexicon))
     assert wanted is not None

@@ -44,6 +44,12 @@ _AIMS = re.compile(
     r"\b(?:new ways|ways to|goals?|aim(?:s|ed)?|focus\w*|hopes?|better understand\w*)\b",
     re.I | re.S,
 )
+_ASKS_NOT = re.compile(r"\b(?:what|which|who|when|where)\b[^?]*(?:\b(?:not|never|cannot|except)\b|n['’]t\b)", re.I)
+_DENIES = re.compile(
+    r"\b(?:no|not|never|nor|neither|none|cannot|without|except|unlike|rather than|lack\w*|absen\w+|fail\w*|"
+    r"exclud\w+|spar\w+)\b|n['’]t\b",
+    re.I,
+)
 _KINDS = frozenset({"type", "kind", "form", "sort", "class", "category", "variety", "group", "subtype", "variant"})
 _COUNTS = 5  # words from a number to what it counts, and what does not stand between them
 _ENDS = re.compile(rf"the|a|an|{_NO_NAME}")
@@ -59,6 +65,7 @@ class NamedProperty:
     said: re.Pattern[str]
     synonyms: bool
     counted: bool
+    whole: bool
 
 
 class Sought(NamedTuple):
@@ -88,6 +95,8 @@ class Sought(NamedTuple):
         return any(self.property.said.match(t.word) for i in places for t in _attributes(sentence.tokens[:i]))
 
     def _of_subject(self, sentence: ClinicalSentence, title: ClinicalSentence, lexicon: Lexicon) -> bool:
+        if self.property.whole:
+            return 2 * len(self.subject & sentence.words) >= len(self.subject)
         if not self.subject or self.subject & (sentence.words | title.words):
             return True
         told = {m.concept for m in (*sentence.mentions, *title.mentions)}
@@ -98,6 +107,16 @@ def _attributes(before: Sequence[Token]) -> Iterator[Token]:
     """The words before a noun that may belong to it, from the nearest one on: "two main", not "4 patients the"."""
     near = reversed(before[-_COUNTS:])
     return takewhile(lambda t: t.is_word and not _ENDS.fullmatch(t.word), near)
+
+
+def asks_what_is_not(asked: Asked) -> bool:
+    """Whether an open question asks for what is not so: "what does not cause it?"."""
+    return not asked.yes_no and _ASKS_NOT.search(asked.plain) is not None
+
+
+def denies_something(sentence: str) -> bool:
+    """Whether it has a word that says what is not so."""
+    return _DENIES.search(sentence) is not None
 
 
 def states_something(sentence: str) -> bool:
@@ -184,4 +203,5 @@ def _property(row: dict[str, Any]) -> NamedProperty:
         re.compile("|".join(f"(?:{p})" for p in row["said"]), re.I),
         bool(row.get("synonyms")),
         bool(row.get("counted")),
+        bool(row.get("whole")),
     )

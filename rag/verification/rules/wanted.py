@@ -20,14 +20,19 @@ from rag.errors import InputError
 from rag.language.clinical_text import ClinicalSentence, Texts
 from rag.language.cues import Phrases, Place, load_cues
 from rag.language.headings import headings_of
-from rag.language.question import Asked
+from rag.language.question import Asked, content_of
 from rag.language.tokens import tokens_of
 from rag.settings import knowledge_dir
 from rag.types import Evidence
 from rag.verification.rules.wording import meets, wording_of
 
 _WHOLE = "whole"
-_DEFINES = re.compile(r"\W*(?:what\s+(?:is|are)|what's|define|explain)\s+(?:an?\s+)?(?P<name>[^?.]+?)\W*$", re.I)
+_DEFINES = re.compile(
+    r"\W*(?:(?:what(?:\s+(?:is|are)|['’]s)|give|tell\s+me)\s+the\s+(?:definition|meaning)\s+of|what\s+(?:is|are)|what['’]s|define|"
+    r"explain)\s+(?:an?\s+)?(?P<name>[^?.]+?)\W*$",
+    re.I,
+)
+_BEGINS = 3  # words and marks at a sentence's begin in which it may name what it explains, beside its own
 _ADVICE = re.compile(r"\W*(?:should|will|shall|must|ought)\b", re.I)
 _GOES_ON = re.compile(r"\W*(?:it|they|this|these|the (?:lesion|former|latter|largest))\b", re.I)
 _SIZED = re.compile("enlarg|dilat|widen|small|large|promin|shrunk|swollen")
@@ -122,6 +127,24 @@ class Telling(NamedTuple):
 
     sentences: tuple[ToldAt, ...]
     missing: str = ""
+
+
+def defined_by(asked: Asked, texts: Texts) -> frozenset[str]:
+    """Lemmas of the finding that is to be explained, in "what is pneumonia?"; none where anything else is asked."""
+    match = _DEFINES.match(asked.plain)
+    if match is None:
+        return frozenset()
+    tokens = tokens_of(match["name"])
+    found = texts.lexicon.mentions(tokens)
+    whole = len(found) == 1 and found[0].kind in ("finding", "term") and found[0].last - found[0].first == len(tokens)
+    return content_of(tokens) if whole else frozenset()
+
+
+def is_about(thing: frozenset[str], sentence: ClinicalSentence, title: ClinicalSentence) -> bool:
+    """Whether a sentence can say what a thing is: it begins with it, or stands under its name."""
+    begin = content_of(sentence.tokens[: len(thing) + _BEGINS])
+    under = 2 * len(thing & title.words) >= max(1, len(title.words))
+    return under or 2 * len(thing & begin) >= len(thing)
 
 
 def needs_telling(asked: Asked) -> bool:
@@ -345,7 +368,7 @@ def _read_wants(texts: Texts, asked: Asked) -> Wants:
         words=tuple(dict.fromkeys(w.name for w in words)),
         examinations=tuple(dict.fromkeys(examinations)),
         shown=tuple(dict.fromkeys([*topics.values(), *(w.text for w in words)])),
-        defines=_defines(asked, texts),
+        defines=bool(defined_by(asked, texts)),
     )
 
 
@@ -362,16 +385,6 @@ def _taken(text: str, patterns: Sequence[re.Pattern[str]]) -> tuple[str, list[st
             blank = " " * (kept[0] - match.start()) + middle + " " * (match.end() - kept[1])
             text = text[: match.start()] + blank + text[match.end() :]
     return text, found
-
-
-def _defines(asked: Asked, texts: Texts) -> bool:
-    """ "What is pneumonia?", "what are drusen?": of a finding without "the"."""
-    match = _DEFINES.match(asked.plain)
-    if match is None:
-        return False
-    tokens = tokens_of(match["name"])
-    found = texts.lexicon.mentions(tokens)
-    return len(found) == 1 and found[0].kind in ("finding", "term") and found[0].last - found[0].first == len(tokens)
 
 
 def _listed(words: Sequence[str]) -> str:
