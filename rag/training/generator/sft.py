@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,17 +121,9 @@ def train_generator(
     run = RunFolder(job.out, _identity(items, base.name, start, job.prompt, recipe))
     feeder = Feeder(base.loaded, Prompt(job.prompt), Lexicon.load(), recipe, recipe.image_side, recipe.views)
     feeder.written.load(run.path)
-    once = recipe.model_copy(update={"versions": 1})  # of what is only measured
-    taught = {
-        part: _Taught.of(compose(some, recipe if part == TRAIN else once), feeder, recipe.longest)
-        for part, some in parts.items()
-    }
-    tests = {part: LookingTest(some, recipe) for part, some in parts.items() if part != TRAIN}
-    for test in tests.values():
-        for asking in test.askings:
-            feeder.length(asking, "Yes.")
+    course = _Course.of(parts, feeder, recipe)
     feeder.written.save(run.path)
-    if not taught["train"].examples:
+    if not course.taught[TRAIN].examples:
         raise InputError(
             "no question of the split 'train' can be learned from: no passage holds an answer, or all are longer than "
             f"{recipe.longest} tokens"
@@ -140,30 +132,19 @@ def train_generator(
     if start is not None:
         read_parts(tuned, start)
     base.loaded.model.eval()  # nothing random but what the seed decides; the image tower's statistics stay
-    stages = [*_aligning(tuned, parts["train"], feeder, recipe), *_stages(tuned, taught["train"], feeder, recipe)]
+    stages = [*_aligning(tuned, parts["train"], feeder, recipe), *_stages(tuned, course.taught[TRAIN], feeder, recipe)]
     traces = run_stages(stages, tuned.parameters, recipe, run, progress)
     if not job.merged:  # merging changes the model
         save(tuned, base, job)
-    measured: dict[str, Sequence[BaseModel]] = {
-        part: measure_generator(tuned.model, feeder, some.examples, some.lengths, recipe)
-        for part, some in taught.items()
-        if part != "train" and some.examples
-    }
-    measured |= {f"{part}, looking": test.measure(tuned.model, feeder) for part, test in tests.items()}
+    measured = course.measure(tuned, feeder, recipe)
     if job.merged:
         save(tuned, base, job)
-    counts = [c for part, some in taught.items() for c in tally((e.kind for e in some.examples), part)]
-    left_out = [
-        f"{some.longer} examples of {part} with more than {recipe.longest} tokens"
-        for part, some in taught.items()
-        if some.longer
-    ]
     seen = seen_by([*parts["train"], *parts["dev"]])
     if start is not None and (before := Seen.read(start.folder)) is not None:
         seen = before.joined(seen)
     facts = TuningFacts(
-        job.out.resolve().name, _PURPOSE, job.command, base.name, job.prompt, recipe, seen, counts, left_out, traces,
-        measured, _HOW,
+        job.out.resolve().name, _PURPOSE, job.command, base.name, job.prompt, recipe, seen, course.counts,
+        course.left_out(recipe.longest), traces, measured, _HOW,
     )  # fmt: skip
     write_card(facts, job.out)
     run.remove()
@@ -216,6 +197,50 @@ class _Taught:
         lengths = [feeder.length(e.asking, e.answer) for e in examples]
         kept = [(e, n) for e, n in zip(examples, lengths, strict=True) if n <= longest]
         return cls([e for e, _ in kept], [n for _, n in kept], len(examples) - len(kept))
+
+
+@dataclass(frozen=True)
+class _Course:
+    """Each split's examples, and of those that nothing is learned from a test of looking."""
+
+    taught: dict[Split, _Taught]
+    tests: dict[Split, LookingTest]
+
+    @classmethod
+    def of(cls, parts: Mapping[Split, Sequence[Lesson]], feeder: Feeder, recipe: GeneratorRecipe) -> _Course:
+        once = recipe.model_copy(update={"versions": 1})  # of what is only measured
+        taught = {
+            part: _Taught.of(compose(some, recipe if part == TRAIN else once), feeder, recipe.longest)
+            for part, some in parts.items()
+        }
+        tests = {part: LookingTest(some, recipe) for part, some in parts.items() if part != TRAIN}
+        for test in tests.values():
+            for asking in test.askings:
+                feeder.length(asking, "Yes.")
+        return cls(taught, tests)
+
+    @property
+    def counts(self) -> list[tuple[str, str, int]]:
+        """(kind, split, how many)."""
+        return [c for part, some in self.taught.items() for c in tally((e.kind for e in some.examples), part)]
+
+    def left_out(self, longest: int) -> list[str]:
+        """What is longer than ``longest`` tokens, in words."""
+        return [
+            f"{some.longer} examples of {part} with more than {longest} tokens"
+            for part, some in self.taught.items()
+            if some.longer
+        ]
+
+    def measure(self, tuned: Adapted, feeder: Feeder, recipe: GeneratorRecipe) -> dict[str, Sequence[BaseModel]]:
+        """The figures of every split that is not learned from, and of its test of looking."""
+        measured: dict[str, Sequence[BaseModel]] = {
+            part: measure_generator(tuned.model, feeder, some.examples, some.lengths, recipe)
+            for part, some in self.taught.items()
+            if part != TRAIN and some.examples
+        }
+        looked = {f"{part}, looking": test.measure(tuned.model, feeder) for part, test in self.tests.items()}
+        return measured | looked
 
 
 def _start(job: TuningJob, base: Base) -> ModelParts | None:
