@@ -222,8 +222,8 @@ def show_cohort(found: Cohort) -> None:
             table.add_row(*(escape(v) for v in cell.values), f"{cell.reports:,}")
         show_table(table)
     for hit in found.hits:
-        dated = f", {hit.date}" if hit.date else ""
-        out.print(Text.assemble((hit.case_id, "cyan"), (f"  {hit.document_id}, {hit.source}{dated}", "dim")))
+        told = ", ".join(filter(None, (hit.document_id, hit.source, hit.date, hit.series and f"series {hit.series}")))
+        out.print(Text.assemble((hit.case_id, "cyan"), (f"  {told}", "dim")))
         for s in hit.statements:
             quote = " ".join(s.quote.split())
             out.print(Text.assemble("   ", f"“{quote}”", (f" characters {s.start}-{s.end}", "dim")), soft_wrap=True)

@@ -175,6 +175,11 @@ class CohortHit(Noun):
     date: str
     title: str
     sha256: str = Field(description="Of the document.")
+    series: str = Field(
+        "",
+        exclude_if=lambda series: not series,
+        description="Of a DICOM report, the series that it belongs to, as a pseudonym of the index.",
+    )
     statements: tuple[FoundStatement, ...] = Field(description="Empty where it counts by what it does not say.")
 
 

@@ -253,6 +253,7 @@ class _Counting:
                 date=self.scope[row].date,
                 title=d.title,
                 sha256=d.sha256,
+                series=str(d.metadata.get("series") or ""),
                 statements=tuple(
                     FoundStatement(
                         finding=s.concept,

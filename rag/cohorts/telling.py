@@ -19,7 +19,7 @@ _VERBS: dict[Standing, tuple[str, str]] = {
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = (
     "document_id", "case_id", "patient", "domain", "source", "licence", "date", "finding", "status", "size",
-    "dimension", "quote", "start", "end", "document_sha256",
+    "dimension", "quote", "start", "end", "document_sha256", "series",
 )  # fmt: skip
 
 
@@ -87,9 +87,9 @@ def rows(hits: Iterable[CohortHit]) -> Iterator[tuple[str, ...]]:
         for s in hit.statements:
             size = "" if s.size is None else f"{s.size:g}"
             said = (s.finding, s.status, size, s.dimension, s.quote, str(s.start), str(s.end))
-            yield (*place, *said, hit.sha256)
+            yield (*place, *said, hit.sha256, hit.series)
         if not hit.statements:
-            yield (*place, "", "", "", "", "", "", "", hit.sha256)
+            yield (*place, "", "", "", "", "", "", "", hit.sha256, hit.series)
 
 
 def as_csv(hits: Iterable[CohortHit]) -> Iterator[str]:

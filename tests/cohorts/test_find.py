@@ -254,6 +254,23 @@ def test_files_for_spreadsheets_hold_no_formulas(index: Index) -> None:
     assert [line["statements"][0]["quote"] for line in lines] == [row["quote"].lstrip("'") for row in rows]
 
 
+def test_a_report_of_a_dicom_file_is_found_with_its_series(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from rag.cli.console import show_cohort
+
+    made, text = Index.create(tmp_path / "dicom", Settings()), "The heart is enlarged."
+    slice_of = document("D1", "p1", "2020", text)
+    publish(
+        made.store, [slice_of.model_copy(update={"metadata": {"series": "a1b2"}}), document("D2", "p2", "2020", text)]
+    )
+    reread(made.store)
+    found = made.find("cardiomegaly")
+    assert [hit.series for hit in found.hits] == ["a1b2", ""]
+    assert [line.get("series") for line in map(json.loads, as_jsonl(found.hits))] == ["a1b2", None]
+    assert [row["series"] for row in csv.DictReader(io.StringIO("".join(as_csv(found.hits))))] == ["a1b2", ""]
+    show_cohort(found)
+    assert capsys.readouterr().out.count("series a1b2") == 1
+
+
 @given(st.text(max_size=40), st.sampled_from(["", "=", "+", "-", "@", "\t", "\r"]))
 def test_no_cell_of_a_csv_file_begins_a_formula(text: str, mark: str) -> None:
     said = FoundStatement(finding="nodule", status="present", quote=mark + text, start=0, end=1)

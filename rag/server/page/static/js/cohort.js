@@ -87,13 +87,13 @@ class CohortTable {
       ? `${many(reports, "report")} of the ${count(this.reports)} listed fit.`
       : `${many(this.reports, "report")} listed${this.reports < this.total ? ` of ${count(this.total)}` : ""}.`;
     this.tbody.replaceChildren(...rows.map((r) => h("tr", {}, COLUMNS.map(([name, label], n) => h(n ? "td" : "th", { scope: n ? null : "row", "data-label": label, class: name === "quote" ? "quoted" : null },
-      name === "study" ? h("a", { href: `#/studies/${encodeURIComponent(r.index)}/${encodeURIComponent(r.study)}` }, r.study) : r[name])))));
+      name === "study" ? h("a", { href: `#/studies/${encodeURIComponent(r.index)}/${encodeURIComponent(r.study)}`, title: r.series ? `series ${r.series}` : null }, r.study) : r[name])))));
   }
 }
 
 /** A row for each sentence that made a report count; one for a report that counts by what it does not say. */
 function rowsOf(hit, index) {
-  const shared = { index, document: hit.document_id, study: hit.case_id, patient: hit.group_id, date: hit.date, domain: hit.domain };
+  const shared = { index, document: hit.document_id, study: hit.case_id, patient: hit.group_id, date: hit.date, domain: hit.domain, series: hit.series || "" };
   const said = hit.statements.length ? hit.statements : [{ status: "silent", quote: "" }];
   const seen = new Set();
   return said.filter((s) => (seen.has(s.quote + s.status) ? false : seen.add(s.quote + s.status))).map((s) => {
