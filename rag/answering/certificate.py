@@ -135,7 +135,7 @@ class StoredCertificate(NotedFile):
         if self.fingerprints.get("certificate format") == "1":
             return f"the certificate's format has changed; compute it again with: {self.COMMAND}"
         if self.fingerprints == _EDITED:
-            return f"the certificate's file was edited; compute it again with: {self.COMMAND}"
+            return f"the certificate's file was edited, or is another index's; compute it again with: {self.COMMAND}"
         names = sorted({*self.fingerprints, *fingerprints})
         changed = [name for name in names if self.fingerprints.get(name) != fingerprints.get(name)]
         return f"since it was computed, these have changed: {', '.join(changed)}" if changed else ""

@@ -18,8 +18,8 @@ from rag.types import sha256_of
 class NotedFile(BaseModel):
     """Values that are kept in one file of an index's folder.
 
-    Where the ledger has no note of any such file, a file is taken as it is: it is older than the notes. Formats rise by
-    one with every field that an older version would not understand.
+    One of another index is not noted in this one's ledger, and counts as edited. Formats rise by one with every field
+    that an older version would not understand.
 
     Attributes:
         FILE: its name.
@@ -39,7 +39,7 @@ class NotedFile(BaseModel):
         return values
 
     def edited(self) -> Self:
-        """What is left of a file that somebody edited."""
+        """What is left of a file that somebody edited, or brought from another index."""
         raise NotImplementedError
 
     def save(self, folder: Path) -> Path:
@@ -53,6 +53,13 @@ class NotedFile(BaseModel):
             os.fsync(stream.fileno())
         aside.replace(path)
         return path
+
+    @classmethod
+    def noted(cls, folder: Path) -> int:
+        """The number of the ledger's entry that notes the file in ``folder``; 0 where there is none."""
+        mine = sha256_of((folder / cls.FILE).read_text(encoding="utf-8"))
+        notes = Ledger(folder / LEDGER).walk("certificate")
+        return max((note.number for note in notes if note.fields["file_sha256"] == mine), default=0)
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
@@ -82,4 +89,4 @@ def _read(kind: type[Any], path: Path, text: str) -> Any:
         )
     read = kind.model_validate_json(json.dumps(kind.upgraded(values) if isinstance(values, dict) else values))
     noted = Ledger(path.parent / LEDGER).certificates()
-    return read.edited() if noted and sha256_of(text) not in noted else read
+    return read if sha256_of(text) in noted else read.edited()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,7 @@ from rag.answering.image_guard import effects_that_hold
 from rag.answering.pipeline import Pipeline
 from rag.answering.witnesses import load_witness
 from rag.encoders.registry import load_bridge_encoder, load_image_encoder, load_reranker, load_text_encoder
+from rag.encoders.runtime import files_sha256
 from rag.errors import InputError
 from rag.generation.registry import load_generator
 from rag.indexing.snapshot import Snapshot
@@ -26,11 +28,14 @@ from rag.retrieval.router import Router
 from rag.retrieval.search import Searcher
 from rag.risk_control.policy import GRID
 from rag.settings import Settings
+from rag.settings.knowledge import knowledge_dir
 from rag.types import sha256_of
 from rag.verification.registry import load_verifier
 
 # What finds passages; questions are read, with the lexicon, before they are searched.
-_FINDING = ("index version", "text encoder", "image encoder", "router", "retrieval settings")
+_FINDING = ("index version", "text encoder", "image encoder", "router", "retrieval settings", "program")
+
+_ANSWERING = ("answering", "encoders", "generation", "language", "retrieval", "risk_control", "verification")
 
 
 def open_version(
@@ -71,6 +76,7 @@ def _over(snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexi
         "retrieval settings": sha256_of(settings.retrieval.model_dump_json())[:16],
         "most sentences": str(settings.answering.max_sentences),
         "policy grid": GRID,
+        "program": _program(),
     }
     if reranker is not None:
         fingerprints["reranker"] = reranker.fingerprint
@@ -106,6 +112,18 @@ def _over(snapshot: Snapshot, store: IndexStore, settings: Settings, known: Lexi
         finding_fingerprints=finding,
         fingerprints=fingerprints,
     )
+
+
+@cache
+def _program() -> str:
+    """What reads, finds, writes and judges: the code of these packages, and the word lists of ``knowledge``.
+
+    An upgrade may change any answer, and no version that somebody must remember to raise would tell.
+    """
+    package = Path(__file__).parent.parent
+    files = [file for name in _ANSWERING for file in sorted((package / name).rglob("*.py"))]
+    words = sorted(file for file in knowledge_dir().rglob("*.toml") if file.parent.name != "profiles")
+    return files_sha256([*files, *words])[:16]
 
 
 @contextmanager

@@ -70,6 +70,7 @@ def features_of(text: str, lexicon: Lexicon, study: str | None = None) -> dict[s
     kinds = {i: f"<{m.kind}>" for m in lexicon.mentions(tokens) for i in range(m.first, m.last)}
     kinds |= {i: "<course>" for c in cues.courses.all(tokens) for i in range(c.first, c.last) if i not in kinds}
     tables = (("<side>", cues.sides), ("<zone>", cues.zones), ("<degree>", cues.degrees))
+    turning = cues.turning | cues.denying
     features: dict[str, str] = {}
     for i, token in enumerate(tokens):
         word = token.lemma
@@ -78,6 +79,11 @@ def features_of(text: str, lexicon: Lexicon, study: str | None = None) -> dict[s
             known = "<number>"
         if known is not None:
             features[known] = word
-        elif token.is_word and word not in cues.stop_words and token.text.lower() not in cues.stop_words:
+        elif token.is_word and (
+            token.text.lower() in turning or cues.stop_words.isdisjoint((word, token.text.lower()))
+        ):
             features[hashlib.sha256(word.encode()).hexdigest()[:8]] = word
+    denied = [token.text for token in tokens if token.text.lower() in cues.denying]
+    if len(denied) > 1:
+        features["<denied twice>"] = " … ".join(denied)
     return features

@@ -22,7 +22,7 @@ from rag.types import Domain, sha256_of
 
 TRACES = "traces"
 _BATCH = 32
-_FORMAT = 4
+_FORMAT = 5
 
 
 def trace(questions: Sequence[LabelledQuestion], engine: Engine, progress: Progress) -> list[Trial]:

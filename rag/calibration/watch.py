@@ -80,7 +80,7 @@ def watch(store: IndexStore, last: int = 500, level: float = LEVEL) -> Drift:
     outside: Counter[str] = Counter()
     rows: dict[tuple[str, ...], list[tuple[float, ...]]] = {part.about: [] for part in certificate.parts}
     seen: set[str] = set()
-    for answer in _since(Ledger(store.path / LEDGER), certificate):
+    for answer in _after(Ledger(store.path / LEDGER), StoredCertificate.noted(store.path)):
         if answer.certificate.status != "valid":
             outside["out of domain" if answer.domain.out_of_domain else answer.certificate.status] += 1
             continue
@@ -102,12 +102,12 @@ def watch(store: IndexStore, last: int = 500, level: float = LEVEL) -> Drift:
     return Drift(store.name, certificate.created, covered, dict(outside), tuple(found), level, drifted)
 
 
-def _since(ledger: Ledger, certificate: StoredCertificate) -> Iterator[Answer]:
-    """Answers since the certificate was computed, newest first."""
+def _after(ledger: Ledger, number: int) -> Iterator[Answer]:
+    """Answers recorded after an entry, newest first: a clock may have been set back, numbers only rise."""
     before: int | None = None
     while page := ledger.entries(_PAGE, before):
         for entry in page:
-            if entry.created < certificate.created:
+            if entry.number < number:
                 return
             yield _answer(entry)
         before = page[-1].number

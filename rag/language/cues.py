@@ -143,6 +143,8 @@ class Cues:
     hedges: frozenset[str]
     general: frozenset[str]
     stop_words: frozenset[str]
+    turning: frozenset[str]
+    denying: frozenset[str]
     vocabulary: frozenset[str]
     asking: frozenset[str]
     fingerprint: str
@@ -202,9 +204,7 @@ def load_cues() -> Cues:
             courses=Phrases(data["course"]),
             inside=frozenset({*sides, *zones, *degrees, *data["inside"]["words"]}),
             lead_ins=tuple(sorted(data["question"]["lead_ins"], key=len, reverse=True)),
-            hedges=frozenset(data["question"]["hedges"]),
-            general=frozenset(data["question"]["general"]),
-            stop_words=frozenset(data["question"]["stop_words"]),
+            **{n: frozenset(data["question"][n]) for n in ("hedges", "general", "stop_words", "turning", "denying")},
             vocabulary=frozenset(_words(data)),
             asking=frozenset(data["question"]["asking"]),
             fingerprint=sha256_of(text)[:16],

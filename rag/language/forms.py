@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from rag.language.cues import Place
+from rag.language.cues import Place, load_cues
 from rag.language.statements import Assertion
 
 Form = Literal[
@@ -69,10 +69,18 @@ def presupposes(body: str) -> bool:
 
 
 def joined_by(body: str, claims: Sequence[Assertion]) -> Joined:
-    """How several things that are asked for belong together."""
+    """How several things that are asked for belong together; "no edema or effusion" denies both."""
     if len({c.concept for c in claims}) < 2:
         return ""
     words = body.lower().split()
+    denied = [n for n, word in enumerate(words) if word in load_cues().denying]
+    if (
+        "or" in words
+        and len(denied) == 1
+        and denied[0] < words.index("or")
+        and all(c.status == "absent" for c in claims)
+    ):
+        return "and"
     return "or" if "or" in words else "and" if "and" in words or "both" in words else ""
 
 

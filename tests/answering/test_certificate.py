@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ import pytest
 from rag.answering.certificate import FORMAT, CertificatePart, StoredCertificate, certificate_for
 from rag.answering.confidence import Combiner
 from rag.answering.posed import Posed, features_of, unread_of
+from rag.audit.ledger import LEDGER, Ledger
 from rag.errors import IndexStateError
 from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
 from rag.risk_control.novelty import Familiar
-from rag.types import Domain
+from rag.types import Domain, sha256_of
 
 NOW = {"index version": "3", "generator": "reader"}
 STUDY = Posed("study")
@@ -109,9 +111,19 @@ def test_an_edited_certificate_promises_nothing(tmp_path: Path) -> None:
     assert StoredCertificate.load(tmp_path) == STORED
 
 
-def test_a_certificate_from_before_hashes_were_noted_is_taken_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / StoredCertificate.FILE).write_text(STORED.model_dump_json())
-    assert StoredCertificate.load(tmp_path) == STORED
+@pytest.mark.parametrize("has_one_of_its_own", [False, True])
+def test_the_certificate_of_another_index_promises_nothing_here(tmp_path: Path, has_one_of_its_own: bool) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    if has_one_of_its_own:
+        NOTHING.save(here)
+    shutil.copy(STORED.save(there), here)
+    found = certificate_for(StoredCertificate.load(here), STORED.fingerprints, STUDY, HERE)
+    assert found.status == "stale"
+    assert "another index's" in found.why
+    shutil.copytree(there, tmp_path / "copy")  # with its ledger it is the same index
+    assert StoredCertificate.load(tmp_path / "copy") == STORED
 
 
 def test_a_form_of_question_that_was_not_tested_is_not_covered() -> None:
@@ -150,6 +162,10 @@ WORDED = STORED.model_copy(
         ("Does the film show cardiomegaly?", None),
         ("Does the film show a bean-shaped nodule?", "“bean”, “shaped”"),
         ("Is there an effusion as in the warfarin trial?", "“trial”, “warfarin”"),
+        ("Will there be a pneumothorax?", "“will”"),
+        ("If there is an effusion, is there a nodule?", "“if”"),
+        ("Is effusion the indication?", "“indication”"),
+        ("Is there no effusion?", "“no”"),
     ],
 )
 def test_a_question_worded_unlike_those_tested_is_not_covered_and_its_words_are_named(
@@ -160,6 +176,19 @@ def test_a_question_worded_unlike_those_tested_is_not_covered_and_its_words_are_
     if strange is not None:
         assert strange in found.why
     assert found.policy == certificate_for(STORED, NOW, STUDY, HERE).policy
+
+
+def test_denying_once_is_not_denying_twice() -> None:
+    texts = ("Is there an effusion?", "Is there no effusion?", "Does the film not show a nodule?")
+    seen = [features_of(text, Lexicon.load()).keys() for text in texts]
+    stored = WORDED.model_copy(update={"familiar": Familiar.of(seen * 60, [f"g{i}" for i in range(180)])})
+    for text, status in (
+        ("Is there no nodule?", "valid"),
+        ("Does the film not show no nodule?", "uncertified"),
+        ("Is there no film without a nodule?", "uncertified"),
+    ):
+        found = certificate_for(stored, NOW, Posed("study", "presence", features_of(text, Lexicon.load())), HERE)
+        assert found.status == status, text
 
 
 def test_the_certificate_holds_no_word_of_the_questions() -> None:
@@ -191,6 +220,7 @@ def test_a_certificate_of_the_format_before_loads_as_it_was_and_an_older_system_
     for forms in (["presence", "side"], None):
         values = {k: v for k, v in before.items() if k != "forms"} | ({"forms": forms} if forms else {})
         (tmp_path / StoredCertificate.FILE).write_text(json.dumps(values))
+        Ledger(tmp_path / LEDGER).note_certificate(sha256_of(json.dumps(values)))
         found = StoredCertificate.load(tmp_path)
         assert found is not None
         assert found.forms == tuple(forms or ["presence"])

@@ -167,7 +167,8 @@ def test_the_watch_is_quiet_on_the_same_questions_and_flags_other_ones(
     pictures: tuple[Engine, list[LabelledQuestion]], tmp_path: Path
 ) -> None:
     engine, labelled = pictures
-    run(engine, labelled)
+    certificate = run(engine, labelled).certificate.model_copy(update={"created": "2999-01-01T00:00:00+00:00"})
+    certificate.save(engine.store.path)  # by a clock that has been set back since
     assert watch(engine.store).shifts == (), "nothing has been asked yet"
     engine.ask_many([q.question for q in labelled])
     quiet = watch(engine.store)

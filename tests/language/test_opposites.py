@@ -120,6 +120,9 @@ def test_several_things_are_all_or_any(texts: Texts) -> None:
         ("Is there an effusion and a pneumothorax?", "no"),
         ("Is there a pneumothorax or an effusion?", "yes"),
         ("Is there a pneumothorax and atelectasis?", "no"),
+        ("Does it show no pneumothorax or effusion?", "no"),
+        ("Is the chest free of effusion or pneumothorax?", "no"),
+        ("Is there no pneumothorax or no effusion?", "yes"),
     ):
         assert ask(question, text, texts).verdict == verdict, question
 
