@@ -5,6 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def shown(x: float, y: float, text: str, size: float = 10, turn: str = "1 0 0 1") -> str:
+    """Text at a place, as a page's content says it; ``turn`` is the first part of its matrix."""
+    return f"BT /F1 {size} Tf {turn} {x} {y} Tm ({text}) Tj ET\n"
+
+
+def pdf_of_contents(path: Path, contents: list[str]) -> Path:
+    """A PDF file of pages of 600 x 800 points that show these contents."""
+    from pypdf import PdfReader, PdfWriter
+    from pypdf.generic import DecodedStreamObject, NameObject
+
+    writer = PdfWriter(clone_from=PdfReader(pdf_of(path, [["x"] for _ in contents])))
+    for page, content in zip(writer.pages, contents, strict=True):
+        stream = DecodedStreamObject()
+        stream.set_data(content.encode("cp1252"))
+        page[NameObject("/Contents")] = writer._add_object(stream)
+    writer.write(path)
+    return path
+
+
 def pdf_of(path: Path, pages: list[list[str]], *, picture: int = 0) -> Path:
     """A PDF file with these lines on its pages, and so many pages that are only a picture."""
     from pypdf import PdfWriter

@@ -28,6 +28,13 @@ _ENUMERATOR = re.compile(r"\s*(?:[A-Z]{3,20}:\s*)?\(?(\d{1,2})[.)]\s")
 _LINE_OPENS_BLOCK = re.compile(
     r"#{1,6}\s|[-*\u2022]\s|\(?\d{1,2}[.)]\s|[\u2610\u2611]|(?:\*\*)?[A-Z][\w /&()-]{0,40}:(?=\s|\*\*|$)"
 )
+# A line that ends with one of these goes on, whatever comes next: "no evidence of", "kein", "sin".
+_GOES_ON = {
+    *("no", "not", "without", "of", "the", "a", "an", "and", "or", "nor", "for", "with", "to", "in", "on", "at", "by"),
+    *("from", "is", "are", "was", "were", "be", "has", "have", "which", "kein", "keine", "keinen", "ohne", "nicht"),
+    *("auf", "von", "der", "die", "das", "den", "und", "oder", "mit", "sin", "de", "del", "pas", "sans", "du", "des"),
+}
+_BAR = " | "  # between the cells of a row
 _SHORT_LINE = 50  # a line this short that is followed by a capital was ended by its author, not by a margin
 
 
@@ -99,6 +106,12 @@ def _line_ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     if "\n" in match[0][1:] or match.end() >= len(text):
         return True
     line = text[max(start, text.rfind("\n", start, match.start()) + 1) : match.start()].strip()
-    if line.startswith("#") or line.endswith(":") or _LINE_OPENS_BLOCK.match(text, match.end()):
+    following = text[match.end() : match.end() + 1000].partition("\n")[0]
+    if _BAR in line or _BAR in following:
+        return True
+    opens = _LINE_OPENS_BLOCK.match(text, match.end()) is not None
+    if not opens and line.rpartition(" ")[2].lower() in _GOES_ON:
+        return False
+    if line.startswith("#") or line.endswith(":") or opens:
         return True
     return len(line) < _SHORT_LINE and text[match.end()].isupper()

@@ -17,7 +17,7 @@ from PIL import Image
 
 from rag.corpus import pdf_file
 from rag.corpus.chunking import passages_of
-from rag.corpus.layout import PrintLine, boxes_of, flow
+from rag.corpus.layout import PrintLine, Sheet, boxes_of, flow
 from rag.corpus.scrub import Scrubber
 from rag.corpus.source import read_source
 from rag.errors import InputError
@@ -160,7 +160,7 @@ RUNS = st.lists(st.tuples(st.text(max_size=12), BOXES), max_size=30)
 @given(st.lists(RUNS, max_size=4))
 def test_whatever_the_layout_every_line_is_where_it_says(drawn: list[list[tuple[str, tuple[float, ...]]]]) -> None:
     given_pages = [
-        ([PrintLine(text, n, (x, y, x + w, y + h)) for text, (x, y, w, h) in runs], 600.0)
+        Sheet([PrintLine(text, n, (x, y, x + w, y + h)) for text, (x, y, w, h) in runs], 600.0, 800.0)
         for n, runs in enumerate(drawn, 1)
     ]
     flowed = flow(given_pages)

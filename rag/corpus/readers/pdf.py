@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from PIL import Image
 from rag.corpus import ocr
 from rag.corpus.dicom import is_dicom_head
 from rag.corpus.files import File, stem
-from rag.corpus.layout import Flowed, Place, PrintLine, Turned, as_shown, flow
+from rag.corpus.layout import Flowed, Place, PrintLine, Sheet, Turned, as_shown, flow, rows_of_print
+from rag.corpus.owners import owners_of
 from rag.corpus.pdf_file import MAX_BYTES, ORIGINAL, original_of, rows_of
 from rag.corpus.quarantine import Quarantined
 from rag.corpus.readers.base import BY_NAME, CERTAIN, Reader, Record
@@ -24,22 +25,31 @@ from rag.corpus.readers.sections import Publication
 from rag.corpus.text import on_one_line
 from rag.errors import InputError
 
-MAX_PAGE_CHARS = 200_000
 _SCANNED = 'It is a scanned picture without text; install the extra ocr to read it: pip install "clincite[ocr]".'
 OCR_PIXELS = 2000  # of a rendered page's longer side: 170 dpi of an A4 page
+
+
+@dataclass(frozen=True, slots=True)
+class PdfHead:
+    """What a PDF file says of itself: its title, and the names of the files that are attached to it."""
+
+    title: str
+    attached: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PdfPage:
     """A page: its running text with the lines' places, its size in points, and how sure OCR was if it read it.
 
-    ``unread`` says why a page that shows something has no text; empty for a page with text, and for an empty one.
+    ``unread`` says why a page that shows something has no text, or not all of it; empty for one that was read whole,
+    and for an empty one.
     """
 
     flowed: Flowed
     size: tuple[float, float]
     unread: str = ""
     ocr_score: float | None = None
+    owner: int = 0  # the number from 0 of the page that first names the same patient
 
 
 def recognise_pdf(file: File) -> float:
@@ -60,20 +70,27 @@ def read_pdf(file: File, kind: str = "literature", domain: str = "general", ocr:
     if kind not in ("literature", "report"):
         raise InputError(f"The option kind is {kind!r}; use literature or report.")
     data = file.read(MAX_BYTES)
-    title, pages = pages_of(data, ocr)
+    head, pages = pages_of(data, ocr)
     work = Publication(
         id=stem(file.name, ".pdf"),
-        title=title or file.path.stem,
+        title=head.title or file.path.stem,
         source=file.corpus,
         kind="report" if kind == "report" else "literature",
         domain=domain,
         metadata={"file": file.name, ORIGINAL: original_of(file.path, data)},
     )
     yield from documents_of_pages(work, pages, file)
+    for name in head.attached:
+        reason = "An attachment is not read; save it as a file of its own."
+        yield Quarantined(str(file.path), f"{file.name}, attachment {name}", reason)
 
 
 def documents_of_pages(work: Publication, pages: list[PdfPage], file: File) -> Iterator[Record]:
-    """A document for each page with text; a Quarantined for each that is a picture."""
+    """A document for each page with text; a Quarantined for each that is a picture.
+
+    A report of several patients is a case for each of them, called after the first page that names them.
+    """
+    several = work.kind == "report" and not work.case and len({page.owner for page in pages}) > 1
     sizes = [page.size for page in pages]
     for number, page in enumerate(pages, start=1):
         if page.flowed.text:
@@ -84,8 +101,9 @@ def documents_of_pages(work: Publication, pages: list[PdfPage], file: File) -> I
             }
             if page.ocr_score is not None:
                 more["ocr"] = round(page.ocr_score, 3)
-            yield work.part(f"p{number}", f"page {number}", page.flowed.text, **more)
-        elif page.unread:
+            whose = replace(work, case=f"{work.id}#p{page.owner + 1}") if several else work
+            yield whose.part(f"p{number}", f"page {number}", page.flowed.text, **more)
+        if page.unread:
             yield Quarantined(str(file.path), f"{file.name}, page {number}", page.unread)
 
 
@@ -96,35 +114,55 @@ def _in_points_of(size: tuple[float, float], line: Place, sizes: list[tuple[floa
     return [start, end, page, *(round(at * scale[n % 2], 1) for n, at in enumerate(box))]
 
 
-def pages_of(data: bytes, ocr: str = "auto") -> tuple[str, list[PdfPage]]:
-    """The title and the pages of a PDF file. Raises InputError as ``read_pdf`` does."""
+def pages_of(data: bytes, ocr: str = "auto") -> tuple[PdfHead, list[PdfPage]]:
+    """The head and the pages of a PDF file. Raises InputError as ``read_pdf`` does."""
     if ocr not in ("auto", "yes", "no"):
         raise InputError(f"The option ocr is {ocr!r}; use auto, yes or no.")
     with tempfile.TemporaryDirectory(prefix="rag-pdf-") as folder:
-        title, *rows = rows_of(data, folder, OCR_PIXELS if _reads_pictures(ocr) else 0)
-        runs, frames, scores, unread = [], list[Turned](), [], []
+        head, *rows = rows_of(data, folder, OCR_PIXELS if _reads_pictures(ocr) else 0)
+        sheets, frames, scores, unread = list[Sheet](), list[Turned](), list[float | None](), list[str]()
         for number, row in enumerate(rows, start=1):
             turned = Turned(row["runs"], *row["size"])
-            lines = [PrintLine(text, number, turned.upright(box)) for text, *box in row["lines"]]
+            lines, aside = (
+                [PrintLine(text, number, turned.upright(box)) for text, *box in row[which]]
+                for which in ("lines", "aside")
+            )
             picture = Path(folder) / f"page-{number}.png"
             seen, score = _recognised(picture, number, row["size"]) if picture.is_file() else ([], None)
-            runs.append((_bounded([*lines, *seen]), turned.across))
+            if row["picture"]:  # the picture shows the text upon it, too
+                lines = [*seen, *(line for line in lines if seen and not any(_covers(one, line) for one in seen))]
+                aside = []
+            sheets.append(Sheet(lines, turned.across, turned.along, aside))
             frames.append(turned)
             scores.append(score)
-            unread.append("" if lines or seen else _why(row, read=picture.is_file()))
+            unread.append(
+                _cut(row) if lines or aside else _why(row, pictures=_reads_pictures(ocr), read=picture.is_file())
+            )
+    owners = owners_of([rows_of_print(sheet) for sheet in sheets])
     pages = [
-        PdfPage(as_shown(flowed, frames), (row["size"][0], row["size"][1]), why, score)
-        for flowed, row, why, score in zip(flow(runs), rows, unread, scores, strict=True)
+        PdfPage(as_shown(flowed, frames), (row["size"][0], row["size"][1]), why, score, owner)
+        for flowed, row, why, score, owner in zip(flow(sheets), rows, unread, scores, owners, strict=True)
     ]
-    return on_one_line(str(title.get("title") or "")), pages
+    return PdfHead(
+        on_one_line(str(head.get("title") or "")), tuple(map(on_one_line, head.get("attached") or ()))
+    ), pages
 
 
-def _why(row: dict[str, Any], *, read: bool) -> str:
+def _cut(row: dict[str, Any]) -> str:
+    """What is missing of a page with text."""
+    return "It has more text than a page may have, and its end is not read; split it." if row.get("cut") else ""
+
+
+def _why(row: dict[str, Any], *, pictures: bool, read: bool) -> str:
     """Why a page has no text."""
     if "fault" in row:
         return f"It is a damaged page ({row['fault']})."
     if row["picture"] and read:
         return "It is a picture in which no text was recognised."
+    if row.get("unknown"):
+        return f"Its fonts do not say which letters they are; print it to PDF anew. As a picture: {_SCANNED}"
+    if row["picture"] and pictures:
+        return "It is a scanned picture beyond those that are read of one file; split the file."
     return _SCANNED if row["picture"] else ""
 
 
@@ -143,13 +181,10 @@ def _recognised(picture: Path, page: int, size: list[float]) -> tuple[list[Print
     return lines, sum(one.score for one in seen) / len(seen) if seen else None
 
 
-def _bounded(lines: list[PrintLine]) -> list[PrintLine]:
-    total = 0
-    for number, line in enumerate(lines):
-        total += len(line.text)
-        if total > MAX_PAGE_CHARS:
-            return lines[:number]
-    return lines
+def _covers(one: PrintLine, other: PrintLine) -> bool:
+    """Whether the middle of ``other`` lies in ``one``."""
+    x, y = (other.box[0] + other.box[2]) / 2, (other.box[1] + other.box[3]) / 2
+    return one.box[0] <= x <= one.box[2] and one.box[1] <= y <= one.box[3]
 
 
 READER = Reader("pdf", "a PDF file", recognise_pdf, read_pdf)
