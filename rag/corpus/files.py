@@ -27,7 +27,7 @@ _NOT_ROOT = re.compile(r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>",
 # What files say of themselves; for messages about those that no reader takes.
 _MARKS = (
     (0, b"%PDF-", "a PDF file"),
-    (0, b"PK\x03\x04", "a ZIP archive (or an Office file)"),
+    (0, b"PK\x03\x04", "a ZIP archive (or an Office file); unpack it"),
     (128, b"DICM", "a DICOM file"),
     (257, b"ustar", "a tar archive"),
     (0, b"\xd0\xcf\x11\xe0", "an Office file of before 2007; save it as .docx, .xlsx or .pptx"),

@@ -43,6 +43,7 @@ _FIRST_PARTS = {
     *("two", "three", "four", "single", "double", "air", "ground", "follow", "contrast", "thin", "post", "pre"),
 }
 _BOXES = ("\u2611", "\u2610")
+_ITEM = re.compile(r"\(?\d{1,3}(?:\.\d{1,3})*[.)]?|\(?[A-Za-z][.)]|[\u2022\u2013*-]")
 _WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _DIGITS = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(r"(?:page\s*)?\d{1,4}(?:\s*(?:/|of)\s*\d{1,4})?", re.IGNORECASE)
@@ -333,11 +334,12 @@ def _across(blocks: list[list[PrintLine]]) -> list[PrintLine]:
 
 
 def _row(cells: list[list[PrintLine]]) -> list[PrintLine]:
-    """The lines of a row's cells, parted by bars; a label and a box to tick stay with what follows them."""
+    """The lines of a row's cells, parted by bars; a label, an item's number and a box stay with what follows them."""
     row: list[PrintLine] = []
     for cell in cells:
         said = row[-1].text if row else ""
-        parted = " " if said.endswith((":", *_BOXES)) else " | "
+        is_number = len(row) == 1 and len(cells) == 2 and _ITEM.fullmatch(said)
+        parted = " " if is_number or said.endswith((":", *_BOXES)) else " | "
         row += [replace(cell[0], before=parted if row else "\n"), *(replace(line, before=" ") for line in cell[1:])]
     return row
 

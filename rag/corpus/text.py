@@ -20,6 +20,7 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (code
 _BROKEN_WORD = re.compile(
     r"[^\W\d_][\u201a-\u201e\u2020-\u203a\u20ac\u02c6\u02dc\u0192\u2122\xa1-\xac\xae-\xb6\xb8-\xbf\xd7\xf7][^\W\d_]"
 )
+_SIGNS = "µºª"  # letters that stand in measures, in any language
 _LINE_ENDS = re.compile(r"\r\n?|[\v\f\x85]")
 # Control characters and lone surrogates: the first garble a terminal, the second cannot be hashed or stored as UTF-8.
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -122,7 +123,7 @@ def _western(data: bytes) -> str:
         text = data.decode("cp1252")
     except UnicodeDecodeError:
         return ""
-    foreign = sum(c.isalpha() and not c.isascii() for c in text)
+    foreign = sum(c.isalpha() and not c.isascii() and c not in _SIGNS for c in text)
     plain = sum(c.isalpha() and c.isascii() for c in text)
     return text if foreign <= 0.4 * (plain + foreign) and not _BROKEN_WORD.search(text) else ""
 

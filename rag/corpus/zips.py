@@ -10,6 +10,7 @@ from rag.errors import InputError
 MAX_UNPACKED = 1_000_000_000
 MAX_RATIO = 200
 MAX_MEMBERS = 20_000
+_OLE = b"\xd0\xcf\x11\xe0"
 
 
 def check_zip(stream: BinaryIO) -> None:
@@ -17,6 +18,10 @@ def check_zip(stream: BinaryIO) -> None:
 
     The standard library stops unpacking a member at the size that is promised here, so a lie gains nothing.
     """
+    if stream.read(4) == _OLE:
+        raise InputError(
+            "It is locked with a password, or of before 2007; save it anew, in today's format and unlocked."
+        )
     try:
         with zipfile.ZipFile(stream) as archive:
             members = archive.infolist()

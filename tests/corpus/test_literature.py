@@ -259,6 +259,30 @@ class TestDocuments:
             ("x#s2", "Handbook & more, Tubes", "Clamp never.\nGröße 24")
         ]
 
+    def test_a_word_file_as_it_is_shown(self, tmp_path: Path) -> None:
+        """Tracked changes, hidden text, controls, raised letters, cells with several paragraphs."""
+        docx = pytest.importorskip("docx")
+        from docx.oxml import parse_xml
+
+        space = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+        deleted = "<w:del><w:r><w:delText>a large</w:delText></w:r></w:del><w:ins><w:r><w:t>no</w:t></w:r></w:ins>"
+        raised_nine = '<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>9</w:t></w:r>'
+        hidden = "<w:r><w:rPr><w:vanish/></w:rPr><w:t>Mass.</w:t></w:r>"
+        paragraph = (
+            f'<w:p {space}><w:r><w:t xml:space="preserve">There is </w:t></w:r>{deleted}'
+            f'<w:r><w:t xml:space="preserve"> effusion at 10</w:t></w:r>{raised_nine}{hidden}</w:p>'
+        )
+        control = f"<w:sdt {space}><w:sdtContent><w:p><w:r><w:t>No fracture.</w:t></w:r></w:p></w:sdtContent></w:sdt>"
+        word = docx.Document()
+        word.element.body.insert(0, parse_xml(paragraph))
+        word.element.body.insert(1, parse_xml(control))
+        cell = word.add_table(1, 2).cell(0, 0)
+        cell.text = "7,2"
+        cell.add_paragraph("low")
+        word.save(tmp_path / "x.docx")
+        (document,), _ = split(read_source(tmp_path / "x.docx"))
+        assert document.text == "There is no effusion at 10^9\nNo fracture.\n7,2 low | "
+
     def test_a_letter_in_rtf(self, tmp_path: Path) -> None:
         pytest.importorskip("striprtf")
         (tmp_path / "letter.rtf").write_bytes(rb"{\rtf1\ansi{\fonttbl{\f0 Arial;}}\f0 No mass.\par Zinc 5 \'b5g.\par}")

@@ -1,13 +1,14 @@
 """Word files, RTF letters and web pages: one document per section, headings as the names of sections.
 
-Text comes from python-docx and from the standard library's HTML parser; what is ours is cutting it at headings.
+Text comes from :mod:`rag.corpus.word`, striprtf and the standard library's HTML parser; what is done here is cutting it
+at headings.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from rag.corpus.files import File, stem
@@ -17,6 +18,7 @@ from rag.corpus.readers.base import BY_NAME, CERTAIN, LIKELY, Reader, Record
 from rag.corpus.readers.sections import Publication, named_parts
 from rag.corpus.rtf import is_rtf, text_of_rtf
 from rag.corpus.text import decode_any, on_one_line
+from rag.corpus.word import blocks_of
 from rag.corpus.zips import check_zip
 from rag.errors import InputError, MissingDependencyError
 
@@ -95,23 +97,12 @@ def _parts(file: File, title: str, sections: list[tuple[str, str]], kind: str) -
 
 def _word_sections(word: Any) -> list[tuple[str, str]]:
     sections: list[tuple[str, list[str]]] = [("", [])]
-    for block in word.iter_inner_content():
-        if hasattr(block, "rows"):
-            sections[-1][1].extend(_rows(block.rows))
-        elif (block.style.name or "").startswith(("Heading", "Title")) and block.text.strip():
+    for block in blocks_of(word):
+        if block.style.startswith(("Heading", "Title")):
             sections.append((on_one_line(block.text), []))
-        elif block.text.strip():
+        else:
             sections[-1][1].append(block.text)
     return [(label, "\n".join(lines)) for label, lines in sections]
-
-
-def _rows(rows: Iterable[Any]) -> Iterator[str]:
-    for row in rows:
-        # A merged cell comes once for each column that it spans.
-        cells = dict.fromkeys(cell._tc for cell in row.cells)
-        texts = (on_one_line("".join(e.text or "" for e in cell.iter() if e.tag.endswith("}t"))) for cell in cells)
-        if line := " | ".join(texts):
-            yield line
 
 
 WORD = Reader("docx", "a Word file (.docx)", recognise_word, read_word)

@@ -76,13 +76,15 @@ def _members(path: Path) -> Iterator[tuple[str, bytes | Quarantined]]:
         archive = tarfile.open(path, "r:*")  # noqa: SIM115 - closed below; only opening it is the user's error
     except _DAMAGED as error:
         raise InputError(f"{str(path)!r} is not a readable tar archive ({error}); download it again.") from error
-    name = path.name
+    name, reports, others = path.name, 0, 0
     with archive:
         try:
             for member in archive:
                 name = on_one_line(member.name)
                 if not member.isfile() or not name.lower().endswith(".xml"):
+                    others += member.isfile()
                     continue
+                reports += 1
                 if member.size > MAX_XML_BYTES:
                     reason = f"It has {member.size:,} bytes; a report may have {MAX_XML_BYTES:,}."
                     yield name, Quarantined(str(path), name, reason)
@@ -92,6 +94,8 @@ def _members(path: Path) -> Iterator[tuple[str, bytes | Quarantined]]:
         except _DAMAGED as error:
             reason = f"The archive is damaged after {name!r} ({error}), so the rest was not read; download it again."
             yield name, Quarantined(str(path), name, reason)
+    if others and not reports:
+        raise InputError(f"Of its {others:,} files none is an XML report; unpack it, and give the folder.")
 
 
 def _report(xml: bytes) -> Document:
