@@ -30,10 +30,12 @@ _LINE_OPENS_BLOCK = re.compile(
 )
 # A line that ends with one of these goes on, whatever comes next: "no evidence of", "kein", "sin".
 _GOES_ON = {
-    *("no", "not", "without", "of", "the", "a", "an", "and", "or", "nor", "for", "with", "to", "in", "on", "at", "by"),
+    *("not", "without", "of", "the", "a", "an", "and", "or", "nor", "for", "with", "to", "in", "on", "at", "by"),
     *("from", "is", "are", "was", "were", "be", "has", "have", "which", "kein", "keine", "keinen", "ohne", "nicht"),
     *("auf", "von", "der", "die", "das", "den", "und", "oder", "mit", "sin", "de", "del", "pas", "sans", "du", "des"),
 }
+# Before "no" that goes on; elsewhere it answers: "Pneumothorax: no", "Effusion no".
+_BEFORE_NO = {"is", "are", "was", "were", "be", "has", "have", "had", "with", "but", "and", "show", "shows", "showed"}
 _BAR = " | "  # between the cells of a row
 _SHORT_LINE = 50  # a line this short that is followed by a capital was ended by its author, not by a margin
 
@@ -110,8 +112,15 @@ def _line_ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     if _BAR in line or _BAR in following:
         return True
     opens = _LINE_OPENS_BLOCK.match(text, match.end()) is not None
-    if not opens and line.rpartition(" ")[2].lower() in _GOES_ON:
+    if not opens and _goes_on(line.split()[-2:]):
         return False
     if line.startswith("#") or line.endswith(":") or opens:
         return True
     return len(line) < _SHORT_LINE and text[match.end()].isupper()
+
+
+def _goes_on(last: list[str]) -> bool:
+    """Whether a line with these two last words cannot end a sentence."""
+    if len(last) < 2 or last[0].endswith((":", "=", "?", "-")):
+        return False
+    return last[1] in _GOES_ON or (last[1] == "no" and last[0].lower() in _BEFORE_NO)

@@ -174,6 +174,11 @@ class TestWhose:
         assert owners_of([["The patient: was seen in March, without pain."], ["Patients and methods"]]) == [0, 0]
 
 
-@pytest.mark.parametrize("end", ["no evidence of", "kein", "sin", "without"])
+@pytest.mark.parametrize("end", ["no evidence of", "no", "kein", "sin", "without"])
 def test_a_line_that_cannot_end_a_sentence_does_not(end: str) -> None:
     assert len(sentence_spans(f"There is {end}\nPneumothorax or oedema.")) == 1
+
+
+@pytest.mark.parametrize("answer", ["Effusion: no", "Effusion no", "Effusion = no", "Effusion? no"])
+def test_an_answer_ends_its_line(answer: str) -> None:
+    assert len(sentence_spans(f"{answer}\nPneumothorax yes")) == 2
