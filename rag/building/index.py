@@ -71,10 +71,12 @@ class Index:
 
     @property
     def name(self) -> str:
+        """Of its folder, as commands and routes name it."""
         return self.store.name
 
     @property
     def path(self) -> Path:
+        """Its folder."""
         return self.store.path
 
     @property

@@ -62,4 +62,5 @@ class Passage(Noun):
 
     @property
     def sha256(self) -> str:
+        """Of the passage's text alone, as hex: what a citation's evidence is checked by."""
         return sha256_of(self.text)
