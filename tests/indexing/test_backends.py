@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -400,6 +402,35 @@ class TestRefusals:
         with pytest.raises(IndexStateError, match="no collection"):
             VectorSegment(tmp_path / "segments", info, settings)
 
+    def test_milvus_that_has_lost_a_vector(self, tmp_path: Path) -> None:
+        from pymilvus import MilvusClient
+
+        settings, segments = settings_for(tmp_path, "milvus"), tmp_path / "segments"
+        info = write_vectors(segments, "text", "e", np.arange(50), clustered(1, 50), using("milvus", settings))
+        collection = json.loads((segments / info.id / "milvus.json").read_text())["collection"]
+        MilvusClient(str(settings.milvus_uri)).delete(collection, ids=[7])
+        with pytest.raises(IndexStateError, match="49 of its 50 vectors"):
+            VectorSegment(segments, info, settings)
+        discard_segment(segments / info.id, settings)
+
+    def test_milvus_waits_for_no_tick_of_the_cluster(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One strong reading when the segment is opened; a strong search would wait up to 200 ms."""
+        from pymilvus import MilvusClient
+
+        asked: list[str] = []
+
+        def noting(self: MilvusClient, *args: Any, **more: Any) -> Any:
+            asked.append(more["consistency_level"])
+            return search(self, *args, **more)
+
+        search = MilvusClient.search
+        monkeypatch.setattr(MilvusClient, "search", noting)
+        settings, segments = settings_for(tmp_path, "milvus"), tmp_path / "segments"
+        info = write_vectors(segments, "text", "e", np.arange(50), clustered(1, 50), using("milvus", settings))
+        MilvusIndex.open(segments / info.id, info.n, DIM_, {}, settings).candidates(clustered(1, 2), 3, None)
+        assert asked and set(asked) == {"Bounded"}
+        discard_segment(segments / info.id, settings)
+
     def test_a_discarded_segment_takes_its_collection_with_it(self, tmp_path: Path) -> None:
         from pymilvus import MilvusClient
 
@@ -407,10 +438,10 @@ class TestRefusals:
         info = write_vectors(
             tmp_path / "segments", "text", "e", np.arange(50), clustered(1, 50), using("milvus", settings)
         )
-        client = MilvusClient(str(tmp_path / "milvus.db"))
-        assert len(client.list_collections()) == 1
+        client = MilvusClient(str(settings.milvus_uri))
+        before = set(client.list_collections())
         discard_segment(tmp_path / "segments" / info.id, settings)
-        assert client.list_collections() == [] and list((tmp_path / "segments").iterdir()) == []
+        assert len(before - set(client.list_collections())) == 1 and list((tmp_path / "segments").iterdir()) == []
 
     def test_a_write_that_fails_leaves_no_collection(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from pymilvus import MilvusClient
@@ -419,12 +450,13 @@ class TestRefusals:
             raise OSError(28, "no space left on device")
 
         settings = settings_for(tmp_path, "milvus")
+        before = set(MilvusClient(str(settings.milvus_uri)).list_collections())
         monkeypatch.setattr("rag.indexing.backends.halves.Halves.write", full)
         with pytest.raises(StorageError, match="no space left"):
             write_vectors(
                 tmp_path / "segments", "text", "e", np.arange(50), clustered(1, 50), using("milvus", settings)
             )
-        assert MilvusClient(str(tmp_path / "milvus.db")).list_collections() == []
+        assert set(MilvusClient(str(settings.milvus_uri)).list_collections()) == before
 
     def test_a_cluster_that_does_not_answer(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         settings_for(tmp_path, "milvus")

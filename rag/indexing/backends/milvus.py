@@ -29,6 +29,9 @@ _MOST = 16_384  # Milvus returns no more for one query
 # The client asks every ten seconds whether the other side lives. Milvus Lite ends a connection that asks so while one
 # call lasts three minutes, and the client repeats the call. Lite runs in this process: nobody needs to ask.
 _UNASKED = {"grpc.keepalive_time_ms": 2**31 - 1}
+# A strong reading waits for the cluster's next tick: 200 ms for each question. A collection is written once: what one
+# strong reading has seen at the opening stays, and bounded ones (of all but the last seconds) need not wait.
+_WHOLE, _SEEN = "Strong", "Bounded"
 _WIDEN = 2  # the index on the other side may compress; exact scores put its order right
 
 
@@ -65,7 +68,7 @@ class MilvusIndex:
             schema.add_field("vector", kinds.FLOAT_VECTOR, dim=vectors.shape[1])
             index = client.prepare_index_params()
             index.add_index("vector", index_type="AUTOINDEX", metric_type="IP")
-            client.create_collection(collection, schema=schema, index_params=index, consistency_level="Strong")
+            client.create_collection(collection, schema=schema, index_params=index, consistency_level=_WHOLE)
             for start in range(0, len(vectors), _BATCH):
                 block = enumerate(vectors[start : start + _BATCH], start)
                 client.insert(collection, [{"position": number, "vector": vector} for number, vector in block])
@@ -81,6 +84,9 @@ class MilvusIndex:
             if not client.has_collection(collection):
                 raise IndexStateError(damaged(directory / _WHERE, f"Milvus at {uri} has no collection {collection}"))
             client.load_collection(collection)
+            counted = client.query(collection, filter="", output_fields=["count(*)"], consistency_level=_WHOLE)
+        if (there := int(counted[0]["count(*)"])) != n:
+            raise IndexStateError(damaged(directory / _WHERE, f"Milvus at {uri} has {there} of its {n} vectors"))
         return cls(client, uri, collection, Halves(directory, n, dim), n)
 
     def candidates(self, queries: Vectors, k: int, allowed: Allowed | None) -> Positions:
@@ -92,6 +98,7 @@ class MilvusIndex:
                 limit=wide,
                 filter=_expression(allowed),
                 output_fields=["position"],
+                consistency_level=_SEEN,
             )
         found = np.full((len(queries), max(k, wide)), -1, np.int64)
         for number, hits in enumerate(results):
