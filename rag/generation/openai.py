@@ -186,7 +186,7 @@ class RemoteModel:
         for p in messages.pictures:
             content += [{"type": "text", "text": p.label}, {"type": "image_url", "image_url": {"url": p.data_url}}]
         turns: list[Any] = dialect.turns(messages, content)
-        logprobs = dialect.logprobs and messages.weighed  # they are twenty times as long as the text
+        logprobs = dialect.logprobs and messages.weighed  # they make a response ten times as long
         return _Response(
             self._client.chat.completions.with_raw_response.create(
                 model=s.model or "",

@@ -182,7 +182,7 @@ def test_what_cannot_be_understood_is_named(server: Server, act: Act, words: str
 
 
 def test_probabilities_are_asked_for_where_they_are_read(server: Server, ask: Ask, texts: Texts) -> None:
-    """They make an answer twenty times as long, and open questions have no use for them."""
+    """They make a response ten times as long, and open questions have no use for them."""
     server.usual = SURE
     chosen = settings(server.url)
     generator = LanguageGenerator(RemoteModel(chosen), chosen, texts)
