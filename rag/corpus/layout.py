@@ -288,9 +288,11 @@ def _is_table(lines: list[PrintLine], cut: float) -> bool:
 def _beside(lines: list[PrintLine]) -> list[list[list[PrintLine]]]:
     """Blocks, which are lines below one another without a blank, in groups of those that stand beside one another."""
     blocks: list[list[PrintLine]] = []
+    open_: list[list[PrintLine]] = []  # that a line may still go on
     for line in sorted(lines, key=lambda one: one.box[1] + one.box[3]):
         x0, y0, x1, y1 = line.box
-        for block in reversed(blocks):
+        open_ = [block for block in open_ if y0 - block[-1].box[3] <= y1 - y0]
+        for block in reversed(open_):
             last = block[-1].box
             below = y0 - last[3]
             level = min(abs(x0 - last[0]), abs(x1 - last[2]), abs(x0 + x1 - last[0] - last[2]) / 2) < 0.5 * (y1 - y0)
@@ -299,6 +301,7 @@ def _beside(lines: list[PrintLine]) -> list[list[list[PrintLine]]]:
                 break
         else:
             blocks.append([line])
+            open_.append(blocks[-1])
     groups: list[list[list[PrintLine]]] = []
     ends = 0.0
     for block in sorted(blocks, key=lambda some: (some[0].box[1], some[0].box[0])):
