@@ -31,13 +31,14 @@ from rag.verification.rules.wanted import ToldAt, defined_by, is_about, tell_of_
 # P(yes) when a study's own report says nothing of what is asked: radiologists leave most absent findings unsaid.
 SILENCE = 0.2
 _TOLD = 0.9  # confidence that a study's sentence which tells what is asked does so
-_VERSION = "reader-11"
+_VERSION = "reader-12"
 _LEAST_READ = 0.6  # share of a question's words in the sentence of the literature that answers it
 _PLAIN = 0.9  # P(yes) where a sentence says in other words all that is asked
 _MOST, _MOST_OF_A_LIST = 4, 6  # sentences that answer an open question
 _ANNOUNCED = 0.3  # worth of a title that announces the property asked for
 _JUDGED, _UNJUDGED = 0.25, 0.5  # share of the question's words that a sentence must have
 _CHOOSES = re.compile(r"\b(?:more|less|better|worse|(?!whether)[a-z]{3,}er)\b[^?]*,?\s(?:or|than)\s", re.I)
+_WHY = re.compile(r"\W*why\b", re.I)
 _LABEL = re.compile(r"[A-Z][A-Z /&()-]{2,40}:\s*(?:\d{1,2}\.\s*)?(?=\S)|\d{1,2}\.\s+(?=\S)")
 
 
@@ -232,7 +233,7 @@ class ReaderGenerator:
             _Candidate(e, start, end, sentence, self._texts.sentence(e.title))
             for e in evidence
             for start, end, sentence in self._texts.of(e.text).sentences
-            if start not in self._texts.of(e.text).asides
+            if start not in self._texts.of(e.text).asides and self._grants(asked, e)
         ]
         rows = [row for row in rows if self._may_be_quoted(asked, row, wanted)]
         own = any(e.of_similar_image for e in evidence)
@@ -260,6 +261,13 @@ class ReaderGenerator:
         confidence = min(0.95, 0.4 + 0.5 * ground)
         sentences = tuple(_attributed(row.e, Support(row.start, row.end, 1.0)) for row in chosen)
         return Draft(sentences=sentences, confidence=round(confidence, 4))
+
+    def _grants(self, asked: Asked, e: Evidence) -> bool:
+        """Whether a passage has all that "why is it so?" takes for granted: "why does aspirin cure diabetes?"."""
+        if _WHY.match(asked.plain) is None:
+            return True
+        there = self._texts.sentence(e.title).words.union(*(s.words for _, _, s in self._texts.of(e.text).sentences))
+        return asked.words <= there
 
     def _may_be_quoted(self, asked: Asked, row: _Candidate, wanted: Sought | None) -> bool:
         """Whether it states something, and tells what is asked for: what is not so, what it is, a property by name."""

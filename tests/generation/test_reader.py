@@ -115,10 +115,12 @@ def test_a_choice_is_answered_by_what_speaks_of_both(texts: Texts) -> None:
         ("What is pneumothorax?", "Cysts without a wall occur in several diseases, also beside a pneumothorax.", False),
         ("What is the meaning of pneumothorax?", "Chest pain is common in pneumothorax.", False),
         ("What does not cause pneumothorax?", "Smoking can cause a pneumothorax.", False),
+        ("Why does aspirin cure pneumothorax?", "A pneumothorax is air in the pleural space.", False),
+        ("Why does aspirin cure pneumothorax?", "Aspirin can cure a pneumothorax because it thins the blood.", True),
         ("What does not cause pneumothorax?", "Coughing does not cause a pneumothorax.", True),
     ],
 )
-def test_what_a_thing_is_and_what_is_not_so_are_told_by_sentences_that_say_it(
+def test_what_a_thing_is_what_is_not_so_and_why_are_told_by_what_says_it(
     question: str, text: str, told: bool, texts: Texts
 ) -> None:
     assert bool(quoted(question, (judged(1, text, 0.99),), texts)) == told

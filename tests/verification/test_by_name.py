@@ -42,7 +42,7 @@ def told(text: str) -> Evidence:
         ("What is the 5-year survival rate of glaucoma?", "survival", "Few of these patients die of it."),
         ("What is the cost of glaucoma?", "cost", "Drops are priced at $20 a month."),
         ("How expensive is glaucoma?", "cost", "Drops are expensive."),
-        ("What is the dose of timolol in glaucoma?", "dose", "Timolol 2.5 mg is given twice daily."),
+        ("Which dose is given in glaucoma?", "dose", "Timolol 2.5 mg is given twice daily."),
         ("At what age does glaucoma begin?", "age", "It begins in childhood."),
         ("What is the treatment of glaucoma?", "treatment", "Trabeculectomy is a surgical procedure that lowers it."),
         ("What are the symptoms of glaucoma?", "symptoms", "Severe pain and a headache may come suddenly."),
@@ -51,7 +51,7 @@ def told(text: str) -> Evidence:
         ("How does glaucoma manifest?", "symptoms", "A halo around lights is the first symptom."),
         ("Prognosis of glaucoma?", "outlook", "It is progressive."),
         ("List the complications of glaucoma.", "complications", "It can cause blindness."),
-        ("What are the side effects of the drops for glaucoma?", "side effects", "They cause a slow pulse."),
+        ("What are the side effects of glaucoma drops?", "side effects", "They cause a slow pulse."),
         ("When are beta blockers contraindicated in glaucoma?", "contraindications", "Avoid them in asthma."),
         ("How can glaucoma be prevented?", "prevention", "Nothing is known to prevent it."),
         ("How is glaucoma diagnosed?", "diagnosis", "The pressure is measured with a tonometer."),
@@ -132,6 +132,13 @@ def test_what_states_nothing_of_it_tells_no_property(question: str, sentence: st
             "Any anomaly of its function.",
         ),
         ("Which drugs cause glaucoma?", "drugs", "Corticosteroids can raise the pressure.", "Glaucoma is a disorder."),
+        (
+            "What is the incubation time of glaucoma?",
+            "incubation",
+            "It begins 5 days after contact.",
+            "It lasts for days.",
+        ),
+        ("Who discovered glaucoma?", "discovery", "It was first described in Greece.", "A halo is the first sign."),
         ("What is the normal eye pressure?", "size", "The pressure is normally 10 to 21 mmHg.", "The pressure is low."),
     ],
 )
@@ -141,6 +148,12 @@ def test_a_property_is_told_by_its_words(question: str, name: str, telling: str,
     assert wanted is not None and wanted.property.name == name
     assert why_untold(asked, [told(telling)], texts) is None
     assert why_untold(asked, [told(beside)], texts) is not None
+
+
+def test_a_dose_of_a_drug_in_a_disease_is_one_of_the_drug(texts: Texts) -> None:
+    asked = read_question("What is the dose of timolol in glaucoma?", texts.lexicon)
+    assert why_untold(asked, [told("High doses of steroids cause glaucoma.")], texts) is not None
+    assert why_untold(asked, [told("Timolol is given in a dose of one drop.")], texts) is None
 
 
 def test_a_property_of_something_else_is_none_of_what_is_asked(texts: Texts) -> None:

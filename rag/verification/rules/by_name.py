@@ -50,6 +50,8 @@ _DENIES = re.compile(
     r"exclud\w+|spar\w+)\b|n['’]t\b",
     re.I,
 )
+_OF = re.compile(r"\s+of\s+(.+?)\s+(?:in|for|with|during|after|among|when|by|from|at)\s")
+_PHRASES = re.compile(rf"\b(?:{_NO_NAME}|exist|there)\b|[^\w\s'-]")
 _KINDS = frozenset({"type", "kind", "form", "sort", "class", "category", "variety", "group", "subtype", "variant"})
 _COUNTS = 5  # words from a number to what it counts, and what does not stand between them
 _ENDS = re.compile(rf"the|a|an|{_NO_NAME}")
@@ -136,15 +138,21 @@ def sought(asked: Asked) -> Sought | None:
     for one in _knowledge().properties:
         if match := next((m for pattern in one.asked if (m := pattern.search(text))), None):
             rest = text[match.end() :]
-            kept = " ".join(group or "" for group in match.groups())
             counted = _counted(rest) if one.counted else frozenset()
-            return Sought(one, content_of(tokens_of(f"{kept} {rest}")), asked.topics, counted)
+            if of := _OF.match(rest):  # the dose of colchicine in gout is one of colchicine
+                return Sought(one, _subject(match, of[1]), frozenset(), counted)
+            return Sought(one, _subject(match, rest), asked.topics, counted)
     return None
+
+
+def _subject(match: re.Match[str], asked_of: str) -> frozenset[str]:
+    """Lemmas of what a property is asked of, with those before its name: "5-year survival", "eye pressure"."""
+    return content_of(tokens_of(" ".join((*(group or "" for group in match.groups()), asked_of))))
 
 
 def _counted(rest: str) -> frozenset[str]:
     """Lemmas of what "how many" asks to count, of kinds also of what they are kinds of."""
-    phrases = [p for p in re.split(rf"\b(?:{_NO_NAME}|exist|there)\b|[^\w\s-]", rest) if p.strip()]
+    phrases = [p for p in _PHRASES.split(rest) if p.strip()]
     named = content_of(tokens_of(phrases[0])) if phrases else frozenset[str]()
     if not named & _KINDS:
         return named
