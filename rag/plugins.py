@@ -181,11 +181,16 @@ def check(kind: Kind, name: str, *, named_only: bool = False, setting: str = "")
     Raises:
         InputError: there is no such part; the message lists what there is.
     """
-    if name in PARTS.get(kind, {}) or name in names(kind) or (is_dotted_path(name) and not named_only):
+    if has(kind, name) or (is_dotted_path(name) and not named_only):
         return
     where = f"setting {setting!r}: " if setting else ""
     or_path = "" if named_only else ", or give a dotted path package.module:attribute"
     raise InputError(f"{where}there is no {kind} {name!r}; choose one of: {', '.join(names(kind))}{or_path}")
+
+
+def has(kind: Kind, name: str) -> bool:
+    """Whether a part of a kind has this name. What is installed is looked through only for a name that is not ours."""
+    return name in PARTS.get(kind, {}) or name in _offered(kind)
 
 
 def names(kind: Kind) -> list[str]:

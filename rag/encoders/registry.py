@@ -19,7 +19,7 @@ from rag.encoders.openclip import OpenClipEncoder
 from rag.encoders.protocols import ImageEncoder, TextEncoder
 from rag.encoders.text import AsymmetricEncoder, SentenceEncoder
 from rag.errors import InputError
-from rag.plugins import Kind, find, is_dotted_path, names
+from rag.plugins import Kind, find, has, is_dotted_path
 from rag.settings import EncoderSettings, RetrievalSettings
 
 
@@ -120,4 +120,4 @@ def _reranker(name: str) -> CrossEncoder:
 
 
 def _part(kind: Kind, name: str, setting: str) -> Any:
-    return find(kind, name, setting=setting) if is_dotted_path(name) or name in names(kind) else None
+    return find(kind, name, setting=setting) if is_dotted_path(name) or has(kind, name) else None
