@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli
 import tomli_w
-from pydantic import Field, PrivateAttr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from rag.errors import InputError
 from rag.settings.answering import AnsweringSettings, GenerationSettings, VerificationSettings
+from rag.settings.environment import told_by_environment
 from rag.settings.indexing import DeidentificationSettings, EncoderSettings, VectorSettings
 from rag.settings.knowledge import knowledge_dir
 from rag.settings.searching import RetrievalSettings, RoutingSettings, SelectionSettings
 from rag.settings.serving import ServingSettings
 
 
-class Settings(BaseSettings):
-    """All settings of ClinCite.
+class Settings(BaseModel):
+    """All settings of ClinCite: as they are given, else as the environment says, else their defaults.
 
     >>> settings = load_settings("compact", selection={"k_max": 4})
     >>> settings.selection.k_max, settings.encoders.image
     (4, 'compact')
     """
 
-    model_config = SettingsConfigDict(extra="forbid", defer_build=True, env_prefix="RAG_", env_nested_delimiter="__")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     _profile: str | None = PrivateAttr(None)
 
@@ -53,6 +49,9 @@ class Settings(BaseSettings):
     )
     serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**_laid_over(given, told_by_environment(type(self))))
+
     @property
     def profile(self) -> str | None:
         """The profile that they were loaded from, as it was named."""
@@ -72,27 +71,16 @@ def load_settings(profile: str | None = None, *, environment: bool = True, **ove
         InputError: no such profile, a misspelt field, or a value out of range; the message names the field.
     """
     path = _profile_path(profile) if profile else None
-
-    class _Profiled(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            around = (env_settings,) if environment else ()
-            return init_settings, *around, TomlConfigSettingsSource(settings_cls, path)
-
     try:
-        settings = _Profiled(**overrides)
+        told = told_by_environment(Settings) if environment else {}
+        below = tomli.loads(path.read_text(encoding="utf-8")) if path else {}
+        settings = Settings.__new__(Settings)  # which would look into the environment in any case
+        BaseModel.__init__(settings, **_laid_over(overrides, _laid_over(told, below)))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(x) for x in first["loc"])
         raise InputError(f"setting {where!r}: {first['msg']} (got {first.get('input')!r})") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"profile {path} is not TOML: {error}") from error
     settings._profile = profile
     return settings
@@ -117,6 +105,15 @@ def shaping_settings(settings: Settings) -> dict[str, Any]:
         include={"retrieval", "routing", "answering", "generation", "verification"},
         exclude={"generation": {"openai": {"api_key", "proxy"}, "memo": True}},
     )
+
+
+def _laid_over(above: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
+    """Both; where they differ ``above`` counts, field by field of a group."""
+    both = dict(below)
+    for name, value in above.items():
+        under = below.get(name)
+        both[name] = _laid_over(value, under) if isinstance(value, dict) and isinstance(under, dict) else value
+    return both
 
 
 def _profile_path(profile: str) -> Path:
