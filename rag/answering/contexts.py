@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rag.answering.gap import gap_cut
-from rag.corpus.layout import boxes_of
+from rag.corpus.print_boxes import boxes_of
 from rag.indexing.snapshot import Snapshot
 from rag.risk_control.policy import Policy
 from rag.types import Candidate, Certificate, Evidence, Hit, Rule, Selection

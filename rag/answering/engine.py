@@ -34,7 +34,6 @@ from rag.errors import InputError
 from rag.grounding.answers import CitedGrounding, EntryImages, ground_targets, targets_of_answer, targets_of_report
 from rag.grounding.base import Grounder
 from rag.grounding.region import Grounding
-from rag.grounding.registry import load_grounder
 from rag.grounding.standing import UNLIKE, ground_in
 from rag.indexing.store import IndexStore
 from rag.settings import Settings, shaping_settings
@@ -231,6 +230,8 @@ class Engine:
     @cached_property
     def grounder(self) -> Grounder:
         """Who says where in an image a finding is: that of the settings, loaded when it is first asked."""
+        from rag.grounding.registry import load_grounder  # with those who look, and Pillow
+
         return load_grounder(self.settings, self.pipeline().texts)
 
     def feedback(

@@ -1,22 +1,21 @@
-"""An index as people hold it: the verbs of ``rag ingest`` and ``rag index``, for Python, server and commands."""
+"""An index as people hold it: the verbs of ``rag ingest`` and ``rag index``, for Python, server and commands.
+
+What fills an index is imported when one is filled: who only asks need not wait for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rag.building.ingest import ingest
-from rag.building.reencode import ReencodeReport, reencode
-from rag.building.report import IngestReport
+from rag.building.report import IngestReport, ReencodeReport
 from rag.building.reread import RereadReport, reread
 from rag.building.source import Source
 from rag.cohorts.asking import read_typed_cohort
 from rag.cohorts.criteria import Cohort, CohortHit, CohortQuestion, Page
 from rag.cohorts.find import find, find_all
-from rag.corpus.scrub import Scrubber
-from rag.encoders.encoders import Encoders
-from rag.encoders.registry import load_bridge_encoder
 from rag.errors import InputError
 from rag.indexing import IndexStore, Snapshot
 from rag.indexing.compact import CompactReport
@@ -27,6 +26,10 @@ from rag.language.vocabulary import lexicon_of, typed_words_of
 from rag.progress import Progress
 from rag.retrieval.compatibility import check_encoders
 from rag.settings import Deidentify, Settings
+
+if TYPE_CHECKING:
+    from rag.corpus.scrub import Scrubber
+    from rag.encoders.encoders import Encoders
 
 AnySource = str | Path | Source
 
@@ -118,6 +121,9 @@ class Index:
             IndexStateError: the index holds vectors of other encoders than the settings name.
             StorageError: the disk refused; the index is as it was.
         """
+        from rag.building.ingest import ingest
+        from rag.encoders.encoders import Encoders
+
         some = [source] if isinstance(source, AnySource) else list(source)
         sources = [s if isinstance(s, Source) else Source(s, reader) for s in some]
         with Encoders.opened(self.settings.encoders, None if workers is None else str(workers)) as encoders:
@@ -132,6 +138,9 @@ class Index:
 
         >>> Index.open("mine", load_settings("biomedclip")).reencode().encoded                 # doctest: +SKIP
         """
+        from rag.building.reencode import reencode
+        from rag.encoders.encoders import Encoders
+
         with Encoders.opened(self.settings.encoders, None if workers is None else str(workers)) as encoders:
             return reencode(self.store, self._bridged(encoders), progress)
 
@@ -175,6 +184,8 @@ class Index:
         """With the encoder of the index's bridge of languages, where it has one and the settings name none."""
         if encoders.bridge is not None or (held := self.store.spaces().get("bridge")) is None:
             return encoders
+        from rag.encoders.registry import load_bridge_encoder
+
         return replace(encoders, bridge=load_bridge_encoder(self.settings.encoders, held.fingerprint))
 
     def _lexicon(self, snapshot: Snapshot) -> Lexicon:
@@ -233,6 +244,8 @@ class Index:
 
 def scrubber_of(settings: Settings, mode: Deidentify | None = None) -> Scrubber:
     """Who looks for identifiers, by the settings; ``mode`` counts more than theirs."""
+    from rag.corpus.scrub import Scrubber
+
     chosen = settings.deidentification
     return Scrubber(mode or chosen.mode, chosen.finders, pixels=chosen.pixels)
 

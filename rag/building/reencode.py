@@ -8,10 +8,11 @@ from __future__ import annotations
 import shlex
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rag.building.batch import BATCH, Batch
+from rag.building.report import ReencodeReport
 from rag.building.reread import reread
 from rag.building.spaces import spaces_of
 from rag.corpus.images import image_fault
@@ -22,18 +23,6 @@ from rag.errors import InputError
 from rag.indexing import IndexStore, Snapshot
 from rag.progress import Progress, Silent
 from rag.types import Document
-
-
-@dataclass
-class ReencodeReport:
-    """What a re-encoding did. ``encoded`` counts vectors by space; ``kept`` are spaces whose encoder is the same."""
-
-    index: str
-    version: int
-    documents: int = 0
-    encoded: dict[str, int] = field(default_factory=dict)
-    kept: list[str] = field(default_factory=list)
-    plans: dict[str, str] = field(default_factory=dict)
 
 
 def reencode(store: IndexStore, encoders: Encoders, progress: Progress | None = None) -> ReencodeReport:

@@ -1,4 +1,4 @@
-"""What an ingest did, or would do: counts, ids, and everything that was left out, with its reason."""
+"""What an ingest did, or would do: counts, ids, and all that was left out, with its reason; and a re-encoding."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from rag.corpus.duplicates import Alike
-from rag.corpus.quarantine import Foreign, Quarantined
-from rag.corpus.scrub import Identified
+if TYPE_CHECKING:
+    from rag.corpus.duplicates import Alike
+    from rag.corpus.quarantine import Foreign, Quarantined
+    from rag.corpus.scrub import Identified
 
 
 @dataclass
@@ -50,3 +52,15 @@ class IngestReport:
             yield
         finally:
             self.seconds[stage] += time.perf_counter() - begin
+
+
+@dataclass
+class ReencodeReport:
+    """What a re-encoding did. ``encoded`` counts vectors by space; ``kept`` are spaces whose encoder is the same."""
+
+    index: str
+    version: int
+    documents: int = 0
+    encoded: dict[str, int] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    plans: dict[str, str] = field(default_factory=dict)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from rag.corpus.source import Survey, survey
+if TYPE_CHECKING:
+    from rag.corpus.source import Survey
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Source:
 
     def survey(self) -> Survey:
         """Its files and what reads them. Raises InputError if there is nothing to read."""
+        from rag.corpus.source import survey
+
         return survey(self.name, self.format, named_only=self.named_only, **self.options)
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from rag.corpus import jpeg12
 from rag.corpus.dicom import read_dataset, unquoted
 from rag.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from PIL import Image
     from pydicom import Dataset
 
 FRAMES_TRIED = 64
@@ -30,6 +30,7 @@ def load_dicom(path: Path) -> Image.Image:
     Of several frames it is the one that the file calls representative, or the first that is not of one colour. Raises
     InputError for what has no pixels or damaged ones, MissingDependencyError where their decoder is not installed.
     """
+    from PIL.Image import fromarray
     from pydicom.pixels.processing import apply_color_lut
 
     with unquoted():
@@ -41,11 +42,11 @@ def load_dicom(path: Path) -> Image.Image:
         index, stored = _frame(dataset)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             colours = apply_color_lut(stored, dataset)
-            return Image.fromarray(_to_bytes(colours, 8 * colours.dtype.itemsize)).convert("RGB")
+            return fromarray(_to_bytes(colours, 8 * colours.dtype.itemsize)).convert("RGB")
         if stored.ndim == 3:
-            return Image.fromarray(_to_bytes(stored, int(dataset.BitsStored))).convert("RGB")
+            return fromarray(_to_bytes(stored, int(dataset.BitsStored))).convert("RGB")
         _lift(dataset, index)
-        return Image.fromarray(_grey(stored, dataset)).convert("RGB")
+        return fromarray(_grey(stored, dataset)).convert("RGB")
 
 
 def chosen_frame(path: Path) -> tuple[int, int]:

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rag.corpus import dicom
 from rag.corpus.dicom_pixels import chosen_frame, load_dicom
 from rag.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 200_000_000
@@ -64,6 +67,8 @@ def load_image(path: str | Path) -> Image.Image:
     EXIF rotation is applied; 16-bit and float greyscale is scaled by its own range, padding aside; transparency becomes
     white; of an animation the first frame counts; DICOM is windowed. Raises InputError as ``check_image`` does.
     """
+    from PIL.ImageOps import exif_transpose
+
     path = Path(path)
     _file_size(path)
     with _explained(path):
@@ -72,7 +77,7 @@ def load_image(path: str | Path) -> Image.Image:
             return load_dicom(path)
     with _opened(path) as image:
         image.load()
-        return _as_rgb(ImageOps.exif_transpose(image))
+        return _as_rgb(exif_transpose(image))
 
 
 def shown_frame(path: Path) -> tuple[int, int]:
@@ -83,6 +88,8 @@ def shown_frame(path: Path) -> tuple[int, int]:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_scaled(np.asarray(image, dtype=np.float64))).convert("RGB")
     if image.has_transparency_data:
@@ -144,6 +151,8 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
+    from PIL import Image
+
     with _explained(path), Image.open(path, formats=_FORMATS) as image:
         _check_pixels(*image.size)
         yield image
@@ -152,6 +161,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Turn whatever a decoder raises into one sentence about this file."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         yield
     except InputError as error:

@@ -15,10 +15,8 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from rag.corpus.text import clean, raised
-from rag.types import PrintBox
 
 _EDGE = 0.1  # of a page's height at its top and at its bottom, where running heads stand
 _DRIFT = 6.0  # points by which the place of a running head may differ from page to page
@@ -49,7 +47,6 @@ _DIGITS = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(r"(?:page\s*)?\d{1,4}(?:\s*(?:/|of)\s*\d{1,4})?", re.IGNORECASE)
 _PAGE_OF = re.compile(r"page\s*\d{1,4}\s*(?:/|of)\s*\d{1,4}", re.IGNORECASE)
 _REFERENCES = re.compile(r"(?:\d+\.?\s*)?(?:references|bibliography|literature cited|works cited)\s*:?", re.IGNORECASE)
-_SIDES = ("x0", "y0", "x1", "y1")
 _END = re.compile(r"[.!?][\"')\]]?(?:\s|$)")
 
 
@@ -153,30 +150,6 @@ def flow(pages: Sequence[Sheet]) -> list[Flowed]:
 def rows_of_print(page: Sheet) -> list[str]:
     """All that is printed on a page, its heads, too, row by row, parted by bars."""
     return [" | ".join(line.text for line in row) for row in _rows(_printed_lines(page.runs))]
-
-
-def boxes_of(metadata: Mapping[str, Any], start: int, end: int) -> tuple[PrintBox, ...]:
-    """Where characters start to end of a document's text are printed, line by line; empty if that is not known.
-
-    >>> page = {"page_size": [100, 200], "lines": [[0, 9, 3, 10, 20, 90, 30], [10, 19, 3, 10, 32, 90, 42]]}
-    >>> [(box.page, box.x0, box.y0, box.x1, box.y1) for box in boxes_of(page, 12, 15)]
-    [(3, 0.1, 0.16, 0.9, 0.21)]
-    """
-    lines, size = metadata.get("lines"), metadata.get("page_size")
-    if not lines or not size:
-        return ()
-    try:
-        return tuple(
-            PrintBox(start=row[0], end=row[1], page=row[2], **dict(zip(_SIDES, _shares(row[3:], *size), strict=True)))
-            for row in lines
-            if row[0] < end and start < row[1]
-        )
-    except (TypeError, ValueError, ArithmeticError, LookupError):  # of somebody's own fields of these names
-        return ()
-
-
-def _shares(box: Sequence[float], width: float, height: float) -> list[float]:
-    return [round(min(max(at / of, 0.0), 1.0), 4) for at, of in zip(box, (width, height, width, height), strict=True)]
 
 
 def _printed_lines(runs: Sequence[PrintLine]) -> list[PrintLine]:

@@ -10,9 +10,7 @@ import html
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag.encoders.bert import Bert, Shape, read_tensors
 from rag.encoders.checkpoint import CONFIG, TOWER, Checkpoint, read_weights
@@ -20,6 +18,9 @@ from rag.encoders.minilm import minilm_folder, minilm_tensors
 from rag.encoders.protocols import Vectors
 from rag.encoders.runtime import BatchSize, torch
 from rag.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _TEXT, _TRANSFORMER, _VISUAL = "text.", "transformer.", "visual."
 _TOKENIZER = "tokenizer.json"
@@ -113,12 +114,14 @@ class CompactModel:
     @property
     def preprocessing(self) -> Preprocessing:
         """As open_clip makes it of the same configuration."""
+        from PIL.Image import Resampling
+
         size = int(self._vision["image_size"])
 
         def resize(image: Image.Image) -> Image.Image:
             short, long = sorted(image.size)
             sides = (size, size * long // short) if image.width <= image.height else (size * long // short, size)
-            return image if short == size else image.resize(sides, Image.Resampling.BICUBIC)
+            return image if short == size else image.resize(sides, Resampling.BICUBIC)
 
         def crop(image: Image.Image) -> Image.Image:
             left, top = (round((side - size) / 2) for side in image.size)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from rag.corpus.images import load_image
 from rag.encoders.bert import unit
@@ -20,6 +19,9 @@ from rag.encoders.places import dense, gradient
 from rag.encoders.protocols import Vectors
 from rag.encoders.runtime import BatchSize, device, mixed_precision, torch
 from rag.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _MAX_ASPECT = 16  # of longer strips the middle is seen: resized by the short side they would not fit in memory
 # On an H100 the bare tower does 6,900 images/s in batches of 32, 11,300 of 128 and 12,200 of 1,024; with the copies of
@@ -256,10 +258,11 @@ class OpenClipEncoder:
             return self._compact.preprocessing
         torch()  # before open_clip is imported
         from open_clip.transform import PreprocessCfg, image_transform_v2
+        from PIL.Image import new
 
         try:
             transform = image_transform_v2(PreprocessCfg(**self._model.visual.preprocess_cfg), is_train=False)
-            transform(Image.new("RGB", (8, 8)))
+            transform(new("RGB", (8, 8)))
         except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError) as error:
             file = self._files.config_file
             raise InputError(f"{file}: the field 'preprocess_cfg' cannot be used ({error}); correct it") from error

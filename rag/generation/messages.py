@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from rag.corpus.images import load_image
 from rag.types import sha256_of
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 QUESTION_IMAGE = "The image that the question is about:"  # the label of its picture
 
@@ -31,8 +33,10 @@ class Picture:
         Raises:
             InputError: it is missing, damaged or too large.
         """
+        from PIL.Image import Resampling
+
         image = load_image(path)
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        image.thumbnail((side, side), Resampling.LANCZOS)
         return cls(image, label)
 
     @cached_property

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from PIL import Image
 from pydantic import Field
 
 from rag.audit.images import ImageStore
@@ -26,6 +25,9 @@ from rag.language.clinical_text import Texts
 from rag.language.question import read_question
 from rag.language.statements import Assertion
 from rag.types import Answer, Document
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST = 16  # findings of one answer or report
 

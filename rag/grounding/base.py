@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from rag.grounding.region import Grounding, Method
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Grounder(Protocol):

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
 
 from rag.types import Noun
@@ -65,6 +64,8 @@ class Grounding:
 
     def png(self, width: int, height: int) -> bytes:
         """The map as a PNG of the image's proportions, to be laid over it: one colour, its opacity the heat."""
+        from PIL import Image
+
         scale = _SIDE / max(width, height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
         heat = Image.fromarray(np.clip(self.heat, 0, 1)).resize(size, Image.Resampling.BILINEAR)

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tomli
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag.errors import InputError
 from rag.grounding.base import Grounder
 from rag.grounding.region import Grounding, Method, Region
 from rag.settings import knowledge_dir
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 UNLIKE = "unlike any"  # the domain of an image that is like none that was measured
 _UNMEASURED = "this model's regions were never measured in this domain"

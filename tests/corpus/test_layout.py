@@ -17,7 +17,8 @@ from PIL import Image
 
 from rag.corpus import pdf_file
 from rag.corpus.chunking import passages_of
-from rag.corpus.layout import PrintLine, Sheet, boxes_of, flow
+from rag.corpus.layout import PrintLine, Sheet, flow
+from rag.corpus.print_boxes import boxes_of
 from rag.corpus.scrub import Scrubber
 from rag.corpus.source import read_source
 from rag.errors import InputError

@@ -62,7 +62,7 @@ def read_pdf(file: File, kind: str = "literature", domain: str = "general", ocr:
     """Pages with text; ids are ``<path without suffix>#p<page>``, and ``metadata["page"]`` counts from 1.
 
     ``metadata["lines"]`` has a row for each line of print: start and end in the text, page, and box in points of
-    ``metadata["page_size"]`` from the page's top left; see :func:`rag.corpus.layout.boxes_of`, and
+    ``metadata["page_size"]`` from the page's top left; see :func:`rag.corpus.print_boxes.boxes_of`, and
     :mod:`rag.corpus.pdf_file` for ``metadata["original"]``. ``kind`` is "literature" or "report". ``ocr`` is "auto"
     (scanned pages are read where the extra ``ocr`` is installed), "yes" or "no"; a scanned page that is not read comes
     as Quarantined. Raises InputError for a file that is locked, damaged, too large or takes too long.
