@@ -23,8 +23,7 @@ from rag.settings import knowledge_dir
 from rag.types import sha256_of
 
 
-@dataclass(frozen=True, slots=True)
-class Concept:
+class Concept(NamedTuple):
     """A finding (``pleural_effusion``), a structure (``heart``) or a term of an ingested ontology (``HP:0002202``)."""
 
     id: str
@@ -46,8 +45,7 @@ class Mention:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(NamedTuple):
     """A name and its synonyms from literature in an index (an ontology), to be recognised in questions."""
 
     id: str
@@ -202,7 +200,7 @@ class _Trees:
 
     def __init__(self, phrases: list[_Phrase]) -> None:
         self._seeds: dict[str, list[tuple[int, _Phrase]]] = defaultdict(list)
-        for rank, phrase in enumerate(sorted(phrases, key=lambda p: (-len(p.words), p.cased is None))):
+        for rank, phrase in enumerate(sorted(phrases, key=lambda p: (p.cased is None) - 2 * len(p.words))):
             self._seeds[phrase.words[0]].append((rank, phrase))
         self._grown: dict[str, _Node] = {}
 

@@ -17,7 +17,6 @@ _GREEK = {
     letter: unicodedata.name(letter).rsplit(maxsplit=1)[1].lower()
     for letter in map(chr, (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA)))
 }
-_PLAIN = re.compile("[A-Za-z]+").fullmatch  # most words of a vocabulary: nothing in them to look for
 _MIXED = re.compile(r"[^\W\d_]+")
 _HIDDEN = re.compile(f"[{_UNSEEN}]")
 _IRREGULAR = {
@@ -170,8 +169,9 @@ def _word(text: str) -> str:
 
 def lemmas_of(phrase: str) -> tuple[str, ...]:
     """The phrase's words as lemmas: hyphens, slashes and other punctuation separate words and vanish."""
-    words = phrase.split(" ")
-    if not all(map(_PLAIN, words)):
+    words = phrase.split()
+    letters = "".join(words)
+    if not (letters.isascii() and letters.isalpha()):  # most of a vocabulary has nothing in it to look for
         words = [found for found in _TOKEN.findall(phrase) if found[0].isalnum()]
     return tuple(map(_known_lemma, words))
 
