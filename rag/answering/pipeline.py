@@ -151,7 +151,7 @@ class Pipeline:
             if self.settings.answering.when_retracted == "leave out" and not everywhere:
                 found = [leave_out_retracted(f) for f in found]
         domains = [note_kinds(d, kinds, f) for d, kinds, f in zip(domains, first, found, strict=True)]
-        posed = [pose(a, f.hits, self.texts, q.study) for q, a, f in zip(questions, asked, found, strict=True)]
+        posed = [pose(a, f.hits, self.texts, q) for q, a, f in zip(questions, asked, found, strict=True)]
         return [
             Turn(q, a, d, f, p, *self._govern(q, d, p), clock.copy(len(questions)), self._promise(q, d, p))
             for q, a, d, f, p in zip(questions, asked, domains, found, posed, strict=True)
@@ -208,7 +208,7 @@ class Pipeline:
         """
         asked = self._read(question)
         policy = Policy(max(1, len(hits)), _EVERYTHING, self.settings.answering.min_confidence)
-        posed = pose(asked, hits, self.texts, question.study)
+        posed = pose(asked, hits, self.texts, question)
         return Turn(question, asked, _GIVEN, Retrieved(tuple(hits)), posed, _UNCERTIFIED, policy)
 
     def select(self, turn: Turn) -> Selection:

@@ -12,7 +12,7 @@ from rag.language.forms import Form
 from rag.language.lexicon import Lexicon
 from rag.language.question import Asked
 from rag.language.tokens import tokens_of
-from rag.types import Hit
+from rag.types import Hit, Question
 
 Scope = Literal["study", "image", "literature"]
 
@@ -33,13 +33,16 @@ class Posed(NamedTuple):
     unread: float = 0.0
 
 
-def pose(asked: Asked, hits: Sequence[Hit], texts: Texts, study: str | None) -> Posed:
-    """A question that was read and searched; the id of its ``study`` is no word of it."""
+def pose(asked: Asked, hits: Sequence[Hit], texts: Texts, question: Question) -> Posed:
+    """A question that was read and searched; the id of its study is no word of it, an image beside it counts as one."""
     scope = scope_of(asked, hits)
     if scope is None:
         return Posed(None, asked.form)
     own = [h.passage.text for h in hits if h.channel == "study"]
-    return Posed(scope, asked.form, features_of(asked.text, texts.lexicon, study), unread_of(own, texts))
+    wording = features_of(asked.text, texts.lexicon, question.study)
+    if question.image is not None:
+        wording["<image>"] = "an image beside it"
+    return Posed(scope, asked.form, wording, unread_of(own, texts))
 
 
 def unread_of(passages: Sequence[str], texts: Texts) -> float:

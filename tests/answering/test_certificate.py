@@ -10,13 +10,14 @@ import pytest
 
 from rag.answering.certificate import FORMAT, CertificatePart, StoredCertificate, certificate_for
 from rag.answering.confidence import Combiner
-from rag.answering.posed import Posed, features_of, unread_of
+from rag.answering.posed import Posed, features_of, pose, unread_of
 from rag.audit.ledger import LEDGER, Ledger
 from rag.errors import IndexStateError
 from rag.language.clinical_text import Texts
 from rag.language.lexicon import Lexicon
+from rag.language.question import read_question
 from rag.risk_control.novelty import Familiar
-from rag.types import Domain, sha256_of
+from rag.types import Domain, Question, sha256_of
 
 NOW = {"index version": "3", "generator": "reader"}
 STUDY = Posed("study")
@@ -176,6 +177,16 @@ def test_a_question_worded_unlike_those_tested_is_not_covered_and_its_words_are_
     if strange is not None:
         assert strange in found.why
     assert found.policy == certificate_for(STORED, NOW, STUDY, HERE).policy
+
+
+def test_an_image_beside_a_study_is_no_question_about_the_study_alone(texts: Texts) -> None:
+    asked = read_question("Is there an effusion?", texts.lexicon)
+    stored = WORDED.model_copy(update={"scope": ("literature",)})
+    for image, status in ((None, "valid"), ("fundus.png", "uncertified")):
+        posed = pose(asked, [], texts, Question(text=asked.text, study="CXR1", image=image))
+        found = certificate_for(stored, NOW, posed, HERE)
+        assert found.status == status, found.why
+    assert "an image beside it" in found.why
 
 
 def test_denying_once_is_not_denying_twice() -> None:
