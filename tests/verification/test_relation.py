@@ -92,6 +92,11 @@ def test_a_title_names_what_a_pronoun_stands_for(texts: Texts) -> None:
     [
         ("Is drusen a sign of macular degeneration?", "Drusen are yellow deposits.", "Drusen and macular degeneration"),
         ("Is papilledema bilateral?", "Papilledema is swelling of the optic disc.", "Papilledema"),
+        ("Can a radiograph show glaucoma?", "Glaucoma refers to loss of retinal ganglion cells.", "Glaucoma"),
+        ("Is cardiomegaly a disease?", "Cardiomegaly means that the heart is enlarged.", "Cardiomegaly"),
+        ("Can CT exclude pneumonia?", "Organizing pneumonia shows as consolidation on CT.", ""),
+        ("Can a radiograph exclude pneumothorax?", "Sliding of the pleura excludes a pneumothorax.", ""),
+        ("Does sliding of the pleura exclude pneumothorax?", "Sliding of the pleura excludes a pneumothorax.", ""),
     ],
 )
 def test_what_only_the_title_or_nothing_says_is_no_yes(question: str, sentence: str, title: str, texts: Texts) -> None:

@@ -16,11 +16,11 @@ from rag.language.cues import Place
 from rag.language.entities import has_letter, lettered, names_of, speaks_of
 from rag.language.initials import in_full
 from rag.language.question import Asked
-from rag.language.tokens import tokens_of
+from rag.language.tokens import Token, tokens_of
 from rag.types import Side
 from rag.verification.rules.attribution import Attribution
 from rag.verification.rules.bearing import PURPOSE, has_words, share_of
-from rag.verification.rules.roles import relations, roles_of
+from rag.verification.rules.roles import FUNCTION_WORDS, is_form, relations, roles_of
 from rag.verification.rules.subject import REFERS
 from rag.verification.rules.wording import meets, wording_of
 
@@ -46,6 +46,10 @@ def why_beside(asked: Asked, side: Side, sentence: str, heading: str, texts: Tex
             return f"it does not name “{thing} A”"
     if not _begins_alike(asked, (sentence, heading), texts) or share_of(asked, around, texts) < 1:
         return _UNSPOKEN
+    if side == "no" and any(map(_excludes, texts.sentence(asked.plain).tokens)):
+        return "what is excluded by something is no denial that it excludes it"
+    if unspoken := _unspoken(asked, sentence, heading, texts):
+        return f"it does not say “{unspoken}”"
     if unplaced := _unplaced(asked, texts.sentence(sentence).place, roles_of(asked.plain, texts).verb):
         return unplaced
     if side == "yes" and (word := denied(sentence, asked.plain, texts)):
@@ -57,6 +61,28 @@ def _begins_alike(asked: Asked, around: Sequence[str], texts: Texts) -> bool:
     """Whether half of a question's words may stand there at all, by how they begin; seen in no time."""
     begun = {t.word[:_STEM] for text in around for t in texts.sentence(text).tokens}
     return 2 * sum(word[:_STEM] in begun for word in asked.words) >= len(asked.words)
+
+
+def _unspoken(asked: Asked, sentence: str, heading: str, texts: Texts) -> str:
+    """A word that says nothing elsewhere, and is all that the question asks of the one thing that it names.
+
+    "Can a radiograph show glaucoma?" has "glaucoma" alone for content, which any sentence about glaucoma has. To
+    exclude is a relation in any question; as a cue in a report it is read, and not compared.
+    """
+    question = texts.sentence(asked.plain)
+    named = {i for m in question.mentions for i in range(m.first, m.last)}
+    content = {w.token for w in wording_of(asked.plain, texts).words}
+    told = {word for text in (sentence, heading) for t in texts.sentence(text).tokens for word in (t.word, t.lemma)}
+    bare = content <= named if named else len(content) == 1
+    for i, token in enumerate(question.tokens):
+        asks = bare and token.is_word and i not in named | content and token.word not in FUNCTION_WORDS
+        if (asks or _excludes(token)) and not any(meets(token.lemma, word) for word in told):
+            return token.text
+    return ""
+
+
+def _excludes(token: Token) -> bool:
+    return any(is_form(token.word, stem) for stem in relations().excluding)
 
 
 def _names(_: Texts, question: str) -> tuple[str, ...]:

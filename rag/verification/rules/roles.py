@@ -30,6 +30,9 @@ PREPOSITIONS = frozenset({
     "after", "before", "against", "as", "than", "under",
 })  # fmt: skip
 LINKS = frozenset({"and", "or", ",", "/", "&", "as", "well"})
+FUNCTION_WORDS = (
+    LEADS | ARTICLES | PREPOSITIONS | LINKS | {"there", "it", "be", "been", "this", "these", "that", "those"}
+)
 NAMING = ("ion", "ions", "or", "ors", "ment", "er", "ers", "ance", "ist", "ists")
 
 
@@ -41,6 +44,7 @@ class Relations(NamedTuple):
     said: frozenset[str]
     without: frozenset[str]
     denying: frozenset[str]
+    excluding: frozenset[str]
     open: tuple[str, ...]
     efficacy: frozenset[str]
     outcome: frozenset[str]
@@ -124,7 +128,7 @@ def relations() -> Relations:
     path = knowledge_dir() / "relations.toml"
     try:
         data = tomli.loads(path.read_text(encoding="utf-8"))
-        parts = ("directed", "mutual", "said", "without", "denying", "efficacy")
+        parts = ("directed", "mutual", "said", "without", "denying", "excluding", "efficacy")
         words = {part: frozenset(data[part]["words"]) for part in parts}
         told = data["efficacy"]
         return Relations(
