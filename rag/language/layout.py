@@ -29,6 +29,11 @@ _GAP = re.compile(rf"</?(?:{_ELEMENTS})(?:\s[^<>\n]{{0,200}})?/?>|\\[HNFSTRE]\\|
 _ENTITY = re.compile(r"&(?:#\d{1,6}|#x[0-9a-f]{1,5}|[a-z]{2,8});", re.I)
 _PARTED = re.compile(r"([^\W\d_]{2,})(-[ \t]*\n[ \t]*)([a-z]{2,})")
 _ROW = re.compile(r"^([ \t]*\|?[^|\t\n:]{2,60})[|\t]+([^|\t\n:]{1,60})\|?[ \t]*$", re.M)
+_CELLS = re.compile(r"^[^|\t\n]*(?:[|\t]+[^|\t\n]*){2,}$", re.M)
+_SAYS_NO = re.compile(
+    r"\s*(?:no|none|absent|negative|false|n|not\s+(?:seen|present|identified|visible|detected|found))\W*$", re.I
+)
+_SAYS_YES = re.compile(r"\s*(?:yes|present|positive|true|y|seen)\W*$", re.I)
 _LEADERS = re.compile(r"(?<=\w)[ \t]*\.{4,}[ \t]*(?=\S)")  # "Pneumothorax ..... no"
 _SUBSCRIPT = str.maketrans("\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089", "0123456789")
 _UNSEEN = "\u200b"  # parts no word
@@ -67,7 +72,7 @@ def without_layout(text: str, vocabulary: Container[str] = ()) -> str:
     text = _LEADERS.sub(lambda m: ":".ljust(len(m[0])), text)
     text = _ENTITY.sub(_character, text).translate(_SUBSCRIPT)
     text = _PARTED.sub(partial(_joined, vocabulary), text)
-    return _ROW.sub(_row, "\n".join(map(_ticked, text.split("\n"))))
+    return _CELLS.sub(_decided, _ROW.sub(_row, "\n".join(map(_ticked, text.split("\n")))))
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -87,6 +92,24 @@ def _row(match: re.Match[str]) -> str:
     name, said = match[1].replace("|", " "), match[2]
     gap = match[0][len(name) : match.end(2) - match.start() - len(said)]
     return f"{name}{':'.ljust(len(gap))}{said}".ljust(len(match[0]))
+
+
+def _decided(match: re.Match[str]) -> str:
+    """A line of more cells is what its first one that says yes or no makes it; later ones are about something else."""
+    line = match[0]
+    out, told = list(line), False
+    name, *others = [m.span() for m in re.finditer(r"[^|\t]*\w[^|\t]*", line)] or [(0, 0)]
+    for start, end in others:
+        denies = _SAYS_NO.match(line, start, end)
+        if denies is None and _SAYS_YES.match(line, start, end) is None:
+            continue
+        if told:
+            out[start:end] = " " * (end - start)
+        elif denies:
+            out[name[1] : start] = [" " if c in "|\t" else c for c in line[name[1] : start - 1]] + [":"]
+            out[end:] = [";" if c in "|\t" else c for c in line[end:]]
+        told = True
+    return "".join(out)
 
 
 def _character(match: re.Match[str]) -> str:

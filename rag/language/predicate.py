@@ -10,6 +10,13 @@ from rag.language.scope import Clause
 
 _REACHES = 14  # tokens
 _ANSWERED = frozenset({":", "-", "=", "\u2013", "\u2014", "?"})
+# what stands in a form between a finding and its answer: "Effusion on the left: no", "Effusion seen (Y/N): N"
+_LABEL = frozenset({
+    "present", "visible", "seen", "detected", "identified", "noted", "evident", "found", "y", "n", "yes", "no",
+    "on", "in", "of", "at", "the", "side", "lobe", "lung", "eye", "zone", "base", "apex", "(", ")", "[", "]", ",", "/",
+})  # fmt: skip
+_LABEL_ENDS = frozenset({":", "=", "?"})
+_LONGEST_LABEL = 8  # tokens
 _OPINIONS = frozenset({"to", "thought", "felt", "considered", "believed"})  # auxiliaries that end no search for a verb
 _WRAPPED = frozenset({"(", "[", "<", "'", '"'})
 _SHORT_ANSWERS = frozenset({"no", "not", "never", "n", "0", "f", "?"})
@@ -29,12 +36,26 @@ def said_after(clause: Clause, first: int, last: int, rivals: Sequence[tuple[int
     words, stop = clause.words, clause.next_stop(last)
     after: set[Effect] = {"historical"} if _past(clause, last, stop) else set()
     following = words[last] if last < len(words) else ""
+    if (ends := _label_end(clause, last)) is not None and (answer := _answer(clause, ends + 1)):
+        return after | answer
     if following in _ANSWERED:
         free = following == "-" and words[last + 1 : last + 2] == ["free"]
         return after | ({"absent"} if free else _answer(clause, last + 1))
     if following == "free" or words[last : last + 3] == ["(", "-", ")"]:
         return after | {"absent"}
     return after | _verb(clause, last, stop, rivals)
+
+
+def _label_end(clause: Clause, last: int) -> int | None:
+    """Where the label of a form ends that names the phrase and goes on about its place, or asks for it."""
+    cues = load_cues()
+    for i in range(last, min(last + _LONGEST_LABEL, len(clause.words))):
+        token = clause.tokens[i]
+        if token.word in _LABEL_ENDS:
+            return i if i > last else None
+        if token.word not in _LABEL and token.lemma not in cues.sides and token.lemma not in cues.zones:
+            return None
+    return None
 
 
 def _past(clause: Clause, last: int, stop: int) -> bool:

@@ -47,6 +47,43 @@ def test_a_field_says_what_stands_after_its_name(separator: str, between: str, t
 
 
 @pytest.mark.parametrize(
+    "label", ["present:", "seen:", "(Y/N):", "on the left:", "(right):", ", left upper lobe:", "visible on the right ="]
+)
+def test_the_rest_of_a_label_is_no_statement(label: str, texts: Texts) -> None:
+    for answers, wanted in ((NEGATIVE, "absent"), (POSITIVE, "present"), (UNKNOWN, "unknown")):
+        for (name, concept), answer in product(FINDINGS.items(), answers):
+            said = statuses(f"{name} {label} {answer}\nFracture: yes", texts)
+            assert (said[concept], said["fracture"]) == ({wanted}, {"present"}), (name, label, answer)
+
+
+def test_what_follows_a_label_and_is_no_answer_to_it_stays_a_statement(texts: Texts) -> None:
+    assert statuses("Effusion on the left: no pneumothorax.", texts) == {
+        "pleural_effusion": {"present"}, "pneumothorax": {"absent"},
+    }  # fmt: skip
+    assert statuses("Consolidation seen: no change", texts) == {"consolidation": {"present"}}
+
+
+@pytest.mark.parametrize("parted", [" | ", "\t"])
+@pytest.mark.parametrize(
+    ("cells", "status"),
+    [
+        (("Consolidation", "none", "yesterday"), "absent"),
+        (("Consolidation", "left", "No"), "absent"),
+        (("Consolidation", "No", "left", "Yes"), "absent"),
+        (("Consolidation", "Yes", "No"), "present"),
+        (("Consolidation", "small", "left"), "present"),
+    ],
+)
+def test_a_row_of_a_table_is_what_its_first_yes_or_no_makes_it(
+    parted: str, cells: tuple[str, ...], status: str, texts: Texts
+) -> None:
+    text = f"Cardiomegaly | Yes | old\n{parted.join(cells)}\nPneumothorax | No | -"
+    assert statuses(text, texts) == {
+        "cardiomegaly": {"present"}, "consolidation": {status}, "pneumothorax": {"absent"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("ticked", "open_"), [("[x]", "[ ]"), ("[X]", "[]"), ("(x)", "( )"), ("☑", "☐"), ("☒", "☐"), ("■", "□")]
 )
 @pytest.mark.parametrize("boxes", list(product([True, False], repeat=4)))
