@@ -5,9 +5,9 @@ that verification refuses is not sent back to it: for an open question the reade
 is left unsaid: the reader's might be the opposite one, on weaker grounds.
 
 A small model explains in a sentence what it is asked to explain, and forgets half of a list, or answers with a
-neighbour of the fact: where the settings say so, it writes explanations alone, and lists and facts are quoted. A yes or
-no is then the reader's where its rules tell one, since those are right more often and borne out by what they cite; the
-model is asked for the others.
+neighbour of the fact: where the settings say so, it writes explanations alone, and lists, facts and what is asked for
+by its name ("the cause of", "the price of") are quoted. A yes or no is then the reader's where its rules tell one,
+since those are right more often and borne out by what they cite; the model is asked for the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Literal
 
 from rag.generation.base import Generator, Request, drafts, refusal
 from rag.types import Draft
+from rag.verification.rules.by_name import sought
 
 
 class ByQuestion:
@@ -68,7 +69,7 @@ class ByQuestion:
             yield from self._side(request)
         elif request.objections and asked.yes_no:
             yield refusal(request.objections[0])
-        elif study or request.objections or (quoted and (asked.for_list or asked.for_fact)):
+        elif study or request.objections or (quoted and (asked.for_list or asked.for_fact or sought(asked))):
             yield from drafts(self._reader, request)
         else:
             yield from drafts(self._writer, request)

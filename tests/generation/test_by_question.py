@@ -80,7 +80,11 @@ def explaining(engine: Engine) -> Engine:
 
 def test_lists_and_facts_are_quoted_where_only_explanations_are_written(engine: Engine, server: Server) -> None:
     careful = explaining(engine)
-    for question in ("Which ratio counts as cardiomegaly?", "List the ratios that count as cardiomegaly."):
+    for question in (
+        "Which ratio counts as cardiomegaly?",
+        "List the ratios that count as cardiomegaly.",
+        "What is the normal range of the cardiothoracic ratio?",
+    ):
         assert "“" in careful.ask(question).sentences[0].text, "a quotation"
     assert server.requests == []
     assert [s.text for s in careful.ask(TERM).sentences] == [SAID]
