@@ -8,7 +8,7 @@ from itertools import product
 
 from rag.language.clinical_text import ClinicalSentence, ClinicalText, Texts
 from rag.language.context import ContextReader
-from rag.language.cues import Status, load_cues
+from rag.language.cues import Place, Status, load_cues
 from rag.language.forms import tells_cause
 from rag.language.lexicon import Lexicon
 from rag.language.quantities import satisfies
@@ -139,6 +139,8 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
         if best is None or support.weight > best.weight:
             sides[yes] = replace(support, later=written > 0)
 
+    # in "is the heart large?" the degree makes the finding, and is not asked of it
+    named = {m.concept for m in texts.sentence(asked.plain).mentions}
     sentences = {start: sentence for start, _, sentence in read.sentences}
     assertions = [a for a in read.statements if a.status not in _NOT_NOW]
     for claim in asked.claims:
@@ -152,7 +154,8 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
                 continue
             says_yes, weight = match
             if says_yes and claim.status != "absent" and a.status not in _RAISED:
-                meets, what = _meets(asked, a, sentences[a.start])
+                spoken = asked.place if claim.concept in named else replace(asked.place, degrees=frozenset())
+                meets, what = _meets(asked, spoken, a, sentences[a.start])
                 if meets is None:
                     unmet = what
                     continue
@@ -177,8 +180,11 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
     return Reading(sides[True], sides[False], mentioned, unmet)
 
 
-def _meets(asked: Asked, a: Assertion, sentence: ClinicalSentence) -> tuple[bool | None, str]:
-    """Whether something that is there is as it is asked for; None, and what is missing, where nothing tells."""
+def _meets(asked: Asked, place: Place, a: Assertion, sentence: ClinicalSentence) -> tuple[bool | None, str]:
+    """Whether something that is there is as it is asked for; None, and what is missing, where nothing tells.
+
+    ``place``: what is asked of it, by side, zone and degree.
+    """
     numbered = _as_numbered(asked, sentence)
     if not numbered:
         return numbered, "the number"
@@ -188,6 +194,13 @@ def _meets(asked: Asked, a: Assertion, sentence: ClinicalSentence) -> tuple[bool
             return None, f"whether it is {min(asked.place.course)}"
         if not asked.place.course & courses:
             return False, ""
+    for wanted, said, what in (
+        (place.degrees, a.place.degrees | sentence.place.degrees, "of what degree it is"),
+        (place.sides, a.place.sides | sentence.place.sides, "on which side it is"),
+        (place.zones, a.place.zones | sentence.place.zones, "in which zone it is"),
+    ):
+        if wanted and not said:
+            return None, what
     if asked.place.acuity and a.place.acuity and not asked.place.acuity & a.place.acuity:
         return False, ""  # an old fracture is no acute one
     return True, ""
