@@ -135,6 +135,7 @@ class Cues:
     sides: Mapping[str, str]
     zones: Mapping[str, str]
     degrees: Mapping[str, str]
+    natures: frozenset[str]
     acuities: Mapping[str, str]
     axes: tuple[frozenset[str], ...]
     courses: Phrases
@@ -199,6 +200,7 @@ def load_cues() -> Cues:
             sides=sides,
             zones=zones,
             degrees=degrees,
+            natures=frozenset(data["nature"]["words"]),
             acuities=_inverted(data["acuity"]),
             axes=tuple(map(frozenset, data["axis"]["zones"])),
             courses=Phrases(data["course"]),

@@ -139,11 +139,13 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
         if best is None or support.weight > best.weight:
             sides[yes] = replace(support, later=written > 0)
 
+    question = texts.sentence(asked.plain)
     # in "is the heart large?" the degree makes the finding, and is not asked of it
-    named = {m.concept for m in texts.sentence(asked.plain).mentions}
+    named = {m.concept for m in question.mentions}
+    claims = [c for c in asked.claims if _natures(question, c.concept, texts.lexicon)[1]] or asked.claims
     sentences = {start: sentence for start, _, sentence in read.sentences}
     assertions = [a for a in read.statements if a.status not in _NOT_NOW]
-    for claim in asked.claims:
+    for claim in claims:
         for a in assertions:
             if a.status == "unknown":
                 if texts.lexicon.is_a(a.concept, claim.concept) or texts.lexicon.is_a(claim.concept, a.concept):
@@ -156,6 +158,8 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
             if says_yes and claim.status != "absent" and a.status not in _RAISED:
                 spoken = asked.place if claim.concept in named else replace(asked.place, degrees=frozenset())
                 meets, what = _meets(asked, spoken, a, sentences[a.start])
+                if untold := _natures(question, claim.concept, texts.lexicon)[0] - _said_in(sentences[a.start]):
+                    meets, what = None, f"whether it is {min(untold)}"
                 if meets is None:
                     unmet = what
                     continue
@@ -178,6 +182,23 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
             sides[found[0]] = found[1]
             mentioned = True
     return Reading(sides[True], sides[False], mentioned, unmet)
+
+
+def _natures(question: ClinicalSentence, concept: str, lexicon: Lexicon) -> tuple[frozenset[str], bool]:
+    """Of what nature a concept is asked for, and whether it is more than such a word itself ("malignant").
+
+    A word without which the lexicon would not know the concept makes it what it is: "atherosclerotic disease".
+    """
+    natures, tokens = load_cues().natures, question.tokens
+    own = {i for m in question.mentions if m.concept == concept for i in range(m.first, m.last)}
+    if any(m.concept == concept for m in lexicon.mentions([t for t in tokens if t.word not in natures])):
+        own = {i for i in own if tokens[i].word not in natures}
+    wanted = frozenset(t.word for i, t in enumerate(tokens) if i not in own and t.word in natures)
+    return wanted, not own or any(tokens[i].word not in natures for i in own)
+
+
+def _said_in(sentence: ClinicalSentence) -> frozenset[str]:
+    return frozenset(word for t in sentence.tokens for word in (t.word, t.lemma))
 
 
 def _meets(asked: Asked, place: Place, a: Assertion, sentence: ClinicalSentence) -> tuple[bool | None, str]:
