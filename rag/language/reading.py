@@ -142,7 +142,8 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
     question = texts.sentence(asked.plain)
     # in "is the heart large?" the degree makes the finding, and is not asked of it
     named = {m.concept for m in question.mentions}
-    claims = [c for c in asked.claims if _natures(question, c.concept, texts.lexicon)[1]] or asked.claims
+    natures = {c.concept: _natures(question, c.concept, texts.lexicon) for c in asked.claims}
+    claims = [c for c in asked.claims if natures[c.concept][1]] or asked.claims
     sentences = {start: sentence for start, _, sentence in read.sentences}
     assertions = [a for a in read.statements if a.status not in _NOT_NOW]
     for claim in claims:
@@ -158,7 +159,7 @@ def _read_claims(asked: Asked, read: ClinicalText, texts: Texts, *, by_words: bo
             if says_yes and claim.status != "absent" and a.status not in _RAISED:
                 spoken = asked.place if claim.concept in named else replace(asked.place, degrees=frozenset())
                 meets, what = _meets(asked, spoken, a, sentences[a.start])
-                if untold := _natures(question, claim.concept, texts.lexicon)[0] - _said_in(sentences[a.start]):
+                if untold := natures[claim.concept][0] - _said_in(sentences[a.start]):
                     meets, what = None, f"whether it is {min(untold)}"
                 if meets is None:
                     unmet = what
@@ -190,6 +191,8 @@ def _natures(question: ClinicalSentence, concept: str, lexicon: Lexicon) -> tupl
     A word without which the lexicon would not know the concept makes it what it is: "atherosclerotic disease".
     """
     natures, tokens = load_cues().natures, question.tokens
+    if natures.isdisjoint(t.word for t in tokens):
+        return frozenset(), True
     own = {i for m in question.mentions if m.concept == concept for i in range(m.first, m.last)}
     if any(m.concept == concept for m in lexicon.mentions([t for t in tokens if t.word not in natures])):
         own = {i for i in own if tokens[i].word not in natures}
